@@ -1,0 +1,1 @@
+"""Convoy: declarative experiments with convolutional networks."""

@@ -1,0 +1,229 @@
+"""Stage `compose`: conf/ and overrides to one resolved, checked declaration per experiment.
+
+    python -m pipeline.compose artifacts/compose/digits_lenet5.yaml experiment=digits_lenet5
+
+A bad declaration is refused here, in well under two seconds and before any data are read: nothing heavy
+is imported, the network is planned, not built.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from pipeline.config.digests import digest
+from pipeline.config.targets import check_section, check_targets
+from pipeline.data.facts import Facts
+from pipeline.data.sources import source_of
+from pipeline.errors import ConfigError, closest, exit_on_mistake
+from pipeline.networks.plan import Network
+from pipeline.networks.structures import plan
+from pipeline.runs.folder import write_text
+from pipeline.runs.settings import TrainerSettings
+from pipeline.tasks.contracts import contract_of
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+SECTIONS = (
+    "name",
+    "seed",
+    "allowed_targets",
+    "data",
+    "preprocess",
+    "augmentation",
+    "model",
+    "task",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "tracking",
+)
+
+# What the pipeline itself gives to the constructor a section names.
+GIVEN = {
+    "preprocess": frozenset({"statistics"}),
+    "task": frozenset({"classes", "background", "ignore_label"}),
+    "optimizer": frozenset({"params"}),
+    "scheduler": frozenset({"optimizer"}),
+}
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose, resolve and check a declaration.
+
+    Args:
+        overrides: as on a Hydra command line, e.g. `experiment=digits_lenet5`, `optimizer.lr=0.02`.
+
+    Returns:
+        Plain values per section, and their digests.
+
+    Raises:
+        ConfigError: whatever is wrong with it.
+    """
+    sections = composed(overrides)
+    check(sections)
+    return with_digests(sections)
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose and resolve a declaration without checking that its parts fit each other.
+
+    Raises:
+        ConfigError: an override names what is not there.
+    """
+    GlobalHydra.instance().clear()
+    with explained(), hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return resolved(hydra.compose("config", overrides=list(overrides)))
+
+
+def declared(config: DictConfig) -> dict[str, Any]:
+    """Resolve and check what Hydra composed, and add the digest of each section."""
+    sections = resolved(config)
+    check(sections)
+    return with_digests(sections)
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Return plain values, all interpolations looked up."""
+    with explained():
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items() if key != "hydra"}
+
+
+def with_digests(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the digest of each section.
+
+    DVC's run cache ignores nested keys named `size` or `nfiles` (DVC issue 10296), so stages declare
+    params on a section and on its digest.
+    """
+    return {**sections, "digest": {key: digest(value) for key, value in sections.items()}}
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Check a resolved declaration: keys, types, targets, the network against the image, task and data.
+
+    Raises:
+        ConfigError: the first thing that cannot work.
+    """
+    for key in config:
+        if key not in SECTIONS:
+            raise ConfigError(f"{key}: unknown section; {closest(key, SECTIONS)}")
+    for key in SECTIONS:
+        if key not in config:
+            raise ConfigError(f"{key}: the section is missing; conf/config.yaml composes it")
+    if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or config["seed"] < 0:
+        raise ConfigError(f"seed must be a whole number of at least 0, got {config['seed']!r}")
+    check_section(config["data"], "pipeline.data.facts.Facts", path="data")
+    check_section(config["trainer"], "pipeline.runs.settings.TrainerSettings", path="trainer")
+    check_section(config["tracking"], "pipeline.tracking.settings.TrackingSettings", path="tracking")
+    check_section(
+        config["augmentation"], "pipeline.transforms.augmentation.Augmentation", path="augmentation"
+    )
+    for section in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
+        given = GIVEN.get(section, frozenset())
+        if section in GIVEN and "_target_" not in config[section]:
+            raise ConfigError(f"{section}._target_ is missing; name the class to build")
+        allowed = config["allowed_targets"]
+        check_targets(config[section], path=section, allowed=allowed, given=given)
+    TrainerSettings.of(config["trainer"])
+    planned(config)
+
+
+def planned(config: Mapping[str, Any]) -> Network:
+    """Plan the network of a declaration and check that data, network and task fit each other."""
+    facts = Facts.of(config["data"])
+    contract = contract_of(config["task"]["_target_"])
+    target = source_of(facts.format).TARGET
+    if target != contract.target:
+        name = config["task"]["_target_"].rsplit(".", 1)[-1].lower()
+        raise ConfigError(
+            f"task: {name} needs a {contract.target} for each image, data {facts.name} (format "
+            f"{facts.format}) has a {target}; choose another task= or data="
+        )
+    shape = tuple(facts.shape)
+    wanted = contract.output_shape(len(facts.classes), shape)
+    network = plan(config["model"], shape=shape, outputs=wanted[0])
+    if network.output_shape != wanted:
+        raise ConfigError(
+            f"model {network.name} puts out {network.output_shape} for an image of {shape}, the task "
+            f"needs {wanted}; choose a network for this task, or end its head accordingly"
+        )
+    return network
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a resolved declaration that this stage wrote."""
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; `dvc repro compose` writes it")
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise into one clear sentence."""
+    try:
+        yield
+    except MissingConfigException as reason:
+        wanted = str(reason.missing_cfg_file or "")
+        group, _, option = wanted.rpartition("/")
+        if not group or reason.options is None:
+            raise ConfigError(f"{_first_line(reason)}") from None
+        raise ConfigError(f"{group}={option}: no such option; {closest(option, reason.options)}") from None
+    except MissingMandatoryValue as reason:
+        raise ConfigError(f"{reason.full_key} has no value; give it one") from None
+    except (HydraException, OmegaConfBaseException) as reason:
+        raise ConfigError(_sentence(reason)) from None
+
+
+def _sentence(reason: Exception) -> str:
+    """Name the key that an override does not find, with the closest right one."""
+    cause = reason.__cause__
+    full_key = getattr(cause, "full_key", None)
+    if isinstance(reason, ConfigCompositionException) and full_key:
+        parent, _, name = str(full_key).rpartition(".")
+        node = OmegaConf.to_container(getattr(cause, "parent_node", None) or {}, resolve=False)
+        if isinstance(node, dict) and node:
+            return f"{full_key}: unknown key '{name}'; {closest(name, map(str, node))}"
+        return f"{full_key}: unknown key '{name}'" + (f" below {parent}" if parent else "")
+    group = re.search(r"Could not override '([^']+)'", str(reason))
+    if group:
+        return f"{group[1]}: unknown key or group; {closest(group[1], _choices())}"
+    return " ".join(str(reason).split())
+
+
+def _choices() -> list[str]:
+    return [*SECTIONS, *(path.name for path in CONF.iterdir() if path.is_dir())]
+
+
+def _first_line(reason: Exception) -> str:
+    return str(reason).splitlines()[0]
+
+
+def main() -> None:
+    """Write one resolved declaration."""
+    if len(sys.argv) < 2 or not sys.argv[1].endswith(".yaml"):
+        raise ConfigError(
+            "usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]"
+        )
+    config = compose(sys.argv[2:])
+    path = Path(sys.argv[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = "# Written by the stage compose from conf/; edit that, not this.\n"
+    write_text(path, header + yaml.safe_dump(config, sort_keys=False, width=100))
+
+
+if __name__ == "__main__":
+    exit_on_mistake(main)

@@ -1,0 +1,169 @@
+"""Signatures of constructors, read from source without importing it.
+
+A constructor's signature is the config's schema. Importing Lightning or albumentations to look at one
+takes seconds, so names are followed through the source instead: `import` re-exports, star imports and
+base classes. What cannot be followed (compiled code, names made at run time) is not checked here.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+Definition = ast.ClassDef | ast.FunctionDef
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its name, its annotation as an expression, whether it may be left out."""
+
+    name: str
+    annotation: ast.expr | None
+    has_default: bool
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters that can be given by name, in order; `is_open` where `**kwargs` takes more."""
+
+    parameters: tuple[Parameter, ...]
+    is_open: bool
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+
+def home_of(target: str) -> str | None:
+    """Return the module that defines a dotted name, behind any re-exports; None where there is none."""
+    found = _find(target)
+    return None if found is None else found[0]
+
+
+def signature(target: str) -> Signature | None:
+    """Return the signature of a class or function named by its dotted name.
+
+    Returns:
+        None where the source cannot be followed.
+    """
+    found = _find(target)
+    return None if found is None else _signature(*found)
+
+
+def _signature(module: str, node: Definition) -> Signature | None:
+    if isinstance(node, ast.FunctionDef):
+        return _of_function(node, has_self=False)
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__new__":
+            return None
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            own = _of_function(statement, has_self=True)
+            return _joined(own, _of_bases(module, node)) if own.is_open else own
+    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        return _of_dataclass(node)
+    return _of_bases(module, node)
+
+
+def _of_bases(module: str, node: ast.ClassDef) -> Signature | None:
+    for base in node.bases:
+        name = ast.unparse(base)
+        if name in ("object", "Exception") or name.split("[")[0] in ("Generic", "Protocol", "ABC"):
+            continue
+        found = _find(f"{module}.{name}") or _find(name)
+        if found is not None:
+            return _signature(*found)
+        return None
+    return Signature((), is_open=False)
+
+
+def _joined(own: Signature, base: Signature | None) -> Signature:
+    if base is None:
+        return own
+    more = tuple(p for p in base.parameters if p.name not in own.names())
+    return Signature((*own.parameters, *more), base.is_open)
+
+
+def _of_function(node: ast.FunctionDef, *, has_self: bool) -> Signature:
+    positional = [*node.args.posonlyargs, *node.args.args]
+    defaults = len(node.args.defaults)
+    parameters = [
+        Parameter(each.arg, each.annotation, index >= len(positional) - defaults)
+        for index, each in enumerate(positional)
+    ][1 if has_self else 0 :]
+    parameters += [
+        Parameter(each.arg, each.annotation, default is not None)
+        for each, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    ]
+    return Signature(tuple(parameters), node.args.kwarg is not None)
+
+
+def _of_dataclass(node: ast.ClassDef) -> Signature:
+    fields = [
+        Parameter(each.target.id, each.annotation, each.value is not None)
+        for each in node.body
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+    ]
+    return Signature(tuple(fields), is_open=False)
+
+
+@cache
+def _find(target: str) -> tuple[str, Definition] | None:
+    """Follow a dotted name to the module and node that define it."""
+    module, _, name = target.rpartition(".")
+    file = _file_of(module) if module else None
+    if file is None:
+        return None
+    stars: list[str] = []
+    for node in _statements(_tree(file)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return module, node
+        if isinstance(node, ast.ImportFrom):
+            origin = _origin(module, file, node)
+            for alias in node.names:
+                if alias.name == "*":
+                    stars.append(origin)
+                elif (alias.asname or alias.name) == name and f"{origin}.{alias.name}" != target:
+                    return _find(f"{origin}.{alias.name}")
+    found = (_find(f"{origin}.{name}") for origin in stars if origin != module)
+    return next((each for each in found if each is not None), None)
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield a module's statements, those under `if` and `try` too."""
+    for node in tree.body:
+        yield node
+        if isinstance(node, ast.If | ast.Try):
+            yield from (*node.body, *node.orelse)
+
+
+def _origin(module: str, file: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    steps = node.level - (1 if file.name == "__init__.py" else 0)
+    parent = ".".join(module.split(".")[: len(module.split(".")) - steps])
+    return f"{parent}.{node.module}" if node.module else parent
+
+
+@cache
+def _file_of(module: str) -> Path | None:
+    """Return a module's source file; only its top package is looked up, nothing is imported."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        origin = spec.origin if spec is not None and not rest else None
+        return Path(origin) if origin and origin.endswith(".py") else None
+    for location in spec.submodule_search_locations:
+        base = Path(location, *rest)
+        for file in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if file.is_file() and (rest or file.name == "__init__.py"):
+                return file
+    return None
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""From archives of images to batches: facts, sources, splits, prepared arrays."""

@@ -1,0 +1,163 @@
+"""An archive of images: a folder or a zip file, read alike; and its digest.
+
+The digest of a zip file is the SHA-256 of its bytes; that of a folder is the SHA-256 of its files'
+names and digests in the order of names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import ConfigError
+
+CHUNK = 1 << 20  # bytes
+
+
+class Archive(Protocol):
+    """Names and bytes of the files in a folder or zip."""
+
+    root: Path
+
+    def names(self) -> list[str]:
+        """Return the names of all files, with slashes, sorted; hidden files are left out."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        ...
+
+
+class Folder:
+    """An archive that is a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """Return the names of all files, with slashes, sorted; hidden files are left out."""
+        files = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
+        return sorted(path.as_posix() for path in files if _is_visible(path.parts))
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        return (self.root / name).read_bytes()
+
+
+class Zip:
+    """An archive that is a zip file."""
+
+    def __init__(self, root: Path, file: zipfile.ZipFile) -> None:
+        self.root = root
+        self._file = file
+
+    def names(self) -> list[str]:
+        """Return the names of all files, with slashes, sorted; hidden files are left out."""
+        names = (info.filename for info in self._file.infolist() if not info.is_dir())
+        return sorted(name for name in names if _is_visible(tuple(name.split("/"))))
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        try:
+            return self._file.read(name)
+        except (zipfile.BadZipFile, OSError, EOFError) as reason:
+            raise ConfigError(f"{self.root}: cannot read {name} ({reason}); {restore(self.root)}") from None
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Archive]:
+    """Open a folder or zip.
+
+    Raises:
+        ConfigError: it is missing, or neither a folder nor a whole zip.
+    """
+    if root.is_dir():
+        yield Folder(root)
+        return
+    _refuse_missing(root)
+    try:
+        file = zipfile.ZipFile(root)
+    except (zipfile.BadZipFile, OSError) as reason:
+        raise ConfigError(
+            f"data.root: {root} is not a whole zip archive ({reason}); {restore(root)}"
+        ) from None
+    with file:
+        yield Zip(root, file)
+
+
+def archive_digest(root: Path, *, memory: Path) -> str:
+    """Return the digest of a folder or zip, `sha256:...`.
+
+    Args:
+        memory: a JSON file that remembers digests by path, length and modification time, so that large
+            archives are read once.
+
+    Raises:
+        ConfigError: it is missing.
+    """
+    if not root.is_dir():
+        _refuse_missing(root)
+    stamp = json.dumps(_stamp(root))
+    state = hashlib.sha256(stamp.encode()).hexdigest()
+    known = _recall(memory)
+    key = str(root.resolve())
+    if known.get(key, {}).get("state") != state:
+        known[key] = {"state": state, "digest": f"sha256:{_hash_of(root)}"}
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        draft = memory.with_name(f"{memory.name}.{os.getpid()}")
+        draft.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        draft.replace(memory)
+    return known[key]["digest"]
+
+
+def restore(root: Path) -> str:
+    """Return the command that brings a bundled archive back, or the advice for a user's own."""
+    if root.parts[:1] == ("data",):
+        return "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
+    return "bring back a good copy, or point data.root at one"
+
+
+def _refuse_missing(root: Path) -> None:
+    if not root.exists():
+        raise ConfigError(f"data.root: {root} does not exist; {restore(root)}")
+
+
+def _hash_of(root: Path) -> str:
+    if not root.is_dir():
+        return _file_hash(root)
+    whole = hashlib.sha256()
+    for name in Folder(root).names():
+        whole.update(f"{name}\0{_file_hash(root / name)}\n".encode())
+    return whole.hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    whole = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            whole.update(chunk)
+    return whole.hexdigest()
+
+
+def _stamp(root: Path) -> list[tuple[str, int, int]]:
+    names = [str(root / name) for name in Folder(root).names()] if root.is_dir() else [str(root)]
+    stats = ((name, Path(name).stat()) for name in names)
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+
+def _recall(memory: Path) -> dict[str, dict[str, str]]:
+    try:
+        known: dict[str, dict[str, str]] = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return known
+
+
+def _is_visible(parts: tuple[str, ...]) -> bool:
+    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)

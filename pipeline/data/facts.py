@@ -1,0 +1,84 @@
+"""The facts of a data set, as `conf/data/*.yaml` states them.
+
+Shapes: C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of a data set, whoever uses it.
+
+    Args:
+        name: short name; runs on the same data are compared under it.
+        format: how it lies on disk: the name of a module in `pipeline/data/sources`.
+        root: a folder or a zip archive.
+        digest: `sha256:...` of the archive as `prepare` must find it; null where it is not pinned.
+        shape: [C, H, W] of the images that networks see; images are resized to H x W.
+        classes: names of the classes, in the order of their indices.
+        split: `folders` (train/, val/ and test/ inside), or shares {val: 0.15, test: 0.15, seed: 0} drawn by
+            file name, the same for a file whatever is added later.
+        background: index of the class that mean scores leave out; null where every class counts.
+        ignore_label: mask value that is neither learnt nor scored; null where there is none.
+        licence: licence and origin, for reports.
+    """
+
+    name: str
+    format: str
+    root: str
+    digest: str | None
+    shape: list[int]
+    classes: list[str]
+    split: str | dict[str, float]
+    background: int | None
+    ignore_label: int | None
+    licence: str
+
+    def __post_init__(self) -> None:
+        """Refuse facts that contradict each other, by name."""
+        is_shape = len(self.shape) == 3 and all(isinstance(n, int) and n > 0 for n in self.shape)
+        if not is_shape or self.shape[0] not in (1, 3):
+            raise ConfigError(
+                f"data.shape must be [channels, rows, columns] with 1 or 3 channels, got {self.shape}"
+            )
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise ConfigError(f"data.classes must name at least two different classes, got {self.classes}")
+        if len(self.classes) > 255:
+            raise ConfigError(f"data.classes has {len(self.classes)} names; at most 255 are possible")
+        if self.background is not None and not 0 <= self.background < len(self.classes):
+            raise ConfigError(
+                f"data.background must be null or an index below {len(self.classes)}, got {self.background}"
+            )
+        if self.ignore_label is not None and not len(self.classes) <= self.ignore_label <= 255:
+            raise ConfigError(
+                f"data.ignore_label must be null or {len(self.classes)} to 255, which no class uses, "
+                f"got {self.ignore_label}"
+            )
+        _check_split(self.split)
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> Facts:
+        """Return the facts of a checked config section."""
+        return cls(**section)
+
+
+def _check_split(split: str | Mapping[str, float]) -> None:
+    if split == "folders":
+        return
+    if not isinstance(split, Mapping) or set(split) != {"val", "test", "seed"}:
+        raise ConfigError(f"data.split must be folders or {{val: 0.15, test: 0.15, seed: 0}}, got {split!r}")
+    val, test = split["val"], split["test"]
+    if not (val > 0 and test > 0 and val + test < 1):
+        raise ConfigError(
+            f"data.split: val {val} and test {test} must be above 0 and leave some to train on; "
+            "choose shares that add up to less than 1"
+        )

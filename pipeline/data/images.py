@@ -1,0 +1,154 @@
+"""Decode images and masks to uint8 arrays, refusing by name whatever would lose information.
+
+Shapes: images (H, W, C), masks (H, W).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pipeline.errors import ConfigError
+
+Pixels = NDArray[np.uint8]
+
+ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
+
+
+def decode_image(data: bytes, *, name: str, shape: tuple[int, int, int]) -> Pixels:
+    """Decode an image and resize it (antialiased bilinear) to rows and columns of a shape.
+
+    Grey becomes RGB, RGB of equal channels becomes grey, palettes are looked up, an opaque alpha channel is
+    dropped, EXIF orientation is applied: all lossless.
+
+    Args:
+        shape: (C, H, W) to return as (H, W, C).
+
+    Raises:
+        ConfigError: unreadable, or not convertible without loss (16 bits, CMYK, transparency, colour
+            where C is 1, several frames).
+    """
+    image = _opened(data, name)
+    channels, rows, columns = shape
+    pixels = _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
+    if pixels.size != (columns, rows):
+        pixels = pixels.resize((columns, rows), Image.Resampling.BILINEAR)
+    return np.asarray(pixels, dtype=np.uint8).reshape(rows, columns, channels)
+
+
+def decode_mask(
+    data: bytes,
+    *,
+    name: str,
+    image_sides: tuple[int, int],
+    sides: tuple[int, int],
+    num_classes: int,
+    ignore_label: int | None,
+) -> Pixels:
+    """Decode a mask and resize it (nearest) to rows and columns.
+
+    Args:
+        image_sides: rows and columns that its image has on disk.
+        sides: rows and columns to return.
+
+    Raises:
+        ConfigError: unreadable, more than one channel, another shape than its image, a value that is
+            neither a class nor the ignore label.
+    """
+    mask = _opened(data, name)
+    if mask.mode == "1":
+        mask = mask.convert("L").point(lambda value: value // 255)
+    if mask.mode not in ("L", "P"):
+        raise ConfigError(f"{name}: a mask has one 8-bit channel of class indices, got mode {mask.mode}")
+    if (mask.height, mask.width) != image_sides:
+        raise ConfigError(
+            f"{name}: the mask is {mask.height}x{mask.width}, its image {image_sides[0]}x"
+            f"{image_sides[1]}; save both in the same shape"
+        )
+    values = np.asarray(mask, dtype=np.uint8)
+    allowed = np.zeros(256, dtype=bool)
+    allowed[:num_classes] = True
+    if ignore_label is not None:
+        allowed[ignore_label] = True
+    wrong = np.unique(values[~allowed[values]])
+    if wrong.size:
+        ignored = "" if ignore_label is None else f" and data.ignore_label {ignore_label}"
+        raise ConfigError(
+            f"{name}: mask value {wrong[0]} is no class; allowed are 0 to {num_classes - 1}{ignored}"
+        )
+    if values.shape != sides:
+        mask = Image.fromarray(values).resize((sides[1], sides[0]), Image.Resampling.NEAREST)
+    return np.asarray(mask, dtype=np.uint8)
+
+
+def sides_of(data: bytes) -> tuple[int, int]:
+    """Return rows and columns of a readable image on disk, EXIF orientation applied."""
+    image = Image.open(io.BytesIO(data))
+    is_turned = image.getexif().get(ORIENTATION, 1) >= 5
+    return (image.width, image.height) if is_turned else (image.height, image.width)
+
+
+def _opened(data: bytes, name: str) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data))
+        if getattr(image, "n_frames", 1) > 1:
+            raise ConfigError(f"{name}: has several frames; save the one you mean as a file of its own")
+        _refuse_deep_png(data, name)
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as reason:
+        if isinstance(reason, ConfigError):
+            raise
+        raise ConfigError(f"{name}: unreadable image ({reason}); replace or remove it") from None
+    except Image.DecompressionBombError as reason:
+        raise ConfigError(f"{name}: too large to be safe ({reason}); make it smaller") from None
+
+
+def _refuse_deep_png(data: bytes, name: str) -> None:
+    """Refuse 16-bit colour PNG, which Pillow would cut to 8 bits without a word."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[24] == 16 and data[25] != 0:
+        raise ConfigError(f"{name}: has 16 bits per channel; save it with 8")
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode in ("L", "1"):
+        return image.convert("RGB")
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode in ("RGBA", "LA", "PA"):
+        alpha = image.getchannel("A").getextrema()
+        if alpha != (255, 255):
+            raise ConfigError(
+                f"{name}: has transparent pixels; lay it on a background and save it without alpha"
+            )
+        return image.convert("RGB")
+    if image.mode.startswith("I"):
+        return _from_16_bits(image, name).convert("RGB")
+    if image.mode != "RGB":
+        raise ConfigError(f"{name}: mode {image.mode} cannot be converted without loss; save it as RGB")
+    return image
+
+
+def _to_grey(image: Image.Image, name: str) -> Image.Image:
+    if image.mode in ("L", "1"):
+        return image.convert("L")
+    if image.mode.startswith("I"):
+        return _from_16_bits(image, name)
+    red, green, blue = _to_rgb(image, name).split()
+    if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
+        raise ConfigError(
+            f"{name}: is in colour, data.shape asks for 1 channel; use 3 channels or save it grey"
+        )
+    return red
+
+
+def _from_16_bits(image: Image.Image, name: str) -> Image.Image:
+    """Return 8 bits of a grey image whose 16-bit values are 8-bit ones widened (v * 257)."""
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535 or np.any(values % 257):
+        raise ConfigError(f"{name}: has 16 bits per channel; save it with 8")
+    return Image.fromarray((values // 257).astype(np.uint8))

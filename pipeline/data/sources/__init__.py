@@ -1,0 +1,67 @@
+"""Sources: the on-disk formats. One module per format, named as `data.format` names it.
+
+Each module exports `TARGET` (`label` or `mask`) and `samples(archive, facts) -> list[Sample]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from pipeline.data.archive import Archive
+from pipeline.data.facts import SPLITS, Facts
+from pipeline.errors import ConfigError, closest
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image by its name in the archive, with the class index or the name of the mask."""
+
+    file: str
+    split: str
+    label: int | None = None
+    mask: str | None = None
+
+
+class Source(Protocol):
+    """What a module of a format exports."""
+
+    TARGET: str
+    samples: Callable[[Archive, Facts], list[Sample]]
+
+
+def source_of(name: str) -> Source:
+    """Return the module of a format.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    formats = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__"}
+    if name not in formats:
+        raise ConfigError(f"data.format: unknown format '{name}'; {closest(name, formats)}")
+    return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+def is_image(name: str) -> bool:
+    """Tell by its suffix whether a file is an image."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def split_of(name: str, archive: Archive) -> str:
+    """Return the split that a file's first folder names.
+
+    Raises:
+        ConfigError: the folder is not train, val or test.
+    """
+    first = name.split("/", maxsplit=1)[0]
+    if first not in SPLITS:
+        raise ConfigError(
+            f"data.root: {archive.root} has {name} outside the folders train/, val/, test/; move it "
+            "there, or let Convoy split: data.split={val: 0.15, test: 0.15, seed: 0}"
+        )
+    return first

@@ -1,0 +1,290 @@
+"""Fit one run: from a checked declaration to the results in its folder.
+
+Heavy libraries are imported here, so that the doors answer at once where there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from torch import nn
+
+from pipeline.assemble import augmentation_of, model_of, optimizer_of, scheduler_of, task_of
+from pipeline.compose import planned
+from pipeline.data.batches import PreparedData
+from pipeline.data.prepared import Prepared
+from pipeline.errors import ConfigError
+from pipeline.networks.structures import plan
+from pipeline.pictures.curves import draw_curves
+from pipeline.pictures.sheets import draw_sheet
+from pipeline.runs.folder import RunFolder, write_text
+from pipeline.runs.settings import TrainerSettings
+from pipeline.tasks.learner import Learner, Row
+from pipeline.tracking.run import TrackedRun
+from pipeline.transforms.augmentation import Augmentation
+from pipeline.transforms.statistics import Statistics
+
+SHEET_IMAGES = 16
+
+
+def fit(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    *,
+    prepared: Prepared,
+    statistics: Statistics,
+    tracked: TrackedRun | None,
+) -> None:
+    """Train from the last checkpoint, or from the start, and write the results.
+
+    Args:
+        tracked: the MLflow run to log to; None in all but the leading process.
+
+    Raises:
+        ConfigError: a setting that only shows to be wrong when objects are made or the loss diverges.
+    """
+    settings = TrainerSettings.of(config["trainer"])
+    _quieten()
+    augmentation = augmentation_of(config)
+    data = PreparedData(
+        prepared,
+        augment=augmentation,
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        seed=config["seed"],
+    )
+    model = model_of(config, statistics)
+    if augmentation is not None:
+        _check_shape(config, data, augmentation)
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task = task_of(config)
+    score = f"val/{task.score}"
+    learner = Learner(
+        model,
+        task=task,
+        make_optimizer=optimizer_of(config),
+        make_scheduler=scheduler_of(config),
+        seed=config["seed"],
+        on_epoch=_EpochReport(settings, tracked, score=score),
+    )
+    trainer = _trainer(settings, folder, monitor=score)
+    if tracked is not None:
+        _draw_batch(data, folder, config)
+    history = _history(folder)
+    if not _is_complete(folder, settings, history):
+        with _deterministic_restored():
+            trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
+    if tracked is not None:
+        _write_results(config, folder, model, data, tracked, score=score)
+
+
+class _EpochReport:
+    """Pass each epoch's numbers on: to MLflow, and to a log where no progress bar can be shown."""
+
+    def __init__(self, settings: TrainerSettings, tracked: TrackedRun | None, *, score: str) -> None:
+        self._epochs = settings.max_epochs
+        self._tracked = tracked
+        self._score = score
+        self._tells = settings.progress and not sys.stderr.isatty()
+
+    def __call__(self, history: list[Row]) -> None:
+        if self._tracked is not None:
+            self._tracked.log_history(history)
+        if self._tells:
+            row = history[-1]
+            numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
+            sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
+
+
+def device_precision(setting: str) -> str:
+    """Return Lightning's precision for `trainer.precision`; `auto` looks at the hardware."""
+    if setting != "auto":
+        return setting
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    has_tiles = torch.cpu.get_capabilities().get("amx_tile", False)
+    return "bf16-mixed" if has_tiles and not torch.backends.mps.is_available() else "32-true"
+
+
+def _trainer(settings: TrainerSettings, folder: RunFolder, *, monitor: str) -> pl.Trainer:
+    checkpoint = partial(
+        ModelCheckpoint,
+        dirpath=folder.path,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [
+        checkpoint(filename="best", monitor=monitor, mode="max", save_weights_only=True),
+        checkpoint(filename="last"),
+    ]
+    if settings.early_stopping is not None:
+        callbacks.append(
+            EarlyStopping(
+                monitor,
+                mode="max",
+                patience=int(settings.early_stopping["patience"]),
+                min_delta=settings.early_stopping["min_delta"],
+                check_on_train_epoch_end=True,
+            )
+        )
+    if settings.progress and sys.stderr.isatty():
+        callbacks.append(RichProgressBar(leave=False))
+    try:
+        return pl.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=settings.strategy,
+            precision=device_precision(settings.precision),  # type: ignore[arg-type]
+            max_epochs=settings.max_epochs,
+            gradient_clip_val=settings.gradient_clip,
+            deterministic=settings.deterministic,  # type: ignore[arg-type]
+            callbacks=callbacks,
+            logger=False,
+            enable_model_summary=False,
+            enable_progress_bar=settings.progress and sys.stderr.isatty(),
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=folder.path,
+        )
+    except (ValueError, RuntimeError, MisconfigurationException) as reason:
+        raise ConfigError(f"trainer: Lightning refuses its settings: {reason}") from None
+
+
+def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row]) -> bool:
+    """Tell whether the last checkpoint is that of the run's last epoch, so that nothing is left to train."""
+    if len(history) >= settings.max_epochs:
+        return True
+    if settings.early_stopping is None or not folder.last.exists():
+        return False
+    states = torch.load(folder.last, map_location="cpu", weights_only=True)["callbacks"]
+    waited = [state["wait_count"] for state in states.values() if "wait_count" in state]
+    return bool(waited) and waited[0] >= settings.early_stopping["patience"]
+
+
+def _history(folder: RunFolder) -> list[Row]:
+    """Return the history in the last checkpoint."""
+    if not folder.last.exists():
+        return []
+    history: list[Row] = torch.load(folder.last, map_location="cpu", weights_only=True)["history"]
+    return history
+
+
+def _write_results(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    model: nn.Module,
+    data: PreparedData,
+    tracked: TrackedRun,
+    *,
+    score: str,
+) -> None:
+    """Write weights, history, scores and pictures of a trained run, and log them."""
+    history = _history(folder)
+    keeps_best = config["trainer"]["keep"] == "best"
+    kept = max(history, key=lambda row: _rank(row, score)) if keeps_best else history[-1]
+    source = folder.best if keeps_best else folder.last
+    checkpoint = torch.load(source, map_location="cpu", weights_only=True)
+    assert checkpoint["epoch"] == kept["epoch"], f"{source} is not of the epoch to keep"
+    weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
+    model = model.cpu().eval()
+    model.load_state_dict(weights)
+    draft = folder.path / "weights.pt.unfinished"
+    torch.save(weights, draft)
+    draft.replace(folder.path / "weights.pt")
+    write_text(folder.path / "history.csv", _csv(history))
+    scores = {"score": kept[score], "epoch": kept["epoch"]} | {
+        key: kept[key] for key in kept if key.startswith("val/")
+    }
+    write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
+    draw_curves(history, folder.path / "pictures" / "learning_curves.png", kept=int(kept["epoch"]))
+    tracked.log_history(history)
+    tracked.log_scores({f"final_{key}": value for key, value in scores.items()})
+    tracked.log_files(folder.path / "pictures", "pictures")
+    if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):
+        example = data.split("val")[0, [0, 1]]["image"]
+        with torch.inference_mode():
+            outputs = model(example).numpy()
+        requirements = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
+        example_array = example.contiguous().numpy()
+        tracked.log_model(model, example=example_array, outputs=outputs, requirements=requirements)
+        folder.update(is_model_logged=True)
+
+
+def _rank(row: Row, score: str) -> tuple[float, float]:
+    """Order epochs by score, NaN lowest; of equals the first is the best."""
+    return (float(np.nan_to_num(row[score], nan=-np.inf)), -row["epoch"])
+
+
+def _draw_batch(data: PreparedData, folder: RunFolder, config: Mapping[str, Any]) -> None:
+    """Draw training images as the network sees them in the first epoch."""
+    split = data.split("train", augment=data.augment)
+    spread = np.linspace(0, len(split) - 1, min(SHEET_IMAGES, len(split))).astype(int).tolist()
+    batch = split[0, spread]
+    images = batch["image"].permute(0, 2, 3, 1).numpy()
+    targets = batch["target"].numpy()
+    path = folder.path / "pictures" / "training_images.png"
+    if targets.ndim > 1:
+        draw_sheet(images, path, masks=targets)
+    else:
+        draw_sheet(images, path, captions=[config["data"]["classes"][label] for label in targets])
+
+
+def _check_shape(config: Mapping[str, Any], data: PreparedData, augmentation: Augmentation) -> None:
+    """Refuse an augmentation whose images the network does not take."""
+    split = data.split("train", augment=augmentation)
+    try:
+        shape = tuple(split[0, [0]]["image"].shape[1:])
+    except (ValueError, TypeError) as reason:
+        text = " ".join(str(reason).split())
+        raise ConfigError(f"augmentation: a step refuses the images of data.shape: {text}") from None
+    usual = planned(config)
+    if shape == usual.shape:
+        return
+    changed = plan(config["model"], shape=shape, outputs=usual.outputs)
+    if changed.weights != usual.weights or changed.shape[0] != usual.shape[0]:
+        raise ConfigError(
+            f"augmentation: its steps turn images of {usual.shape} into {shape}, for which model "
+            f"{usual.name} would have other weights; end with a step that restores the shape"
+        )
+
+
+def _csv(history: list[Row]) -> str:
+    text = io.StringIO()
+    rows = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    rows.writeheader()
+    rows.writerows(history)
+    return text.getvalue()
+
+
+@contextmanager
+def _deterministic_restored() -> Iterator[None]:
+    """Undo what Lightning switches in torch for the whole process, so that the next run starts fresh."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warns)
+
+
+def _quieten() -> None:
+    """Silence what Lightning says at each start and nobody can act on."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than.*")

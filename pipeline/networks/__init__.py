@@ -1,0 +1,1 @@
+"""The network language: a YAML list to a plan, and a plan to a torch module."""

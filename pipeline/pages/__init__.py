@@ -1,0 +1,1 @@
+"""Pages: what the report says, and its templates."""

@@ -1,0 +1,133 @@
+"""Chapters of the report: what there is to say of one experiment, gathered from its artifacts."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TITLES = {
+    "training_images": "Training images, as the network sees them in the first epoch",
+    "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
+    "confusion": "Confusion matrix of the test split",
+    "mistakes": "Most confident mistakes: true class, predicted class, confidence",
+    "best": "Best test cases",
+    "median": "Median test cases",
+    "worst": "Worst test cases",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its title; `source` is a data URI, so that a page needs no other file."""
+
+    title: str
+    path: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One experiment.
+
+    Args:
+        declaration: (what, choice) pairs, the experiment in short.
+        scores: (name, value, low, high) on the test split.
+        origin: (what, value) pairs: run, commit, data, versions, hardware.
+    """
+
+    name: str
+    summary: str
+    declaration: list[tuple[str, str]]
+    scores: list[tuple[str, float, float, float]]
+    epochs: int
+    kept_epoch: int
+    origin: list[tuple[str, str]]
+    train_pictures: list[Picture]
+    test_pictures: list[Picture]
+    config: dict[str, Any]
+
+
+def chapter_of(name: str, artifacts: Path) -> Chapter:
+    """Gather the chapter of an experiment.
+
+    Args:
+        artifacts: the folder with compose/, train/ and evaluate/.
+    """
+    config = yaml.safe_load((artifacts / "compose" / f"{name}.yaml").read_text(encoding="utf-8"))
+    trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
+    scores = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
+    run = json.loads((trained / "run.json").read_text(encoding="utf-8"))
+    with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
+        epochs = len(list(csv.DictReader(file)))
+    kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    rows = [(key.replace("_", " "), v["value"], v["low"], v["high"]) for key, v in scores.items()]
+    first = rows[0]
+    return Chapter(
+        name=name,
+        summary=f"test {first[0]} {first[1]:.3f} ({first[2]:.3f} to {first[3]:.3f})",
+        declaration=_declaration(config),
+        scores=rows,
+        epochs=epochs,
+        kept_epoch=int(kept["epoch"]) + 1,
+        origin=_origin(run),
+        train_pictures=_pictures(trained / "pictures", artifacts),
+        test_pictures=_pictures(evaluated / "pictures", artifacts),
+        config=config,
+    )
+
+
+def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    data, trainer = config["data"], config["trainer"]
+    shape = " x ".join(map(str, data["shape"]))
+    return [
+        ("data", f"{data['name']}: {shape}, {len(data['classes'])} classes ({data['licence']})"),
+        ("preprocessing", _built(config["preprocess"])),
+        ("augmentation", ", ".join(map(_built, config["augmentation"]["steps"])) or "none"),
+        ("network", config["model"]["name"]),
+        ("task", _built(config["task"])),
+        ("optimizer", _built(config["optimizer"])),
+        ("schedule", _built(config["scheduler"])),
+        ("training", f"{trainer['max_epochs']} epochs, batches of {trainer['batch_size']}"),
+        ("kept weights", f"{trainer['keep']} epoch"),
+        ("seed", str(config["seed"])),
+    ]
+
+
+def _built(node: Mapping[str, Any]) -> str:
+    """Write `{_target_: a.b.C, x: 1}` as `C(x=1)`."""
+    options = ", ".join(f"{key}={value}" for key, value in node.items() if key != "_target_")
+    name = str(node["_target_"]).rsplit(".", 1)[-1]
+    return f"{name}({options})" if options else name
+
+
+def _origin(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    uncommitted = " with uncommitted changes" if run["dirty"] == "true" else ""
+    return [
+        ("MLflow run", run["mlflow_run_id"]),
+        ("fingerprint", run["fingerprint"]),
+        ("git commit", run["commit"] + uncommitted),
+        ("data digest", run["data"]),
+        ("versions", ", ".join(f"{name} {number}" for name, number in run["versions"].items())),
+        ("hardware", ", ".join(f"{name}: {text}" for name, text in run["hardware"].items())),
+    ]
+
+
+def _pictures(folder: Path, artifacts: Path) -> list[Picture]:
+    """Return the pictures of a folder in the order of `TITLES`, then any others."""
+    order = {name: place for place, name in enumerate(TITLES)}
+    files = sorted(folder.glob("*.png"), key=lambda f: (order.get(f.stem, len(order)), f.stem))
+    return [
+        Picture(
+            TITLES.get(file.stem, file.stem.replace("_", " ")),
+            f"../{file.relative_to(artifacts).as_posix()}",
+            f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}",
+        )
+        for file in files
+    ]

@@ -1,0 +1,61 @@
+"""Stage `report`: all evaluated experiments on one page, `report.html` and `report.md`.
+
+python -m pipeline.report artifacts artifacts/report
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.compose import planned
+from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.networks.plan import Network
+from pipeline.networks.table import as_rows
+from pipeline.pages.chapters import Chapter, chapter_of
+from pipeline.pages.render import render
+from pipeline.runs.arguments import stage_paths
+from pipeline.runs.folder import write_text
+
+
+@dataclass(frozen=True)
+class NetworkTable:
+    """A network's totals and rows, as the templates ask for them."""
+
+    name: str
+    weights: int
+    multiply_adds: int
+    rows: list[tuple[str, str, str, str, str, str]]
+
+    @classmethod
+    def of(cls, network: Network) -> NetworkTable:
+        """Return the table of a planned network."""
+        return cls(network.name, network.weights, network.multiply_adds, as_rows(network))
+
+
+def report(artifacts: Path, out: Path) -> None:
+    """Write the report of every experiment below `artifacts/evaluate`.
+
+    Raises:
+        ConfigError: nothing has been evaluated.
+    """
+    names = sorted(folder.name for folder in (artifacts / "evaluate").glob("*") if folder.is_dir())
+    if not names:
+        raise ConfigError(f"{artifacts}/evaluate holds no experiment; `dvc repro` makes them")
+    chapters: list[tuple[Chapter, NetworkTable]] = []
+    for name in names:
+        chapter = chapter_of(name, artifacts)
+        chapters.append((chapter, NetworkTable.of(planned(chapter.config))))
+    out.mkdir(parents=True, exist_ok=True)
+    for file in ("report.html", "report.md"):
+        write_text(out / file, render(f"{file}.j2", chapters=chapters))
+
+
+def main() -> None:
+    """Write the report."""
+    artifacts, out = stage_paths("report", "<artifacts>", "<folder to write>")
+    report(artifacts, out)
+
+
+if __name__ == "__main__":
+    exit_on_mistake(main)

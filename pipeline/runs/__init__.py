@@ -1,0 +1,1 @@
+"""Runs: settings, fingerprint, folder, lock, and results found by key."""

@@ -1,0 +1,92 @@
+"""The folder of a run, `runs/<fingerprint>/`: its state, checkpoints and results.
+
+config.yaml   the declaration, resolved
+run.json      state (running, finished), fingerprint, MLflow run, git commit, versions, hardware
+last.ckpt     where to resume: weights, optimizer, scheduler, history; after every epoch
+best.ckpt     weights of the best epoch so far
+weights.pt    the model of the kept epoch, preprocessing included; with the files below when finished
+history.csv   one row per epoch
+metrics.json  validation scores of the kept epoch
+pictures/     what a person looks at
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RESULTS = ["config.yaml", "run.json", "weights.pt", "history.csv", "metrics.json", "pictures"]
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: `runs/<fingerprint>`; made when something is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def lock(self) -> Path:
+        """The lock file; whoever trains holds it."""
+        return self.path / "lock"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.path / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch."""
+        return self.path / "best.ckpt"
+
+    def state(self) -> dict[str, Any]:
+        """Return `run.json`; empty where the run has never started."""
+        return read_json(self.path / "run.json")
+
+    def is_finished(self) -> bool:
+        """Tell whether all results are there."""
+        return self.state().get("state") == "finished"
+
+    def update(self, **values: Any) -> None:
+        """Set values of `run.json`; a reader sees the file before or after, never between."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "run.json", json.dumps(self.state() | values, indent=2) + "\n")
+
+    def metrics(self) -> dict[str, float]:
+        """Return the validation scores of the kept epoch of a finished run."""
+        return read_json(self.path / "metrics.json")
+
+    def history(self) -> list[dict[str, float]]:
+        """Return the rows of `history.csv` of a finished run."""
+        with (self.path / "history.csv").open(newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+    def config(self) -> dict[str, Any]:
+        """Return the resolved config of the run."""
+        loaded: dict[str, Any] = yaml.safe_load((self.path / "config.yaml").read_text("utf-8"))
+        return loaded
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; empty where there is no file."""
+    try:
+        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return loaded
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

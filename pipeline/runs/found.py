@@ -1,0 +1,105 @@
+"""Results found by key: what one door made, no other door makes again.
+
+A result is a folder with a file `key`. It is kept in `cache/<stage>/<key>`; DVC's own copy lies in
+`artifacts/<stage>/<experiment>`. Both hold the same files, as hard links where the disk has them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.runs.lock import locked
+
+KEY = "key"
+
+
+def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder of a result, made at most once however many processes ask.
+
+    Args:
+        root: the project's folder.
+        stage: name of the stage, e.g. `prepare`.
+        key: digest of all that decides the result.
+        make: fills an empty folder. If it fails, nothing stays behind.
+
+    Raises:
+        ConfigError: the disk is full.
+    """
+    home = root / "cache" / stage
+    with locked(home / f"{key}.lock", waits=True):
+        if not _has_key(home / key, key):
+            _remove_unfinished(home, key)
+            draft = home / f"{key}.{os.getpid()}.unfinished"
+            try:
+                draft.mkdir(parents=True)
+                _fill(draft, root / "artifacts" / stage, key, make)
+                draft.rename(home / key)
+            except OSError as reason:
+                if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+                raise ConfigError(
+                    f"{stage}: the disk took no more ({reason.strerror}); free some space, nothing "
+                    "half-written was left behind"
+                ) from None
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    return home / key
+
+
+def publish(source: Path, target: Path, *, names: list[str] | None = None) -> None:
+    """Copy a folder (or some of its entries) to `target`, which appears whole or not at all.
+
+    Files are hard links where possible, so that they take no room twice.
+    """
+    draft = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+    try:
+        draft.mkdir(parents=True)
+        for name in sorted(each.name for each in source.iterdir()) if names is None else names:
+            _copy(source / name, draft / name)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _fill(draft: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> None:
+    for folder in sorted(artifacts.glob("*")):
+        if _has_key(folder, key):
+            for file in folder.iterdir():
+                _copy(file, draft / file.name)
+            return
+    make(draft)
+    (draft / KEY).write_text(key, encoding="utf-8")
+
+
+def _has_key(folder: Path, key: str) -> bool:
+    try:
+        return (folder / KEY).read_text(encoding="utf-8") == key
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _remove_unfinished(home: Path, key: str) -> None:
+    """Remove what a killed process left; whoever holds the lock is alone here."""
+    for path in home.glob(f"{key}*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link)
+    else:
+        _link(str(source), str(target))
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:  # another disk, or one without hard links
+        shutil.copy2(source, target)

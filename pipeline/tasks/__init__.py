@@ -1,0 +1,1 @@
+"""Tasks: loss, evidence and scores; and the learner that trains them."""

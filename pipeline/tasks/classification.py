@@ -1,0 +1,118 @@
+"""Classification: one label per image.
+
+Sources: balanced accuracy, Brodersen et al. 2010; calibration error, Guo et al. 2017, arXiv:1706.04599,
+eq. 3, with 15 bins of equal width; AUROC, one class against the rest, mean over classes.
+Shapes: N images, K classes; outputs (N, K), targets (N,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from pipeline.errors import ConfigError
+from pipeline.tasks.task import Evidence
+
+CALIBRATION_BINS = 15
+
+
+class Classification:
+    """Cross-entropy, and scores of probabilities against labels.
+
+    Evidence is (N, K + 1): the probabilities, then the label.
+
+    Args:
+        classes: names of the K classes.
+        background: index of a class to leave out of means; must be null here.
+        ignore_label: must be null here: every image has its label.
+        label_smoothing: share of the target spread over all classes, in [0, 1).
+    """
+
+    score = "accuracy"
+
+    def __init__(
+        self,
+        *,
+        classes: Sequence[str],
+        background: int | None,
+        ignore_label: int | None,
+        label_smoothing: float,
+    ) -> None:
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"task.label_smoothing must be in [0, 1), got {label_smoothing}")
+        if background is not None or ignore_label is not None:
+            raise ConfigError(
+                "data.background and data.ignore_label belong to masks; set both to null for classification"
+            )
+        self.classes = list(classes)
+        self.label_smoothing = label_smoothing
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy in nats."""
+        return functional.cross_entropy(outputs.float(), targets.long(), label_smoothing=self.label_smoothing)
+
+    def evidence(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return (N, K + 1): softmax probabilities and the label."""
+        probabilities = outputs.double().softmax(dim=1)
+        return torch.cat((probabilities, targets[:, None].double()), dim=1)
+
+    def scores(self, evidence: Evidence) -> dict[str, float]:
+        """Return accuracy, balanced accuracy, macro F1, AUROC and calibration error.
+
+        Classes without an image are left out of balanced accuracy and AUROC, classes without an image and
+        without a prediction out of macro F1.
+        """
+        matrix = confusion(evidence)
+        hits, truth, guesses = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+        seen, named = truth > 0, truth + guesses > 0
+        return {
+            "accuracy": float(hits.sum() / matrix.sum()),
+            "balanced_accuracy": float(np.mean(hits[seen] / truth[seen])),
+            "macro_f1": float(np.mean(2 * hits[named] / (truth + guesses)[named])),
+            "auroc": auroc(evidence),
+            "calibration_error": _calibration_error(evidence),
+        }
+
+
+def confusion(evidence: Evidence) -> NDArray[np.int64]:
+    """Return the confusion matrix (K, K): rows are true classes, columns predicted ones."""
+    num_classes = evidence.shape[1] - 1
+    labels, guesses = evidence[:, -1].astype(np.int64), evidence[:, :-1].argmax(axis=1)
+    counts = np.bincount(labels * num_classes + guesses, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes)
+
+
+def auroc(evidence: Evidence) -> float:
+    """Return the mean over classes of P(score of a positive > score of a negative), ties counting half.
+
+    By ranks (Mann-Whitney), since a bootstrap asks for it a thousand times. NaN where fewer than two
+    classes have images.
+    """
+    areas = []
+    for index, column in enumerate(evidence[:, :-1].T):
+        positive = evidence[:, -1] == index
+        num_positive, num_negative = positive.sum(), (~positive).sum()
+        if not num_positive or not num_negative:
+            continue
+        _, places, counts = np.unique(column, return_inverse=True, return_counts=True)
+        ranks = (counts.cumsum() - (counts - 1) / 2)[places]
+        wins = ranks[positive].sum() - num_positive * (num_positive + 1) / 2
+        areas.append(wins / (num_positive * num_negative))
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def _calibration_error(evidence: Evidence) -> float:
+    error = multiclass_calibration_error(
+        torch.from_numpy(evidence[:, :-1]),
+        torch.from_numpy(evidence[:, -1]).long(),
+        num_classes=evidence.shape[1] - 1,
+        n_bins=CALIBRATION_BINS,
+        validate_args=False,
+    )
+    return float(error)

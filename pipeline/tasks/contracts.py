@@ -1,0 +1,41 @@
+"""What each task asks of the data and of the network, known without importing a training library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigError, closest
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A task's demands.
+
+    Args:
+        target: what a sample must carry: `label` or `mask`.
+        is_dense: one output vector per pixel rather than per image.
+    """
+
+    target: str
+    is_dense: bool
+
+    def output_shape(self, num_classes: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what the network must put out for an image of shape (C, H, W)."""
+        return (num_classes, *shape[1:]) if self.is_dense else (num_classes,)
+
+
+CONTRACTS = {
+    "pipeline.tasks.classification.Classification": Contract(target="label", is_dense=False),
+    "pipeline.tasks.segmentation.Segmentation": Contract(target="mask", is_dense=True),
+}
+
+
+def contract_of(target: str) -> Contract:
+    """Return the contract of a task by its `_target_`.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    if target not in CONTRACTS:
+        raise ConfigError(f"task._target_: unknown task {target}; {closest(target, CONTRACTS)}")
+    return CONTRACTS[target]

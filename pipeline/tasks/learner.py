@@ -1,0 +1,186 @@
+"""The learner: a task's network in training, as a LightningModule.
+
+An epoch starts from seeds derived from (seed, epoch), so that resuming at an epoch needs no random state.
+Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from pipeline.errors import ConfigError
+from pipeline.tasks.task import Evidence, Task
+
+Row = dict[str, float]
+Batch = dict[str, Tensor]
+
+
+class Learner(pl.LightningModule):
+    """Train a model on a task; keep one row of numbers per epoch.
+
+    Args:
+        model: preprocessing and network; maps uint8 images to outputs.
+        task: loss and scores.
+        make_optimizer: parameters -> optimizer.
+        make_scheduler: optimizer -> schedule, stepped once per epoch (on val/loss if it asks for one).
+        seed: decides dropout and other draws in forward, together with the epoch.
+        on_epoch: told the history after each epoch, in the leading process only.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        task: Task,
+        make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        make_scheduler: Callable[[Optimizer], LRScheduler],
+        seed: int,
+        on_epoch: Callable[[list[Row]], None],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.history: list[Row] = []
+        self._make_optimizer = make_optimizer
+        self._make_scheduler = make_scheduler
+        self._seed = seed
+        self._on_epoch = on_epoch
+        self._train = _Mean()
+        self._val = _Mean()
+        self._evidence: list[Tensor] = []
+        self._scores: Row = {}
+        self._schedule: LRScheduler | None = None
+        self._schedule_state: dict[str, Any] | None = None
+        self._started = 0.0
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the outputs for images (N, C, H, W)."""
+        outputs: Tensor = self.model(image)
+        return outputs
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return the optimizer; its schedule stays with the learner (see `on_train_epoch_end`)."""
+        optimizer = self._make_optimizer(self.parameters())
+        self._schedule = self._make_scheduler(optimizer)
+        return optimizer
+
+    def on_train_start(self) -> None:
+        """Set the schedule to where a resumed run left it."""
+        if self._schedule_state is not None:
+            assert self._schedule is not None
+            self._schedule.load_state_dict(self._schedule_state)
+
+    def on_train_epoch_start(self) -> None:
+        """Seed this epoch's draws and start its clock."""
+        seeds = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        self._train = _Mean()
+        self._started = time.perf_counter()
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self.task.loss(self(batch["image"]), batch["target"])
+        self._train.add(loss.detach(), len(batch["image"]))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start this epoch's evidence."""
+        self._val = _Mean()
+        self._evidence = []
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Keep the evidence of a batch."""
+        outputs = self(batch["image"])
+        self._val.add(self.task.loss(outputs, batch["target"]).detach(), len(batch["image"]))
+        self._evidence.append(self.task.evidence(outputs.float(), batch["target"]).cpu())
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the evidence of all processes."""
+        evidence: Evidence = torch.cat(_gathered(torch.cat(self._evidence))).numpy()
+        scores = {"loss": self._val.value(), **self.task.scores(evidence)}
+        self._scores = {f"val/{name}": value for name, value in scores.items()}
+
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch's row and step the schedule; refuse to go on from a loss that is not a number.
+
+        Lightning would step the schedule after the checkpoint is written, and a resumed run would miss
+        that step.
+        """
+        loss = self._train.value()
+        if not np.isfinite(loss):
+            raise ConfigError(
+                f"training diverged: the loss is {loss} in epoch {self.current_epoch}; lower optimizer.lr "
+                f"(now {self._learning_rate():g}) or set trainer.gradient_clip"
+            )
+        row = {
+            "epoch": float(self.current_epoch),
+            "lr": self._learning_rate(),
+            "seconds": time.perf_counter() - self._started,
+            "train/loss": loss,
+            **self._scores,
+        }
+        self.history.append(row)
+        self.log_dict({key: value for key, value in row.items() if "/" in key}, prog_bar=True)
+        self._step_schedule()
+        if self.global_rank == 0:
+            self._on_epoch(self.history)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep history and schedule with the weights they belong to."""
+        assert self._schedule is not None
+        checkpoint["history"] = self.history
+        checkpoint["schedule"] = self._schedule.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the history; the schedule waits for its optimizer."""
+        self.history = list(checkpoint["history"])
+        self._schedule_state = checkpoint["schedule"]
+
+    def _step_schedule(self) -> None:
+        assert self._schedule is not None
+        if isinstance(self._schedule, ReduceLROnPlateau):
+            self._schedule.step(self._scores["val/loss"])
+        else:
+            self._schedule.step()
+
+    def _learning_rate(self) -> float:
+        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+
+class _Mean:
+    """A mean over samples that stays on the device until it is asked for."""
+
+    def __init__(self) -> None:
+        self._total: Tensor | float = 0.0
+        self._count = 0
+
+    def add(self, value: Tensor, count: int) -> None:
+        self._total = self._total + value.float() * count
+        self._count += count
+
+    def value(self) -> float:
+        """Return the mean over all processes; NaN before the first sample."""
+        if not self._count:
+            return float("nan")
+        pairs = _gathered(torch.tensor([float(self._total), float(self._count)]))
+        total, count = torch.stack(pairs).sum(dim=0).tolist()
+        return float(total / count)
+
+
+def _gathered(tensor: Tensor) -> list[Tensor]:
+    """Return the tensors of all processes, in the order of ranks; their first axes may differ."""
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [tensor]
+    gathered: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(gathered, tensor)
+    return gathered

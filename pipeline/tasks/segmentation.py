@@ -1,0 +1,122 @@
+"""Segmentation: one label per pixel.
+
+Sources: Dice, Dice 1945, and IoU, Jaccard 1912, per image and class; the loss is cross-entropy plus soft
+Dice over the batch (Isensee et al. 2021, arXiv:1904.08128, online methods).
+Rule for absent classes: an image in whose truth and prediction a class is both absent says nothing about that
+class and is left out of its mean; absent in the truth but predicted scores 0.
+Shapes: N images, K classes, H rows, W columns; outputs (N, K, H, W), targets (N, H, W).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.errors import ConfigError
+from pipeline.tasks.task import Evidence
+
+
+class Segmentation:
+    """Cross-entropy plus Dice, and scores of predicted against true masks.
+
+    Evidence is (N, 3 K): for each class the pixels in common, predicted, and true.
+
+    Args:
+        classes: names of the K classes.
+        background: index of the class that means leave out; null to count every class.
+        ignore_label: mask value that is neither learnt nor scored.
+        dice_weight: weight of the soft Dice loss beside the cross-entropy, at least 0.
+    """
+
+    score = "dice"
+
+    def __init__(
+        self,
+        *,
+        classes: Sequence[str],
+        background: int | None,
+        ignore_label: int | None,
+        dice_weight: float,
+    ) -> None:
+        if dice_weight < 0:
+            raise ConfigError(f"task.dice_weight must be at least 0, got {dice_weight}")
+        self.classes = list(classes)
+        self.background = background
+        self.ignore_label = ignore_label
+        self.dice_weight = dice_weight
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return cross-entropy plus weighted soft Dice, over the pixels that are not ignored."""
+        outputs, targets = outputs.float(), targets.long()
+        valid = self._valid(targets)
+        targets = targets.masked_fill(~valid, 0)
+        num_valid = valid.sum().clamp(min=1)
+        entropy = functional.cross_entropy(outputs, targets, reduction="none")
+        entropy = (entropy * valid).sum() / num_valid
+        if not self.dice_weight:
+            return entropy
+        return entropy + self.dice_weight * _soft_dice_loss(outputs.softmax(dim=1), targets, valid)
+
+    def evidence(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return (N, 3 K): pixels in common, predicted and true, per class."""
+        num_classes = outputs.shape[1]
+        valid = self._valid(targets)
+        guesses = _one_hot(outputs.argmax(dim=1), num_classes, valid)
+        truth = _one_hot(targets.long().masked_fill(~valid, 0), num_classes, valid)
+        counts = [each.sum(dim=(1, 2)).double() for each in (guesses & truth, guesses, truth)]
+        return torch.stack(counts, dim=2).flatten(1)
+
+    def scores(self, evidence: Evidence) -> dict[str, float]:
+        """Return Dice and IoU per class, and their means over the classes but the background."""
+        dice, iou = per_image_scores(evidence)
+        kept = [index for index in range(len(self.classes)) if index != self.background]
+        scores = {}
+        for name, values in (("dice", dice), ("iou", iou)):
+            means = [_mean(values[:, index]) for index in range(len(self.classes))]
+            scores[name] = _mean(np.array([means[index] for index in kept]))
+            scores |= {f"{name}_{self.classes[index]}": means[index] for index in kept}
+        return scores
+
+    def image_scores(self, evidence: Evidence) -> Evidence:
+        """Return (N,): each image's Dice, mean over its classes but the background."""
+        dice = per_image_scores(evidence)[0]
+        kept = [index for index in range(len(self.classes)) if index != self.background]
+        return np.array([_mean(row[kept]) for row in dice])
+
+    def _valid(self, targets: Tensor) -> Tensor:
+        if self.ignore_label is None:
+            return torch.ones_like(targets, dtype=torch.bool)
+        return targets != self.ignore_label
+
+
+def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:
+    """Return Dice and IoU (N, K) of each image and class; NaN where the class is absent from both."""
+    common, guessed, true = np.moveaxis(evidence.reshape(len(evidence), -1, 3), 2, 0)
+    total = guessed + true
+    with np.errstate(invalid="ignore"):
+        return 2 * common / total, common / (total - common)
+
+
+def _soft_dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Return 1 - mean over classes of 2 |p g| / (|p| + |g|), summed over the batch; 1 pixel smooths."""
+    truth = _one_hot(targets, probabilities.shape[1], valid)
+    probabilities = probabilities * valid[:, None]
+    axes = (0, 2, 3)
+    common = (probabilities * truth.permute(0, 3, 1, 2)).sum(dim=axes)
+    total = probabilities.sum(dim=axes) + truth.sum(dim=(0, 1, 2))
+    return 1 - ((2 * common + 1) / (total + 1)).mean()
+
+
+def _one_hot(classes: Tensor, num_classes: int, valid: Tensor) -> Tensor:
+    """Return (N, H, W, K) booleans; ignored pixels belong to no class."""
+    return functional.one_hot(classes, num_classes).bool() & valid[..., None]
+
+
+def _mean(values: Evidence) -> float:
+    """Return the mean of the defined values; NaN where there are none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")

@@ -1,0 +1,1 @@
+"""Tracking: what MLflow keeps of runs; the only importer of mlflow."""

@@ -1,0 +1,72 @@
+"""The comparison of a sweep's children, logged on their parent: table, chart, best child."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from pathlib import Path
+
+from mlflow.entities import Run, ViewType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from pipeline.pictures.comparison import draw_comparison
+from pipeline.tracking.run import TrackedRun
+
+SCORE = "final_score"
+
+
+def log_comparison(parent: TrackedRun) -> None:
+    """Log what the finished children of a parent reached, best first.
+
+    On the parent: `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and
+    `convoy.best_name`, and the best score as a metric.
+    """
+    client = parent.store.client
+    found = client.search_runs(
+        [parent.store.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.run_id}'",
+        ViewType.ACTIVE_ONLY,
+    )
+    children = [run for run in found if SCORE in run.data.metrics]
+    if not children:
+        return
+    children.sort(key=lambda run: run.data.metrics[SCORE], reverse=True)
+    differing = _differing(children)
+    parent.log_text(_table(children, differing), "comparison.csv")
+    bars = [(_label(run, differing), run.data.metrics[SCORE]) for run in children]
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "comparison.png"
+        draw_comparison(bars, picture)
+        parent.log_files(picture)
+        best = client.download_artifacts(children[0].info.run_id, "config.yaml", folder)
+        parent.log_text(Path(best).read_text(encoding="utf-8"), "best_config.yaml")
+    parent.log_scores({SCORE: children[0].data.metrics[SCORE]})
+    best_run = children[0].info
+    parent.log_tags({"convoy.best_run": best_run.run_id, "convoy.best_name": best_run.run_name or ""})
+
+
+def _differing(children: list[Run]) -> list[str]:
+    """Return the params whose values differ between children; digests and derived names apart."""
+    names = {name for run in children for name in run.data.params if not name.startswith("digest.")}
+    return sorted(n for n in names if len({run.data.params.get(n) for run in children}) > 1)
+
+
+def _table(children: list[Run], differing: list[str]) -> str:
+    scores = sorted({name for run in children for name in run.data.metrics if name.startswith("final_")})
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["run", *differing, *scores])
+    for run in children:
+        params, metrics = run.data.params, run.data.metrics
+        rows.writerow(
+            [run.info.run_id]
+            + [params.get(name, "") for name in differing]
+            + [metrics.get(name, "") for name in scores]
+        )
+    return text.getvalue()
+
+
+def _label(run: Run, differing: list[str]) -> str:
+    short = [name for name in differing if len(run.data.params.get(name, "")) <= 24]
+    return "  ".join(f"{name.split('.')[-1]} {run.data.params.get(name, '')}" for name in short)

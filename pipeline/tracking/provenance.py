@@ -1,0 +1,75 @@
+"""Where a run comes from: git commit, versions and hardware."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "torchmetrics",
+    "albumentations",
+    "numpy",
+    "hydra-core",
+    "mlflow",
+    "dvc",
+)
+
+
+def git_state(root: Path) -> dict[str, str]:
+    """Return `commit`, `dirty` (true, false) and, where dirty, the `patch` against the commit.
+
+    Outside a git checkout the commit is `unknown`.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": "unknown", "dirty": "unknown"}
+    patch = _git(root, "diff", "HEAD", "--", ".", ":!dvc.lock", ":!artifacts") or ""
+    state = {"commit": commit.strip(), "dirty": "true" if patch.strip() else "false"}
+    return state | ({"patch": patch} if patch.strip() else {})
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape a result."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
+
+
+def hardware() -> dict[str, str]:
+    """Return processor, cores, and accelerators as torch names them."""
+    import torch  # whoever asks has trained or is about to
+
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+        "accelerators": ", ".join(names) or "none",
+    }
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()

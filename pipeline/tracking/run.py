@@ -1,0 +1,159 @@
+"""One MLflow run: what a training leaves for people to look at and compare."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import yaml
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.models import infer_signature
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from numpy.typing import NDArray
+
+from pipeline.tracking.store import Store
+
+LONGEST_PARAM = 6000  # characters, MLflow's own limit
+PARAMS_AT_ONCE = 100
+
+
+class TrackedRun:
+    """An MLflow run that this process writes to.
+
+    Args:
+        store: the opened store.
+        run_id: an existing run.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store = store
+        self.run_id = run_id
+        self._client = store.client
+        self._logged_through = self._last_step()
+
+    @classmethod
+    def start(cls, store: Store, *, name: str, parent: str | None, tags: Mapping[str, str]) -> TrackedRun:
+        """Open a new run, nested under a parent where there is one."""
+        if parent is not None:
+            tags = {**tags, MLFLOW_PARENT_RUN_ID: parent}
+        run = store.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
+        return cls(store, run.info.run_id)
+
+    @classmethod
+    def resume(cls, store: Store, run_id: str) -> TrackedRun:
+        """Continue a run that was interrupted."""
+        store.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+        return cls(store, run_id)
+
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """Log a resolved config as params, one per leaf, and as a file."""
+        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config)]
+        for start in range(0, len(params), PARAMS_AT_ONCE):
+            self._client.log_batch(self.run_id, params=params[start : start + PARAMS_AT_ONCE])
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        self._client.log_text(self.run_id, text, "config.yaml")
+
+    def log_history(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Log the epochs that the run does not have yet, one call per epoch; a number once logged stays.
+
+        Args:
+            history: one row per epoch with its `epoch` and numbers.
+        """
+        for row in history:
+            epoch = int(row["epoch"])
+            if epoch <= self._logged_through:
+                continue
+            now = int(time.time() * 1000)
+            metrics = [Metric(key, value, now, epoch) for key, value in row.items()]
+            self._client.log_batch(self.run_id, metrics=metrics)
+            self._logged_through = epoch
+
+    def log_scores(self, scores: Mapping[str, float]) -> None:
+        """Log final numbers."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in scores.items()]
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        self._client.log_batch(self.run_id, tags=[RunTag(*each) for each in tags.items()])
+
+    def log_text(self, text: str, name: str) -> None:
+        """Log a text file."""
+        self._client.log_text(self.run_id, text, name)
+
+    def log_files(self, path: Path, folder: str | None = None) -> None:
+        """Log a file, or the files of a folder, below an artifact folder."""
+        if path.is_dir():
+            self._client.log_artifacts(self.run_id, str(path), folder)
+        else:
+            self._client.log_artifact(self.run_id, str(path), folder)
+
+    def log_data(self, name: str, *, digest: str, root: str, counts: Mapping[str, int]) -> None:
+        """Log the data set that the run was trained on.
+
+        Args:
+            digest: `sha256:...`; MLflow keeps the first 36 characters.
+            counts: images per split.
+        """
+        dataset = Dataset(
+            name=name,
+            digest=digest.removeprefix("sha256:")[:36],
+            source_type="local",
+            source=json.dumps({"uri": root, "digest": digest}),
+            profile=json.dumps(dict(counts)),
+        )
+        inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+        self._client.log_inputs(self.run_id, [inputs])
+
+    def log_model(
+        self, model: Any, *, example: NDArray[np.uint8], outputs: Any, requirements: list[str]
+    ) -> None:
+        """Log a torch module with its signature, as an exported graph that loads without our code.
+
+        Args:
+            example: images (N, C, H, W) with N of at least 2, so that any batch size is accepted.
+            outputs: what the model returns for them.
+            requirements: given, since MLflow would infer them in a subprocess for seconds.
+        """
+        mlflow.set_tracking_uri(self.store.uri)
+        with mlflow.start_run(run_id=self.run_id):
+            mlflow.pytorch.log_model(
+                model,
+                name="model",
+                signature=infer_signature(example, outputs),
+                input_example=example,
+                pip_requirements=requirements,
+                serialization_format="pt2",
+            )
+
+    def end(self, status: str, *, reason: str = "") -> None:
+        """Close the run as FINISHED, FAILED or KILLED.
+
+        Args:
+            reason: why it failed; kept as a tag.
+        """
+        if reason:
+            self.log_tags({"convoy.reason": reason})
+        self._client.set_terminated(self.run_id, status=status)
+
+    def _last_step(self) -> int:
+        """Return the last epoch the run has; -1 where it has none."""
+        history = self._client.get_metric_history(self.run_id, "epoch")
+        return max((metric.step for metric in history), default=-1)
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text) for each leaf of nested mappings; lists are written as JSON."""
+    if isinstance(value, Mapping) and value:
+        for key, each in value.items():
+            yield from flat(each, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, str):
+        yield path, value
+    else:
+        yield path, json.dumps(value)

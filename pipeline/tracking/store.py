@@ -1,0 +1,100 @@
+"""The MLflow store: one sqlite file in the project, opened safely by any number of processes.
+
+A brand-new sqlite opened by several processes at once is broken for good, so it is made, and each time
+opened, under a file lock; afterwards writers wait for each other inside sqlite.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, LifecycleStage, RunStatus, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import OperationalError
+
+from pipeline.errors import ConfigError
+from pipeline.runs.lock import is_held, locked
+
+SQLITE = "sqlite:///"
+FOLDER_TAG = "convoy.run_folder"
+
+
+def tracking_uri(root: Path) -> str:
+    """Return MLFLOW_TRACKING_URI, or the sqlite file in the project's folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root.resolve() / 'mlflow.db'}"
+
+
+class Store:
+    """An opened store with one experiment.
+
+    Args:
+        root: the project's folder.
+        experiment: name of the MLflow experiment; made where missing.
+
+    Raises:
+        ConfigError: the database cannot be written.
+    """
+
+    def __init__(self, root: Path, experiment: str) -> None:
+        self.root = root
+        self.uri = tracking_uri(root)
+        if not self.uri.startswith(SQLITE):
+            self.client = MlflowClient(self.uri)
+            self.experiment_id = self._experiment(experiment, location=None)
+            return
+        database = Path(self.uri.removeprefix(SQLITE))
+        _refuse_read_only(database)
+        with locked(database.with_name(f"{database.name}.lock"), waits=True):
+            try:
+                self.client = MlflowClient(self.uri)
+                location = (root / "mlartifacts").resolve().as_uri()
+                self.experiment_id = self._experiment(experiment, location=location)
+            except (MlflowException, OperationalError) as reason:
+                raise ConfigError(
+                    f"tracking: cannot open {database} ({str(reason).splitlines()[0]}); repair or move "
+                    "it away (a new one is made), or set MLFLOW_TRACKING_URI"
+                ) from None
+
+    def has_run(self, run_id: str) -> bool:
+        """Tell whether a run is there, and not deleted."""
+        try:
+            stage = self.client.get_run(run_id).info.lifecycle_stage
+        except MlflowException:
+            return False
+        return bool(stage == LifecycleStage.ACTIVE)
+
+    def parent_of(self, run_id: str) -> str | None:
+        """Return the parent of a run; None where it has none or is not there."""
+        if not self.has_run(run_id):
+            return None
+        parent: str | None = self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
+        return parent
+
+    def close_dead_runs(self) -> None:
+        """Mark runs whose process died without a word as KILLED: nobody holds their folder's lock."""
+        for run in self.client.search_runs(
+            [self.experiment_id], "attributes.status = 'RUNNING'", ViewType.ACTIVE_ONLY
+        ):
+            folder = run.data.tags.get(FOLDER_TAG)
+            if folder is not None and not is_held(self.root / folder / "lock"):
+                killed = RunStatus.to_string(RunStatus.KILLED)
+                self.client.set_terminated(run.info.run_id, status=killed)
+
+    def _experiment(self, name: str, *, location: str | None) -> str:
+        found: Experiment | None = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        place = None if location is None else f"{location}/{name}"
+        return str(self.client.create_experiment(name, artifact_location=place))
+
+
+def _refuse_read_only(database: Path) -> None:
+    if not database.exists():
+        return
+    writable = database.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+    if not writable or not os.access(database, os.W_OK):
+        raise ConfigError(f"tracking: {database} is read-only; chmod u+w it, or set MLFLOW_TRACKING_URI")

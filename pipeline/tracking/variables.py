@@ -1,0 +1,3 @@
+"""Environment variables by which a sweep tells its jobs where they belong; importing this costs nothing."""
+
+PARENT_VARIABLE = "CONVOY_PARENT_RUN_ID"  # MLFLOW_RUN_ID would be resumed by every child
