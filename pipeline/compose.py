@@ -123,14 +123,14 @@ def check(config: Mapping[str, Any]) -> None:
     for key in SECTIONS:
         if key not in config:
             raise ConfigError(f"{key}: the section is missing; conf/config.yaml composes it")
-    if isinstance(config["seed"], bool) or not isinstance(config["seed"], int) or config["seed"] < 0:
-        raise ConfigError(f"seed must be a whole number of at least 0, got {config['seed']!r}")
+    _check_values(config)
     check_section(config["data"], "pipeline.data.facts.Facts", path="data")
     check_section(config["trainer"], "pipeline.runs.settings.TrainerSettings", path="trainer")
     check_section(config["tracking"], "pipeline.tracking.settings.TrackingSettings", path="tracking")
     check_section(
         config["augmentation"], "pipeline.transforms.augmentation.Augmentation", path="augmentation"
     )
+    _check_steps(config["augmentation"]["steps"])
     for section in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
         given = GIVEN.get(section, frozenset())
         if section in GIVEN and "_target_" not in config[section]:
@@ -139,6 +139,29 @@ def check(config: Mapping[str, Any]) -> None:
         check_targets(config[section], path=section, allowed=allowed, given=given)
     TrainerSettings.of(config["trainer"])
     planned(config)
+
+
+def _check_values(config: Mapping[str, Any]) -> None:
+    """Check what stands outside the sections, and that the sections are mappings."""
+    name, seed, allowed = config["name"], config["seed"], config["allowed_targets"]
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"name must be text, got {name!r}; it names runs, such as name=digits_lenet5")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ConfigError(f"seed must be a whole number from 0 to {2**32 - 1}, got {seed!r}")
+    if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):
+        raise ConfigError(f"allowed_targets must be a list of prefixes such as [mylab.], got {allowed!r}")
+    for key in SECTIONS:
+        if key not in ("name", "seed", "allowed_targets") and not isinstance(config[key], Mapping):
+            raise ConfigError(f"{key} must be a mapping of keys, got {config[key]!r}")
+
+
+def _check_steps(steps: Sequence[Any]) -> None:
+    for index, step in enumerate(steps):
+        if not isinstance(step, Mapping) or "_target_" not in step:
+            raise ConfigError(
+                f"augmentation.steps[{index}] needs a _target_, got {step!r}; name a transform, such as "
+                "_target_: albumentations.HorizontalFlip"
+            )
 
 
 def planned(config: Mapping[str, Any]) -> Network:
@@ -184,8 +207,12 @@ def explained() -> Iterator[None]:
         raise ConfigError(f"{group}={option}: no such option; {closest(option, reason.options)}") from None
     except MissingMandatoryValue as reason:
         raise ConfigError(f"{reason.full_key} has no value; give it one") from None
-    except (HydraException, OmegaConfBaseException) as reason:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as reason:
         raise ConfigError(_sentence(reason)) from None
+    except ValueError as reason:
+        if not str(reason).startswith("Config group override"):
+            raise  # what a training raises passes through here too
+        raise ConfigError(f"{reason}; choose an option by its file's name, such as model=lenet5") from None
 
 
 def _sentence(reason: Exception) -> str:
@@ -198,6 +225,8 @@ def _sentence(reason: Exception) -> str:
         if isinstance(node, dict) and node:
             return f"{full_key}: unknown key '{name}'; {closest(name, map(str, node))}"
         return f"{full_key}: unknown key '{name}'" + (f" below {parent}" if parent else "")
+    if isinstance(reason, OmegaConfBaseException) and reason.full_key:
+        return f"{reason.full_key}: {_first_line(reason)}; correct its value"
     group = re.search(r"Could not override '([^']+)'", str(reason))
     if group:
         return f"{group[1]}: unknown key or group; {closest(group[1], _choices())}"

@@ -140,6 +140,7 @@ def _show_segmentation(
             np.stack([images[index] for index, _ in pairs]),
             out / "pictures" / f"{kind}.png",
             masks=np.stack([mask for _, mask in pairs]),
+            classes=task.classes,
             captions=captions,
         )
 
@@ -160,7 +161,7 @@ def _track(
     tracked = TrackedRun(store, run_id)
     tracked.log_scores(
         {
-            f"test_{name}{'' if part == 'value' else f'_{part}'}": value
+            f"test/{name}{'' if part == 'value' else f'_{part}'}": value
             for name, parts in scores.items()
             for part, value in parts.items()
         }

@@ -25,7 +25,7 @@ from torch import nn
 
 from pipeline.assemble import augmentation_of, model_of, optimizer_of, scheduler_of, task_of
 from pipeline.compose import planned
-from pipeline.data.batches import PreparedData
+from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError
 from pipeline.networks.structures import plan
@@ -213,7 +213,7 @@ def _write_results(
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
     draw_curves(history, folder.path / "pictures" / "learning_curves.png", kept=int(kept["epoch"]))
     tracked.log_history(history)
-    tracked.log_scores({f"final_{key}": value for key, value in scores.items()})
+    tracked.log_final(scores)
     tracked.log_files(folder.path / "pictures", "pictures")
     if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):
         example = data.split("val")[0, [0, 1]]["image"]
@@ -239,7 +239,7 @@ def _draw_batch(data: PreparedData, folder: RunFolder, config: Mapping[str, Any]
     targets = batch["target"].numpy()
     path = folder.path / "pictures" / "training_images.png"
     if targets.ndim > 1:
-        draw_sheet(images, path, masks=targets)
+        draw_sheet(images, path, masks=targets, classes=config["data"]["classes"])
     else:
         draw_sheet(images, path, captions=[config["data"]["classes"][label] for label in targets])
 
@@ -287,4 +287,6 @@ def _quieten() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*No complete tensor found in the group.*")
     warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than.*")

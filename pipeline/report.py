@@ -39,7 +39,8 @@ def report(artifacts: Path, out: Path) -> None:
     Raises:
         ConfigError: nothing has been evaluated.
     """
-    names = sorted(folder.name for folder in (artifacts / "evaluate").glob("*") if folder.is_dir())
+    folders = (artifacts / "evaluate").glob("[!.]*")  # a hidden one is what a killed stage left
+    names = sorted(folder.name for folder in folders if folder.is_dir())
     if not names:
         raise ConfigError(f"{artifacts}/evaluate holds no experiment; `dvc repro` makes them")
     chapters: list[tuple[Chapter, NetworkTable]] = []

@@ -17,7 +17,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.compose import composed, planned
+from pipeline.compose import compose, composed, planned
 from pipeline.errors import ConfigError, closest, exit_on_mistake
 from pipeline.networks.plan import Network
 from pipeline.networks.structures import plan
@@ -38,9 +38,8 @@ def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
     Raises:
         ConfigError: the declaration or the options cannot work.
     """
-    config = composed(overrides)
     if not {"shape", "outputs"} & options.keys():
-        return planned(config)
+        return planned(compose(overrides))
     if not {"shape", "outputs"} <= options.keys():
         raise ConfigError("summary: give both shape=[C,H,W] and outputs=K, or neither")
     shape, outputs = options["shape"], options["outputs"]
@@ -49,7 +48,7 @@ def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
         raise ConfigError(f"shape must be [channels, rows, columns], such as [1,96,96], got {shape!r}")
     if isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1:
         raise ConfigError(f"outputs must be a whole number of at least 1, got {outputs!r}")
-    return plan(config["model"], shape=tuple(shape), outputs=outputs)
+    return plan(composed(overrides).get("model", {}), shape=tuple(shape), outputs=outputs)
 
 
 def show(network: Network) -> None:
@@ -66,13 +65,21 @@ def show(network: Network) -> None:
     console.print(table, markup=False)
 
 
+def _read(value: str) -> Any:
+    """Read an option as YAML; what is none stays text, and is refused by name later."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
 def main() -> None:
     """Print the network that the command line declares."""
     options, overrides = {}, []
     for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")
         if key in OPTIONS:
-            options[key] = yaml.safe_load(value)
+            options[key] = _read(value)
         else:
             overrides.append(argument)
     form = options.pop("format", "table")

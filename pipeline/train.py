@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from pipeline.compose import CONF, declared, explained, load
@@ -31,7 +32,7 @@ from pipeline.runs.folder import RESULTS, RunFolder, write_text
 from pipeline.runs.found import publish
 from pipeline.runs.lock import Held, locked
 from pipeline.statistics import FILE, statistics, statistics_key
-from pipeline.tracking.variables import PARENT_VARIABLE
+from pipeline.tracking.variables import PARENT_VARIABLE, SWEPT_VARIABLE
 
 if TYPE_CHECKING:
     from pipeline.tracking.run import TrackedRun
@@ -154,7 +155,7 @@ def _link_to_parent(config: Mapping[str, Any], folder: RunFolder, *, root: Path,
     linked = TrackedRun.start(store, name=name, parent=parent, tags=tags)
     linked.log_config(config)
     linked.log_history(folder.history())
-    linked.log_scores({f"final_{key}": value for key, value in folder.metrics().items()})
+    linked.log_final(folder.metrics())
     linked.end("FINISHED")
 
 
@@ -188,20 +189,31 @@ def _is_leader() -> bool:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def door(config: DictConfig) -> float:
     """Train one composed declaration; return its best score, which a sweeper may maximise."""
-    job = HydraConfig.get()
-    overrides = [each for each in job.overrides.task if not each.startswith("experiment=")]
     plain = declared(config)
-    is_sweep = job.mode is not None and job.mode.name == "MULTIRUN"
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     folder = train(
         plain,
         root=Path.cwd(),
         door="sweep" if is_sweep else "hydra",
-        name=" ".join([plain["name"], *overrides]),
+        name=_name(plain["name"], list(HydraConfig.get().overrides.task)),
         waits=False,
     )
+    if not _is_leader():
+        return float("nan")  # the leading process writes the results
     metrics = folder.metrics()
     print(f"{folder.path.relative_to(Path.cwd())}  {_line(metrics)}")
     return metrics["score"]
+
+
+def _name(experiment: str, overrides: list[str]) -> str:
+    """Name a run by what sets it apart: in a sweep by what is swept, else by experiment and overrides."""
+    swept = os.environ.get(SWEPT_VARIABLE)
+    if swept is None:
+        return " ".join([experiment, *(each for each in overrides if not each.startswith("experiment="))])
+    return (
+        " ".join(each for each in overrides if each.split("=")[0].lstrip("+") in swept.split(","))
+        or experiment
+    )
 
 
 def _line(metrics: Mapping[str, float]) -> str:

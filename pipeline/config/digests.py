@@ -13,7 +13,7 @@ LENGTH = 16  # hexadecimal digits; 64 bits
 
 
 def digest(value: Any) -> str:
-    """Return a digest of a JSON-like value; the order of keys does not matter, their types do."""
+    """Return a digest of a JSON-like value; the order of keys does not matter, the types of values do."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
@@ -27,7 +27,9 @@ def code_digest(paths: Iterable[Path]) -> str:
     sources: dict[str, str] = {}
     for path in paths:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            sources[f"{path.name}/{file.relative_to(path)}"] = _meaning(file)
+            name = f"{path.name}/{file.relative_to(path)}"
+            assert name not in sources, f"two of the paths hold a {name}"
+            sources[name] = _meaning(file)
     return digest(sources)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -61,8 +62,8 @@ def _signature(module: str, node: Definition) -> Signature | None:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__new__":
             return None
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            own = _of_function(statement, has_self=True)
-            return _joined(own, _of_bases(module, node)) if own.is_open else own
+            own, handed_on = _of_function(statement, has_self=True), _handed_on(statement)
+            return own if handed_on is None else _joined(own, _of_bases(module, node), handed_on)
     if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
         return _of_dataclass(node)
     return _of_bases(module, node)
@@ -80,10 +81,18 @@ def _of_bases(module: str, node: ast.ClassDef) -> Signature | None:
     return Signature((), is_open=False)
 
 
-def _joined(own: Signature, base: Signature | None) -> Signature:
+def _handed_on(init: ast.FunctionDef) -> ast.Call | None:
+    """Return the call of the base class's constructor that gets the `**kwargs`, if there is one."""
+    calls = (node for node in ast.walk(init) if isinstance(node, ast.Call) and init.args.kwarg)
+    bases = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "__init__")
+    return next((call for call in bases if any(word.arg is None for word in call.keywords)), None)
+
+
+def _joined(own: Signature, base: Signature | None, call: ast.Call) -> Signature:
     if base is None:
         return own
-    more = tuple(p for p in base.parameters if p.name not in own.names())
+    taken = {*own.names(), *(word.arg for word in call.keywords)}
+    more = tuple(p for p in base.parameters[len(call.args) :] if p.name not in taken)
     return Signature((*own.parameters, *more), base.is_open)
 
 
@@ -117,8 +126,11 @@ def _find(target: str) -> tuple[str, Definition] | None:
     file = _file_of(module) if module else None
     if file is None:
         return None
+    text = file.read_text(encoding="utf-8")
+    if name not in text and "import *" not in text:
+        return None  # most files that a star import leads to; parsing them takes a second
     stars: list[str] = []
-    for node in _statements(_tree(file)):
+    for node in _statements(_tree(text, name)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return module, node
         if isinstance(node, ast.ImportFrom):
@@ -133,11 +145,11 @@ def _find(target: str) -> tuple[str, Definition] | None:
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Yield a module's statements, those under `if` and `try` too."""
+    """Yield a module's statements, those under `if`, `try` and `with` too."""
     for node in tree.body:
         yield node
-        if isinstance(node, ast.If | ast.Try):
-            yield from (*node.body, *node.orelse)
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            yield from (*node.body, *getattr(node, "orelse", ()))
 
 
 def _origin(module: str, file: Path, node: ast.ImportFrom) -> str:
@@ -164,6 +176,11 @@ def _file_of(module: str) -> Path | None:
     return None
 
 
-@cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+def _tree(text: str, name: str) -> ast.Module:
+    """Parse a module, or only the lines that define a name at its margin: large files take long."""
+    decorators, body = r"(?:@.*\n(?:[ \t)].*\n)*)*", r"(?:(?:[ \t#)].*)?\n)*"
+    lines = re.search(rf"^{decorators}(?:class|def) {re.escape(name)}\b.*\n{body}", text, re.MULTILINE)
+    try:
+        return ast.parse(lines[0] if lines else text)
+    except SyntaxError:  # a string's text touches the margin
+        return ast.parse(text)

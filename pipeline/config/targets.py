@@ -106,13 +106,13 @@ def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _check_keys(node: Mapping[str, Any], target: str, where: str, given: frozenset[str]) -> None:
+    for key in MADE_BY_HYDRA[1:]:
+        if key in node:
+            raise ConfigError(f"{where}.{key}: is set by the pipeline; remove it")
     known = signature(target)
     if known is None:
         return
     parameters = {p.name: p for p in known.parameters if p.name not in given}
-    for key in MADE_BY_HYDRA[1:]:
-        if key in node:
-            raise ConfigError(f"{where}.{key}: is set by the pipeline; remove it")
     for key, value in node.items():
         if key == "_target_":
             continue
@@ -126,9 +126,7 @@ def _check_keys(node: Mapping[str, Any], target: str, where: str, given: frozens
 
 
 def _check_type(value: Any, parameter: Parameter, path: str) -> None:
-    if parameter.annotation is None or (isinstance(value, Mapping) and "_target_" in value):
-        return
-    if not _accepts(parameter.annotation, value):
+    if parameter.annotation is not None and not _accepts(parameter.annotation, value):
         raise ConfigError(
             f"{path} must be {ast.unparse(parameter.annotation)}, got {value!r} "
             f"({type(value).__name__}); YAML writes true, 3, 0.1, text, [1, 2]"
@@ -137,6 +135,8 @@ def _check_type(value: Any, parameter: Parameter, path: str) -> None:
 
 def _accepts(annotation: ast.expr, value: Any) -> bool:
     """Tell whether a YAML value may stand for a parameter with this annotation."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        return True
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         annotation = ast.parse(annotation.value, mode="eval").body
     if isinstance(annotation, ast.BinOp):
@@ -146,12 +146,8 @@ def _accepts(annotation: ast.expr, value: Any) -> bool:
     if isinstance(annotation, ast.Subscript):
         return _accepts_generic(annotation, value)
     name = ast.unparse(annotation).rsplit(".", 1)[-1]
-    kinds = KINDS.get(name)
-    if kinds is None:
-        return True
-    if isinstance(value, bool):
-        return bool in kinds
-    return isinstance(value, kinds)
+    kinds = KINDS.get(name, (object,))
+    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds or object in kinds)
 
 
 def _accepts_generic(annotation: ast.Subscript, value: Any) -> bool:
@@ -164,5 +160,16 @@ def _accepts_generic(annotation: ast.Subscript, value: Any) -> bool:
     if name == "Annotated":
         return _accepts(inner[0], value)
     if name == "Literal":
-        return value in [ast.literal_eval(each) for each in inner]
-    return _accepts(annotation.value, value)
+        constants = [each.value for each in inner if isinstance(each, ast.Constant)]
+        return value in constants or len(constants) < len(inner)  # Literal[cv2.INTER_AREA] cannot be read
+    return _accepts(annotation.value, value) and _accepts_elements(name, inner, value)
+
+
+def _accepts_elements(name: str, inner: list[ast.expr], value: Any) -> bool:
+    if name == "tuple" and ast.unparse(inner[-1]) != "...":
+        return len(value) == len(inner) and all(map(_accepts, inner, value))
+    if name in ("list", "tuple", "Sequence"):
+        return all(_accepts(inner[0], each) for each in value)
+    if name in ("dict", "Mapping"):
+        return all(_accepts(inner[1], each) for each in value.values())
+    return True

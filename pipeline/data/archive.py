@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +67,7 @@ class Zip:
         """Return the bytes of a file."""
         try:
             return self._file.read(name)
-        except (zipfile.BadZipFile, OSError, EOFError) as reason:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as reason:
             raise ConfigError(f"{self.root}: cannot read {name} ({reason}); {restore(self.root)}") from None
 
 
@@ -83,7 +84,7 @@ def opened(root: Path) -> Iterator[Archive]:
     _refuse_missing(root)
     try:
         file = zipfile.ZipFile(root)
-    except (zipfile.BadZipFile, OSError) as reason:
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as reason:
         raise ConfigError(
             f"data.root: {root} is not a whole zip archive ({reason}); {restore(root)}"
         ) from None

@@ -6,11 +6,12 @@ Shapes: images (H, W, C), masks (H, W).
 from __future__ import annotations
 
 import io
+import re
 import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import ConfigError
 
@@ -32,7 +33,7 @@ def decode_image(data: bytes, *, name: str, shape: tuple[int, int, int]) -> Pixe
         ConfigError: unreadable, or not convertible without loss (16 bits, CMYK, transparency, colour
             where C is 1, several frames).
     """
-    image = _opened(data, name)
+    image = _opaque(_opened(data, name), name)
     channels, rows, columns = shape
     pixels = _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
     if pixels.size != (columns, rows):
@@ -97,10 +98,10 @@ def _opened(data: bytes, name: str) -> Image.Image:
         image = Image.open(io.BytesIO(data))
         if getattr(image, "n_frames", 1) > 1:
             raise ConfigError(f"{name}: has several frames; save the one you mean as a file of its own")
-        _refuse_deep_png(data, name)
+        _refuse_deep_colour(image, name)
         image.load()
         return ImageOps.exif_transpose(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error) as reason:
+    except (UnidentifiedImageError, OSError, SyntaxError, TypeError, ValueError, struct.error) as reason:
         if isinstance(reason, ConfigError):
             raise
         raise ConfigError(f"{name}: unreadable image ({reason}); replace or remove it") from None
@@ -108,23 +109,31 @@ def _opened(data: bytes, name: str) -> Image.Image:
         raise ConfigError(f"{name}: too large to be safe ({reason}); make it smaller") from None
 
 
-def _refuse_deep_png(data: bytes, name: str) -> None:
-    """Refuse 16-bit colour PNG, which Pillow would cut to 8 bits without a word."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[24] == 16 and data[25] != 0:
-        raise ConfigError(f"{name}: has 16 bits per channel; save it with 8")
+def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
+    """Refuse 16-bit colour (PNG, TIFF, PPM), which Pillow would cut to 8 bits without a word."""
+    for tile in image.tile:
+        layout = tile.args if isinstance(tile.args, tuple) else (tile.args,)  # ("RGB;16B", ...)
+        is_deep = re.search(r";16[BLN]$", str(layout[0])) is not None
+        is_deep |= tile.codec_name.startswith("ppm") and layout[-1] > 255  # ("RGB", largest value)
+        if is_deep and not image.mode.startswith("I"):
+            raise ConfigError(f"{name}: has 16 bits per channel; save it with 8")
+
+
+def _opaque(image: Image.Image, name: str) -> Image.Image:
+    """Drop an alpha channel, or a colour declared transparent, that hides no pixel."""
+    if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
+        image = image.convert("RGBA")
+    if image.mode not in ("RGBA", "LA", "PA"):
+        return image
+    if image.getchannel("A").getextrema() != (255, 255):
+        raise ConfigError(f"{name}: has transparent pixels; lay it on a background and save it without alpha")
+    return image.convert("RGB")
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode in ("L", "1"):
         return image.convert("RGB")
     if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode in ("RGBA", "LA", "PA"):
-        alpha = image.getchannel("A").getextrema()
-        if alpha != (255, 255):
-            raise ConfigError(
-                f"{name}: has transparent pixels; lay it on a background and save it without alpha"
-            )
         return image.convert("RGB")
     if image.mode.startswith("I"):
         return _from_16_bits(image, name).convert("RGB")

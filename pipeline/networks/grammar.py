@@ -98,7 +98,9 @@ def call(function: Callable[..., Any], part: Part, scope: Scope, *leading: Any) 
     options = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     for name in part.options:
         if name not in options:
-            raise scope.error(part, f"{part.name} has no option '{name}'; {closest(name, options)}")
+            raise scope.error(
+                part, f"{part.name} has no option '{name}'; {closest(name, {*options, 'repeat'})}"
+            )
     main = [p for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][len(leading) :]
     if part.argument is MISSING:
         if main and main[0].default is MISSING:

@@ -45,9 +45,7 @@ def conv(
     in_channels, rows, columns = _map(scope, part, flow)
     num_groups = whole_number(scope, part, "groups", groups)
     if in_channels % num_groups or count % num_groups:
-        raise scope.error(
-            part, f"groups {num_groups} must divide both {in_channels} channels in and {count} out"
-        )
+        raise scope.error(part, f"groups {num_groups} must divide {in_channels} channels in and {count} out")
     shape = (count, *_filtered(scope, part, (rows, columns), side, step, border))
     after, extra = _after(scope, shape, norm, activation, is_last=is_last)
     has_bias = _bias(scope, part, bias, has_norm=extra > 0)
@@ -196,8 +194,7 @@ def linear(
 def flatten(scope: Scope, part: Part, flow: Flow) -> Leaf:
     """Lay a map out as a vector of C * H * W numbers."""
     _map(scope, part, flow)
-    shape = (elements(flow.shape),)
-    return Leaf("flatten", scope.where, shape, flow.view, (Spec("torch.nn.Flatten"),))
+    return Leaf("flatten", scope.where, (elements(flow.shape),), flow.view, (Spec("torch.nn.Flatten"),))
 
 
 def dropout(scope: Scope, part: Part, flow: Flow, probability: Any = 0.5) -> Leaf:

@@ -105,7 +105,10 @@ def init_of(part: Part, scope: Scope) -> tuple[str, Any]:
         return part.name, None
     if part.argument is MISSING:
         raise scope.error(part, f"init {part.name} needs its {meaning}: {{{part.name}: 0.01}}")
-    return part.name, _number(scope, part, meaning, part.argument)
+    number = _number(scope, part, meaning, part.argument)
+    if number < 0 and part.name != "constant":
+        raise scope.error(part, f"{meaning} must be at least 0, got {number}")
+    return part.name, number
 
 
 def _number(scope: Scope, part: Part, name: str, value: Any) -> float:

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.errors import ConfigError
+
 TITLES = {
     "training_images": "Training images, as the network sees them in the first epoch",
     "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
@@ -21,6 +23,7 @@ TITLES = {
     "median": "Median test cases",
     "worst": "Worst test cases",
 }
+PER_CLASS = {"dice": "Dice", "iou": "IoU"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,16 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
 
     Args:
         artifacts: the folder with compose/, train/ and evaluate/.
+
+    Raises:
+        ConfigError: it was evaluated, but its declaration or its training is not there.
     """
+    for place in (artifacts / "compose" / f"{name}.yaml", artifacts / "train" / name / "run.json"):
+        if not place.is_file():
+            raise ConfigError(
+                f"{artifacts}/evaluate/{name} is there, {place} is not; `dvc repro` makes it, or remove "
+                f"{artifacts}/evaluate/{name} if the experiment was given up"
+            )
     config = yaml.safe_load((artifacts / "compose" / f"{name}.yaml").read_text(encoding="utf-8"))
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
     scores = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
@@ -67,7 +79,7 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
-    rows = [(key.replace("_", " "), v["value"], v["low"], v["high"]) for key, v in scores.items()]
+    rows = [(_score_name(key), v["value"], v["low"], v["high"]) for key, v in scores.items()]
     first = rows[0]
     return Chapter(
         name=name,
@@ -98,6 +110,14 @@ def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("kept weights", f"{trainer['keep']} epoch"),
         ("seed", str(config["seed"])),
     ]
+
+
+def _score_name(key: str) -> str:
+    """Write a score as the field does; what follows `dice_` or `iou_` is the name of a class."""
+    score, _, name = key.partition("_")
+    if score in PER_CLASS:
+        return f"{PER_CLASS[score]}, {name}" if name else PER_CLASS[score]
+    return {"auroc": "AUROC", "macro_f1": "macro F1"}.get(key, key.replace("_", " "))
 
 
 def _built(node: Mapping[str, Any]) -> str:

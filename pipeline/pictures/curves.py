@@ -11,15 +11,16 @@ from matplotlib.ticker import MaxNLocator
 from pipeline.pictures.sheets import DPI, save
 
 COLOURS = {"train": "#7a7a7a", "val": "#1f5fa8"}
+LABELS = {"train": "training", "val": "validation"}
 MOST_PANELS = 6
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], path: Path, *, kept: int) -> None:
-    """Draw one panel per number: the loss first.
+    """Draw one panel per number, the loss first; epochs are counted from 1.
 
     Args:
         history: one row per epoch, with keys such as `train/loss` and `val/accuracy`.
-        kept: the epoch whose weights were kept; marked by a line.
+        kept: the epoch whose weights were kept, counted from 0 as in `history`; marked by a line.
     """
     names = list(dict.fromkeys(key.split("/")[1] for key in history[0] if "/" in key))[:MOST_PANELS]
     columns = min(3, len(names))
@@ -30,12 +31,13 @@ def draw_curves(history: Sequence[Mapping[str, float]], path: Path, *, kept: int
         axis.set_axis_off()
     for axis, name in zip(axes, names, strict=False):
         for part, colour in COLOURS.items():
-            values = [row[f"{part}/{name}"] for row in history if f"{part}/{name}" in row]
-            if values:
-                marker = "o" if len(values) == 1 else None
-                axis.plot(values, color=colour, label=part, linewidth=1.4, marker=marker)
-        axis.axvline(kept, color="#c0392b", linewidth=0.8, linestyle=":")
-        axis.set_title(name.replace("_", " "), fontsize=9)
+            points = [(row["epoch"] + 1, row[f"{part}/{name}"]) for row in history if f"{part}/{name}" in row]
+            if points:
+                marker = "o" if len(points) == 1 else None
+                epochs, values = zip(*points, strict=True)
+                axis.plot(epochs, values, color=colour, label=LABELS[part], linewidth=1.4, marker=marker)
+        axis.axvline(kept + 1, color="#c0392b", linewidth=0.8, linestyle=":")
+        axis.set_title(name.replace("_", " "), fontsize=9, parse_math=False)
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=7)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -68,7 +68,7 @@ def publish(source: Path, target: Path, *, names: list[str] | None = None) -> No
 
 
 def _fill(draft: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> None:
-    for folder in sorted(artifacts.glob("*")):
+    for folder in sorted(artifacts.glob("[!.]*")):  # a hidden one is what a killed publish left
         if _has_key(folder, key):
             for file in folder.iterdir():
                 _copy(file, draft / file.name)

@@ -7,13 +7,14 @@ import io
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from mlflow.entities import Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.tracking.run import TrackedRun
 
-SCORE = "final_score"
+SCORE = "final/score"
 
 
 def log_comparison(parent: TrackedRun) -> None:
@@ -31,13 +32,13 @@ def log_comparison(parent: TrackedRun) -> None:
     children = [run for run in found if SCORE in run.data.metrics]
     if not children:
         return
-    children.sort(key=lambda run: run.data.metrics[SCORE], reverse=True)
+    children.sort(key=_rank, reverse=True)
     differing = _differing(children)
     parent.log_text(_table(children, differing), "comparison.csv")
-    bars = [(_label(run, differing), run.data.metrics[SCORE]) for run in children]
+    scored = [(_label(run, differing), run.data.metrics[SCORE]) for run in children]
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
-        draw_comparison(bars, picture)
+        draw_comparison(scored, picture)
         parent.log_files(picture)
         best = client.download_artifacts(children[0].info.run_id, "config.yaml", folder)
         parent.log_text(Path(best).read_text(encoding="utf-8"), "best_config.yaml")
@@ -46,14 +47,19 @@ def log_comparison(parent: TrackedRun) -> None:
     parent.log_tags({"convoy.best_run": best_run.run_id, "convoy.best_name": best_run.run_name or ""})
 
 
+def _rank(run: Run) -> float:
+    """Order runs by score; a score that is not a number is below all others."""
+    return float(np.nan_to_num(run.data.metrics[SCORE], nan=-np.inf))
+
+
 def _differing(children: list[Run]) -> list[str]:
-    """Return the params whose values differ between children; digests and derived names apart."""
-    names = {name for run in children for name in run.data.params if not name.startswith("digest.")}
+    """Return the params whose values differ between children."""
+    names = {name for run in children for name in run.data.params}
     return sorted(n for n in names if len({run.data.params.get(n) for run in children}) > 1)
 
 
 def _table(children: list[Run], differing: list[str]) -> str:
-    scores = sorted({name for run in children for name in run.data.metrics if name.startswith("final_")})
+    scores = sorted({name for run in children for name in run.data.metrics if name.startswith("final/")})
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["run", *differing, *scores])

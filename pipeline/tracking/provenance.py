@@ -54,7 +54,13 @@ def hardware() -> dict[str, str]:
 def _git(root: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, text=True, check=True, timeout=30
+            ["git", *arguments],
+            cwd=root,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # a patch holds files in any encoding
+            check=True,
+            timeout=30,
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -51,8 +51,12 @@ class TrackedRun:
         return cls(store, run_id)
 
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """Log a resolved config as params, one per leaf, and as a file."""
-        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config)]
+        """Log a resolved config as params, one per leaf, and as a file.
+
+        The digests of its sections are not params: they would stand in the way of every comparison.
+        """
+        settings = {section: value for section, value in config.items() if section != "digest"}
+        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(settings)]
         for start in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(self.run_id, params=params[start : start + PARAMS_AT_ONCE])
         text = yaml.safe_dump(dict(config), sort_keys=False)
@@ -69,7 +73,7 @@ class TrackedRun:
             if epoch <= self._logged_through:
                 continue
             now = int(time.time() * 1000)
-            metrics = [Metric(key, value, now, epoch) for key, value in row.items()]
+            metrics = [Metric(key, value, now, epoch) for key, value in row.items() if key != "epoch"]
             self._client.log_batch(self.run_id, metrics=metrics)
             self._logged_through = epoch
 
@@ -78,6 +82,10 @@ class TrackedRun:
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, 0) for key, value in scores.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
+
+    def log_final(self, scores: Mapping[str, float]) -> None:
+        """Log the validation scores of the kept epoch, `val/...`, as `final/...`."""
+        self.log_scores({f"final/{key.removeprefix('val/')}": value for key, value in scores.items()})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -144,7 +152,7 @@ class TrackedRun:
 
     def _last_step(self) -> int:
         """Return the last epoch the run has; -1 where it has none."""
-        history = self._client.get_metric_history(self.run_id, "epoch")
+        history = self._client.get_metric_history(self.run_id, "train/loss")
         return max((metric.step for metric in history), default=-1)
 
 

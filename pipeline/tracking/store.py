@@ -6,6 +6,7 @@ opened, under a file lock; afterwards writers wait for each other inside sqlite.
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from pathlib import Path
@@ -14,10 +15,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, RunStatus, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from pipeline.errors import ConfigError
 from pipeline.runs.lock import is_held, locked
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells of tables it creates
 
 SQLITE = "sqlite:///"
 FOLDER_TAG = "convoy.run_folder"
@@ -36,7 +40,7 @@ class Store:
         experiment: name of the MLflow experiment; made where missing.
 
     Raises:
-        ConfigError: the database cannot be written.
+        ConfigError: the database cannot be written, or the experiment was deleted.
     """
 
     def __init__(self, root: Path, experiment: str) -> None:
@@ -53,7 +57,7 @@ class Store:
                 self.client = MlflowClient(self.uri)
                 location = (root / "mlartifacts").resolve().as_uri()
                 self.experiment_id = self._experiment(experiment, location=location)
-            except (MlflowException, OperationalError) as reason:
+            except (MlflowException, DatabaseError) as reason:
                 raise ConfigError(
                     f"tracking: cannot open {database} ({str(reason).splitlines()[0]}); repair or move "
                     "it away (a new one is made), or set MLFLOW_TRACKING_URI"
@@ -75,17 +79,28 @@ class Store:
         return parent
 
     def close_dead_runs(self) -> None:
-        """Mark runs whose process died without a word as KILLED: nobody holds their folder's lock."""
+        """Mark runs whose process died without a word as KILLED: nobody holds their folder's lock.
+
+        On a server, a run without a folder here may be alive on another machine.
+        """
+        is_shared = not self.uri.startswith(SQLITE)
         for run in self.client.search_runs(
             [self.experiment_id], "attributes.status = 'RUNNING'", ViewType.ACTIVE_ONLY
         ):
             folder = run.data.tags.get(FOLDER_TAG)
-            if folder is not None and not is_held(self.root / folder / "lock"):
+            if folder is None or (is_shared and not (self.root / folder).exists()):
+                continue
+            if not is_held(self.root / folder / "lock"):
                 killed = RunStatus.to_string(RunStatus.KILLED)
                 self.client.set_terminated(run.info.run_id, status=killed)
 
     def _experiment(self, name: str, *, location: str | None) -> str:
         found: Experiment | None = self.client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
+            raise ConfigError(
+                f"tracking.experiment: {name} was deleted; choose another name, or restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+            )
         if found is not None:
             return str(found.experiment_id)
         place = None if location is None else f"{location}/{name}"

@@ -6,6 +6,7 @@ Shapes: images (H, W, C) uint8, masks (H, W) uint8.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,8 @@ class Augmentation:
 
     def __call__(self, image: Array, mask: Array | None, seed: int) -> tuple[Array, Array | None]:
         """Return one draw; the same seed gives the same draw in every process."""
-        self._compose.set_random_seed(seed)
+        # Not set_random_seed: it would give each step the same draws, so that all flip or none.
+        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         if mask is None:
             return _with_channels(self._compose(image=image)["image"]), None
         drawn = self._compose(image=image, mask=mask)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,12 @@ def channel_statistics(pieces: Iterable[NDArray[np.uint8]], *, channels: int) ->
     for piece in pieces:
         for channel in range(channels):
             histogram[channel] += np.bincount(piece[..., channel].ravel(), minlength=256)
-    values = np.arange(256) / 255
     pixels = int(histogram[0].sum())
-    mean = histogram @ values / pixels
-    variance = (histogram * (values - mean[:, None]) ** 2).sum(axis=1) / pixels
-    return Statistics(mean.tolist(), np.sqrt(variance).tolist(), pixels)
+    totals, squares = ((histogram @ np.arange(256) ** power).tolist() for power in (1, 2))
+    # In whole numbers, so that the deviation of a constant channel is 0 and not a rounding error.
+    spreads = [pixels * square - total**2 for total, square in zip(totals, squares, strict=True)]
+    return Statistics(
+        mean=[total / pixels / 255 for total in totals],
+        deviation=[sqrt(spread) / pixels / 255 for spread in spreads],
+        pixels=pixels,
+    )

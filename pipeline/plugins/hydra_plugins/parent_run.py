@@ -9,17 +9,20 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pipeline.compose import compose
 from pipeline.errors import ConfigError
-from pipeline.tracking.variables import PARENT_VARIABLE
+from pipeline.runs.lock import locked
+from pipeline.tracking.variables import PARENT_VARIABLE, SWEPT_VARIABLE
 
 
 class ParentRun(Callback):
@@ -27,6 +30,7 @@ class ParentRun(Callback):
 
     def __init__(self) -> None:
         self._parent: Any = None
+        self._lock = ExitStack()  # held while the sweep lives, so that others can tell whether it does
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse a sweep with a job that cannot work; else open the parent run.
@@ -36,7 +40,7 @@ class ParentRun(Callback):
         overrides = list(config.hydra.overrides.task)
         try:
             jobs = [compose(each) for each in _jobs(overrides)]
-            self._open(jobs[0]["tracking"]["experiment"], jobs[0]["name"], overrides)
+            self._open(_one_experiment(jobs), jobs[0]["name"], overrides)
         except ConfigError as mistake:
             sys.stderr.write(f"error: {mistake}\n")
             raise SystemExit(1) from None
@@ -50,17 +54,29 @@ class ParentRun(Callback):
         log_comparison(self._parent)
         self._parent.end("FINISHED")
         self._parent = None
-        os.environ.pop(PARENT_VARIABLE, None)
+        self._lock.close()
+        for variable in (PARENT_VARIABLE, SWEPT_VARIABLE):
+            os.environ.pop(variable, None)
 
     def _open(self, experiment: str, name: str, overrides: list[str]) -> None:
         from pipeline.tracking.run import TrackedRun
-        from pipeline.tracking.store import Store
+        from pipeline.tracking.store import FOLDER_TAG, Store
 
-        swept = " ".join(each for each in overrides if not each.startswith("experiment="))
-        tags = {"convoy.door": "sweep", "convoy.sweep": swept, "mlflow.source.name": "pipeline.train"}
+        swept = [each for each in _parsed(overrides) if each.is_sweep_override()]
+        tags = {
+            "convoy.door": "sweep",
+            "convoy.sweep": " ".join(overrides),
+            "mlflow.source.name": "pipeline.train",
+        }
+        title = " ".join([name, "sweep:", *(each.input_line or "" for each in swept)])
         store = Store(Path.cwd(), experiment)
-        self._parent = TrackedRun.start(store, name=f"{name} sweep: {swept}", parent=None, tags=tags)
+        store.close_dead_runs()
+        self._parent = TrackedRun.start(store, name=title, parent=None, tags=tags)
+        folder = f"runs/sweeps/{self._parent.run_id}"
+        self._lock.enter_context(locked(Path(folder) / "lock", waits=False))
+        self._parent.log_tags({FOLDER_TAG: folder})
         os.environ[PARENT_VARIABLE] = self._parent.run_id
+        os.environ[SWEPT_VARIABLE] = ",".join(each.get_key_element().lstrip("+") for each in swept)
         atexit.register(self._close_failed)
 
     def _close_failed(self) -> None:
@@ -69,8 +85,22 @@ class ParentRun(Callback):
             self._parent.end("FAILED", reason="the sweep stopped before its last job")
 
 
+def _one_experiment(jobs: list[dict[str, Any]]) -> str:
+    """Return the MLflow experiment of all jobs; runs can only be compared within one."""
+    names = sorted({job["tracking"]["experiment"] for job in jobs})
+    if len(names) > 1:
+        raise ConfigError(
+            f"tracking.experiment: the jobs of this sweep would log to {', '.join(names)}, where they cannot "
+            "be compared; set one for all, such as tracking.experiment=comparison"
+        )
+    return str(names[0])
+
+
 def _jobs(overrides: list[str]) -> list[list[str]]:
     """Return the overrides of each job of a grid, as Hydra's basic sweeper makes them."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    batches = BasicSweeper.split_arguments(_parsed(overrides), max_batch_size=None)
     return [list(job) for batch in batches for job in batch]
+
+
+def _parsed(overrides: list[str]) -> list[Override]:
+    return OverridesParser.create().parse_overrides(overrides)

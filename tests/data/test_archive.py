@@ -1,0 +1,144 @@
+"""Archives: a folder and a zip are read alike, damage is told with its remedy, digests are remembered."""
+
+import os
+import re
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from pipeline.data import archive
+from pipeline.data.archive import archive_digest, opened
+from pipeline.errors import ConfigError
+from tests.makers import write_files
+
+FILES = {"train/cat/b.png": b"\x00\x01", "train/cat/a.png": b"", "README.txt": "größe".encode()}
+HIDDEN = {".DS_Store": b"x", "train/.hidden/c.png": b"x", "__MACOSX/train/cat/a.png": b"x"}
+RESTORE = re.escape("git checkout data.dvc && dvc pull --force data.dvc")
+
+
+@pytest.fixture(params=["data", "data.zip"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return write_files(tmp_path / request.param, FILES | HIDDEN)
+
+
+def test_names_are_sorted_and_leave_out_hidden_files(root: Path) -> None:
+    with opened(root) as found:
+        assert found.names() == ["README.txt", "train/cat/a.png", "train/cat/b.png"]
+
+
+def test_bytes_are_those_of_the_files(root: Path) -> None:
+    with opened(root) as found:
+        assert {name: found.read(name) for name in found.names()} == FILES
+
+
+def test_zip_with_entries_for_folders_names_files_only(tmp_path: Path) -> None:
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.mkdir("train")
+        file.writestr("train/a.png", b"a")
+    with opened(path) as found:
+        assert found.names() == ["train/a.png"]
+
+
+def test_missing_archive_is_refused_with_the_command_that_restores_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    absent = Path("data/digits.zip")
+    for read in (lambda: opened(absent).__enter__(), lambda: archive_digest(absent, memory=Path("m.json"))):
+        with pytest.raises(ConfigError, match=rf"data\.root: data/digits\.zip does not exist; .*{RESTORE}"):
+            read()
+
+
+def test_missing_archive_of_a_user_is_his_own_to_bring_back(tmp_path: Path) -> None:
+    wanted = r"mine\.zip does not exist; bring back a good copy, or point data\.root"
+    with pytest.raises(ConfigError, match=wanted), opened(tmp_path / "mine.zip"):
+        pass
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text"])
+def test_what_is_no_whole_zip_is_refused_with_the_command_that_restores_it(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_files(Path("data/digits.zip"), FILES)
+    path.write_bytes(path.read_bytes()[:-30] if damage == "truncated" else b"version https://git-lfs...")
+    wanted = rf"data\.root: data/digits\.zip is not a whole zip archive \(.+\); .*{RESTORE}"
+    with pytest.raises(ConfigError, match=wanted), opened(path):
+        pass
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damage_inside_a_zip_is_refused_naming_the_file(method: int, tmp_path: Path) -> None:
+    path, text = tmp_path / "data.zip", b"0123456789" * 50
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr("a.png", text)
+    whole = path.read_bytes()
+    start = len("a.png") + 30  # of the content, behind the local header
+    path.write_bytes(whole[:start] + b"\xff" * 5 + whole[start + 5 :])
+    wanted = r"data\.zip: cannot read a\.png \(.+\); bring back a good copy"
+    with opened(path) as found, pytest.raises(ConfigError, match=wanted):
+        found.read("a.png")
+
+
+def test_digest_of_a_zip_is_that_of_its_bytes(tmp_path: Path) -> None:
+    path = write_files(tmp_path / "data.zip", FILES)
+    expected = f"sha256:{sha256(path.read_bytes()).hexdigest()}"
+    assert archive_digest(path, memory=tmp_path / "new" / "digests.json") == expected
+
+
+def test_digest_is_remembered_and_the_archive_not_read_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "digests.json"
+    digest = archive_digest(root, memory=memory)
+    monkeypatch.setattr(archive, "_hash_of", lambda path: pytest.fail(f"{path} was read again"))
+    assert archive_digest(root, memory=memory) == digest
+
+
+def test_memory_keeps_archives_apart_and_survives_nonsense(tmp_path: Path) -> None:
+    memory = tmp_path / "digests.json"
+    first = write_files(tmp_path / "first.zip", {"a": b"1"})
+    second = write_files(tmp_path / "second.zip", {"a": b"2"})
+    memory.write_text("{half of a JSON")
+    digests = [archive_digest(path, memory=memory) for path in (first, second, first, second)]
+    assert digests[:2] == digests[2:]
+    assert digests[0] != digests[1]
+
+
+def test_digest_changes_when_a_byte_changes(root: Path, tmp_path: Path) -> None:
+    memory = tmp_path / "digests.json"
+    before = archive_digest(root, memory=memory)
+    changed = root if root.is_file() else root / "README.txt"
+    content = bytearray(changed.read_bytes())
+    content[0] ^= 1
+    then = changed.stat().st_mtime_ns
+    changed.write_bytes(content)
+    os.utime(changed, ns=(then + 1, then + 1))  # the same length; a coarse clock could keep the time
+    assert archive_digest(root, memory=memory) != before
+
+
+def test_digest_changes_with_the_length_alone(tmp_path: Path) -> None:
+    memory, path = tmp_path / "digests.json", write_files(tmp_path / "data.zip", FILES)
+    stat, before = path.stat(), archive_digest(path, memory=memory)
+    path.write_bytes(path.read_bytes() + b"\x00")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert archive_digest(path, memory=memory) != before
+
+
+def test_digest_of_a_folder_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
+    def digest_of(name: str, files: dict[str, bytes]) -> str:
+        return archive_digest(write_files(tmp_path / name, files), memory=tmp_path / "digests.json")
+
+    digest = digest_of("first", FILES)
+    other_order = dict(reversed(FILES.items()))
+    assert digest_of("second", other_order | HIDDEN) == digest
+    for path in (tmp_path / "second").rglob("*"):
+        os.utime(path, ns=(0, 0))
+    assert archive_digest(tmp_path / "second", memory=tmp_path / "digests.json") == digest
+    renamed = {name.replace("b.png", "c.png"): content for name, content in FILES.items()}
+    assert digest_of("third", renamed) != digest
+    assert digest_of("fourth", FILES | {"train/cat/a.png": b"\x00"}) != digest
+    assert digest_of("fifth", FILES | {"more.png": b""}) != digest

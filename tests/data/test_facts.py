@@ -1,0 +1,56 @@
+"""Facts of a data set: those that contradict each other are refused by their config path."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.data.facts import Facts
+from pipeline.errors import ConfigError
+from tests.makers import data_section
+
+REFUSED = [
+    # what is changed                           what is said
+    ({"shape": [8, 8]}, r"data\.shape must be \[channels, rows, columns\] with 1 or 3 .*got \[8, 8\]"),
+    ({"shape": [2, 8, 8]}, r"data\.shape must be .* with 1 or 3 channels, got \[2, 8, 8\]"),
+    ({"shape": [1, 0, 8]}, r"data\.shape must be .*got \[1, 0, 8\]"),
+    ({"shape": [1, 8.0, 8]}, r"data\.shape must be .*got \[1, 8\.0, 8\]"),
+    ({"classes": ["cat"]}, r"data\.classes must name at least two different classes, got \['cat'\]"),
+    ({"classes": ["cat", "cat"]}, r"data\.classes must name at least two different .*\['cat', 'cat'\]"),
+    ({"classes": [*map(str, range(256))]}, r"data\.classes has 256 names; at most 255 are possible"),
+    ({"background": 2}, r"data\.background must be null or an index below 2, got 2"),
+    ({"background": -1}, r"data\.background must be null or an index below 2, got -1"),
+    ({"ignore_label": 1}, r"data\.ignore_label must be null or 2 to 255, which no class uses, got 1"),
+    ({"ignore_label": 256}, r"data\.ignore_label must be null or 2 to 255, .*got 256"),
+    (
+        {"split": "random"},
+        r"data\.split must be folders or \{val: 0\.15, test: 0\.15, seed: 0\}, got 'random'",
+    ),
+    ({"split": {"val": 0.5, "test": 0.1}}, r"data\.split must be folders or \{.*\}, got \{'val': 0\.5"),
+    (
+        {"split": {"val": 0.5, "test": 0.5, "seed": 0}},
+        r"data\.split: val 0\.5 and test 0\.5 must .*less than 1",
+    ),
+    ({"split": {"val": 0.0, "test": 0.5, "seed": 0}}, r"data\.split: val 0\.0 and test 0\.5 must be above 0"),
+    (
+        {"split": {"val": 0.5, "test": -0.1, "seed": 0}},
+        r"data\.split: val 0\.5 and test -0\.1 must be above 0",
+    ),
+]
+ACCEPTED: list[dict[str, Any]] = [
+    {"shape": [3, 1, 224]},
+    {"classes": [*map(str, range(255))], "ignore_label": 255},
+    {"background": 0, "ignore_label": 2},
+    {"split": {"val": 0.3, "test": 0.3, "seed": 5}},
+]
+
+
+@pytest.mark.parametrize(("changes", "match"), REFUSED)
+def test_facts_that_cannot_be_are_refused(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        Facts.of(data_section("data.zip", **changes))
+
+
+@pytest.mark.parametrize("changes", ACCEPTED)
+def test_facts_at_the_edge_of_what_can_be_are_accepted(changes: dict[str, Any]) -> None:
+    section = data_section("data.zip", **changes)
+    assert vars(Facts.of(section)) == section

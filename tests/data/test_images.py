@@ -1,0 +1,310 @@
+"""Images and masks: exact pixels from every accepted file, a name and a reason for every refused one."""
+
+import contextlib
+import struct
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.data.images import decode_image, decode_mask, sides_of
+from pipeline.errors import ConfigError
+from tests.makers import Pixels, encode
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (5, 7), dtype=np.uint8)
+COLOUR = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+CLASSES = RANDOM.integers(0, 3, (5, 7), dtype=np.uint8)
+BLACK_WHITE = (GREY > 127) * np.uint8(255)
+GREY_AS_COLOUR = np.repeat(GREY[..., None], 3, axis=-1)
+OPAQUE = np.full((5, 7, 1), 255, np.uint8)
+PALETTE = Image.fromarray(COLOUR).quantize(16)
+WIDE = GREY.astype(np.uint16) * 257  # 0..255 widened to 0..65535
+ORIENTATION = 0x0112
+# EXIF 2.3, tag Orientation: what was done to the picture before it was stored.
+TURNS = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
+    8: np.rot90,
+}
+
+
+def oriented(pixels: Any, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return encode(pixels, exif=exif)
+
+
+def deep_png(colour_type: int, num_channels: int) -> bytes:
+    """Write by hand a 16-bit PNG of one pixel, which Pillow reads but cannot write."""
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, colour_type, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\x00" + b"\x12\x34" * num_channels))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+def deep_tiff() -> bytes:
+    """Write by hand a 16-bit RGB TIFF of one pixel."""
+    end = 8 + 2 + 12 * 9 + 4  # header, count, nine entries, no next directory
+    entries = [
+        (256, 1),
+        (257, 1),
+        (258, end),
+        (259, 1),
+        (262, 2),
+        (273, end + 6),
+        (277, 3),
+        (278, 1),
+        (279, 6),
+    ]
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries if tag != 258)
+    bits = struct.pack("<HHII", 258, 3, 3, end)
+    directory = directory[:24] + bits + directory[24:]
+    body = struct.pack("<3H", 16, 16, 16) + struct.pack("<3H", 1000, 2000, 3000)
+    return struct.pack("<2sHIH", b"II", 42, 8, 9) + directory + struct.pack("<I", 0) + body
+
+
+def with_empty_page(tiff: bytes) -> bytes:
+    """Let a little-endian TIFF go on with a page that says nothing, not even its sides."""
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    (num_entries,) = struct.unpack_from("<H", tiff, start)
+    link = start + 2 + 12 * num_entries
+    return tiff[:link] + struct.pack("<I", len(tiff)) + tiff[link + 4 :] + bytes(6)
+
+
+ACCEPTED = {
+    # file                                                 pixels as (H, W) or (H, W, 3)
+    "L": (encode(GREY), GREY),
+    "1": (encode(Image.fromarray(BLACK_WHITE).convert("1")), BLACK_WHITE),
+    "P": (encode(PALETTE), np.asarray(PALETTE.convert("RGB"))),
+    "P of greys": (encode(Image.fromarray(GREY).convert("P")), GREY),
+    "P with an unused transparent colour": (
+        encode(Image.fromarray(GREY // 2).convert("P"), transparency=255),
+        GREY // 2,
+    ),
+    "RGB": (encode(COLOUR), COLOUR),
+    "RGB of equal channels": (encode(GREY_AS_COLOUR), GREY),
+    "opaque RGBA": (encode(np.concatenate([COLOUR, OPAQUE], axis=-1)), COLOUR),
+    "opaque LA": (encode(Image.fromarray(GREY).convert("LA")), GREY),
+    "L with an unused transparent value": (encode(GREY | 1, transparency=2), GREY | 1),
+    "I;16 widened": (encode(WIDE), GREY),
+    "I;16B widened": (encode(Image.fromarray(WIDE.astype(">u2")), "TIFF"), GREY),
+    "BMP": (encode(COLOUR, "BMP"), COLOUR),
+    "GIF": (encode(PALETTE, "GIF"), np.asarray(PALETTE.convert("RGB"))),
+    "TIFF": (encode(COLOUR, "TIFF", compression="tiff_lzw"), COLOUR),
+    "PPM": (encode(COLOUR, "PPM"), COLOUR),
+    "WebP": (encode(COLOUR, "WEBP", lossless=True), COLOUR),
+}
+ACCEPTED |= {f"orientation {turn}": (oriented(COLOUR, turn), act(COLOUR)) for turn, act in TURNS.items()}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepted_file_gives_its_exact_pixels_in_colour(name: str) -> None:
+    data, pixels = ACCEPTED[name]
+    decoded = decode_image(data, name="a.png", shape=(3, *pixels.shape[:2]))
+    expected = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, expected)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, pixels) in ACCEPTED.items() if pixels.ndim == 2])
+def test_accepted_grey_file_gives_its_exact_pixels_in_one_channel(name: str) -> None:
+    data, pixels = ACCEPTED[name]
+    decoded = decode_image(data, name="a.png", shape=(1, *pixels.shape))
+    np.testing.assert_array_equal(decoded, pixels[..., None])
+
+
+@pytest.mark.parametrize(("channels", "values"), [(1, [77]), (3, [77, 77, 77]), (3, [200, 30, 90])])
+def test_jpeg_of_one_colour_keeps_it(channels: int, values: list[int]) -> None:
+    plain = np.full((5, 7, len(values)), values, np.uint8).squeeze()
+    decoded = decode_image(encode(plain, "JPEG", quality=95), name="a.jpg", shape=(channels, 5, 7))
+    assert np.abs(decoded.astype(int) - values).max() <= 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_is_resized_to_rows_and_columns_of_the_shape(channels: int) -> None:
+    halves = np.zeros((40, 60), np.uint8)
+    halves[:, 30:] = 200
+    decoded = decode_image(encode(halves), name="a.png", shape=(channels, 10, 6))
+    assert decoded.shape == (10, 6, channels)
+    assert np.all(decoded[:, :2] == 0)
+    assert np.all(decoded[:, 4:] == 200)
+
+
+def test_resizing_averages_so_that_a_fine_pattern_becomes_grey() -> None:
+    stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
+    decoded = decode_image(encode(stripes), name="a.png", shape=(1, 8, 8))
+    assert np.abs(decoded[1:-1, 1:-1].astype(int) - 127).max() <= 2
+
+
+TRANSPARENT = np.concatenate([COLOUR, OPAQUE - 1], axis=-1)
+SEVERAL = Image.fromarray(GREY)
+DEEP = "has 16 bits per channel; save it with 8"
+SEE_THROUGH = "has transparent pixels; lay it on a background and save it without alpha"
+FRAMES = "has several frames; save the one you mean as a file of its own"
+UNREADABLE = r"unreadable image \(.+\); replace or remove it"
+REFUSED = {
+    # file                        bytes                                   what is said
+    "text": (b"version https://git-lfs.github.com/spec/v1", UNREADABLE),
+    "empty": (b"", UNREADABLE),
+    "truncated PNG": (encode(COLOUR)[:-40], UNREADABLE),
+    "truncated JPEG": (encode(COLOUR, "JPEG")[:-20], UNREADABLE),
+    "TIFF with an empty second page": (with_empty_page(encode(COLOUR, "TIFF")), UNREADABLE),
+    "16-bit grey PNG": (encode(WIDE + 1), DEEP),
+    "16-bit grey TIFF": (encode(WIDE + 1, "TIFF"), DEEP),
+    "16-bit grey PGM": (b"P5 1 1 65535\n\x12\x34", DEEP),
+    "16-bit colour PNG": (deep_png(2, 3), DEEP),
+    "16-bit LA PNG": (deep_png(4, 2), DEEP),
+    "16-bit RGBA PNG": (deep_png(6, 4), DEEP),
+    "16-bit colour TIFF": (deep_tiff(), DEEP),
+    "16-bit colour PPM": (b"P6 1 1 65535\n" + b"\x12\x34" * 3, DEEP),
+    "CMYK JPEG": (encode(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"), "mode CMYK cannot be converted"),
+    "floats": (
+        encode(GREY.astype(np.float32), "TIFF"),
+        "mode F cannot be converted without loss; save it as RGB",
+    ),
+    "transparent RGBA": (encode(TRANSPARENT), SEE_THROUGH),
+    "transparent LA": (encode(Image.fromarray(TRANSPARENT).convert("LA")), SEE_THROUGH),
+    "transparent colour of a palette": (encode(PALETTE, transparency=PALETTE.getpixel((0, 0))), SEE_THROUGH),
+    "transparent value of a grey PNG": (encode(GREY, transparency=int(GREY[0, 0])), SEE_THROUGH),
+    "transparent value of a colour PNG": (
+        encode(COLOUR, transparency=tuple(COLOUR[0, 0].tolist())),
+        SEE_THROUGH,
+    ),
+    "GIF of several frames": (encode(SEVERAL, "GIF", save_all=True, append_images=[PALETTE]), FRAMES),
+    "TIFF of several pages": (encode(SEVERAL, "TIFF", save_all=True, append_images=[SEVERAL]), FRAMES),
+    "animated PNG": (encode(SEVERAL, save_all=True, append_images=[Image.fromarray(255 - GREY)]), FRAMES),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_lose_information_is_refused_by_name(name: str, channels: int) -> None:
+    data, reason = REFUSED[name]
+    with pytest.raises(ConfigError, match=rf"^train/a\.png: {reason}"):
+        decode_image(data, name="train/a.png", shape=(channels, 5, 7))
+
+
+ALMOST_GREY = [GREY_AS_COLOUR ^ np.eye(3, dtype=np.uint8)[channel] for channel in range(3)]
+
+
+@pytest.mark.parametrize("data", [*map(encode, [COLOUR, PALETTE, *ALMOST_GREY]), encode(COLOUR, "JPEG")])
+def test_colour_is_refused_where_one_channel_is_asked(data: bytes) -> None:
+    wanted = r"^a\.png: is in colour, data\.shape asks for 1 channel; use 3 channels or save it grey"
+    with pytest.raises(ConfigError, match=wanted):
+        decode_image(data, name="a.png", shape=(1, 5, 7))
+
+
+def test_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow refuses twice as many
+    with pytest.raises(ConfigError, match=r"^a\.png: too large to be safe \(.+\); make it smaller"):
+        decode_image(encode(GREY), name="a.png", shape=(1, 5, 7))
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(data=st.data())
+def test_damaged_file_is_read_or_refused_and_never_a_traceback(data: st.DataObject) -> None:
+    whole = bytearray(ACCEPTED[data.draw(st.sampled_from(sorted(ACCEPTED)))][0])
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own, on corrupt metadata
+        with contextlib.suppress(ConfigError):
+            assert decode_image(bytes(whole), name="a", shape=(3, 4, 4)).shape == (4, 4, 3)
+
+
+def mask_of(data: bytes, **changes: Any) -> Pixels:
+    facts: dict[str, Any] = {"image_sides": (5, 7), "sides": (5, 7), "num_classes": 3, "ignore_label": None}
+    return decode_mask(data, name="train/masks/a.png", **facts | changes)
+
+
+def indexed(values: Pixels) -> Image.Image:
+    """Return a palette image whose colours tell nothing of its indices."""
+    image = Image.fromarray(values).convert("P")
+    image.putdata(values.ravel().tolist())
+    image.putpalette([255, 0, 0, 0, 0, 255, 9, 9, 9] + [0] * 759)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("data", "values"),
+    [
+        pytest.param(encode(CLASSES), CLASSES, id="grey"),
+        pytest.param(encode(indexed(CLASSES)), CLASSES, id="palette"),
+        pytest.param(encode(Image.fromarray(BLACK_WHITE).convert("1")), BLACK_WHITE // 255, id="one bit"),
+        pytest.param(encode(CLASSES, "TIFF"), CLASSES, id="TIFF"),
+    ],
+)
+def test_mask_has_the_exact_values_of_its_file(data: bytes, values: Pixels) -> None:
+    decoded = mask_of(data)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, values)
+
+
+@settings(deadline=None, max_examples=30)
+@given(rows=st.integers(1, 20), columns=st.integers(1, 20))
+def test_resized_mask_has_no_value_that_it_did_not_have(rows: int, columns: int) -> None:
+    far_apart = CLASSES * np.uint8(100)
+    decoded = mask_of(encode(far_apart), sides=(rows, columns), num_classes=201)
+    assert decoded.shape == (rows, columns)
+    assert set(np.unique(decoded)) <= set(np.unique(far_apart))
+
+
+def test_mask_doubled_in_size_repeats_each_value() -> None:
+    doubled = CLASSES.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(mask_of(encode(CLASSES), sides=(10, 14)), doubled)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_mask_is_compared_with_the_image_as_it_is_seen(turn: int) -> None:
+    photograph = oriented(COLOUR, turn)
+    seen = TURNS[turn](COLOUR).shape[:2]
+    assert sides_of(photograph) == seen
+    mask = np.zeros(seen, np.uint8)
+    assert mask_of(encode(mask), image_sides=sides_of(photograph), sides=(7, 5)).shape == (7, 5)
+    wanted = rf"masks/a\.png: the mask is {seen[1]}x{seen[0]}, its image {seen[0]}x{seen[1]}; save both"
+    with pytest.raises(ConfigError, match=wanted):
+        mask_of(encode(mask.T), image_sides=sides_of(photograph))
+
+
+def test_mask_value_beyond_the_classes_is_refused() -> None:
+    wanted = r"^train/masks/a\.png: mask value 2 is no class; allowed are 0 to 1$"
+    with pytest.raises(ConfigError, match=wanted):
+        mask_of(encode(CLASSES), num_classes=2)
+
+
+def test_ignore_label_is_accepted_and_no_other_value() -> None:
+    ignored = np.where(CLASSES == 2, np.uint8(255), CLASSES)
+    np.testing.assert_array_equal(mask_of(encode(ignored), num_classes=2, ignore_label=255), ignored)
+    with pytest.raises(ConfigError, match=r"mask value 255 is no class; allowed are 0 to 1$"):
+        mask_of(encode(ignored), num_classes=2)
+    wanted = r"mask value 255 is no class; allowed are 0 to 1 and data\.ignore_label 254$"
+    with pytest.raises(ConfigError, match=wanted):
+        mask_of(encode(ignored), num_classes=2, ignore_label=254)
+
+
+@pytest.mark.parametrize(
+    ("data", "mode"), [(encode(GREY_AS_COLOUR), "RGB"), (encode(WIDE), "I;16")], ids=["RGB", "I;16"]
+)
+def test_mask_of_more_than_one_8_bit_channel_is_refused(data: bytes, mode: str) -> None:
+    wanted = rf"^train/masks/a\.png: a mask has one 8-bit channel of class indices, got mode {mode}$"
+    with pytest.raises(ConfigError, match=wanted):
+        mask_of(data)
+
+
+def test_unreadable_mask_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=rf"^train/masks/a\.png: {UNREADABLE}"):
+        mask_of(b"not an image")

@@ -1,0 +1,173 @@
+"""Prepared data: arrays and manifest agree with the archive; what cannot be used is refused."""
+
+import csv
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data.archive import opened
+from pipeline.data.facts import Facts
+from pipeline.data.prepared import Prepared, write_prepared
+from pipeline.errors import ConfigError
+from tests.makers import SPLITS, data_section, encode, write_class_folders, write_files, write_image_masks
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "prepared"
+    path.mkdir()
+    return path
+
+
+def prepare(section: dict[str, Any], folder: Path) -> Prepared:
+    write_prepared(Facts.of(section), folder, data_digest="sha256:0123")
+    return Prepared(folder)
+
+
+def read_manifest(folder: Path) -> list[dict[str, str]]:
+    with (folder / "manifest.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["data", "data.zip"])
+def test_labelled_arrays_and_manifest_agree_with_the_files(
+    channels: int, kind: str, tmp_path: Path, folder: Path
+) -> None:
+    root = tmp_path / kind
+    written = write_class_folders(root, channels=channels)
+    prepared = prepare(data_section(root, shape=[channels, 8, 8]), folder)
+    rows = read_manifest(folder)
+    assert [row["file"] for row in rows] == [name for split in SPLITS for name in sorted_in(written, split)]
+    with opened(root) as archive:
+        for row in rows:
+            split, index = row["split"], int(row["index"])
+            image = prepared.images(split)[index]
+            np.testing.assert_array_equal(image, written[row["file"]].reshape(8, 8, channels))
+            assert (
+                prepared.targets(split)[index]
+                == int(row["label"])
+                == ["cat", "dog"].index(row["file"].split("/")[1])
+            )
+            assert row["digest"] == sha256(archive.read(row["file"])).hexdigest()
+            assert prepared.files(split)[index] == row["file"]
+
+
+def test_masked_arrays_and_manifest_agree_with_the_files(tmp_path: Path, folder: Path) -> None:
+    root = tmp_path / "data"
+    written = write_image_masks(root, num_classes=3)
+    section = data_section(root, format="image_masks", classes=["a", "b", "c"])
+    prepared = prepare(section, folder)
+    rows = read_manifest(folder)
+    assert len(rows) == 9
+    for row in rows:
+        index = int(row["index"])
+        np.testing.assert_array_equal(prepared.images(row["split"])[index, ..., 0], written[row["file"]])
+        np.testing.assert_array_equal(prepared.targets(row["split"])[index], written[row["mask"]])
+        assert row["mask"] == row["file"].replace("images", "masks")
+        assert row["digest"] == sha256((root / row["file"]).read_bytes()).hexdigest()
+
+
+def test_arrays_are_bytes_with_channels_last_and_memory_mapped(tmp_path: Path, folder: Path) -> None:
+    write_image_masks(tmp_path / "data", sides=(6, 10), num_images=2)
+    section = data_section(tmp_path / "data", format="image_masks", shape=[3, 4, 5])
+    prepared = prepare(section, folder)
+    for split in SPLITS:
+        images, masks = prepared.images(split), prepared.targets(split)
+        assert (images.shape, masks.shape) == ((2, 4, 5, 3), (2, 4, 5))
+        for array in (images, masks):
+            assert isinstance(array, np.memmap)
+            assert array.dtype == np.uint8
+            assert not array.flags.writeable
+
+
+def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> None:
+    write_class_folders(tmp_path / "data.zip", num_images=4)
+    section = data_section(tmp_path / "data.zip")
+    expected = {"facts": section, "digest": "sha256:0123", "counts": {"train": 8, "val": 8, "test": 8}}
+    assert prepare(section, folder).about() == expected
+
+
+@pytest.mark.parametrize("absent", SPLITS)
+def test_empty_split_is_refused_by_name(absent: str, tmp_path: Path, folder: Path) -> None:
+    write_class_folders(tmp_path / "data", splits=[split for split in SPLITS if split != absent])
+    wanted = rf"data\.root: .*data has no image in the {absent} split; add images to it or change data\.split"
+    with pytest.raises(ConfigError, match=wanted):
+        prepare(data_section(tmp_path / "data"), folder)
+
+
+def test_class_without_a_training_image_is_refused_by_name(tmp_path: Path, folder: Path) -> None:
+    root = tmp_path / "data"
+    write_class_folders(root)
+    shutil.rmtree(root / "train" / "dog")
+    wanted = r"data\.classes: .*data has no training image of class 'dog'; add some or remove the class"
+    with pytest.raises(ConfigError, match=wanted):
+        prepare(data_section(root), folder)
+
+
+def test_class_may_be_absent_from_val_and_test(tmp_path: Path, folder: Path) -> None:
+    root = tmp_path / "data"
+    write_class_folders(root)
+    for split in ("val", "test"):
+        shutil.rmtree(root / split / "dog")
+    assert set(prepare(data_section(root), folder).targets("val")) == {0}
+
+
+@pytest.mark.parametrize("source", ["class_folders", "image_masks"])
+def test_too_small_a_disk_is_told_before_anything_is_written(
+    source: str, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (write_class_folders if source == "class_folders" else write_image_masks)(tmp_path / "data")
+    section = data_section(tmp_path / "data", format=source, shape=[3, 8, 8])
+    needed = 18 * 64 * 3 if source == "class_folders" else 9 * 64 * (3 + 1)
+
+    def leave(free: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+
+    leave(needed - 1)
+    wanted = (
+        rf"data\.shape \[3, 8, 8\]: \d+ prepared images need {needed:,} bytes, the disk has {needed - 1:,}; "
+        "free some space or choose a smaller shape"
+    )
+    with pytest.raises(ConfigError, match=wanted):
+        prepare(section, folder)
+    assert list(folder.iterdir()) == []
+    leave(needed)
+    prepare(section, folder)
+
+
+def test_image_that_cannot_be_used_is_named(tmp_path: Path, folder: Path) -> None:
+    write_class_folders(tmp_path / "data")
+    write_files(tmp_path / "data", {"val/dog/001.png": b"\x89PNG"})
+    with pytest.raises(ConfigError, match=r"^val/dog/001\.png: unreadable image"):
+        prepare(data_section(tmp_path / "data"), folder)
+
+
+def test_mask_is_compared_with_its_own_image(tmp_path: Path, folder: Path) -> None:
+    write_image_masks(tmp_path / "data")
+    write_files(tmp_path / "data", {"test/masks/001.png": encode(np.zeros((8, 9), np.uint8))})
+    with pytest.raises(ConfigError, match=r"^test/masks/001\.png: the mask is 8x9, its image 8x8; save both"):
+        prepare(data_section(tmp_path / "data", format="image_masks"), folder)
+
+
+@pytest.mark.parametrize(
+    ("label", "allowed"), [(None, "0 to 1$"), (200, r"0 to 1 and data\.ignore_label 200$")]
+)
+def test_mask_value_must_be_a_class_or_the_ignore_label(
+    label: int | None, allowed: str, tmp_path: Path, folder: Path
+) -> None:
+    write_image_masks(tmp_path / "data")
+    write_files(tmp_path / "data", {"train/masks/000.png": encode(np.full((8, 8), 7, np.uint8))})
+    section = data_section(tmp_path / "data", format="image_masks", ignore_label=label)
+    wanted = rf"^train/masks/000\.png: mask value 7 is no class; allowed are {allowed}"
+    with pytest.raises(ConfigError, match=wanted):
+        prepare(section, folder)
+
+
+def sorted_in(written: dict[str, Any], split: str) -> list[str]:
+    return sorted(name for name in written if name.startswith(f"{split}/"))

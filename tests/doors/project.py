@@ -1,0 +1,72 @@
+"""A project of its own, in which a test runs commands as a user types them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# LeNet-5 on digits, small enough for tests: a few seconds on one core.
+TINY = ["experiment=digits_lenet5", "trainer.batch_size=256", "augmentation=none", "tracking.log_model=false"]
+
+
+class Project:
+    """A folder in which commands run as a user types them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        search = os.pathsep.join([str(root if (root / "pipeline").exists() else ROOT)])
+        self.environment = {**os.environ, "PYTHONPATH": search, "GIT_CONFIG_GLOBAL": os.devnull}
+        for name in ("MLFLOW_TRACKING_URI", "CONVOY_PARENT_RUN_ID"):
+            self.environment.pop(name, None)
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """Run a command to its end; return what it printed, both streams."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
+    def python(self, module: str, *arguments: str, fails: bool = False) -> str:
+        """Run `python -m <module>`."""
+        return self.run(sys.executable, "-m", module, *arguments, fails=fails)
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own, its output in `out.txt`."""
+        with (self.root / "out.txt").open("w") as out:
+            return subprocess.Popen(
+                command,
+                cwd=self.root,
+                env=self.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+
+    def wait_for(self, text: str, process: subprocess.Popen[str]) -> None:
+        """Wait until a started command has printed a text."""
+        deadline = time.monotonic() + 240
+        while text not in (printed := (self.root / "out.txt").read_text()):
+            assert process.poll() is None, f"ended before '{text}':\n{printed}"
+            assert time.monotonic() < deadline, f"no '{text}':\n{printed}"
+            time.sleep(0.02)
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a command with all that it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,151 @@
+"""The door of `dvc repro`: runs what changed and nothing else, and survives being killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.doors.project import Project, kill_group
+
+pytestmark = pytest.mark.slow
+
+OVERRIDES = "trainer.batch_size=256 trainer.max_epochs=8 augmentation=steps tracking.log_model=false"
+PARAMS = f'experiments:\n  digits_lenet5: {{data: digits, overrides: "{OVERRIDES}"}}\n'
+STEPS = """\
+# Crop and enlarge again.
+steps:
+  - {_target_: albumentations.RandomResizedCrop, size: [28, 28], scale: [0.8, 1.0], p: 1.0}
+  - {_target_: albumentations.Resize, height: 32, width: 32}
+"""
+
+
+def metrics(project: Project) -> dict[str, object]:
+    folder = project.root / "artifacts"
+    found = {path.parent.parent.name: path.read_text() for path in folder.glob("*/*/metrics.json")}
+    return {stage: json.loads(text) for stage, text in found.items()}
+
+
+def stages_run(said: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)", said)
+
+
+def change(project: Project, name: str, old: str, new: str) -> None:
+    """Replace a text in a file of the project, which must be there."""
+    path = project.root / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def shrink(project: Project) -> None:
+    (project.root / "params.yaml").write_text(PARAMS)
+    (project.root / "conf" / "augmentation" / "steps.yaml").write_text(STEPS)
+    (project.root / "dvc.lock").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a clone in which everything was reproduced once, from the bundled store."""
+    project = clone(tmp_path_factory.mktemp("reproduced"))
+    assert not (project.root / "data").exists()
+    shrink(project)
+    said = project.run("dvc", "repro", "--pull")
+    assert stages_run(said) == ["compose", "prepare", "statistics", "train", "evaluate", "report"]
+    return project
+
+
+@pytest.fixture
+def copy(reproduced: Project, tmp_path: Path) -> Project:
+    """Return a copy of the reproduced clone, to be changed."""
+    shutil.copytree(reproduced.root, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
+
+
+def test_nothing_runs_the_second_time(copy: Project) -> None:
+    assert stages_run(copy.run("dvc", "repro", "--pull")) == []
+    assert (copy.root / "artifacts" / "report" / "report.html").stat().st_size > 10_000
+
+
+def test_comment_in_conf_runs_compose_alone(copy: Project) -> None:
+    change(copy, "conf/model/lenet5.yaml", "name: lenet5", "# a remark\nname: lenet5")
+    assert stages_run(copy.run("dvc", "repro")) == ["compose"]
+
+
+def test_activation_runs_train_and_later(copy: Project) -> None:
+    change(copy, "params.yaml", "augmentation=steps", "augmentation=steps model.activation=tanh")
+    before = metrics(copy)
+    assert stages_run(copy.run("dvc", "repro")) == ["compose", "train", "evaluate", "report"]
+    assert metrics(copy) != before
+
+
+def test_nested_size_of_a_step_runs_train_and_later(copy: Project) -> None:
+    change(copy, "conf/augmentation/steps.yaml", "size: [28, 28]", "size: [30, 30]")
+    before = metrics(copy)
+    assert stages_run(copy.run("dvc", "repro")) == ["compose", "train", "evaluate", "report"]
+    assert metrics(copy) != before, "the run cache gave back the old result"
+
+
+def test_touched_archive_is_refused_with_the_way_out(copy: Project) -> None:
+    archive = copy.root / "data" / "digits.zip"
+    content = archive.read_bytes()
+    archive.unlink()
+    archive.write_bytes(content + b"x")
+    said = copy.run("dvc", "repro", fails=True)
+    assert re.search(r"error: data.digest: data/digits.zip .* expected sha256:9a81.*, found sha256:", said)
+    (way_out,) = re.findall(r"restore it with `(.*?)`", said)
+    copy.run("bash", "-c", way_out)
+    assert archive.read_bytes() == content
+    copy.run("dvc", "repro")
+
+
+def test_other_door_shares_what_dvc_made(copy: Project) -> None:
+    said = copy.python("pipeline.train", "experiment=digits_lenet5", *OVERRIDES.split())
+    assert "epoch 1/" not in said, "the run that dvc trained was trained again"
+
+
+def test_killed_trainer_killed_dvc_and_interrupt_end_with_equal_metrics(
+    reproduced: Project, clone: Callable[[Path], Project], tmp_path: Path
+) -> None:
+    project = clone(tmp_path / "killed")
+    shrink(project)
+
+    repro = project.start("dvc", "repro", "--pull")
+    project.wait_for("epoch 2/8", repro)
+    os.kill(trainer_of(project), signal.SIGKILL)
+    assert repro.wait(60) != 0
+
+    repro = project.start("dvc", "repro", "--pull")
+    project.wait_for("epoch 4/8", repro)
+    os.killpg(repro.pid, signal.SIGINT)
+    assert repro.wait(60) != 0
+
+    repro = project.start("dvc", "repro", "--pull")
+    project.wait_for("epoch 6/8", repro)
+    os.kill(repro.pid, signal.SIGKILL)  # leaves the trainer running as an orphan
+    repro.wait()
+    try:
+        project.run("dvc", "repro", "--pull")
+    finally:
+        with_orphan(repro)
+    assert metrics(project) == metrics(reproduced)
+
+
+def trainer_of(project: Project) -> int:
+    (lock,) = (project.root / "runs").glob("*/lock")
+    return int(lock.read_text().split()[1])
+
+
+def with_orphan(process: subprocess.Popen[str]) -> None:
+    """End what a killed dvc left behind."""
+    try:
+        kill_group(process)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,130 @@
+"""Small archives of images, and the declarations that read them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+SPLITS = ("train", "val", "test")
+
+Pixels = NDArray[np.uint8]
+
+
+def encode(pixels: Any, file_format: str = "PNG", **options: Any) -> bytes:
+    """Encode an array, or a Pillow image, as the bytes of a file."""
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels))
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def write_files(path: Path, files: Mapping[str, bytes]) -> Path:
+    """Write files as a zip where the path ends in `.zip`, else as a folder; return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return path
+    for name, content in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def write_class_folders(
+    path: Path,
+    *,
+    classes: Sequence[str] = ("cat", "dog"),
+    splits: Sequence[str] = SPLITS,
+    num_images: int = 3,
+    sides: tuple[int, int] = (8, 8),
+    channels: int = 1,
+) -> dict[str, Pixels]:
+    """Write a folder or zip of format `class_folders`, of noise.
+
+    Args:
+        splits: folders of splits; none where the pipeline shall split.
+        num_images: per class and split.
+
+    Returns:
+        Name in the archive -> pixels (H, W) or (H, W, 3).
+    """
+    random = np.random.default_rng(0)
+    shape = sides if channels == 1 else (*sides, channels)
+    images = {
+        f"{prefix}{label}/{index:03}.png": random.integers(0, 256, shape, dtype=np.uint8)
+        for prefix in _prefixes(splits)
+        for label in classes
+        for index in range(num_images)
+    }
+    write_files(path, {name: encode(pixels) for name, pixels in images.items()})
+    return images
+
+
+def write_image_masks(
+    path: Path,
+    *,
+    num_classes: int = 2,
+    splits: Sequence[str] = SPLITS,
+    num_images: int = 3,
+    sides: tuple[int, int] = (8, 8),
+) -> dict[str, Pixels]:
+    """Write a folder or zip of format `image_masks`: noise, brighter where the class is higher.
+
+    Returns:
+        Name in the archive -> pixels (H, W), of images and masks alike.
+    """
+    random = np.random.default_rng(0)
+    written = {}
+    for prefix in _prefixes(splits):
+        for index in range(num_images):
+            mask = random.integers(0, num_classes, sides, dtype=np.uint8)
+            noise = random.integers(0, 256 // num_classes, sides, dtype=np.uint8)
+            written[f"{prefix}images/{index:03}.png"] = mask * np.uint8(256 // num_classes) + noise
+            written[f"{prefix}masks/{index:03}.png"] = mask
+    write_files(path, {name: encode(pixels) for name, pixels in written.items()})
+    return written
+
+
+def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
+    """Return the section `data` for what `write_class_folders` writes by default."""
+    section = {
+        "name": "tiny",
+        "format": "class_folders",
+        "root": str(root),
+        "digest": None,
+        "shape": [1, 8, 8],
+        "classes": ["cat", "dog"],
+        "split": "folders",
+        "background": None,
+        "ignore_label": None,
+        "licence": "none, it is noise",
+    }
+    return {**section, **changes}
+
+
+def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> Path:
+    """Write the part of a composed declaration that `prepare` and `statistics` read."""
+    config = {
+        "data": dict(data),
+        "preprocess": {"_target_": "pipeline.transforms.preprocess.Standardize"},
+        "name": "tiny_experiment",
+        "seed": 0,
+        **sections,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _prefixes(splits: Sequence[str]) -> list[str]:
+    return [f"{split}/" for split in splits] or [""]

@@ -1,0 +1,130 @@
+"""Pictures: PNGs that open, of a size a page can hold, the same bytes for the same numbers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.pictures.comparison import draw_comparison
+from pipeline.pictures.confusion import draw_confusion
+from pipeline.pictures.curves import draw_curves
+from pipeline.pictures.sheets import COLOURS, OPACITY, draw_sheet, overlay
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (6, 12, 10, 1), dtype=np.uint8)
+COLOUR = RANDOM.integers(0, 256, (6, 12, 10, 3), dtype=np.uint8)
+MASKS = RANDOM.integers(0, 3, (6, 12, 10), dtype=np.uint8)
+NASTY = ["a$b$c", "$x_", "50 % <b>", "_\\frac"]  # mathtext would stumble over them
+
+
+def history(num_epochs: int, num_scores: int = 2) -> list[dict[str, float]]:
+    return [
+        {"epoch": float(e), "lr": 0.1, "seconds": 1.0, "train/loss": 1 / (e + 1), "val/loss": 2 / (e + 1)}
+        | {f"val/score_{i}": (e + i) / 100 for i in range(num_scores)}
+        for e in range(num_epochs)
+    ]
+
+
+def diagonal(num_classes: int) -> np.ndarray:
+    return np.diag(np.arange(num_classes))  # the first class has no image
+
+
+DRAWINGS: dict[str, Callable[[Path], None]] = {
+    "grey sheet": lambda path: draw_sheet(GREY, path),
+    "colour sheet": lambda path: draw_sheet(COLOUR, path, captions=["a long name as another long name"] * 6),
+    "mask sheet": lambda path: draw_sheet(GREY, path, masks=MASKS, classes=["other", *NASTY[:2]]),
+    "one image": lambda path: draw_sheet(GREY[:1], path, captions=["a"]),
+    "nasty captions": lambda path: draw_sheet(GREY[:4], path, captions=NASTY),
+    "masks of many classes": lambda path: draw_sheet(
+        GREY, path, masks=MASKS * 70, classes=[str(i) for i in range(255)]
+    ),
+    "curves": lambda path: draw_curves(history(20), path, kept=12),
+    "curves of one epoch": lambda path: draw_curves(history(1), path, kept=0),
+    "curves of many scores": lambda path: draw_curves(history(5, 40), path, kept=4),
+    "confusion of two": lambda path: draw_confusion(diagonal(2), ["a", "b"], path),
+    "confusion of nasty names": lambda path: draw_confusion(diagonal(4), NASTY, path),
+    "confusion of the most": lambda path: draw_confusion(
+        diagonal(255), [f"class {i}" for i in range(255)], path
+    ),
+    "confusion of nothing": lambda path: draw_confusion(np.zeros((3, 3), int), ["a", "b", "c"], path),
+    "comparison": lambda path: draw_comparison([("lr 0.1", 0.9), ("lr $0.2$", 0.85)], path),
+    "comparison of one": lambda path: draw_comparison([("", 0.9)], path),
+    "comparison of equals": lambda path: draw_comparison([("a", 0.5)] * 3, path),
+    "comparison of many": lambda path: draw_comparison([(f"lr {i}", 1 / (i + 1)) for i in range(300)], path),
+    "comparison of long labels": lambda path: draw_comparison(
+        [("  ".join(["rate 0.001"] * 30), 0.5)] * 4, path
+    ),
+    "comparison with a failure": lambda path: draw_comparison([("a", 0.5), ("b", float("nan"))], path),
+    "comparison of failures": lambda path: draw_comparison([("b", float("nan"))], path),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_picture_opens_and_fits_a_page(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "picture.png"
+    DRAWINGS[name](path)
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert all(70 <= side <= 1600 for side in image.size), image.size
+        assert "Software" not in image.info
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 1, "nothing is drawn"
+
+
+@pytest.mark.parametrize("name", ["mask sheet", "curves", "confusion of two", "comparison"])
+def test_same_numbers_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+    for file in ("a.png", "b.png"):
+        DRAWINGS[name](tmp_path / file)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("image", [GREY[0], COLOUR[0]], ids=["grey", "colour"])
+def test_overlay_leaves_class_zero_alone_and_colours_the_others(image: np.ndarray) -> None:
+    mask = MASKS[0]
+    shown = overlay(image, mask)
+    assert shown.shape == (12, 10, 3)
+    assert shown.dtype == np.uint8
+    wanted = np.broadcast_to(image, shown.shape)
+    np.testing.assert_array_equal(shown[mask == 0], wanted[mask == 0])
+    for label in (1, 2):
+        paint = np.array(COLOURS[label - 1]) * 255
+        blended = (1 - OPACITY) * wanted[mask == label] + OPACITY * paint
+        np.testing.assert_allclose(shown[mask == label], blended, atol=0.5)
+
+
+def test_overlay_of_an_empty_mask_is_the_image() -> None:
+    np.testing.assert_array_equal(overlay(COLOUR[0], np.zeros((12, 10), np.uint8)), COLOUR[0])
+
+
+def test_ignored_pixels_stay_clear_beside_named_classes(tmp_path: Path) -> None:
+    ignored = np.where(MASKS == 2, 255, 0).astype(np.uint8)
+    nothing = np.zeros_like(MASKS)
+    for name, masks in (("ignored", ignored), ("nothing", nothing)):
+        draw_sheet(GREY, tmp_path / f"{name}.png", masks=masks, classes=["other", "grey", "white"])
+    assert (tmp_path / "ignored.png").read_bytes() == (tmp_path / "nothing.png").read_bytes()
+
+
+def colours_in(path: Path) -> set[tuple[int, int, int]]:
+    with Image.open(path) as image:
+        return {colour for _, colour in image.convert("RGB").getcolors(1 << 24)}
+
+
+def test_legend_shows_the_colour_of_each_class_but_the_first(tmp_path: Path) -> None:
+    nothing = np.zeros_like(MASKS)
+    draw_sheet(GREY, tmp_path / "sheet.png", masks=nothing, classes=["other", "grey", "white"])
+    paints = [tuple(round(255 * part) for part in colour) for colour in COLOURS]
+    assert [paint in colours_in(tmp_path / "sheet.png") for paint in paints[:3]] == [True, True, False]
+
+
+def test_sheet_shows_the_pixels_as_they_are(tmp_path: Path) -> None:
+    flat = np.full((1, 20, 20, 1), 77, np.uint8)  # darker or brighter if matplotlib stretched the contrast
+    draw_sheet(flat, tmp_path / "sheet.png")
+    assert (77, 77, 77) in colours_in(tmp_path / "sheet.png")
+
+
+def test_every_drawing_of_the_room_is_tested() -> None:
+    modules = {path.stem for path in (Path(__file__).parents[2] / "pipeline" / "pictures").glob("*.py")} - {
+        "__init__"
+    }
+    assert modules == {"comparison", "confusion", "curves", "sheets"}

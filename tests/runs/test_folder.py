@@ -1,0 +1,88 @@
+"""The folder of a run: state that survives, files that appear whole."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.runs.arguments import stage_paths
+from pipeline.runs.folder import RunFolder, read_json, write_text
+
+
+def test_run_that_never_started_has_no_state_and_no_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "abc")
+    assert folder.state() == {}
+    assert not folder.is_finished()
+    assert not folder.path.exists()
+
+
+def test_state_survives_and_is_added_to(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "abc")
+    folder.update(state="running", versions={"torch": "2"})
+    folder.update(mlflow_run_id="ü1")
+    again = RunFolder(tmp_path / "runs" / "abc")
+    assert again.state() == {"state": "running", "versions": {"torch": "2"}, "mlflow_run_id": "ü1"}
+    assert not again.is_finished()
+    again.update(state="finished")
+    assert folder.is_finished()
+
+
+def test_text_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.json"
+    write_text(path, "old")
+
+    def die(draft: Path, target: Path) -> None:
+        assert draft.read_text(encoding="utf-8") == "new"
+        assert target.read_text(encoding="utf-8") == "old"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(path, "new")
+    assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "ä")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_bytes() == "ä".encode()
+
+
+def test_results_are_read_back_as_numbers(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    write_text(tmp_path / "history.csv", "epoch,train/loss,val/dice\n0.0,1.5,nan\n1.0,1e-3,0.5\n")
+    write_text(tmp_path / "metrics.json", '{"score": 0.5}')
+    write_text(tmp_path / "config.yaml", "optimizer: {lr: 1.0e-3}")
+    first, second = folder.history()
+    assert first["train/loss"] == 1.5
+    assert first["val/dice"] != first["val/dice"]
+    assert second == {"epoch": 1.0, "train/loss": 0.001, "val/dice": 0.5}
+    assert folder.metrics() == {"score": 0.5}
+    assert folder.config() == {"optimizer": {"lr": 0.001}}
+
+
+def test_places_are_inside_the_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    places = [folder.lock, folder.last, folder.best]
+    assert len(set(places)) == 3
+    assert {place.parent for place in places} == {tmp_path}
+
+
+def test_missing_json_is_empty(tmp_path: Path) -> None:
+    assert read_json(tmp_path / "none.json") == {}
+
+
+def test_stage_takes_its_paths_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["report", "artifacts", "artifacts/report"])
+    assert stage_paths("report", "<in>", "<out>") == [Path("artifacts"), Path("artifacts/report")]
+
+
+@pytest.mark.parametrize("given", [[], ["a"], ["a", "b", "c"]])
+def test_wrong_number_of_paths_is_told_with_the_usage(
+    given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["report", *given])
+    wanted = rf"usage: python -m pipeline\.report <in> <out>; got {len(given)} arguments"
+    with pytest.raises(ConfigError, match=wanted):
+        stage_paths("report", "<in>", "<out>")

@@ -1,0 +1,193 @@
+"""Results found by key: made once, whole or not at all, never twice on the disk."""
+
+import errno
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.runs.found import find_or_make, publish
+
+
+def write_numbers(folder: Path) -> None:
+    (folder / "numbers.txt").write_text("1 2 3")
+    (folder / "more").mkdir()
+    (folder / "more" / "letters.txt").write_text("a b c")
+
+
+def refuse(folder: Path) -> None:
+    raise AssertionError(f"made again in {folder}")
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(f.relative_to(folder)): f.read_text() for f in folder.rglob("*") if f.is_file()}
+
+
+WRITTEN = {"numbers.txt": "1 2 3", "more/letters.txt": "a b c", "key": "abc"}
+
+
+def test_result_is_made_once(tmp_path: Path) -> None:
+    made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
+    assert made == tmp_path / "cache" / "prepare" / "abc"
+    assert tree(made) == WRITTEN
+    assert find_or_make(tmp_path, "prepare", "abc", refuse) == made
+
+
+def test_other_key_and_other_stage_are_other_results(tmp_path: Path) -> None:
+    places = {find_or_make(tmp_path, *each, write_numbers) for each in (("a", "1"), ("a", "2"), ("b", "1"))}
+    assert len(places) == 3
+
+
+def test_result_that_dvc_restored_is_taken_as_it_is(tmp_path: Path) -> None:
+    made = find_or_make(tmp_path / "first", "prepare", "abc", write_numbers)
+    published = tmp_path / "second" / "artifacts" / "prepare" / "digits"
+    publish(made, published)
+    found = find_or_make(tmp_path / "second", "prepare", "abc", refuse)
+    assert tree(found) == WRITTEN
+    assert (found / "numbers.txt").samefile(published / "numbers.txt")
+
+
+def test_half_of_a_copy_is_never_taken_for_a_result(tmp_path: Path) -> None:
+    # What `publish` leaves when it is killed: the key was copied, the rest was not.
+    draft = tmp_path / "artifacts" / "prepare" / ".digits.123.unfinished"
+    draft.mkdir(parents=True)
+    (draft / "key").write_text("abc")
+    assert tree(find_or_make(tmp_path, "prepare", "abc", write_numbers)) == WRITTEN
+
+
+def test_artifact_of_another_key_is_not_taken(tmp_path: Path) -> None:
+    publish(find_or_make(tmp_path, "prepare", "old", write_numbers), tmp_path / "artifacts/prepare/digits")
+    made: list[Path] = []
+    find_or_make(tmp_path, "prepare", "new", made.append)
+    assert len(made) == 1
+
+
+def test_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        write_numbers(folder)
+        raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        find_or_make(tmp_path, "prepare", "abc", fail)
+    assert [path.name for path in (tmp_path / "cache" / "prepare").iterdir()] == ["abc.lock"]
+    assert tree(find_or_make(tmp_path, "prepare", "abc", write_numbers)) == WRITTEN
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_full_disk_is_told_in_a_sentence(number: int, tmp_path: Path) -> None:
+    def fill_the_disk(folder: Path) -> None:
+        write_numbers(folder)
+        raise OSError(number, os.strerror(number))
+
+    wanted = rf"prepare: the disk took no more \({re.escape(os.strerror(number))}\); free some space"
+    with pytest.raises(ConfigError, match=wanted):
+        find_or_make(tmp_path, "prepare", "abc", fill_the_disk)
+    assert [path.name for path in (tmp_path / "cache" / "prepare").iterdir()] == ["abc.lock"]
+
+
+def test_other_trouble_with_the_disk_keeps_its_own_name(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "not yours")
+
+    with pytest.raises(PermissionError, match="not yours"):
+        find_or_make(tmp_path, "prepare", "abc", fail)
+
+
+DIE = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.runs.found import find_or_make
+
+def die(folder):
+    (folder / "numbers.txt").write_text("1 2")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+find_or_make(Path(sys.argv[1]), "prepare", "abc", die)
+"""
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", DIE, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    home = tmp_path / "cache" / "prepare"
+    assert any(path.name.endswith(".unfinished") for path in home.iterdir())
+    find_or_make(tmp_path, "prepare", "abc", write_numbers)
+    assert {path.name for path in home.iterdir()} == {"abc", "abc.lock"}
+    assert tree(home / "abc") == WRITTEN
+
+
+MAKE = """
+import sys, time
+from pathlib import Path
+from pipeline.runs.found import find_or_make
+
+def make(folder):
+    time.sleep(0.3)
+    with Path(sys.argv[1], "made").open("a") as file:
+        file.write("once ")
+
+print(find_or_make(Path(sys.argv[1]), "prepare", "abc", make))
+"""
+
+
+def test_processes_that_ask_at_once_make_it_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAKE, str(tmp_path)]
+    askers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = {asker.communicate()[0] for asker in askers}
+    assert answers == {f"{tmp_path / 'cache' / 'prepare' / 'abc'}\n"}
+    assert (tmp_path / "made").read_text() == "once "
+
+
+def test_published_files_take_no_room_twice(tmp_path: Path) -> None:
+    made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
+    target = tmp_path / "artifacts" / "prepare" / "digits"
+    publish(made, target)
+    assert tree(target) == WRITTEN
+    for name in WRITTEN:
+        assert (made / name).samefile(target / name)
+
+
+def test_publish_replaces_what_was_there(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "artifacts" / "digits"
+    target.mkdir(parents=True)
+    (target / "old.txt").write_text("old")
+    source.mkdir()
+    write_numbers(source)
+    publish(source, target, names=["numbers.txt"])
+    assert tree(target) == {"numbers.txt": "1 2 3"}
+    assert [path.name for path in target.parent.iterdir()] == ["digits"]
+
+
+def test_failed_publish_keeps_what_was_there(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "artifacts" / "digits"
+    target.mkdir(parents=True)
+    (target / "old.txt").write_text("old")
+    source.mkdir()
+    write_numbers(source)
+    with pytest.raises(FileNotFoundError):
+        publish(source, target, names=["numbers.txt", "missing.txt"])
+    assert tree(target) == {"old.txt": "old"}
+    assert [path.name for path in target.parent.iterdir()] == ["digits"]
+
+
+def copy_across_disks(source: str, target: str) -> None:
+    raise OSError(errno.EXDEV, "another disk")
+
+
+@pytest.mark.parametrize("link", [copy_across_disks, os.link], ids=["another disk", "links"])
+def test_publish_follows_symbolic_links(
+    link: Callable[[str, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (tmp_path / "elsewhere.txt").write_text("1 2 3")
+    (source / "numbers.txt").symlink_to(tmp_path / "elsewhere.txt")  # as DVC links to its cache
+    monkeypatch.setattr(os, "link", link)
+    publish(source, tmp_path / "target")
+    assert not (tmp_path / "target" / "numbers.txt").is_symlink()
+    assert tree(tmp_path / "target") == {"numbers.txt": "1 2 3"}

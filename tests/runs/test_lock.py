@@ -1,0 +1,91 @@
+"""Locks: one holder, whoever it is, until it dies, however it dies."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.runs.lock import Held, is_held, locked
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.runs.lock import locked
+with locked(Path(sys.argv[1]), waits=False):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def held_by_another(path: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_second_process_is_refused_by_the_name_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "lock"
+    with held_by_another(path) as holder:
+        assert is_held(path)
+        with (
+            pytest.raises(Held, match=f"^process {holder.pid} on {socket.gethostname()}$"),
+            locked(path, waits=False),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_death_of_the_holder_releases_the_lock(signal_number: int, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with held_by_another(path) as holder:
+        os.kill(holder.pid, signal_number)
+        holder.wait()
+        assert not is_held(path)
+        with locked(path, waits=False):
+            assert path.read_text() == f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def test_waiting_process_is_told_once_and_goes_on_when_the_lock_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    told: list[str] = []
+    with held_by_another(path) as holder:
+        threading.Timer(0.7, holder.kill).start()
+        start = time.monotonic()
+        with locked(path, waits=True, on_wait=told.append):
+            waited = time.monotonic() - start
+    assert told == [f"process {holder.pid} on {socket.gethostname()}"]
+    assert 0.5 < waited < 5
+
+
+def test_lock_is_released_by_an_exception(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with pytest.raises(KeyError), locked(path, waits=False):
+        raise KeyError
+    assert not is_held(path)
+
+
+def test_looking_neither_takes_nor_makes_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "lock"
+    assert not is_held(path)
+    assert not path.parent.exists()
+    with locked(path, waits=False):
+        assert is_held(path)
+        assert is_held(path)
+    assert not is_held(path)
+    with locked(path, waits=False):
+        pass

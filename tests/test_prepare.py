@@ -1,0 +1,244 @@
+"""Stage `prepare`: made once by whoever asks first, whole or not at all, from the pinned archive alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data import prepared
+from pipeline.data.prepared import Prepared
+from pipeline.errors import ConfigError
+from pipeline.prepare import data_digest, prepare, prepared_key
+from pipeline.runs.found import publish
+from tests.makers import (
+    data_section,
+    write_class_folders,
+    write_declaration,
+    write_files,
+    write_image_masks,
+)
+
+CODE = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict[str, Any]:
+    """Return what `prepare` reads of a declaration whose archive lies in the project `tmp_path`."""
+    write_class_folders(tmp_path / "data.zip")
+    return {"data": data_section(tmp_path / "data.zip")}
+
+
+def forbid_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "write_prepared", lambda *_, **__: pytest.fail("was made again"))
+
+
+def unfinished(root: Path) -> list[str]:
+    return [str(path) for path in root.rglob("*unfinished*")]
+
+
+def run(
+    module: str, arguments: Sequence[str], root: Path, *, limit: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a stage in a project's folder, as a user does; `limit` is a shell command before it."""
+    command = f'{limit}\nexec "$@"'
+    return subprocess.run(
+        ["bash", "-c", command, "bash", sys.executable, "-B", "-m", module, *arguments],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(CODE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_prepared_data_are_found_and_not_made_again(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = prepare(config, root=tmp_path)
+    assert Prepared(made).about()["counts"] == {"train": 6, "val": 6, "test": 6}
+    assert Prepared(made).about()["digest"] == data_digest(config, root=tmp_path)
+    forbid_writing(monkeypatch)
+    assert prepare(config, root=tmp_path) == made
+
+
+def test_what_dvc_restores_is_adopted_and_not_made_again(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(prepare(config, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name")
+    shutil.rmtree(tmp_path / "cache")
+    forbid_writing(monkeypatch)
+    adopted = prepare(config, root=tmp_path)
+    assert adopted == tmp_path / "cache" / "prepare" / prepared_key(config, root=tmp_path)
+    assert Prepared(adopted).images("test").shape == (6, 8, 8, 1)
+
+
+KEYS = [
+    # what is changed                                  whether other data come of it
+    ({"shape": [1, 4, 4]}, True),
+    ({"classes": ["dog", "cat"]}, True),
+    ({"split": {"val": 0.2, "test": 0.2, "seed": 0}}, True),
+    ({"format": "image_masks"}, True),
+    ({"ignore_label": 255}, True),
+    ({"licence": "MIT"}, False),
+]
+
+
+@pytest.mark.parametrize(("changes", "is_other"), KEYS)
+def test_key_depends_on_the_facts_that_decide(
+    changes: dict[str, Any], is_other: bool, config: dict[str, Any], tmp_path: Path
+) -> None:
+    changed = {"data": config["data"] | changes}
+    assert (prepared_key(changed, root=tmp_path) != prepared_key(config, root=tmp_path)) == is_other
+
+
+def test_key_depends_on_the_bytes_of_the_archive_and_not_on_its_place(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    moved = {"data": config["data"] | {"root": str(tmp_path / "moved.zip")}}
+    shutil.copy(tmp_path / "data.zip", tmp_path / "moved.zip")
+    assert prepared_key(moved, root=tmp_path) == prepared_key(config, root=tmp_path)
+    write_class_folders(tmp_path / "moved.zip", num_images=4)
+    assert prepared_key(moved, root=tmp_path) != prepared_key(config, root=tmp_path)
+
+
+def test_key_does_not_depend_on_other_sections(config: dict[str, Any], tmp_path: Path) -> None:
+    more = {**config, "model": {"name": "lenet5"}, "seed": 1}
+    assert prepared_key(more, root=tmp_path) == prepared_key(config, root=tmp_path)
+
+
+def test_other_archive_than_the_pinned_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_class_folders(Path("data/tiny.zip"))
+    config = {"data": data_section("data/tiny.zip")}
+    pinned = data_digest(config, root=tmp_path)
+    config["data"]["digest"] = pinned
+    prepare(config, root=tmp_path)
+
+    write_class_folders(Path("data/tiny.zip"), num_images=4)
+    found = data_digest({"data": config["data"] | {"digest": None}}, root=tmp_path)
+    wanted = (
+        r"^data\.digest: data/tiny\.zip is not the archive that data tiny pins: "
+        rf"expected {pinned}, found {found}; restore it with "
+        r"`git checkout data\.dvc && dvc pull --force data\.dvc`, or set data\.digest to the new one$"
+    )
+    with pytest.raises(ConfigError, match=wanted):
+        prepare(config, root=tmp_path)
+
+
+def test_failure_leaves_nothing_half_written_and_the_next_call_works(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    images = write_class_folders(root)
+    config = {"data": data_section(root)}
+    good = (root / "test/dog/002.png").read_bytes()  # the last to be read
+    write_files(root, {"test/dog/002.png": good[:50]})
+    with pytest.raises(ConfigError, match=r"^test/dog/002\.png: unreadable image"):
+        prepare(config, root=tmp_path)
+    assert [path.suffix for path in (tmp_path / "cache" / "prepare").iterdir()] == [".lock"]
+    write_files(root, {"test/dog/002.png": good})
+    made = Prepared(prepare(config, root=tmp_path))
+    np.testing.assert_array_equal(made.images("test")[5, ..., 0], images["test/dog/002.png"])
+
+
+def test_disk_that_fills_up_is_one_clear_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    write_image_masks(tmp_path / "data.zip", sides=(64, 64))
+    section = data_section("data.zip", format="image_masks", shape=[1, 64, 64])
+    write_declaration(tmp_path / "tiny.yaml", section)
+    arguments = ["tiny.yaml", "artifacts/prepare/tiny"]
+    full = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 8")  # KiB per file; arrays have 12
+    assert full.stderr == (
+        "error: prepare: the disk took no more (File too large); free some space, "
+        "nothing half-written was left behind\n"
+    )
+    assert full.returncode == 1
+    assert [path.suffix for path in (tmp_path / "cache" / "prepare").iterdir()] == [".lock"]
+    assert not (tmp_path / "artifacts").exists()
+
+    enough = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 16")
+    assert (enough.returncode, enough.stderr) == (0, "")
+    published = Prepared(tmp_path / "artifacts" / "prepare" / "tiny")
+    assert published.targets("test").shape == (3, 64, 64)
+    assert unfinished(tmp_path) == []
+
+
+ASK = """
+import sys, time
+from pathlib import Path
+from pipeline.data import prepared
+from pipeline.compose import load
+from pipeline.prepare import prepare
+
+write = prepared.write_prepared
+def counted(*arguments, **options):
+    with open("made", "a") as file:
+        file.write("once ")
+    time.sleep(0.5)
+    write(*arguments, **options)
+prepared.write_prepared = counted
+
+Path(sys.argv[1]).touch()
+while not (Path("first").exists() and Path("second").exists()):
+    time.sleep(0.01)
+print(prepare(load(Path("tiny.yaml")), root=Path.cwd()))
+"""
+
+
+def test_processes_that_ask_at_once_prepare_once(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "data.zip")
+    write_declaration(tmp_path / "tiny.yaml", data_section("data.zip"))
+    askers = [
+        subprocess.Popen(
+            [sys.executable, "-c", ASK, name],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(CODE)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("first", "second")
+    ]
+    answers = {asker.communicate(timeout=60)[0].strip() for asker in askers}
+    assert (tmp_path / "made").read_text() == "once "
+    (folder,) = answers
+    assert Prepared(Path(folder)).images("train").shape == (6, 8, 8, 1)
+    assert unfinished(tmp_path) == []
+
+
+def test_command_publishes_all_files_whole(tmp_path: Path) -> None:
+    images = write_class_folders(tmp_path / "images")
+    write_declaration(tmp_path / "tiny.yaml", data_section("images"))
+    out = tmp_path / "artifacts" / "prepare" / "tiny"
+    write_files(out, {"left_from_before.npy": b""})
+    done = run("pipeline.prepare", ["tiny.yaml", "artifacts/prepare/tiny"], tmp_path)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
+    arrays = {f"{split}_{kind}.npy" for split in ("train", "val", "test") for kind in ("images", "targets")}
+    assert {path.name for path in out.iterdir()} == arrays | {"manifest.csv", "prepared.json", "key"}
+    assert json.loads((out / "prepared.json").read_text())["counts"]["train"] == 6
+    published = Prepared(out)
+    for split in ("train", "val", "test"):
+        for image, name in zip(published.images(split), published.files(split), strict=True):
+            np.testing.assert_array_equal(image[..., 0], images[name])
+
+
+MISTAKES = [
+    # arguments                     what is said
+    (
+        ["tiny.yaml"],
+        "error: usage: python -m pipeline.prepare <declaration>.yaml <folder to write>; got 1 arguments\n",
+    ),
+    (["absent.yaml", "out"], "error: absent.yaml does not exist; `dvc repro compose` writes it\n"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES)
+def test_mistake_on_the_command_line_is_one_sentence(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = run("pipeline.prepare", arguments, tmp_path)
+    assert (done.returncode, done.stderr) == (1, said)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,78 @@
+"""The comparison of a sweep: best first, only what differs, and the best child named."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline.tracking.comparison import SCORE, log_comparison
+from pipeline.tracking.run import TrackedRun
+from pipeline.tracking.store import Store
+
+
+def artifact(run: TrackedRun, name: str) -> Path:
+    return Path(run.store.client.download_artifacts(run.run_id, name))
+
+
+def add_child(parent: TrackedRun, *, rate: float, activation: str, score: float | None) -> TrackedRun:
+    child = TrackedRun.start(parent.store, name=f"rate {rate}", parent=parent.run_id, tags={})
+    child.log_config({"optimizer": {"lr": rate, "momentum": 0.9}, "model": {"activation": activation}})
+    if score is not None:
+        child.log_final({"score": score, "epoch": 3.0, "val/loss": 1 - score})
+    child.end("FAILED" if score is None else "FINISHED")
+    return child
+
+
+@pytest.fixture
+def parent(store: Store) -> TrackedRun:
+    return TrackedRun.start(store, name="sweep", parent=None, tags={})
+
+
+def test_comparison_of_four_children(parent: TrackedRun) -> None:
+    children = {
+        score: add_child(parent, rate=rate, activation=activation, score=score)
+        for rate, activation, score in (
+            (0.1, "tanh", 0.7),
+            (0.1, "relu", 0.9),
+            (0.01, "tanh", 0.6),
+            (0.01, "relu", 0.8),
+        )
+    }
+    add_child(parent, rate=0.5, activation="relu", score=None)  # failed, so it has no score
+    log_comparison(parent)
+    parent.end("FINISHED")
+
+    rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
+    assert [float(row[SCORE]) for row in rows] == [0.9, 0.8, 0.7, 0.6]
+    assert [row["run"] for row in rows] == [children[score].run_id for score in (0.9, 0.8, 0.7, 0.6)]
+    assert list(rows[0])[:3] == ["run", "model.activation", "optimizer.lr"]
+    assert (rows[0]["model.activation"], rows[0]["optimizer.lr"]) == ("relu", "0.1")
+    assert "optimizer.momentum" not in rows[0]
+    with Image.open(artifact(parent, "comparison.png")) as image:
+        assert image.size[0] > 300
+    best = yaml.safe_load(artifact(parent, "best_config.yaml").read_text(encoding="utf-8"))
+    assert best == {"optimizer": {"lr": 0.1, "momentum": 0.9}, "model": {"activation": "relu"}}
+    data = parent.store.client.get_run(parent.run_id).data
+    assert data.tags["convoy.best_run"] == children[0.9].run_id
+    assert data.tags["convoy.best_name"] == "rate 0.1"
+    assert data.metrics[SCORE] == 0.9
+
+
+def test_score_that_is_not_a_number_is_last(parent: TrackedRun) -> None:
+    for rate, score in ((0.1, 0.5), (0.2, math.nan), (0.3, 0.7)):
+        add_child(parent, rate=rate, activation="relu", score=score)
+    log_comparison(parent)
+    parent.end("FINISHED")
+    rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
+    assert [row["optimizer.lr"] for row in rows] == ["0.3", "0.1", "0.2"]
+
+
+def test_parent_without_finished_children_has_no_comparison(parent: TrackedRun) -> None:
+    add_child(parent, rate=0.1, activation="relu", score=None)
+    log_comparison(parent)
+    parent.end("FINISHED")
+    assert parent.store.client.list_artifacts(parent.run_id) == []
