@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,46 @@ def encode(pixels: Any, file_format: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+def deep_png(colour_type: int, num_channels: int) -> bytes:
+    """Write by hand a 16-bit PNG of one pixel, which Pillow reads but cannot write."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, colour_type, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\x00" + b"\x12\x34" * num_channels))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+def deep_tiff() -> bytes:
+    """Write by hand a 16-bit RGB TIFF of one pixel."""
+    end = 8 + 2 + 12 * 9 + 4  # header, count, nine entries, no next directory
+    entries = [
+        (256, 1),
+        (257, 1),
+        (258, end),
+        (259, 1),
+        (262, 2),
+        (273, end + 6),
+        (277, 3),
+        (278, 1),
+        (279, 6),
+    ]
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries if tag != 258)
+    bits = struct.pack("<HHII", 258, 3, 3, end)
+    directory = directory[:24] + bits + directory[24:]
+    body = struct.pack("<3H", 16, 16, 16) + struct.pack("<3H", 1000, 2000, 3000)
+    return struct.pack("<2sHIH", b"II", 42, 8, 9) + directory + struct.pack("<I", 0) + body
+
+
+def with_empty_page(tiff: bytes) -> bytes:
+    """Let a little-endian TIFF go on with a page that says nothing, not even its sides."""
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    (num_entries,) = struct.unpack_from("<H", tiff, start)
+    link = start + 2 + 12 * num_entries
+    return tiff[:link] + struct.pack("<I", len(tiff)) + tiff[link + 4 :] + bytes(6)
 
 
 def write_files(path: Path, files: Mapping[str, bytes]) -> Path:

@@ -1,7 +1,6 @@
 """Images and masks: exact pixels from every accepted file, a name and a reason for every refused one."""
 
 import contextlib
-import struct
 import warnings
 from typing import Any
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from pipeline.data.images import decode_image, decode_mask, sides_of
 from pipeline.errors import ConfigError
-from tests.makers import Pixels, encode
+from tests.makers import Pixels, deep_png, deep_tiff, encode, with_empty_page
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (5, 7), dtype=np.uint8)
@@ -42,47 +41,6 @@ def oriented(pixels: Any, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     return encode(pixels, exif=exif)
-
-
-def deep_png(colour_type: int, num_channels: int) -> bytes:
-    """Write by hand a 16-bit PNG of one pixel, which Pillow reads but cannot write."""
-    import zlib
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, colour_type, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(b"\x00" + b"\x12\x34" * num_channels))
-    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
-
-
-def deep_tiff() -> bytes:
-    """Write by hand a 16-bit RGB TIFF of one pixel."""
-    end = 8 + 2 + 12 * 9 + 4  # header, count, nine entries, no next directory
-    entries = [
-        (256, 1),
-        (257, 1),
-        (258, end),
-        (259, 1),
-        (262, 2),
-        (273, end + 6),
-        (277, 3),
-        (278, 1),
-        (279, 6),
-    ]
-    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries if tag != 258)
-    bits = struct.pack("<HHII", 258, 3, 3, end)
-    directory = directory[:24] + bits + directory[24:]
-    body = struct.pack("<3H", 16, 16, 16) + struct.pack("<3H", 1000, 2000, 3000)
-    return struct.pack("<2sHIH", b"II", 42, 8, 9) + directory + struct.pack("<I", 0) + body
-
-
-def with_empty_page(tiff: bytes) -> bytes:
-    """Let a little-endian TIFF go on with a page that says nothing, not even its sides."""
-    (start,) = struct.unpack_from("<I", tiff, 4)
-    (num_entries,) = struct.unpack_from("<H", tiff, start)
-    link = start + 2 + 12 * num_entries
-    return tiff[:link] + struct.pack("<I", len(tiff)) + tiff[link + 4 :] + bytes(6)
 
 
 ACCEPTED = {
