@@ -75,7 +75,7 @@ def _predict(
     """Return evidence (N, E), and the class with the largest output: (N,) or (N, H, W)."""
     model = model_of(config, Statistics.load(statistics(config, root=root) / FILE))
     model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     model = model.eval().to(device)
     split = PreparedSplit(prepared.images("test"), prepared.targets("test"), augment=None, seed=0)
     evidence, guesses = [], []

@@ -111,14 +111,15 @@ class _EpochReport:
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
 
 
-def device_precision(setting: str) -> str:
+def device_precision(settings: TrainerSettings) -> str:
     """Return Lightning's precision for `trainer.precision`; `auto` looks at the hardware."""
-    if setting != "auto":
-        return setting
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    has_tiles = torch.cpu.get_capabilities().get("amx_tile", False)
-    return "bf16-mixed" if has_tiles and not torch.backends.mps.is_available() else "32-true"
+    if settings.precision != "auto":
+        return settings.precision
+    if torch.cuda.is_available() and settings.accelerator != "cpu":
+        has_bf16 = torch.cuda.is_bf16_supported()
+    else:
+        has_bf16 = torch.cpu.get_capabilities().get("amx_tile", False)
+    return "bf16-mixed" if has_bf16 else "32-true"
 
 
 def _trainer(settings: TrainerSettings, folder: RunFolder, *, monitor: str) -> pl.Trainer:
@@ -149,7 +150,7 @@ def _trainer(settings: TrainerSettings, folder: RunFolder, *, monitor: str) -> p
             accelerator=settings.accelerator,
             devices=settings.devices,
             strategy=settings.strategy,
-            precision=device_precision(settings.precision),  # type: ignore[arg-type]
+            precision=device_precision(settings),  # type: ignore[arg-type]
             max_epochs=settings.max_epochs,
             gradient_clip_val=settings.gradient_clip,
             deterministic=settings.deterministic,  # type: ignore[arg-type]

@@ -66,7 +66,6 @@ def train(config: Mapping[str, Any], *, root: Path, door: str, name: str, waits:
             with locked(folder.lock, waits=waits, on_wait=_tell_wait(folder)):
                 if not folder.is_finished():
                     _train_locked(config, folder, root=root, door=door, name=name)
-                    return folder
         except Held as holder:
             raise ConfigError(
                 f"run {folder.path.name} is being trained by {holder}; wait for it, or end that process"
@@ -141,7 +140,7 @@ def _tracked(config: Mapping[str, Any], folder: RunFolder, store: Any, *, door: 
 
 
 def _link_to_parent(config: Mapping[str, Any], folder: RunFolder, *, root: Path, name: str) -> None:
-    """In a sweep, show a run that was finished before as a child of this sweep too."""
+    """In a sweep, show a run that was started before it as a child of this sweep too."""
     parent = os.environ.get(PARENT_VARIABLE)
     if parent is None:
         return

@@ -14,7 +14,8 @@ from pipeline.config.signatures import Parameter, home_of, signature
 from pipeline.errors import ConfigError, closest
 
 ALLOWED = (
-    "pipeline.",
+    "pipeline.tasks.",
+    "pipeline.transforms.",
     "torch.nn.",
     "torch.optim.",
     "torchmetrics.",

@@ -43,7 +43,7 @@ def test_right_declaration_is_accepted(section: Any) -> None:
 
 
 ALLOWED = (
-    "is not allowed; allowed are names below pipeline., torch.nn., torch.optim., torchmetrics., "
+    "is not allowed; allowed are names below pipeline.tasks., pipeline.transforms., torch.nn., torch.optim., torchmetrics., "
     "albumentations., pytorch_lightning.callbacks. and what the list allowed_targets adds"
 )
 AFFINE = {"_target_": "albumentations.Affine"}
@@ -59,14 +59,14 @@ REFUSED: list[tuple[Any, str]] = [
     ({"_target_": "pipelines.X"}, f"section._target_: 'pipelines.X' {ALLOWED}"),
     ({"_target_": None}, f"section._target_: None {ALLOWED}"),
     ({"_target_": ["torch.nn.ReLU"]}, f"section._target_: ['torch.nn.ReLU'] {ALLOWED}"),
-    ({"_target_": "pipeline.data.archive.Path"}, f"section._target_: 'pathlib.Path' {ALLOWED}"),
+    ({"_target_": "pipeline.transforms.statistics.Path"}, f"section._target_: 'pathlib.Path' {ALLOWED}"),
     ({"_target_": "torch.optim.lr_scheduler.cast"}, f"section._target_: 'typing.cast' {ALLOWED}"),
     ({"_target_": "torch.nn.init.torch.load"},
      "section._target_: there is no torch.nn.init.torch.load; correct the"),
-    ({"_target_": "pipeline.runs.folder.os.system"},
-     "section._target_: there is no pipeline.runs.folder.os.system; "),
-    ({"_target_": "pipeline.runs.folder.os"},
-     "section._target_: there is no pipeline.runs.folder.os; correct"),
+    ({"_target_": "pipeline.transforms.augmentation.os.system"},
+     "section._target_: there is no pipeline.transforms.augmentation.os.system; "),
+    ({"_target_": "pipeline.transforms.augmentation.os"},
+     "section._target_: there is no pipeline.transforms.augmentation.os; correct"),
     ({"_target_": "torch.nn.Linaer"}, "section._target_: there is no torch.nn.Linaer; correct the name"),
     ({"_target_": "torch.nn."}, "section._target_: there is no torch.nn.; correct the name"),
     ({"steps": [FLIP, {"x": {"_target_": "os.system"}}]},
@@ -214,4 +214,4 @@ def test_keys_set_by_the_pipeline_are_refused_where_a_signature_is_not_known() -
 
 
 def test_re_export_into_a_prefix_of_the_user_is_the_user_s_own_matter() -> None:
-    check({"_target_": "pipeline.data.archive.Path"}, allowed=("pathlib.",))
+    check({"_target_": "pipeline.transforms.statistics.Path"}, allowed=("pathlib.",))

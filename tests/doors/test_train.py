@@ -51,7 +51,7 @@ def test_finished_run_is_found_and_the_store_has_all_of_it(here: Path) -> None:
     client = MlflowClient(f"sqlite:///{here}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
     assert run.info.status == "FINISHED"
-    assert run.data.params["optimizer.lr"] == "0.01"
+    assert run.data.params["optimizer.lr"] == "0.03"
     assert len(client.get_metric_history(run.info.run_id, "val/accuracy")) == 2
     assert run.inputs.dataset_inputs[0].dataset.name == "digits"
     assert {"convoy.fingerprint", "mlflow.source.git.commit", "convoy.data_digest"} <= run.data.tags.keys()

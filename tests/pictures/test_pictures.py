@@ -16,7 +16,7 @@ RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (6, 12, 10, 1), dtype=np.uint8)
 COLOUR = RANDOM.integers(0, 256, (6, 12, 10, 3), dtype=np.uint8)
 MASKS = RANDOM.integers(0, 3, (6, 12, 10), dtype=np.uint8)
-NASTY = ["a$b$c", "$x_", "50 % <b>", "_\\frac"]  # mathtext would stumble over them
+NASTY = ["a$b$c", "$x_", "50 % <b>", "$\\frac$"]  # mathtext would stumble over them
 
 
 def history(num_epochs: int, num_scores: int = 2) -> list[dict[str, float]]:
@@ -34,7 +34,7 @@ def diagonal(num_classes: int) -> np.ndarray:
 DRAWINGS: dict[str, Callable[[Path], None]] = {
     "grey sheet": lambda path: draw_sheet(GREY, path),
     "colour sheet": lambda path: draw_sheet(COLOUR, path, captions=["a long name as another long name"] * 6),
-    "mask sheet": lambda path: draw_sheet(GREY, path, masks=MASKS, classes=["other", *NASTY[:2]]),
+    "mask sheet": lambda path: draw_sheet(GREY, path, masks=MASKS, classes=["other", *NASTY[2:]]),
     "one image": lambda path: draw_sheet(GREY[:1], path, captions=["a"]),
     "nasty captions": lambda path: draw_sheet(GREY[:4], path, captions=NASTY),
     "masks of many classes": lambda path: draw_sheet(
@@ -49,7 +49,7 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
         diagonal(255), [f"class {i}" for i in range(255)], path
     ),
     "confusion of nothing": lambda path: draw_confusion(np.zeros((3, 3), int), ["a", "b", "c"], path),
-    "comparison": lambda path: draw_comparison([("lr 0.1", 0.9), ("lr $0.2$", 0.85)], path),
+    "comparison": lambda path: draw_comparison([("lr 0.1", 0.9), ("lr $\\frac$", 0.85)], path),
     "comparison of one": lambda path: draw_comparison([("", 0.9)], path),
     "comparison of equals": lambda path: draw_comparison([("a", 0.5)] * 3, path),
     "comparison of many": lambda path: draw_comparison([(f"lr {i}", 1 / (i + 1)) for i in range(300)], path),
