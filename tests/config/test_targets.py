@@ -43,8 +43,9 @@ def test_right_declaration_is_accepted(section: Any) -> None:
 
 
 ALLOWED = (
-    "is not allowed; allowed are names below pipeline.tasks., pipeline.transforms., torch.nn., torch.optim., torchmetrics., "
-    "albumentations., pytorch_lightning.callbacks. and what the list allowed_targets adds"
+    "is not allowed; allowed are names below pipeline.tasks., pipeline.transforms., torch.nn., "
+    "torch.optim., torchmetrics., albumentations., pytorch_lightning.callbacks. and what the list "
+    "allowed_targets adds"
 )
 AFFINE = {"_target_": "albumentations.Affine"}
 ADAMW = {"_target_": "torch.optim.AdamW"}
