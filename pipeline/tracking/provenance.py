@@ -23,12 +23,15 @@ PACKAGES = (
 def git_state(root: Path) -> dict[str, str]:
     """Return `commit`, `dirty` (true, false) and, where dirty, the `patch` against the commit.
 
-    Outside a git checkout the commit is `unknown`.
+    The patch ends with the names of files in conf/ and pipeline/ that git does not track. Outside a git
+    checkout the commit is `unknown`.
     """
     commit = _git(root, "rev-parse", "HEAD")
     if commit is None:
         return {"commit": "unknown", "dirty": "unknown"}
     patch = _git(root, "diff", "HEAD", "--", ".", ":!dvc.lock", ":!artifacts") or ""
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", "conf", "pipeline") or ""
+    patch += "".join(f"# not tracked: {name}\n" for name in untracked.splitlines())
     state = {"commit": commit.strip(), "dirty": "true" if patch.strip() else "false"}
     return state | ({"patch": patch} if patch.strip() else {})
 

@@ -80,3 +80,12 @@ def test_hardware_is_told_in_words() -> None:
     assert set(found) == {"processor", "cores", "threads", "accelerators"}
     assert all(isinstance(text, str) and text for text in found.values())
     assert int(found["cores"]) >= 1
+
+
+def test_file_that_git_does_not_track_makes_a_run_dirty(checkout: Path) -> None:
+    (checkout / "conf").mkdir()
+    (repo / "conf" / "new.yaml").write_text("a: 1\n")
+    (checkout / "notes.txt").write_text("not part of a run\n")
+    state = git_state(checkout)
+    assert state["dirty"] == "true"
+    assert state["patch"] == "# not tracked: conf/new.yaml\n"
