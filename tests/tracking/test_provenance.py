@@ -84,7 +84,7 @@ def test_hardware_is_told_in_words() -> None:
 
 def test_file_that_git_does_not_track_makes_a_run_dirty(checkout: Path) -> None:
     (checkout / "conf").mkdir()
-    (repo / "conf" / "new.yaml").write_text("a: 1\n")
+    (checkout / "conf" / "new.yaml").write_text("a: 1\n")
     (checkout / "notes.txt").write_text("not part of a run\n")
     state = git_state(checkout)
     assert state["dirty"] == "true"
