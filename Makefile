@@ -1,8 +1,10 @@
 # Everything a user types; `make help` lists it.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
 .PHONY: help install repro test check ui clean
@@ -18,10 +20,13 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	@touch $@
 
-repro: install  ## reproduce all declared experiments, from raw data to artifacts/report/report.html
-	dvc repro --pull
+repro: install data  ## reproduce all declared experiments, from raw data to artifacts/report/report.html
+	dvc repro
 
-test: install check  ## run the checks, then all tests
+data: | install
+	dvc pull --quiet data.dvc
+
+test: install data check  ## run the checks, then all tests
 	$(BIN)/python -m pytest
 
 check: install  ## lint, format, types, import contracts

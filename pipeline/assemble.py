@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
@@ -45,19 +45,29 @@ def augmentation_of(config: Mapping[str, Any]) -> Augmentation | None:
     return Augmentation([_instantiated(step, f"augmentation.steps[{i}]") for i, step in enumerate(steps)])
 
 
-def optimizer_of(config: Mapping[str, Any]) -> partial[Any]:
+def optimizer_of(config: Mapping[str, Any]) -> Callable[[Any], Any]:
     """Return the optimizer's constructor, waiting for the parameters."""
-    return _partial(config, "optimizer")
+    return _waiting(config, "optimizer")
 
 
-def scheduler_of(config: Mapping[str, Any]) -> partial[Any]:
+def scheduler_of(config: Mapping[str, Any]) -> Callable[[Any], Any]:
     """Return the schedule's constructor, waiting for the optimizer."""
-    return _partial(config, "scheduler")
+    return _waiting(config, "scheduler")
 
 
-def _partial(config: Mapping[str, Any], section: str) -> partial[Any]:
-    made: partial[Any] = _instantiated({**config[section], "_partial_": True}, section)
-    return made
+def check_optimizer(config: Mapping[str, Any]) -> None:
+    """Make optimizer and schedule for one weight.
+
+    Raises:
+        ConfigError: they refuse their settings.
+    """
+    scheduler_of(config)(optimizer_of(config)([nn.Parameter(torch.zeros(1))]))
+
+
+def _waiting(config: Mapping[str, Any], section: str) -> Callable[[Any], Any]:
+    """Return the constructor of a section, waiting for its first argument."""
+    made = _instantiated({**config[section], "_partial_": True}, section)
+    return lambda first: _told(lambda: made(first), section, config[section]["_target_"])
 
 
 def _made(config: Mapping[str, Any], section: str, **given: Any) -> Any:
@@ -66,12 +76,21 @@ def _made(config: Mapping[str, Any], section: str, **given: Any) -> Any:
 
 def _instantiated(node: Mapping[str, Any], path: str, **given: Any) -> Any:
     """Build what a node names; given objects pass by untouched."""
-    try:
+
+    def make() -> Any:
         made = instantiate({**node, "_partial_": True}, _convert_="all")
         return made if node.get("_partial_") else made(**given)
+
+    return _told(make, path, node["_target_"])
+
+
+def _told(make: Callable[[], Any], path: str, target: str) -> Any:
+    """Make something; tell in one sentence what it refuses."""
+    try:
+        return make()
     except ConfigError:
         raise
     except (InstantiationException, TypeError, ValueError) as reason:
         why = reason.__cause__ or reason
         text = " ".join(str(why).split())
-        raise ConfigError(f"{path}: {node['_target_']} refuses its settings: {text}") from None
+        raise ConfigError(f"{path}: {target} refuses its settings: {text}") from None

@@ -106,7 +106,7 @@ def with_digests(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Add the digest of each section.
 
     DVC's run cache ignores nested keys named `size` or `nfiles` (DVC issue 10296), so stages declare
-    params on a section and on its digest.
+    params on the digests of sections.
     """
     return {**sections, "digest": {key: digest(value) for key, value in sections.items()}}
 
@@ -190,7 +190,9 @@ def load(path: Path) -> dict[str, Any]:
     """Read a resolved declaration that this stage wrote."""
     if not path.is_file():
         raise ConfigError(f"{path} does not exist; `dvc repro compose` writes it")
-    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or "digest" not in config:
+        raise ConfigError(f"{path} is no resolved declaration; `python -m pipeline.compose` writes one")
     return config
 
 

@@ -24,7 +24,7 @@ from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.sheets import draw_sheet
-from pipeline.prepare import prepare
+from pipeline.prepare import data_digest, prepare
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.folder import RunFolder, write_text
 from pipeline.runs.found import publish
@@ -49,11 +49,17 @@ def evaluate(run: RunFolder, out: Path, *, root: Path) -> dict[str, dict[str, fl
         Score -> {value, low, high}, with a 95 % bootstrap interval over test images.
 
     Raises:
-        ConfigError: the folder holds no finished run.
+        ConfigError: the folder holds no finished run, or the data have changed since.
     """
     if not run.is_finished():
         raise ConfigError(f"{run.path} holds no finished run; train it first")
     config = run.config()
+    found, trained_on = data_digest(config, root=root), run.state()["data"]
+    if found != trained_on:
+        raise ConfigError(
+            f"data.root: {config['data']['root']} is not what {run.path} was trained on (digest {found}, "
+            f"trained on {trained_on}); train again, or bring back the old data"
+        )
     prepared = Prepared(prepare(config, root=root))
     task = task_of(config)
     evidence, guesses = _predict(config, run, prepared, task, root=root)

@@ -60,12 +60,14 @@ def fit(
     settings = TrainerSettings.of(config["trainer"])
     _quieten()
     augmentation = augmentation_of(config)
+    history = _history(folder)
     data = PreparedData(
         prepared,
         augment=augmentation,
         batch_size=settings.batch_size,
         num_workers=settings.num_workers,
         seed=config["seed"],
+        first_epoch=len(history),
     )
     model = model_of(config, statistics)
     if augmentation is not None:
@@ -85,7 +87,6 @@ def fit(
     trainer = _trainer(settings, folder, monitor=score)
     if tracked is not None:
         _draw_batch(data, folder, config)
-    history = _history(folder)
     if not _is_complete(folder, settings, history):
         with _deterministic_restored():
             trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
@@ -116,18 +117,29 @@ def device_precision(settings: TrainerSettings) -> str:
     if settings.precision != "auto":
         return settings.precision
     if torch.cuda.is_available() and settings.accelerator != "cpu":
-        has_bf16 = torch.cuda.is_bf16_supported()
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         has_bf16 = torch.cpu.get_capabilities().get("amx_tile", False)
     return "bf16-mixed" if has_bf16 else "32-true"
 
 
+class _Checkpoint(ModelCheckpoint):
+    """A checkpoint that remembers its best score where the project was moved; Lightning would forget it."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state as if it had been saved in the present folder."""
+        here, before = str(self.dirpath), state_dict["dirpath"]
+        moved = {
+            key: value.replace(before, here) if isinstance(value, str) else value
+            for key, value in state_dict.items()
+        }
+        best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(moved | {"best_k_models": best})
+
+
 def _trainer(settings: TrainerSettings, folder: RunFolder, *, monitor: str) -> pl.Trainer:
     checkpoint = partial(
-        ModelCheckpoint,
-        dirpath=folder.path,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
+        _Checkpoint, dirpath=folder.path, save_on_train_epoch_end=True, enable_version_counter=False
     )
     callbacks: list[Callback] = [
         checkpoint(filename="best", monitor=monitor, mode="max", save_weights_only=True),
@@ -196,11 +208,9 @@ def _write_results(
 ) -> None:
     """Write weights, history, scores and pictures of a trained run, and log them."""
     history = _history(folder)
-    keeps_best = config["trainer"]["keep"] == "best"
-    kept = max(history, key=lambda row: _rank(row, score)) if keeps_best else history[-1]
-    source = folder.best if keeps_best else folder.last
+    source = folder.best if config["trainer"]["keep"] == "best" else folder.last
     checkpoint = torch.load(source, map_location="cpu", weights_only=True)
-    assert checkpoint["epoch"] == kept["epoch"], f"{source} is not of the epoch to keep"
+    kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
     weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
     model = model.cpu().eval()
     model.load_state_dict(weights)
@@ -217,18 +227,13 @@ def _write_results(
     tracked.log_final(scores)
     tracked.log_files(folder.path / "pictures", "pictures")
     if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):
-        example = data.split("val")[0, [0, 1]]["image"]
+        example = data.split("val")[0, [0, -1]]["image"]
         with torch.inference_mode():
             outputs = model(example).numpy()
         requirements = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
         example_array = example.contiguous().numpy()
         tracked.log_model(model, example=example_array, outputs=outputs, requirements=requirements)
         folder.update(is_model_logged=True)
-
-
-def _rank(row: Row, score: str) -> tuple[float, float]:
-    """Order epochs by score, NaN lowest; of equals the first is the best."""
-    return (float(np.nan_to_num(row[score], nan=-np.inf)), -row["epoch"])
 
 
 def _draw_batch(data: PreparedData, folder: RunFolder, config: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.found import find_or_make, publish
 
+NOT_DECIDING = ("name", "root", "digest", "licence", "background")  # the archive's own digest is
 ROOM = Path(__file__).parent / "data"
 
 
@@ -41,7 +42,7 @@ def prepare(config: Mapping[str, Any], *, root: Path) -> Path:
 
 def prepared_key(config: Mapping[str, Any], *, root: Path) -> str:
     """Return the digest of all that decides the prepared data: archive, facts, code."""
-    facts = {name: value for name, value in config["data"].items() if name not in ("root", "licence")}
+    facts = {name: value for name, value in config["data"].items() if name not in NOT_DECIDING}
     return digest([data_digest(config, root=root), facts, code_digest([ROOM])])
 
 

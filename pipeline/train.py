@@ -24,12 +24,15 @@ from omegaconf import DictConfig
 
 from pipeline.compose import CONF, declared, explained, load
 from pipeline.config.digests import code_digest, digest
+from pipeline.config.signatures import source_of_target
+from pipeline.config.targets import targets_of
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.prepare import data_digest, prepare, prepared_key
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.fingerprint import deciding
 from pipeline.runs.folder import RESULTS, RunFolder, write_text
 from pipeline.runs.found import publish
+from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.statistics import FILE, statistics, statistics_key
 from pipeline.tracking.variables import PARENT_VARIABLE, SWEPT_VARIABLE
@@ -58,7 +61,7 @@ def train(config: Mapping[str, Any], *, root: Path, door: str, name: str, waits:
         ConfigError: the declaration cannot be trained, or another process is training it.
     """
     folder = RunFolder(root / "runs" / fingerprint(config, root=root))
-    if not _is_leader():
+    if not is_leader():
         _fit(config, folder, root=root, tracked=None)
         return folder
     if not folder.is_finished():
@@ -77,7 +80,22 @@ def train(config: Mapping[str, Any], *, root: Path, door: str, name: str, waits:
 def fingerprint(config: Mapping[str, Any], *, root: Path) -> str:
     """Return the digest of all that decides a run: declaration, data, statistics, code, versions."""
     data = [prepared_key(config, root=root), statistics_key(config, root=root)]
-    return digest([deciding(config), data, code_digest(CODE)])
+    return digest([deciding(config), data, code_digest(CODE), _own_code(config)])
+
+
+def _own_code(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of the user's own modules that a declaration builds from."""
+    own = tuple(config["allowed_targets"])
+    files = {
+        target: source_of_target(target) for target in targets_of(config) if own and target.startswith(own)
+    }
+    for target, file in files.items():
+        if file is None:
+            raise ConfigError(
+                f"allowed_targets: the source of {target} cannot be found, so its changes could not be told; "
+                "define it in a Python module on the path"
+            )
+    return {target: code_digest([file]) for target, file in files.items() if file is not None}
 
 
 def _train_locked(config: Mapping[str, Any], folder: RunFolder, *, root: Path, door: str, name: str) -> None:
@@ -109,12 +127,13 @@ def _train_locked(config: Mapping[str, Any], folder: RunFolder, *, root: Path, d
 
 def _fit(config: Mapping[str, Any], folder: RunFolder, *, root: Path, tracked: TrackedRun | None) -> None:
     """Make what the run needs, then fit it."""
-    from pipeline.assemble import task_of
+    from pipeline.assemble import check_optimizer, task_of
     from pipeline.data.prepared import Prepared
     from pipeline.fit import fit
     from pipeline.transforms.statistics import Statistics
 
-    task_of(config)  # refuses bad settings before data are prepared
+    task_of(config)  # these two refuse bad settings before data are prepared
+    check_optimizer(config)
     prepared = Prepared(prepare(config, root=root))
     numbers = Statistics.load(statistics(config, root=root) / FILE)
     if tracked is not None:
@@ -179,12 +198,6 @@ def _tell_wait(folder: RunFolder) -> Callable[[str], None]:
     )
 
 
-def _is_leader() -> bool:
-    """Tell whether this is the leading process of a distributed run (or the only one)."""
-    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return next((rank for rank in ranks if rank is not None), "0") == "0"
-
-
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def door(config: DictConfig) -> float:
     """Train one composed declaration; return its best score, which a sweeper may maximise."""
@@ -197,7 +210,7 @@ def door(config: DictConfig) -> float:
         name=_name(plain["name"], list(HydraConfig.get().overrides.task)),
         waits=False,
     )
-    if not _is_leader():
+    if not is_leader():
         return float("nan")  # the leading process writes the results
     metrics = folder.metrics()
     print(f"{folder.path.relative_to(Path.cwd())}  {_line(metrics)}")
@@ -225,7 +238,8 @@ def main() -> None:
         declaration, out = stage_paths("train", "<declaration>.yaml", "<folder to write>")
         config = load(declaration)
         folder = train(config, root=Path.cwd(), door="dvc", name=config["name"], waits=True)
-        publish(folder.path, out, names=RESULTS)
+        if is_leader():
+            publish(folder.path, out, names=RESULTS)
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole, and are told in one sentence
     with explained():

@@ -45,6 +45,12 @@ def home_of(target: str) -> str | None:
     return None if found is None else found[0]
 
 
+def source_of_target(target: str) -> Path | None:
+    """Return the file that defines a dotted name; None where it cannot be followed."""
+    home = home_of(target)
+    return None if home is None else _file_of(home)
+
+
 def signature(target: str) -> Signature | None:
     """Return the signature of a class or function named by its dotted name.
 

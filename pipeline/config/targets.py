@@ -95,6 +95,11 @@ def _not_allowed(target: Any, where: str, prefixes: Sequence[str]) -> ConfigErro
     )
 
 
+def targets_of(config: Mapping[str, Any]) -> list[str]:
+    """Return every `_target_` of a config, sorted."""
+    return sorted({node["_target_"] for _, node in _targets(config, "")})
+
+
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(node, Mapping):
         if "_target_" in node:

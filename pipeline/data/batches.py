@@ -37,6 +37,9 @@ def seed_of(*numbers: int) -> int:
 class EpochBatches(Sampler[Request]):
     """Yield the batches of an epoch as requests; shuffled from (seed, epoch) where a seed is given.
 
+    Batches are as equal as can be: no last batch of one image, with which batch norm cannot train, and as
+    many batches in each process, which distributed training waits for.
+
     In a distributed run each process yields its share: when shuffling, the tail is filled from the start
     so that all have equally many batches; otherwise each sample is seen once.
     """
@@ -52,12 +55,11 @@ class EpochBatches(Sampler[Request]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return ceil(len(self._share()) / self.batch_size)
+        return ceil(ceil(self.num_samples / _place()[1]) / self.batch_size)
 
     def __iter__(self) -> Iterator[Request]:
-        share = self._share()
-        for start in range(0, len(share), self.batch_size):
-            yield self.epoch, share[start : start + self.batch_size].tolist()
+        for chosen in np.array_split(self._share(), len(self)):
+            yield self.epoch, chosen.tolist()
 
     def _share(self) -> NDArray[np.int64]:
         order = np.arange(self.num_samples)

@@ -16,6 +16,8 @@ class PreparedData(pl.LightningDataModule):
     Args:
         augment: (image, mask or None, seed) -> the same, for training images; None leaves them alone.
         batch_size: images per step and process.
+        first_epoch: the epoch that training starts or resumes at. When it resumes, Lightning starts the loader
+            before it tells the sampler the epoch, and loader workers fetch ahead at once.
         num_workers: loader processes; 0 loads in the training process. Does not change any batch.
     """
 
@@ -27,6 +29,7 @@ class PreparedData(pl.LightningDataModule):
         batch_size: int,
         num_workers: int,
         seed: int,
+        first_epoch: int = 0,
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -34,6 +37,7 @@ class PreparedData(pl.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.first_epoch = first_epoch
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled, augmented batches of the training split."""
@@ -50,10 +54,12 @@ class PreparedData(pl.LightningDataModule):
 
     def _loader(self, name: str, *, augment: Augment | None, seed: int | None) -> DataLoader[Batch]:
         split = self.split(name, augment=augment)
+        sampler = EpochBatches(len(split), batch_size=self.batch_size, seed=seed)
+        sampler.set_epoch(self.first_epoch)
         return DataLoader(
             split,
             batch_size=None,
-            sampler=EpochBatches(len(split), batch_size=self.batch_size, seed=seed),
+            sampler=sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

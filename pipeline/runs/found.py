@@ -55,11 +55,19 @@ def publish(source: Path, target: Path, *, names: list[str] | None = None) -> No
     """Copy a folder (or some of its entries) to `target`, which appears whole or not at all.
 
     Files are hard links where possible, so that they take no room twice.
+
+    Raises:
+        ConfigError: `target` holds something else than an older result.
     """
+    target = target.resolve()
+    names = sorted(each.name for each in source.iterdir()) if names is None else names
+    foreign = sorted({each.name for each in target.iterdir()} - set(names)) if target.is_dir() else []
+    if foreign or (target.exists() and not target.is_dir()):
+        raise ConfigError(f"{target} holds {', '.join(foreign) or 'a file'}, not ours; name a new folder")
     draft = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         draft.mkdir(parents=True)
-        for name in sorted(each.name for each in source.iterdir()) if names is None else names:
+        for name in names:
             _copy(source / name, draft / name)
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)

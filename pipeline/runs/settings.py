@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, closest
 
 # What speeds a run up or shows it, and never changes its result: not part of a fingerprint.
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 NOT_DECIDING = ("num_workers", "progress")
 
 
@@ -26,7 +27,7 @@ class TrainerSettings:
         accelerator: as Lightning names it: auto, cpu, gpu, ...
         devices: how many devices, or auto.
         strategy: as Lightning names it: auto, ddp, ...
-        precision: as Lightning names it (32-true, bf16-mixed, ...), or auto: bf16-mixed where the hardware
+        precision: one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed where the hardware
             multiplies bf16 matrices, else 32-true.
         channels_last: whether images lie in memory with channels last.
         deterministic: whether only deterministic algorithms may be used; `warn` takes others with a warning.
@@ -54,6 +55,9 @@ class TrainerSettings:
         for name, least in (("max_epochs", 1), ("batch_size", 1), ("num_workers", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"trainer.{name} must be at least {least}, got {getattr(self, name)}")
+        if self.precision not in PRECISIONS:
+            names = closest(self.precision, PRECISIONS)
+            raise ConfigError(f"trainer.precision: unknown precision '{self.precision}'; {names}")
         if self.keep not in ("best", "last"):
             raise ConfigError(f"trainer.keep must be best or last, got {self.keep!r}")
         if self.gradient_clip is not None and self.gradient_clip <= 0:

@@ -59,8 +59,8 @@ class Classification:
 
     def evidence(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return (N, K + 1): softmax probabilities and the label."""
-        probabilities = outputs.double().softmax(dim=1)
-        return torch.cat((probabilities, targets[:, None].double()), dim=1)
+        probabilities = outputs.cpu().double().softmax(dim=1)  # not every accelerator has doubles
+        return torch.cat((probabilities, targets[:, None].cpu().double()), dim=1)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """Return accuracy, balanced accuracy, macro F1, AUROC and calibration error.

@@ -55,7 +55,8 @@ class Segmentation:
         valid = self._valid(targets)
         targets = targets.masked_fill(~valid, 0)
         num_valid = valid.sum().clamp(min=1)
-        entropy = functional.cross_entropy(outputs, targets, reduction="none")
+        flat = outputs.movedim(1, -1).flatten(0, -2)  # its 2-d form is not deterministic on CUDA
+        entropy = functional.cross_entropy(flat, targets.flatten(), reduction="none").view_as(targets)
         entropy = (entropy * valid).sum() / num_valid
         if not self.dice_weight:
             return entropy
@@ -67,7 +68,7 @@ class Segmentation:
         valid = self._valid(targets)
         guesses = _one_hot(outputs.argmax(dim=1), num_classes, valid)
         truth = _one_hot(targets.long().masked_fill(~valid, 0), num_classes, valid)
-        counts = [each.sum(dim=(1, 2)).double() for each in (guesses & truth, guesses, truth)]
+        counts = [each.sum(dim=(1, 2)).cpu().double() for each in (guesses & truth, guesses, truth)]
         return torch.stack(counts, dim=2).flatten(1)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:

@@ -48,7 +48,13 @@ class Store:
         self.uri = tracking_uri(root)
         if not self.uri.startswith(SQLITE):
             self.client = MlflowClient(self.uri)
-            self.experiment_id = self._experiment(experiment, location=None)
+            try:
+                self.experiment_id = self._experiment(experiment, location=None)
+            except MlflowException as reason:
+                raise ConfigError(
+                    f"tracking: MLFLOW_TRACKING_URI {self.uri} does not answer "
+                    f"({str(reason).splitlines()[0]}); correct or unset it"
+                ) from None
             return
         database = Path(self.uri.removeprefix(SQLITE))
         _refuse_read_only(database)

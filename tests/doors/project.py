@@ -55,6 +55,8 @@ class Project:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
+                # A shell's background job ignores Ctrl-C; what it starts would too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
 
     def wait_for(self, text: str, process: subprocess.Popen[str]) -> None:

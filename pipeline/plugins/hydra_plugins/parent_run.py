@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from pipeline.compose import compose
 from pipeline.errors import ConfigError
+from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tracking.variables import PARENT_VARIABLE, SWEPT_VARIABLE
 
@@ -37,6 +38,8 @@ class ParentRun(Callback):
 
         Hydra turns what a callback raises into a warning, so a refusal leaves by SystemExit.
         """
+        if not is_leader():
+            return
         overrides = list(config.hydra.overrides.task)
         try:
             jobs = [compose(each) for each in _jobs(overrides)]
@@ -49,12 +52,7 @@ class ParentRun(Callback):
         """Log the comparison of the children and close the parent."""
         if self._parent is None:
             return
-        from pipeline.tracking.comparison import log_comparison
-
-        log_comparison(self._parent)
-        self._parent.end("FINISHED")
-        self._parent = None
-        self._lock.close()
+        self._close("FINISHED")
         for variable in (PARENT_VARIABLE, SWEPT_VARIABLE):
             os.environ.pop(variable, None)
 
@@ -80,9 +78,17 @@ class ParentRun(Callback):
         atexit.register(self._close_failed)
 
     def _close_failed(self) -> None:
-        """Close a parent whose sweep never came to its end."""
+        """Close a parent whose sweep raised: the runs that finished are compared all the same."""
         if self._parent is not None:
-            self._parent.end("FAILED", reason="the sweep stopped before its last job")
+            self._close("FAILED", reason="a job failed, or the sweep was stopped")
+
+    def _close(self, status: str, *, reason: str = "") -> None:
+        from pipeline.tracking.comparison import log_comparison
+
+        log_comparison(self._parent)
+        self._parent.end(status, reason=reason)
+        self._parent = None
+        self._lock.close()
 
 
 def _one_experiment(jobs: list[dict[str, Any]]) -> str:
