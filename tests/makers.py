@@ -161,6 +161,7 @@ def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> P
         "preprocess": {"_target_": "pipeline.transforms.preprocess.Standardize"},
         "name": "tiny_experiment",
         "seed": 0,
+        "digest": {},
         **sections,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ class PreparedData(pl.LightningDataModule):
     Args:
         augment: (image, mask or None, seed) -> the same, for training images; None leaves them alone.
         batch_size: images per step and process.
-        first_epoch: the epoch that training starts or resumes at. When it resumes, Lightning starts the loader
+        first_epoch: the epoch that training starts or resumes at. Resuming, Lightning starts the loader
             before it tells the sampler the epoch, and loader workers fetch ahead at once.
         num_workers: loader processes; 0 loads in the training process. Does not change any batch.
     """

@@ -155,7 +155,7 @@ def test_published_files_take_no_room_twice(tmp_path: Path) -> None:
 def test_publish_replaces_what_was_there(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "artifacts" / "digits"
     target.mkdir(parents=True)
-    (target / "old.txt").write_text("old")
+    (target / "numbers.txt").write_text("old")
     source.mkdir()
     write_numbers(source)
     publish(source, target, names=["numbers.txt"])
@@ -163,15 +163,26 @@ def test_publish_replaces_what_was_there(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["digits"]
 
 
+def test_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "docs"
+    target.mkdir()
+    (target / "thesis.tex").write_text("years of work")
+    source.mkdir()
+    write_numbers(source)
+    with pytest.raises(ConfigError, match=r"docs holds thesis\.tex, not ours; name a new folder"):
+        publish(source, target)
+    assert tree(target) == {"thesis.tex": "years of work"}
+
+
 def test_failed_publish_keeps_what_was_there(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "artifacts" / "digits"
     target.mkdir(parents=True)
-    (target / "old.txt").write_text("old")
+    (target / "numbers.txt").write_text("old")
     source.mkdir()
     write_numbers(source)
     with pytest.raises(FileNotFoundError):
         publish(source, target, names=["numbers.txt", "missing.txt"])
-    assert tree(target) == {"old.txt": "old"}
+    assert tree(target) == {"numbers.txt": "old"}
     assert [path.name for path in target.parent.iterdir()] == ["digits"]
 
 
