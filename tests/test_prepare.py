@@ -215,7 +215,7 @@ def test_command_publishes_all_files_whole(tmp_path: Path) -> None:
     images = write_class_folders(tmp_path / "images")
     write_declaration(tmp_path / "tiny.yaml", data_section("images"))
     out = tmp_path / "artifacts" / "prepare" / "tiny"
-    write_files(out, {"left_from_before.npy": b""})
+    write_files(out, {"train_images.npy": b""})
     done = run("pipeline.prepare", ["tiny.yaml", "artifacts/prepare/tiny"], tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     arrays = {f"{split}_{kind}.npy" for split in ("train", "val", "test") for kind in ("images", "targets")}
