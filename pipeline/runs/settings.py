@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError, closest
 
-# What speeds a run up or shows it, and never changes its result: not part of a fingerprint.
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+# What speeds a run up or shows it, and never changes its result: not part of a fingerprint.
 NOT_DECIDING = ("num_workers", "progress")
 
 
