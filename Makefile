@@ -27,7 +27,7 @@ data: | install
 	dvc pull --quiet data.dvc
 
 test: install data check  ## run the checks, then all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install  ## lint, format, types, import contracts
 	ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -13,8 +13,11 @@ from torch import nn
 
 from pipeline.compose import planned
 from pipeline.errors import ConfigError
-from pipeline.networks.build import build
+from pipeline.networks.build import build, modules_of
 from pipeline.tasks.task import Task
+from pipeline.transfer.checkpoint import file_of, read_tensors
+from pipeline.transfer.levels import parameter_groups
+from pipeline.transfer.matching import Account, load_matching
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import Statistics
 
@@ -27,6 +30,29 @@ def model_of(config: Mapping[str, Any], statistics: Statistics) -> nn.Sequential
             network=build(planned(config), seed=config["seed"]),
         )
     )
+
+
+def network_of(model: nn.Sequential) -> nn.Sequential:
+    """Return the network inside a model."""
+    network = model.get_submodule("network")
+    assert isinstance(network, nn.Sequential)
+    return network
+
+
+def levels_of(config: Mapping[str, Any], model: nn.Sequential) -> list[list[nn.Module]]:
+    """Return the model's layers by level, the head last; those of auxiliary heads belong to none."""
+    network = planned(config)
+    built = {id(leaf): module for leaf, module in modules_of(network, network_of(model))}
+    return [[built[id(leaf)] for leaf in level] for level in network.levels()]
+
+
+def start_from(config: Mapping[str, Any], model: nn.Sequential) -> Account | None:
+    """Load `model.pretrained` into a fresh model; None where the network starts from its initialiser."""
+    pretrained = config["model"]["pretrained"]
+    if pretrained is None:
+        return None
+    tensors = read_tensors(file_of(pretrained))
+    return load_matching(network_of(model), tensors, source=pretrained)
 
 
 def task_of(config: Mapping[str, Any]) -> Task:
@@ -48,6 +74,14 @@ def augmentation_of(config: Mapping[str, Any]) -> Augmentation | None:
 def optimizer_of(config: Mapping[str, Any]) -> Callable[[Any], Any]:
     """Return the optimizer's constructor, waiting for the parameters."""
     return _waiting(config, "optimizer")
+
+
+def groups_of(
+    config: Mapping[str, Any], parameters: Iterable[nn.Parameter], levels: list[list[nn.Module]]
+) -> list[dict[str, Any]]:
+    """Return what is trained in groups of one learning rate each, by `model.lr_factors`."""
+    factors = config["model"]["lr_factors"]
+    return parameter_groups(parameters, levels, factors=factors, lr=config["optimizer"].get("lr", 0.0))
 
 
 def scheduler_of(config: Mapping[str, Any]) -> Callable[[Any], Any]:

@@ -23,15 +23,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.config.digests import digest
-from pipeline.config.targets import check_section, check_targets
+from pipeline.config.targets import check_modules, check_section, check_targets
 from pipeline.data.facts import Facts
 from pipeline.data.sources import source_of
 from pipeline.errors import ConfigError, closest, exit_on_mistake
-from pipeline.networks.plan import Network
-from pipeline.networks.structures import plan
+from pipeline.networks.planner import plan
+from pipeline.plans.network import Network
 from pipeline.runs.folder import write_text
 from pipeline.runs.settings import TrainerSettings
 from pipeline.tasks.contracts import contract_of
+from pipeline.transfer.settings import check_transfer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -137,8 +138,12 @@ def check(config: Mapping[str, Any]) -> None:
             raise ConfigError(f"{section}._target_ is missing; name the class to build")
         allowed = config["allowed_targets"]
         check_targets(config[section], path=section, allowed=allowed, given=given)
-    TrainerSettings.of(config["trainer"])
-    planned(config)
+    settings = TrainerSettings.of(config["trainer"])
+    check_modules(config["model"], allowed=config["allowed_targets"])
+    network = planned(config)
+    _check_norms(network, settings.batch_size)
+    level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
+    check_transfer(config["model"], level_weights=level_weights, lr=config["optimizer"].get("lr"))
 
 
 def _check_values(config: Mapping[str, Any]) -> None:
@@ -178,12 +183,23 @@ def planned(config: Mapping[str, Any]) -> Network:
     shape = tuple(facts.shape)
     wanted = contract.output_shape(len(facts.classes), shape)
     network = plan(config["model"], shape=shape, outputs=wanted[0])
-    if network.output_shape != wanted:
+    if not contract.accepts(network.output_shape, wanted):
         raise ConfigError(
             f"model {network.name} puts out {network.output_shape} for an image of {shape}, the task "
             f"needs {wanted}; choose a network for this task, or end its head accordingly"
         )
     return network
+
+
+def _check_norms(network: Network, batch_size: int) -> None:
+    """Refuse a batch norm that would see one image at a time in training."""
+    leaves = (*network.leaves(), *network.side_leaves())
+    has_batch = any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
+    if batch_size == 1 and has_batch:
+        raise ConfigError(
+            f"trainer.batch_size: 1 image has no batch to normalise over, and model {network.name} has batch norms; "
+            "use at least 2, or model.norm=instance or {group: 8}"
+        )
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -211,6 +227,8 @@ def explained() -> Iterator[None]:
         raise ConfigError(f"{reason.full_key} has no value; give it one") from None
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as reason:
         raise ConfigError(_sentence(reason)) from None
+    except RecursionError:
+        raise ConfigError("a YAML anchor stands inside itself; write the list out") from None
     except ValueError as reason:
         if not str(reason).startswith("Config group override"):
             raise  # what a training raises passes through here too
@@ -230,6 +248,8 @@ def _sentence(reason: Exception) -> str:
     if isinstance(reason, OmegaConfBaseException) and reason.full_key:
         return f"{reason.full_key}: {_first_line(reason)}; correct its value"
     group = re.search(r"Could not override '([^']+)'", str(reason))
+    if group and group[1].endswith("@model.encoder"):
+        return f"{group[1]}: the model chosen has no such place; only model=unet_on has an encoder"
     if group:
         return f"{group[1]}: unknown key or group; {closest(group[1], _choices())}"
     return " ".join(str(reason).split())

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pipeline.assemble import model_of, task_of
 from pipeline.data.batches import PreparedSplit
@@ -31,7 +32,7 @@ from pipeline.runs.found import publish
 from pipeline.statistics import FILE, statistics
 from pipeline.tasks.classification import Classification, confusion
 from pipeline.tasks.intervals import with_intervals
-from pipeline.tasks.segmentation import Segmentation
+from pipeline.tasks.segmentation import Segmentation, centred
 from pipeline.tasks.task import Evidence, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
@@ -39,6 +40,7 @@ from pipeline.transforms.statistics import Statistics
 
 BATCH = 64  # images at a time; does not change a score
 MOST_MISTAKES = 16
+NO_CLASS = 255  # a mask value that pictures leave clear
 CASES = 4  # of each kind: best, median, worst
 
 
@@ -90,8 +92,16 @@ def _predict(
             batch = split[0, list(range(start, min(start + BATCH, len(split))))]
             outputs = model(batch["image"].to(device))
             evidence.append(task.evidence(outputs, batch["target"].to(device)).cpu())
-            guesses.append(outputs.argmax(dim=1).to(torch.uint8).cpu())
+            guess = outputs.argmax(dim=1).to(torch.uint8).cpu()
+            guesses.append(_framed(guess, batch["target"]) if guess.ndim > 1 else guess)
     return torch.cat(evidence).numpy(), torch.cat(guesses).numpy()
+
+
+def _framed(guess: Tensor, target: Tensor) -> Tensor:
+    """Lay a guess for the centre of an image into the size of its mask; the frame belongs to no class."""
+    framed = torch.full(target.shape, NO_CLASS, dtype=guess.dtype)
+    centred(framed, guess).copy_(guess)
+    return framed
 
 
 def _show_classification(task: Classification, evidence: Evidence, prepared: Prepared, out: Path) -> None:

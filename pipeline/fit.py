@@ -8,33 +8,40 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
 import sys
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from torch import nn
 
-from pipeline.assemble import augmentation_of, model_of, optimizer_of, scheduler_of, task_of
+from pipeline.assemble import (
+    augmentation_of,
+    groups_of,
+    levels_of,
+    model_of,
+    optimizer_of,
+    scheduler_of,
+    start_from,
+    task_of,
+)
 from pipeline.compose import planned
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError
-from pipeline.networks.structures import plan
+from pipeline.networks.planner import plan
 from pipeline.pictures.curves import draw_curves
 from pipeline.pictures.sheets import draw_sheet
+from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder, write_text
 from pipeline.runs.settings import TrainerSettings
 from pipeline.tasks.learner import Learner, Row
 from pipeline.tracking.run import TrackedRun
+from pipeline.trainer import deterministic_restored, quieten, trainer_of
+from pipeline.transfer.folding import fold_norms
+from pipeline.transfer.levels import frozen_modules
+from pipeline.transfer.matching import Account
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import Statistics
 
@@ -58,7 +65,7 @@ def fit(
         ConfigError: a setting that only shows to be wrong when objects are made or the loss diverges.
     """
     settings = TrainerSettings.of(config["trainer"])
-    _quieten()
+    quieten()
     augmentation = augmentation_of(config)
     history = _history(folder)
     data = PreparedData(
@@ -70,6 +77,8 @@ def fit(
         first_epoch=len(history),
     )
     model = model_of(config, statistics)
+    account = start_from(config, model)
+    levels = levels_of(config, model)
     if augmentation is not None:
         _check_shape(config, data, augmentation)
     if settings.channels_last:
@@ -79,16 +88,18 @@ def fit(
     learner = Learner(
         model,
         task=task,
-        make_optimizer=optimizer_of(config),
+        make_optimizer=lambda parameters: optimizer_of(config)(groups_of(config, parameters, levels)),
         make_scheduler=scheduler_of(config),
         seed=config["seed"],
         on_epoch=_EpochReport(settings, tracked, score=score),
+        frozen=frozen_modules(levels, freeze=config["model"]["freeze"]),
     )
-    trainer = _trainer(settings, folder, monitor=score)
+    trainer = trainer_of(settings, folder, monitor=score)
     if tracked is not None:
         _draw_batch(data, folder, config)
+        _show_network(config, account, tracked)
     if not _is_complete(folder, settings, history):
-        with _deterministic_restored():
+        with deterministic_restored():
             trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
     if tracked is not None:
         _write_results(config, folder, model, data, tracked, score=score)
@@ -110,72 +121,6 @@ class _EpochReport:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
-
-
-def device_precision(settings: TrainerSettings) -> str:
-    """Return Lightning's precision for `trainer.precision`; `auto` looks at the hardware."""
-    if settings.precision != "auto":
-        return settings.precision
-    if torch.cuda.is_available() and settings.accelerator != "cpu":
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        has_bf16 = torch.cpu.get_capabilities().get("amx_tile", False)
-    return "bf16-mixed" if has_bf16 else "32-true"
-
-
-class _Checkpoint(ModelCheckpoint):
-    """A checkpoint that remembers its best score where the project was moved; Lightning would forget it."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state as if it had been saved in the present folder."""
-        here, before = str(self.dirpath), state_dict["dirpath"]
-        moved = {
-            key: value.replace(before, here) if isinstance(value, str) else value
-            for key, value in state_dict.items()
-        }
-        best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict(moved | {"best_k_models": best})
-
-
-def _trainer(settings: TrainerSettings, folder: RunFolder, *, monitor: str) -> pl.Trainer:
-    checkpoint = partial(
-        _Checkpoint, dirpath=folder.path, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    callbacks: list[Callback] = [
-        checkpoint(filename="best", monitor=monitor, mode="max", save_weights_only=True),
-        checkpoint(filename="last"),
-    ]
-    if settings.early_stopping is not None:
-        callbacks.append(
-            EarlyStopping(
-                monitor,
-                mode="max",
-                patience=int(settings.early_stopping["patience"]),
-                min_delta=settings.early_stopping["min_delta"],
-                check_on_train_epoch_end=True,
-            )
-        )
-    if settings.progress and sys.stderr.isatty():
-        callbacks.append(RichProgressBar(leave=False))
-    try:
-        return pl.Trainer(
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            strategy=settings.strategy,
-            precision=device_precision(settings),  # type: ignore[arg-type]
-            max_epochs=settings.max_epochs,
-            gradient_clip_val=settings.gradient_clip,
-            deterministic=settings.deterministic,  # type: ignore[arg-type]
-            callbacks=callbacks,
-            logger=False,
-            enable_model_summary=False,
-            enable_progress_bar=settings.progress and sys.stderr.isatty(),
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            default_root_dir=folder.path,
-        )
-    except (ValueError, RuntimeError, MisconfigurationException) as reason:
-        raise ConfigError(f"trainer: Lightning refuses its settings: {reason}") from None
 
 
 def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row]) -> bool:
@@ -228,12 +173,21 @@ def _write_results(
     tracked.log_files(folder.path / "pictures", "pictures")
     if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):
         example = data.split("val")[0, [0, -1]]["image"]
+        exported = fold_norms(model)
         with torch.inference_mode():
-            outputs = model(example).numpy()
+            outputs = exported(example).numpy()
         requirements = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
         example_array = example.contiguous().numpy()
-        tracked.log_model(model, example=example_array, outputs=outputs, requirements=requirements)
+        tracked.log_model(exported, example=example_array, outputs=outputs, requirements=requirements)
         folder.update(is_model_logged=True)
+
+
+def _show_network(config: Mapping[str, Any], account: Account | None, tracked: TrackedRun) -> None:
+    """Log the network's table, and what it took from a checkpoint."""
+    tracked.log_text(as_text(planned(config)), "network.txt")
+    if account is not None:
+        sys.stderr.write(f"model.pretrained: {config['model']['pretrained']}: {account}\n")
+        tracked.log_text(account.table(), "pretrained.txt")
 
 
 def _draw_batch(data: PreparedData, folder: RunFolder, config: Mapping[str, Any]) -> None:
@@ -275,24 +229,3 @@ def _csv(history: list[Row]) -> str:
     rows.writeheader()
     rows.writerows(history)
     return text.getvalue()
-
-
-@contextmanager
-def _deterministic_restored() -> Iterator[None]:
-    """Undo what Lightning switches in torch for the whole process, so that the next run starts fresh."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before, warn_only=warns)
-
-
-def _quieten() -> None:
-    """Silence what Lightning says at each start and nobody can act on."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*No complete tensor found in the group.*")
-    warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than.*")

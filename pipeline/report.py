@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pipeline.compose import planned
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.networks.plan import Network
-from pipeline.networks.table import as_rows
 from pipeline.pages.chapters import Chapter, chapter_of
 from pipeline.pages.render import render
+from pipeline.plans.network import Network
+from pipeline.plans.table import as_rows, bytes_text, totals
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.folder import write_text
 
@@ -25,12 +25,14 @@ class NetworkTable:
     name: str
     weights: int
     multiply_adds: int
+    activations: str
     rows: list[tuple[str, str, str, str, str, str]]
 
     @classmethod
     def of(cls, network: Network) -> NetworkTable:
         """Return the table of a planned network."""
-        return cls(network.name, network.weights, network.multiply_adds, as_rows(network))
+        activations = bytes_text(totals(network)["activation_bytes"])
+        return cls(network.name, network.weights, network.multiply_adds, activations, as_rows(network))
 
 
 def report(artifacts: Path, out: Path) -> None:

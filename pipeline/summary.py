@@ -1,6 +1,8 @@
-"""Print a network as a table: layer, output shape, weights, multiply-adds, receptive field.
+"""Print networks as tables: layer, output shape, weights, multiply-adds, receptive field.
 
     python -m pipeline.summary model=unet shape=[1,96,96] outputs=3
+    python -m pipeline.summary model=lenet5 explain=true
+    python -m pipeline.summary compare=[vgg16,resnet50,mobilenet_v2] shape=[3,224,224] outputs=1000
     python -m pipeline.summary experiment=digits_lenet5 format=json
 
 Without `shape` and `outputs`: those of the data and task. Nothing is built; no weight is allocated.
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -18,14 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.compose import compose, composed, planned
+from pipeline.config.targets import check_modules
 from pipeline.errors import ConfigError, closest, exit_on_mistake
-from pipeline.networks.plan import Network
-from pipeline.networks.structures import plan
-from pipeline.networks.table import as_json, as_rows
+from pipeline.networks.planner import plan
+from pipeline.plans.explain import formulas
+from pipeline.plans.network import Network
+from pipeline.plans.table import as_comparison, as_json, as_rows, bytes_text, totals
 
-OPTIONS = ("shape", "outputs", "format")
+OPTIONS = ("shape", "outputs", "format", "explain", "compare")
 FORMATS = ("table", "json")
 HEADINGS = ("place", "layer", "output", "weights", "multiply-adds", "receptive field")
+TOTALS = ("network", "layers with weights", "weights", "multiply-adds", "activations", "output")
 
 
 def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
@@ -44,25 +49,52 @@ def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
         raise ConfigError("summary: give both shape=[C,H,W] and outputs=K, or neither")
     shape, outputs = options["shape"], options["outputs"]
     is_shape = isinstance(shape, list) and len(shape) == 3
-    if not is_shape or not all(isinstance(n, int) and n > 0 for n in shape):
+    if not is_shape or not all(type(n) is int and n > 0 for n in shape):
         raise ConfigError(f"shape must be [channels, rows, columns], such as [1,96,96], got {shape!r}")
     if isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1:
         raise ConfigError(f"outputs must be a whole number of at least 1, got {outputs!r}")
-    return plan(composed(overrides).get("model", {}), shape=tuple(shape), outputs=outputs)
+    sections = composed(overrides)
+    check_modules(sections["model"], allowed=sections["allowed_targets"])
+    return plan(sections["model"], shape=tuple(shape), outputs=outputs)
 
 
-def show(network: Network) -> None:
-    """Print a network as a table, as wide as it needs where the output is no terminal."""
-    console = Console(width=None if sys.stdout.isatty() else 140)
+def show(network: Network, *, explains: bool) -> None:
+    """Print a network as a table, on request with the formula behind each number."""
     size = " x ".join(map(str, network.shape))
-    table = Table(title=f"{network.name}, image {size}, outputs {network.outputs}", box=None)
-    for index, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if index > 2 else "left", overflow="fold")
-    for row in as_rows(network):
+    table = _table(f"{network.name}, image {size}, outputs {network.outputs}", HEADINGS, first_number=3)
+    for leaf, row in zip(network.leaves(), as_rows(network), strict=True):
         table.add_row(*row)
+        for quantity, formula in formulas(leaf) if explains else ():
+            table.add_row("", f"  {quantity}: {formula}", style="dim")
+    sums = totals(network)
     table.add_section()
-    table.add_row("total", "", "", f"{network.weights:,}", f"{network.multiply_adds:,}", "")
-    console.print(table, markup=False)
+    table.add_row("total", "", "", f"{sums['weights']:,}", f"{sums['multiply_adds']:,}", "")
+    _print(table, wider=60 * explains)
+    side = sums.get("auxiliary_weights", 0)
+    _print(
+        f" activations: {bytes_text(sums['activation_bytes'])} per image in float32"
+        + (f"; auxiliary heads, in training only: {side:,} weights" if side else "")
+    )
+
+
+def compare(networks: Sequence[Network]) -> None:
+    """Print the totals of several networks side by side."""
+    table = _table(f"image {' x '.join(map(str, networks[0].shape))}", TOTALS, first_number=1)
+    for row in as_comparison(networks):
+        table.add_row(*row)
+    _print(table)
+
+
+def _table(title: str, headings: Sequence[str], *, first_number: int) -> Table:
+    table = Table(title=title, box=None)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index >= first_number else "left", overflow="fold")
+    return table
+
+
+def _print(what: Table | str, *, wider: int = 0) -> None:
+    """Print as wide as the text needs where the output is no terminal."""
+    Console(width=None if sys.stdout.isatty() else 140 + wider, highlight=False).print(what, markup=False)
 
 
 def _read(value: str) -> Any:
@@ -73,8 +105,18 @@ def _read(value: str) -> Any:
         return value
 
 
+def _named(options: Mapping[str, Any], overrides: list[str]) -> list[Network]:
+    """Plan the networks that `compare` lists; other overrides hold for all of them."""
+    names = options["compare"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"compare must list networks, such as [vgg16,resnet50], got {names!r}")
+    if any(each.startswith("model=") for each in overrides):
+        raise ConfigError("compare names the networks, and model= would be ignored; remove one of them")
+    return [summarise([*overrides, f"model={name}"], options) for name in names]
+
+
 def main() -> None:
-    """Print the network that the command line declares."""
+    """Print the network that the command line declares, or several side by side."""
     options, overrides = {}, []
     for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")
@@ -82,14 +124,23 @@ def main() -> None:
             options[key] = _read(value)
         else:
             overrides.append(argument)
-    form = options.pop("format", "table")
+    form, explains = options.pop("format", "table"), options.pop("explain", False)
     if form not in FORMATS:
         raise ConfigError(f"format={form}: no such format; {closest(form, FORMATS)}")
+    if not isinstance(explains, bool) or (explains and (form == "json" or "compare" in options)):
+        raise ConfigError(f"explain must be true or false, for the table of one network, got {explains!r}")
+    if "compare" in options:
+        networks = _named(options, overrides)
+        if form == "json":
+            print(json.dumps([{"name": each.name, **totals(each)} for each in networks]))
+        else:
+            compare(networks)
+        return
     network = summarise(overrides, options)
     if form == "json":
         print(json.dumps(as_json(network)))
     else:
-        show(network)
+        show(network, explains=explains)
 
 
 if __name__ == "__main__":

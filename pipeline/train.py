@@ -36,6 +36,7 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.statistics import FILE, statistics, statistics_key
 from pipeline.tracking.variables import PARENT_VARIABLE, SWEPT_VARIABLE
+from pipeline.transfer.checkpoint import file_digest, file_of
 
 if TYPE_CHECKING:
     from pipeline.tracking.run import TrackedRun
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 # What decides a result besides the declaration; dvc.yaml lists the same as deps of the stage.
 CODE = [
-    *(PACKAGE / room for room in ("data", "networks", "tasks", "transforms")),
-    *(PACKAGE / stage for stage in ("assemble.py", "fit.py")),
+    *(PACKAGE / room for room in ("data", "layers", "networks", "plans", "tasks", "transfer", "transforms")),
+    *(PACKAGE / stage for stage in ("assemble.py", "fit.py", "trainer.py")),
 ]
 
 
@@ -80,7 +81,9 @@ def train(config: Mapping[str, Any], *, root: Path, door: str, name: str, waits:
 def fingerprint(config: Mapping[str, Any], *, root: Path) -> str:
     """Return the digest of all that decides a run: declaration, data, statistics, code, versions."""
     data = [prepared_key(config, root=root), statistics_key(config, root=root)]
-    return digest([deciding(config), data, code_digest(CODE), _own_code(config)])
+    pretrained = config["model"]["pretrained"]
+    weights = None if pretrained is None else file_digest(file_of(pretrained))
+    return digest([deciding(config), data, weights, code_digest(CODE), _own_code(config)])
 
 
 def _own_code(config: Mapping[str, Any]) -> dict[str, str]:

@@ -56,7 +56,7 @@ def check_targets(section: Any, *, path: str, allowed: Sequence[str], given: fro
     """
     for where, node in _targets(section, path):
         target = node["_target_"]
-        check_allowed(target, where=where, allowed=allowed)
+        check_allowed(target, where=f"{where}._target_", allowed=allowed)
         _check_keys(node, target, where, given if where == path else frozenset())
 
 
@@ -71,6 +71,12 @@ def check_section(section: Any, schema: str, *, path: str) -> None:
     _check_keys(section, schema, path, frozenset())
 
 
+def check_modules(model: Any, *, allowed: Sequence[str]) -> None:
+    """Check every `module:` of a network's lists, which names a class to build as a `_target_` does."""
+    for where, target in _modules(model, "model"):
+        check_allowed(target, where=f"{where}.module", allowed=allowed)
+
+
 def check_allowed(target: Any, *, where: str, allowed: Sequence[str]) -> None:
     """Refuse a target outside the allowed prefixes, also one that is only re-exported below them.
 
@@ -83,21 +89,22 @@ def check_allowed(target: Any, *, where: str, allowed: Sequence[str]) -> None:
         return
     home = home_of(target)
     if home is None:
-        raise ConfigError(f"{where}._target_: there is no {target}; correct the name")
+        raise ConfigError(f"{where}: there is no {target}; correct the name")
     if not f"{home}.".startswith(prefixes):
         raise _not_allowed(f"{home}.{target.rsplit('.', 1)[-1]}", where, prefixes)
 
 
 def _not_allowed(target: Any, where: str, prefixes: Sequence[str]) -> ConfigError:
     return ConfigError(
-        f"{where}._target_: {target!r} is not allowed; allowed are names below {', '.join(prefixes)} and "
+        f"{where}: {target!r} is not allowed; allowed are names below {', '.join(prefixes)} and "
         "what the list allowed_targets adds"
     )
 
 
 def targets_of(config: Mapping[str, Any]) -> list[str]:
-    """Return every `_target_` of a config, sorted."""
-    return sorted({node["_target_"] for _, node in _targets(config, "")})
+    """Return every `_target_` of a config and every `module` of its network, sorted."""
+    modules = (str(target) for _, target in _modules(config.get("model"), "model"))
+    return sorted({*(node["_target_"] for _, node in _targets(config, "")), *modules})
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -109,6 +116,18 @@ def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from _targets(value, f"{path}[{index}]")
+
+
+def _modules(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the parts named `module`: mappings whose first key is that word."""
+    if isinstance(node, Mapping):
+        if next(iter(node), None) == "module":
+            yield path, node["module"]
+        for key, value in node.items():
+            yield from _modules(value, f"{path}.{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _modules(value, f"{path}[{index}]")
 
 
 def _check_keys(node: Mapping[str, Any], target: str, where: str, given: frozenset[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pipeline.networks.plan import Leaf, Network, Node, Spec
+from pipeline.layers.initialisers import initialise
+from pipeline.plans.network import Leaf, Network, Node, Spec
 
 
 def build(network: Network, *, seed: int) -> nn.Sequential:
@@ -27,10 +27,14 @@ def build(network: Network, *, seed: int) -> nn.Sequential:
         return nn.Sequential(OrderedDict(layers=_sequential(network.layers), head=_sequential(network.head)))
 
 
+def modules_of(network: Network, built: nn.Sequential) -> Iterator[tuple[Leaf, nn.Module]]:
+    """Yield each layer of a plan, auxiliary heads included, with the module built for it."""
+    yield from _paired(network.layers, built.get_submodule("layers"))
+    yield from _paired(network.head, built.get_submodule("head"))
+
+
 def _sequential(nodes: tuple[Node, ...]) -> nn.Module:
-    if not nodes:
-        return nn.Identity()
-    return nn.Sequential(*map(_module, nodes))
+    return nn.Sequential(*map(_module, nodes)) if nodes else nn.Identity()
 
 
 def _module(node: Node) -> nn.Module:
@@ -40,51 +44,29 @@ def _module(node: Node) -> nn.Module:
             return modules[0]
         return nn.Sequential(*modules) if modules else nn.Identity()
     branches = [_sequential(branch) for branch in node.branches]
-    after = _module(node.after[0]) if len(node.after) == 1 else _sequential(node.after)
-    return _class(node.target)(*branches, after)
+    after = [_module(leaf) for leaf in node.after]
+    return _class(node.target)(*branches, *after, **node.arguments)
 
 
 def _made(spec: Spec) -> nn.Module:
     module = _class(spec.target)(**spec.arguments)
     if spec.init is not None:
-        _initialise(module, *spec.init)
+        initialise(module, *spec.init)
     return module
 
 
 def _class(target: str) -> Callable[..., nn.Module]:
-    module, name = target.rsplit(".", 1)
-    found: Callable[..., nn.Module] = getattr(importlib.import_module(module), name)
+    home, name = target.rsplit(".", 1)
+    found: Callable[..., nn.Module] = getattr(importlib.import_module(home), name)
     return found
 
 
-def _initialise(module: nn.Module, name: str, value: Any) -> None:
-    """Draw a layer's weight in place and zero its bias; `default` leaves torch's own draw."""
-    if name == "default":
-        return
-    weight, bias = module.weight, module.bias
-    assert isinstance(weight, Tensor)
-    INITIALISE[name](weight, value)
-    if isinstance(bias, Tensor):
-        nn.init.zeros_(bias)
-
-
-def _lecun_normal(weight: Tensor, _: Any) -> None:
-    fan_in = weight[0].numel()
-    nn.init.normal_(weight, std=fan_in**-0.5)
-
-
-INITIALISE: dict[str, Callable[[Tensor, Any], Any]] = {
-    "zero": lambda weight, _: nn.init.constant_(weight, 0.0),
-    "constant": nn.init.constant_,
-    "normal": lambda weight, value: nn.init.normal_(weight, std=value),
-    "uniform": lambda weight, value: nn.init.uniform_(weight, -value, value),
-    "truncated_normal": lambda weight, value: nn.init.trunc_normal_(
-        weight, std=value, a=-2 * value, b=2 * value
-    ),
-    "xavier_normal": lambda weight, _: nn.init.xavier_normal_(weight),
-    "xavier_uniform": lambda weight, _: nn.init.xavier_uniform_(weight),
-    "he_normal": lambda weight, _: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
-    "he_uniform": lambda weight, _: nn.init.kaiming_uniform_(weight, nonlinearity="relu"),
-    "lecun_normal": _lecun_normal,
-    "orthogonal": lambda weight, _: nn.init.orthogonal_(weight),
-}
+def _paired(nodes: tuple[Node, ...], built: nn.Module) -> Iterator[tuple[Leaf, nn.Module]]:
+    for node, module in zip(nodes, built.children(), strict=True):
+        if isinstance(node, Leaf):
+            yield node, module
+            continue
+        children = list(module.children())
+        for branch, child in zip(node.branches, children, strict=False):
+            yield from _paired(branch, child) if branch else ()
+        yield from zip(node.after, children[len(node.branches) :], strict=True)

@@ -1,122 +1,212 @@
 """The swappable parts of a layer: norms, activations and initialisers, by name.
 
-Sources: batch norm, Ioffe and Szegedy 2015, arXiv:1502.03167; group norm, Wu and He 2018,
-arXiv:1803.08494; Xavier, Glorot and Bengio 2010; He, He et al. 2015, arXiv:1502.01852, eq. 10;
-LeCun, LeCun et al. 1998, "Efficient BackProp", section 4.6.
+Sources: batch norm, Ioffe and Szegedy 2015, arXiv:1502.03167; layer norm, Ba et al. 2016, arXiv:1607.06450;
+instance norm, Ulyanov et al. 2016, arXiv:1607.08022; group norm, Wu and He 2018, arXiv:1803.08494; maxout,
+Goodfellow et al. 2013, arXiv:1302.4389; Xavier, Glorot and Bengio 2010, eq. 16; He, He et al. 2015,
+arXiv:1502.01852, eq. 10; LeCun, LeCun et al. 1998, "Efficient BackProp", section 4.6; orthogonal, Saxe et al. 2013,
+arXiv:1312.6120.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod, sqrt
 from typing import Any
 
-from pipeline.errors import closest
-from pipeline.networks.grammar import MISSING, Part, Scope, whole_number
-from pipeline.networks.plan import Shape, Spec
+from pipeline.networks.grammar import MISSING, NONE, Here, Part, call
+from pipeline.plans.network import Init, Shape, Spec, Terms, times
 
-# name -> (torch.nn class, name of its main argument or None)
+
+@dataclass(frozen=True)
+class Tail:
+    """What a layer of `made` filters or features carries besides them.
+
+    Args:
+        specs: norm, then activation.
+        made: filters to make: those asked for, times the pieces of a maxout.
+    """
+
+    specs: tuple[Spec, ...]
+    made: int
+    init: Init
+    has_bias: bool
+
+    @property
+    def bias_weights(self) -> Terms:
+        """The bias as a term of the count of weights."""
+        return ((self.made,),) if self.has_bias else ()
+
+
+def behind(here: Here, shape: Shape, norm: Any, activation: Any, bias: Any, init: Any, is_last: bool) -> Tail:
+    """Return what follows a layer that puts out `shape`: neither norm nor activation behind the last.
+
+    A layer has a bias where no norm follows, unless its option says so.
+    """
+    norm_part = here.parse(norm, NONE if is_last else here.norm)
+    activation_part = here.parse(activation, NONE if is_last else here.activation)
+    made = shape[0] * pieces_of(here, activation_part)
+    norms = norm_specs(here, norm_part, (made, *shape[1:]))
+    specs = (*norms, *activation_specs(here, activation_part, made))
+    initial = init_of(here, here.parse(init, here.init), activation_part)
+    return Tail(specs, made, initial, not norms if bias is None else here.flag("bias", bias))
+
+
+# name -> (class, name of its main argument or None)
 ACTIVATIONS: dict[str, tuple[str, str | None]] = {
-    "sigmoid": ("Sigmoid", None),
-    "tanh": ("Tanh", None),
-    "relu": ("ReLU", None),
-    "relu6": ("ReLU6", None),
-    "leaky_relu": ("LeakyReLU", "negative_slope"),
-    "elu": ("ELU", "alpha"),
-    "selu": ("SELU", None),
-    "gelu": ("GELU", None),
-    "silu": ("SiLU", None),
-    "hard_swish": ("Hardswish", None),
-    "softplus": ("Softplus", "beta"),
+    "sigmoid": ("torch.nn.Sigmoid", None),
+    "tanh": ("torch.nn.Tanh", None),
+    "relu": ("torch.nn.ReLU", None),
+    "relu6": ("torch.nn.ReLU6", None),
+    "leaky_relu": ("torch.nn.LeakyReLU", "negative_slope"),
+    "prelu": ("torch.nn.PReLU", "init"),
+    "elu": ("torch.nn.ELU", "alpha"),
+    "selu": ("torch.nn.SELU", None),
+    "gelu": ("torch.nn.GELU", None),
+    "silu": ("torch.nn.SiLU", None),
+    "hard_sigmoid": ("torch.nn.Hardsigmoid", None),
+    "hard_swish": ("torch.nn.Hardswish", None),
+    "softplus": ("torch.nn.Softplus", "beta"),
+    "maxout": ("pipeline.layers.activations.Maxout", "pieces"),
 }
+# Gains as torch.nn.init.calculate_gain has them; what it does not know is taken as a rectifier.
+GAINS = {"none": 1.0, "sigmoid": 1.0, "hard_sigmoid": 1.0, "tanh": 5 / 3, "selu": 3 / 4}
+SLOPES = {"leaky_relu": 0.01, "prelu": 0.25}
 
 
-def activation_specs(part: Part, scope: Scope) -> tuple[Spec, ...]:
-    """Return the module of an activation, or nothing for `none`."""
+def activation_specs(here: Here, part: Part, channels: int) -> tuple[Spec, ...]:
+    """Return the module of an activation for so many channels, or nothing for `none`."""
     if part.name == "none":
         return ()
-    if part.name not in ACTIVATIONS:
-        names = closest(part.name, [*ACTIVATIONS, "none"])
-        raise scope.error(part, f"unknown activation '{part.name}'; {names}")
-    _refuse_options(part, scope)
-    name, argument = ACTIVATIONS[part.name]
+    here = here.at(here.where, part)
+    target, argument = ACTIVATIONS[here.choice("activation", part.name, [*ACTIVATIONS, "none"])]
+    _refuse_options(here)
+    arguments: dict[str, Any] = {}
+    if part.name == "maxout":
+        arguments = {"pieces": pieces_of(here, part)}
+    elif part.argument is not MISSING:
+        if argument is None:
+            raise here.error(f"{part.name} takes no value; write {part.name}")
+        is_open = part.name == "softplus"
+        low = 0 if is_open else -float("inf")
+        arguments = {argument: here.number(argument, part.argument, low=low, is_open=is_open)}
+    if part.name == "prelu":  # one slope per channel (He et al. 2015, section 2.1)
+        return (Spec(target, {"num_parameters": channels, **arguments}, weights=((channels,),)),)
+    return (Spec(target, arguments),)
+
+
+def pieces_of(here: Here, part: Part) -> int:
+    """Return how many linear pieces an activation takes the largest of: 1 for all but maxout."""
+    if part.name != "maxout":
+        return 1
     if part.argument is MISSING:
-        return (Spec(f"torch.nn.{name}"),)
-    if argument is None:
-        raise scope.error(part, f"{part.name} takes no value; write {part.name}")
-    return (Spec(f"torch.nn.{name}", {argument: _number(scope, part, argument, part.argument)}),)
+        raise here.error("maxout needs the number of its pieces; write {maxout: 2}")
+    return here.whole("maxout's pieces", part.argument, least=2)
 
 
-def norm_specs(part: Part, scope: Scope, shape: Shape) -> tuple[tuple[Spec, ...], int]:
-    """Return the modules of a norm for a shape, and how many weights they have."""
+def norm_specs(here: Here, part: Part, shape: Shape) -> tuple[Spec, ...]:
+    """Return the module of a norm for a shape, or nothing for `none`."""
     if part.name == "none":
-        return (), 0
-    if part.name not in NORMS:
-        raise scope.error(part, f"unknown norm '{part.name}'; {closest(part.name, [*NORMS, 'none'])}")
-    _refuse_options(part, scope)
-    return (NORMS[part.name](part, scope, shape),), 2 * shape[0]
+        return ()
+    here = here.at(here.where, part)
+    spec = call(NORMS[here.choice("norm", part.name, [*NORMS, "none"])], here, shape)
+    assert isinstance(spec, Spec)
+    return (spec,)
 
 
-def _batch(part: Part, scope: Scope, shape: Shape) -> Spec:
-    if part.argument is not MISSING:
-        raise scope.error(part, "batch takes no value; write norm: batch")
+def batch(here: Here, shape: Shape, *, eps: Any = 1e-5, momentum: Any = 0.1) -> Spec:
+    """Normalise each channel over the images of a batch; running means serve evaluation.
+
+    Args:
+        momentum: share of the newest batch in the running means, in (0, 1).
+    """
+    settings = {
+        "eps": here.number("eps", eps, low=0, is_open=True),
+        "momentum": here.number("momentum", momentum, low=0, high=1, is_open=True),
+    }
     dimensions = "2d" if len(shape) == 3 else "1d"
-    return Spec(f"torch.nn.BatchNorm{dimensions}", {"num_features": shape[0]})
+    return _norm(f"torch.nn.BatchNorm{dimensions}", shape, num_features=shape[0], **settings)
 
 
-def _group(part: Part, scope: Scope, shape: Shape) -> Spec:
-    if part.argument is MISSING:
-        raise scope.error(part, "group needs the number of groups; write norm: {group: 32}")
-    groups = whole_number(scope, part, "the number of groups", part.argument)
+def layer(here: Here, shape: Shape, over: Any = "all", *, eps: Any = 1e-5) -> Spec:
+    """Normalise each image over channels, rows and columns, or over its `channels` at each place alone."""
+    eps = here.number("eps", eps, low=0, is_open=True)
+    over_all = here.choice("extent", over, ("all", "channels")) == "all"
+    _refuse_single(here, shape, prod(shape) if over_all else shape[0])
+    if over_all:
+        return _norm("torch.nn.GroupNorm", shape, num_groups=1, num_channels=shape[0], eps=eps)
+    return _norm("pipeline.layers.norms.ChannelNorm", shape, channels=shape[0], eps=eps)
+
+
+def instance(here: Here, shape: Shape) -> Spec:
+    """Normalise each channel of each image over its rows and columns."""
+    _refuse_single(here, shape, prod(shape[1:]))
+    return _norm("torch.nn.InstanceNorm2d", shape, num_features=shape[0], affine=True)
+
+
+def group(here: Here, shape: Shape, groups: Any) -> Spec:
+    """Normalise each image over groups of channels, rows and columns."""
+    groups = here.whole("the number of groups", groups)
     if shape[0] % groups:
-        raise scope.error(
-            part, f"{groups} groups do not divide {shape[0]} channels; use a divisor of {shape[0]}"
-        )
-    return Spec("torch.nn.GroupNorm", {"num_groups": groups, "num_channels": shape[0]})
+        reason = f"{groups} groups do not divide {shape[0]} channels"
+        raise here.error(f"{reason}; use a divisor of {shape[0]}")
+    _refuse_single(here, shape, prod(shape) // groups)
+    return _norm("torch.nn.GroupNorm", shape, num_groups=groups, num_channels=shape[0])
 
 
-NORMS: dict[str, Callable[[Part, Scope, Shape], Spec]] = {"batch": _batch, "group": _group}
+NORMS: dict[str, Callable[..., Spec]] = {each.__name__: each for each in (batch, layer, instance, group)}
 
-# name -> what its value means, or None where it takes no value
+# name -> what its value means; None where it takes no value
 INITIALISERS: dict[str, str | None] = {
-    "default": None,
-    "zero": None,
-    "constant": "value",
-    "normal": "standard deviation",
-    "uniform": "bound",
-    "truncated_normal": "standard deviation",
-    "xavier_normal": None,
-    "xavier_uniform": None,
-    "he_normal": None,
-    "he_uniform": None,
-    "lecun_normal": None,
-    "orthogonal": None,
+    **dict.fromkeys(("default", "zero", "lecun_normal", "orthogonal")),
+    **dict.fromkeys(("xavier_normal", "xavier_uniform", "he_normal", "he_uniform"), "gain"),
+    **{"constant": "value", "uniform": "bound"},
+    **dict.fromkeys(("normal", "truncated_normal"), "standard deviation"),
 }
+# The bare name of an author means the form that the paper gives.
+AS_PUBLISHED = {"xavier": "xavier_uniform", "he": "he_normal", "lecun": "lecun_normal"}
 
 
-def init_of(part: Part, scope: Scope) -> tuple[str, Any]:
-    """Return (name, value) of an initialiser; `default` is what torch itself does."""
-    if part.name not in INITIALISERS:
-        raise scope.error(part, f"unknown init '{part.name}'; {closest(part.name, INITIALISERS)}")
-    _refuse_options(part, scope)
-    meaning = INITIALISERS[part.name]
-    if meaning is None:
-        if part.argument is not MISSING:
-            raise scope.error(part, f"init {part.name} takes no value; write init: {part.name}")
-        return part.name, None
+def init_of(here: Here, part: Part, activation: Part) -> Init:
+    """Return name, value and gain of an initialiser; `default` is what torch itself does.
+
+    Args:
+        activation: behind the layer; where it is none, the gain is that of the network's activation.
+    """
+    here = here.at(here.where, part)
+    name = AS_PUBLISHED.get(part.name, part.name)
+    meaning = INITIALISERS[here.choice("init", name, [*INITIALISERS, *AS_PUBLISHED])]
+    _refuse_options(here)
+    gain = gain_of(here, here.activation if activation.name == "none" else activation)
     if part.argument is MISSING:
-        raise scope.error(part, f"init {part.name} needs its {meaning}: {{{part.name}: 0.01}}")
-    number = _number(scope, part, meaning, part.argument)
-    if number < 0 and part.name != "constant":
-        raise scope.error(part, f"{meaning} must be at least 0, got {number}")
-    return part.name, number
+        if meaning not in (None, "gain"):
+            raise here.error(f"init {part.name} needs its {meaning}; write {{{part.name}: 0.01}}")
+        return name, None, gain
+    if meaning is None:
+        raise here.error(f"init {part.name} takes no value; write init: {part.name}")
+    low = -float("inf") if name == "constant" else 0
+    value = here.number(meaning, part.argument, low=low)
+    return (name, None, value) if meaning == "gain" else (name, value, gain)
 
 
-def _number(scope: Scope, part: Part, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise scope.error(part, f"{name} must be a number, got {value!r}")
-    return float(value)
+def gain_of(here: Here, activation: Part) -> float:
+    """Return by how much an initial weight makes up for what the activation behind it takes away."""
+    slope = SLOPES.get(activation.name, 0.0)
+    if activation.argument is not MISSING and activation.name in SLOPES:
+        slope = here.at(here.where, activation).number("slope", activation.argument, low=-float("inf"))
+    return GAINS.get(activation.name, sqrt(2 / (1 + slope**2)))
 
 
-def _refuse_options(part: Part, scope: Scope) -> None:
-    if part.options:
-        raise scope.error(part, f"{part.name} has no option '{next(iter(part.options))}'; remove it")
+def _norm(target: str, shape: Shape, **arguments: Any) -> Spec:
+    return Spec(target, arguments, weights=((2, shape[0]),))
+
+
+def _refuse_single(here: Here, shape: Shape, numbers: int) -> None:
+    if numbers == 1:
+        reason = f"{here.part.name} would normalise single numbers of {times(shape)} to zero"
+        raise here.error(f"{reason}; use another norm here, or none")
+
+
+def _refuse_options(here: Here) -> None:
+    if here.part.options:
+        raise here.error(f"{here.part.name} has no option '{next(iter(here.part.options))}'; remove it")

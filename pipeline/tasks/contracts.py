@@ -23,6 +23,15 @@ class Contract:
         """Return what the network must put out for an image of shape (C, H, W)."""
         return (num_classes, *shape[1:]) if self.is_dense else (num_classes,)
 
+    def accepts(self, made: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+        """Tell whether a network's output will do: a dense one may be smaller, as behind `valid` filters.
+
+        It then stands for the centre of the image.
+        """
+        if not self.is_dense or len(made) != len(wanted):
+            return made == wanted
+        return made[0] == wanted[0] and all(a <= b for a, b in zip(made[1:], wanted[1:], strict=True))
+
 
 CONTRACTS = {
     "pipeline.tasks.classification.Classification": Contract(target="label", is_dense=False),

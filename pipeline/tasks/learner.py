@@ -7,7 +7,7 @@ Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pipeline.errors import ConfigError
+from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.task import Evidence, Task
 
 Row = dict[str, float]
@@ -30,10 +31,11 @@ class Learner(pl.LightningModule):
     Args:
         model: preprocessing and network; maps uint8 images to outputs.
         task: loss and scores.
-        make_optimizer: parameters -> optimizer.
+        make_optimizer: parameters of the model, in groups or not -> optimizer.
         make_scheduler: optimizer -> schedule, stepped once per epoch (on val/loss if it asks for one).
         seed: decides dropout and other draws in forward, together with the epoch.
         on_epoch: told the history after each epoch, in the leading process only.
+        frozen: modules that stay in evaluation, so that their norms keep their statistics too.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Learner(pl.LightningModule):
         make_scheduler: Callable[[Optimizer], LRScheduler],
         seed: int,
         on_epoch: Callable[[list[Row]], None],
+        frozen: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -54,6 +57,8 @@ class Learner(pl.LightningModule):
         self._make_scheduler = make_scheduler
         self._seed = seed
         self._on_epoch = on_epoch
+        self._frozen = list(frozen)
+        self._side_heads = [module for module in model.modules() if isinstance(module, Auxiliary)]
         self._train = _Mean()
         self._val = _Mean()
         self._evidence: list[Tensor] = []
@@ -66,6 +71,13 @@ class Learner(pl.LightningModule):
         """Return the outputs for images (N, C, H, W)."""
         outputs: Tensor = self.model(image)
         return outputs
+
+    def train(self, mode: bool = True) -> Learner:
+        """Switch to training, but for the frozen modules."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     def configure_optimizers(self) -> Optimizer:
         """Return the optimizer; its schedule stays with the learner (see `on_train_epoch_end`)."""
@@ -87,9 +99,11 @@ class Learner(pl.LightningModule):
         self._started = time.perf_counter()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of a batch."""
+        """Return the loss of a batch, with the weighted losses of auxiliary heads; the main one is recorded."""
         loss = self.task.loss(self(batch["image"]), batch["target"])
         self._train.add(loss.detach(), len(batch["image"]))
+        for head in self._side_heads:
+            loss = loss + head.weight * self.task.loss(head.take(), batch["target"])
         return loss
 
     def on_validation_epoch_start(self) -> None:

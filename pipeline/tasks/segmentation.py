@@ -51,7 +51,7 @@ class Segmentation:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return cross-entropy plus weighted soft Dice, over the pixels that are not ignored."""
-        outputs, targets = outputs.float(), targets.long()
+        outputs, targets = outputs.float(), centred(targets, outputs).long()
         valid = self._valid(targets)
         targets = targets.masked_fill(~valid, 0)
         num_valid = valid.sum().clamp(min=1)
@@ -65,6 +65,7 @@ class Segmentation:
     def evidence(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return (N, 3 K): pixels in common, predicted and true, per class."""
         num_classes = outputs.shape[1]
+        targets = centred(targets, outputs)
         valid = self._valid(targets)
         guesses = _one_hot(outputs.argmax(dim=1), num_classes, valid)
         truth = _one_hot(targets.long().masked_fill(~valid, 0), num_classes, valid)
@@ -92,6 +93,18 @@ class Segmentation:
         if self.ignore_label is None:
             return torch.ones_like(targets, dtype=torch.bool)
         return targets != self.ignore_label
+
+
+def centred(whole: Tensor, outputs: Tensor) -> Tensor:
+    """Cut rows and columns, the last two axes, to those of smaller outputs, around the centre.
+
+    Args:
+        whole: (..., H, W), masks or images.
+        outputs: (..., H', W') of a network whose filters do not reach over the border.
+    """
+    rows, columns = outputs.shape[-2:]
+    top, left = (whole.shape[-2] - rows) // 2, (whole.shape[-1] - columns) // 2
+    return whole[..., top : top + rows, left : left + columns]
 
 
 def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:

@@ -1,5 +1,7 @@
 """Shapes and receptive fields of filters, against torch itself: its outputs and its gradients."""
 
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import pytest
@@ -9,14 +11,15 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.networks.build import build
-from pipeline.networks.plan import Network, Shape
-from pipeline.networks.structures import plan
+from pipeline.plans.network import Network, Shape
+from tests.networks import models
 
 
-def plan_layers(layers: list[Any], shape: Shape, *, outputs: int = 2) -> Network:
+def plan_layers(layers: list[Any], shape: Shape) -> Network:
     """Plan layers that only add up: every weight is 1, so that no gradient cancels."""
-    model = {"name": "sums", "norm": "none", "activation": "none", "init": {"constant": 1.0}}
-    return plan({**model, "layers": layers, "head": []}, shape=shape, outputs=outputs)
+    return models.plan_layers(
+        *layers, shape=shape, norm="none", activation="none", init={"constant": 1.0}, outputs=2
+    )
 
 
 def seen_rows_and_columns(network: Network, *, around: int = 1) -> tuple[int, int]:
@@ -66,12 +69,39 @@ def test_centre_output_moves_with_exactly_the_pixels_of_its_field(layers: list[d
         ([{"conv": 1}, {"skip": [{"pool": "avg"}, {"conv": 1}, {"up": 1}]}, {"conv": 1}], 10),
         ([{"conv": 1}, {"residual": [{"conv": 1}, {"conv": 1}]}], 7),
         ([{"up": 1, "kernel": 4, "stride": 2}], 2),
+        ([{"resize": 2}], 1),
+        ([{"conv": 1}, {"resize": 2}, {"conv": 1}], 4),  # two of the three rows are copies of one
+        ([{"conv": 1}, {"resize": 2, "mode": "bilinear"}, {"conv": 1}], 5),
+        ([{"pool": "avg"}, {"resize": 2, "mode": "bilinear"}], 4),
+        ([{"up": 1}, {"conv": 1}, {"conv": 1}], 3),
+        ([{"up": 1, "kernel": 4, "stride": 4}, {"conv": 1}], 2),
+        ([{"up": 1, "kernel": 4, "stride": 4}, {"conv": 1, "repeat": 2}], 2),
+        ([{"resize": 3}, {"conv": 1}], 2),
+        ([{"resize": 4, "mode": "bilinear"}, {"conv": 1}], 3),
+        ([{"up": 1}, {"conv": 1, "kernel": 2, "padding": 0}], 2),
+        ([{"branches": [[{"conv": 1, "kernel": 1}], [{"conv": 1, "kernel": 5}]]}, {"conv": 1}], 7),
+        ([{"residual": [{"conv": 1, "kernel": 1}], "shortcut": [{"conv": 1}]}], 3),  # the wider way counts
     ],
 )
 def test_field_of_known_stacks(layers: list[Any], field: int) -> None:
     network = plan_layers(layers, (1, 40, 40))
     *_, last = network.leaves()
-    assert last.view.field == (field, field) == seen_rows_and_columns(network, around=2)
+    assert last.view.pixels == (field, field) == seen_rows_and_columns(network, around=4)
+
+
+@pytest.mark.parametrize(
+    ("layers", "field"),
+    [
+        ([{"resize": [2, 3]}, {"conv": 1}], (2, Fraction(5, 3))),
+        ([{"up": 1, "kernel": 4, "stride": 4}, {"conv": 1, "repeat": 3}], (Fraction(5, 2), Fraction(5, 2))),
+        ([{"resize": 3}, {"conv": 1, "repeat": 3}], (3, 3)),  # no third is lost on the way
+        ([{"resize": 7}, {"conv": 1, "kernel": 2, "padding": 0, "repeat": 7}], (2, 2)),
+    ],
+)
+def test_field_is_an_exact_fraction_shown_in_whole_pixels(layers: list[Any], field: Any) -> None:
+    *_, last = plan_layers(layers, (1, 20, 20)).leaves()
+    assert last.view.field == field
+    assert last.view.pixels == tuple(map(ceil, field))
 
 
 def test_field_is_never_larger_than_the_image() -> None:

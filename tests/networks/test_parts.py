@@ -1,23 +1,19 @@
-"""Norms, activations and initialisers: each against its formula."""
+"""Norms and activations: each against its formula."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.networks.build import INITIALISE, build
-from pipeline.networks.parts import ACTIVATIONS, INITIALISERS, NORMS
-from pipeline.networks.plan import Shape
-from pipeline.networks.structures import plan
-
-
-def build_layers(*layers: Any, shape: Shape, seed: int = 0, init: Any = "default") -> nn.Sequential:
-    model = {"name": "parts", "norm": "none", "activation": "none", "init": init}
-    return build(plan({**model, "layers": list(layers), "head": []}, shape=shape, outputs=2), seed=seed)
+from pipeline.networks.parts import ACTIVATIONS, NORMS
+from pipeline.plans.network import Shape
+from tests.networks.models import build_layers, count, image_of, layer_of, name_of, plan_layers
 
 
 def normal_below(x: Tensor) -> Tensor:
@@ -35,133 +31,143 @@ FORMULAS: list[tuple[Any, Callable[[Tensor], Tensor]]] = [
     ("relu6", lambda x: x.clip(0, 6)),
     ("leaky_relu", lambda x: where_negative(x, 0.01 * x)),
     ({"leaky_relu": 0.2}, lambda x: where_negative(x, 0.2 * x)),
+    ("prelu", lambda x: where_negative(x, 0.25 * x)),  # where He et al. 2015, section 2.1, start
+    ({"prelu": 0.1}, lambda x: where_negative(x, 0.1 * x)),
     ("elu", lambda x: where_negative(x, torch.exp(x) - 1)),
     ({"elu": 0.5}, lambda x: where_negative(x, 0.5 * (torch.exp(x) - 1))),
     ("selu", lambda x: 1.0507009873554805 * where_negative(x, 1.6732632423543772 * (torch.exp(x) - 1))),
     ("gelu", lambda x: x * normal_below(x)),
     ("silu", lambda x: x / (1 + torch.exp(-x))),
+    ("hard_sigmoid", lambda x: (x + 3).clip(0, 6) / 6),
     ("hard_swish", lambda x: x * (x + 3).clip(0, 6) / 6),
     ("softplus", lambda x: torch.log(1 + torch.exp(x))),
     ({"softplus": 2.0}, lambda x: torch.log(1 + torch.exp(2 * x)) / 2),
+    ({"maxout": 2}, lambda x: torch.maximum(x[:, :1], x[:, 1:])),
     ("none", lambda x: x),
 ]
-
-
-def name_of(part: Any) -> str:
-    return part if isinstance(part, str) else next(iter(part))
 
 
 def test_every_activation_has_its_formula() -> None:
     assert {name_of(part) for part, _ in FORMULAS} == {*ACTIVATIONS, "none"}
 
 
-@pytest.mark.parametrize(("part", "formula"), FORMULAS, ids=lambda value: str(value)[:30])
-def test_activation_follows_its_formula(part: Any, formula: Callable[[Tensor], Tensor]) -> None:
-    x = torch.linspace(-8, 8, 101, dtype=torch.double).view(1, 1, 1, -1)
-    module = build_layers({"activation": part}, shape=(1, 1, 101)).double()
+@pytest.mark.parametrize(
+    ("part", "formula"), FORMULAS, ids=lambda value: "" if callable(value) else str(value)
+)
+@pytest.mark.parametrize("at_layer", [False, True], ids=["network", "layer"])
+def test_activation_follows_its_formula(
+    part: Any, formula: Callable[[Tensor], Tensor], at_layer: bool
+) -> None:
+    line = torch.linspace(-8, 8, 101, dtype=torch.double)
+    x = torch.stack([line, line.roll(40)]).view(1, 2, 1, 101)
+    layer, rest = ({"activation": part}, "none") if at_layer else ("activation", part)
+    module = build_layers(layer, shape=(2, 1, 101), activation=rest).double()
     torch.testing.assert_close(module(x), formula(x))
 
 
-# norm -> the axes of (N, groups, C / groups, H, W) whose numbers it brings to mean 0 and deviation 1
-NORM_ROWS = [("batch", 3, (0, 2, 3, 4)), ({"group": 1}, 1, (2, 3, 4)), ({"group": 3}, 3, (2, 3, 4))]
+@pytest.mark.parametrize("pieces", [2, 3])
+def test_maxout_layer_is_the_largest_of_its_linear_pieces(pieces: int) -> None:
+    module = build_layers({"linear": 4, "activation": {"maxout": pieces}}, shape=(5,))
+    linear, _ = layer_of(module, 1).children()
+    assert isinstance(linear, nn.Linear)
+    nn.init.normal_(linear.bias)
+    x = torch.randn(3, 5, 1, 1)
+    sums = x.flatten(1) @ linear.weight.T + linear.bias  # Goodfellow et al. 2013, equation 1
+    expected = [sums[:, unit * pieces : (unit + 1) * pieces].amax(dim=1) for unit in range(4)]
+    torch.testing.assert_close(module(x), torch.stack(expected, dim=1))
 
 
-def test_every_norm_has_its_row() -> None:
-    assert {name_of(part) for part, *_ in NORM_ROWS} == set(NORMS)
-
-
-@pytest.mark.parametrize(("part", "groups", "axes"), NORM_ROWS, ids=str)
-def test_norm_brings_its_group_to_mean_0_and_deviation_1(
-    part: Any, groups: int, axes: tuple[int, ...]
-) -> None:
-    torch.manual_seed(0)
-    module = build_layers({"norm": part}, shape=(3, 8, 9))
-    output = module(5 + 3 * torch.randn(4, 3, 8, 9)).view(4, groups, 3 // groups, 8, 9)
-    mean, deviation = output.mean(dim=axes), output.std(dim=axes, correction=0)
-    torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-5, rtol=0)
-    torch.testing.assert_close(deviation, torch.ones_like(deviation), atol=1e-4, rtol=0)
-
-
-def test_batch_norm_of_a_vector_normalises_each_feature() -> None:
-    module = build_layers("flatten", {"norm": "batch"}, shape=(2, 1, 3))
-    output = module(7 + torch.rand(50, 2, 1, 3))
-    torch.testing.assert_close(output.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
-
-
-FAN_IN, FAN_OUT = 32 * 9, 64 * 9  # of 64 filters of 3x3 on 32 channels
-TRUNCATED = 0.8796  # deviation of a standard normal variable cut at -2 and 2
+def test_prelu_learns_one_slope_per_channel() -> None:
+    slopes = layer_of(build_layers({"activation": {"prelu": 0.1}}, shape=(3, 4, 4))).weight
+    assert isinstance(slopes, nn.Parameter)
+    torch.testing.assert_close(slopes.detach(), torch.full((3,), 0.1))
 
 
 @dataclass(frozen=True)
-class Draw:
-    """What an initialiser draws: mean, deviation, and the largest size where there is one."""
+class Norm:
+    """A norm for 6 channels: the groups whose numbers it brings to mean 0 and deviation 1.
 
-    init: Any
-    deviation: float
-    bound: float | None = None
-    mean: float = 0.0
+    Args:
+        groups, axes: the axes to average over once the image is laid out as (N, groups, 6 / groups, ...).
+        takes_vectors: whether it works without rows and columns.
+    """
+
+    part: Any
+    groups: int
+    axes: tuple[int, ...]
+    eps: float = 1e-5
+    takes_vectors: bool = True
 
 
-def uniform(init: Any, bound: float) -> Draw:
-    return Draw(init, bound / math.sqrt(3), bound)
-
-
-DRAWS = [
-    Draw("zero", 0.0, 0.0),
-    Draw({"constant": 0.3}, 0.0, 0.3, mean=0.3),
-    Draw({"normal": 0.05}, 0.05),
-    uniform({"uniform": 0.07}, 0.07),
-    Draw({"truncated_normal": 0.05}, 0.05 * TRUNCATED, 0.1),
-    Draw("xavier_normal", math.sqrt(2 / (FAN_IN + FAN_OUT))),
-    uniform("xavier_uniform", math.sqrt(6 / (FAN_IN + FAN_OUT))),
-    Draw("he_normal", math.sqrt(2 / FAN_IN)),
-    uniform("he_uniform", math.sqrt(6 / FAN_IN)),
-    Draw("lecun_normal", math.sqrt(1 / FAN_IN)),
-    Draw("orthogonal", math.sqrt(1 / FAN_IN)),  # rows of length 1
-    uniform("default", math.sqrt(1 / FAN_IN)),  # torch's own
+NORM_ROWS = [
+    Norm("batch", 6, (0, 2, 3, 4)),
+    Norm({"batch": None, "eps": 0.01}, 6, (0, 2, 3, 4), eps=0.01),
+    Norm("layer", 1, (1, 2, 3, 4)),
+    Norm({"layer": "all", "eps": 0.01}, 1, (1, 2, 3, 4), eps=0.01),
+    Norm({"layer": "channels"}, 1, (1, 2)),
+    Norm({"layer": "channels", "eps": 0.01}, 1, (1, 2), eps=0.01),
+    Norm("instance", 6, (2, 3, 4), takes_vectors=False),
+    Norm({"group": 1}, 1, (1, 2, 3, 4)),
+    Norm({"group": 3}, 3, (2, 3, 4)),
+    Norm({"group": 6}, 6, (2, 3, 4), takes_vectors=False),  # a group of one number has no deviation
 ]
 
-
-def test_every_initialiser_has_its_row() -> None:
-    assert {name_of(row.init) for row in DRAWS} == INITIALISERS.keys() == {*INITIALISE, "default"}
+EACH_NORM = pytest.mark.parametrize("row", NORM_ROWS, ids=lambda row: str(row.part))
 
 
-@pytest.mark.parametrize("row", DRAWS, ids=lambda row: str(row.init))
-@pytest.mark.parametrize("at_layer", [False, True], ids=["network", "layer"])
-def test_drawn_weights_have_the_distribution_of_their_name(row: Draw, at_layer: bool) -> None:
-    layer = {"conv": 64, **({"init": row.init} if at_layer else {})}
-    module = build_layers(layer, shape=(32, 4, 4), init="zero" if at_layer else row.init)
-    weight, bias = (p.detach() for p in module.parameters())
-    assert weight.shape == (64, 32, 3, 3)
-    assert float(weight.mean()) == pytest.approx(row.mean, abs=4 * row.deviation / math.sqrt(18432) + 1e-7)
-    assert float(weight.std()) == pytest.approx(row.deviation, rel=0.025, abs=1e-7)
-    if row.bound is not None:
-        assert 0.99 * row.bound <= float(weight.abs().max()) <= row.bound * (1 + 1e-6)
-    assert bool(bias.any()) == (row.init == "default")
+def test_every_norm_has_its_row() -> None:
+    assert {name_of(row.part) for row in NORM_ROWS} == NORMS.keys()
 
 
-def test_rows_of_an_orthogonal_weight_are_orthogonal() -> None:
-    weight, _ = build_layers({"conv": 64}, shape=(32, 4, 4), init="orthogonal").parameters()
-    rows = weight.detach().flatten(1)
-    torch.testing.assert_close(rows @ rows.T, torch.eye(64), atol=1e-5, rtol=0)
+def normalised(x: NDArray[Any], row: Norm) -> NDArray[Any]:
+    """Subtract the mean and divide by the root of variance plus eps, in each group by itself."""
+    grouped = x.reshape(len(x), row.groups, 6 // row.groups, *x.shape[2:])
+    axes = tuple(axis for axis in row.axes if axis < grouped.ndim)
+    mean, variance = grouped.mean(axis=axes, keepdims=True), grouped.var(axis=axes, keepdims=True)
+    return ((grouped - mean) / np.sqrt(variance + row.eps)).reshape(x.shape)
 
 
-LAYERS = [{"conv": 4}, {"up": 3}, "flatten", {"linear": 5}]
+MAPS_AND_VECTORS: list[tuple[Norm, Shape]] = [(row, (6, 3, 4)) for row in NORM_ROWS]
+MAPS_AND_VECTORS += [(row, (6,)) for row in NORM_ROWS if row.takes_vectors]
 
 
-def weights_from(seed: int) -> Tensor:
-    module = build_layers(*LAYERS, shape=(2, 3, 3), seed=seed, init="he_normal")
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
+@pytest.mark.parametrize(
+    ("row", "shape"), MAPS_AND_VECTORS, ids=lambda value: str(getattr(value, "part", value))
+)
+def test_norm_follows_its_formula(row: Norm, shape: Shape) -> None:
+    module = build_layers("norm", shape=shape, norm=row.part).double().train()
+    weight, bias = module.parameters()
+    nn.init.normal_(weight)
+    nn.init.normal_(bias)
+    x = 5 + 3 * torch.randn(4, *image_of(shape), dtype=torch.double)
+    by_channel = (-1, *[1] * (len(shape) - 1))
+    expected = normalised(x.view(4, *shape).numpy(), row) * weight.detach().view(by_channel).numpy()
+    expected += bias.detach().view(by_channel).numpy()
+    np.testing.assert_allclose(module(x).detach().numpy(), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_seed_alone_decides_the_weights() -> None:
-    before = weights_from(3)
-    torch.manual_seed(99)
-    assert torch.equal(weights_from(3), before)
-    assert not torch.equal(weights_from(4), before)
+@EACH_NORM
+def test_norm_learns_a_factor_and_a_summand_per_channel(row: Norm) -> None:
+    network = plan_layers("norm", shape=(6, 3, 4), norm=row.part)
+    assert (network.weights, network.multiply_adds) == (6 + 6, 0)
+    module = build_layers("norm", shape=(6, 3, 4), norm=row.part)
+    factors, summands = module.parameters()
+    assert (count(module), factors.tolist(), summands.tolist()) == (12, [1.0] * 6, [0.0] * 6)
 
 
-def test_building_leaves_the_random_state_of_torch_alone() -> None:
-    state = torch.get_rng_state()
-    weights_from(3)
-    assert torch.equal(torch.get_rng_state(), state)
+@EACH_NORM
+def test_norm_treats_images_alike_in_a_batch_and_alone_in_evaluation(row: Norm) -> None:
+    module = build_layers({"conv": 6, "norm": row.part}, shape=(2, 3, 4)).eval()
+    images = torch.randn(3, 2, 3, 4)
+    torch.testing.assert_close(module(images)[1:2], module(images[1:2]))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (6,)], ids=["map", "vector"])
+def test_batch_norm_takes_its_momentum_of_the_newest_batch_into_what_it_evaluates_with(shape: Shape) -> None:
+    module = build_layers({"norm": {"batch": None, "momentum": 0.3, "eps": 1e-3}}, shape=shape).double()
+    x = 5 + 3 * torch.randn(4, *image_of(shape), dtype=torch.double)
+    module.train()(x)
+    mean, variance = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), keepdim=True)
+    mean, variance = 0.3 * mean, 0.7 + 0.3 * variance  # from mean 0 and variance 1 on
+    expected = ((x - mean) / (variance + 1e-3).sqrt()).view(4, *shape)
+    torch.testing.assert_close(module.eval()(x), expected)

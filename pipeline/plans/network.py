@@ -1,0 +1,239 @@
+"""The plan of a network: what will be built, known in full before a single weight exists.
+
+A plan is a tree of `Leaf` and `Structure`. It carries shapes, weights, multiply-adds and receptive
+fields, so that a network is checked and counted without importing a tensor library.
+Shapes: one image, (C, H, W) for maps and (F,) for vectors; the batch axis is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil, prod
+from typing import Any
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+Terms = tuple[tuple[int, ...], ...]
+Init = tuple[str, Any, float]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one output element sees of the image.
+
+    Args:
+        field: rows and columns of the receptive field, in pixels of the image; a fraction behind a layer that
+            enlarges, whose elements see parts of pixels apart.
+        jump: distance in the image between two neighbouring elements, per axis.
+        image: rows and columns of the image; no field is larger.
+    """
+
+    field: tuple[Fraction, Fraction]
+    jump: tuple[Fraction, Fraction]
+    image: Pair
+
+    @classmethod
+    def of_image(cls, shape: Shape) -> View:
+        """Return the view of the image's own pixels."""
+        one = (Fraction(1), Fraction(1))
+        return cls(one, one, (shape[1], shape[2]))
+
+    def through(self, kernel: Pair, stride: Pair) -> View:
+        """Return the view behind a filter: r + (k - 1) j and j s (Araujo et al. 2019, eq. 2)."""
+        seen = [
+            min(Fraction(size), r + (k - 1) * j)
+            for r, k, j, size in zip(self.field, kernel, self.jump, self.image, strict=True)
+        ]
+        jump = (self.jump[0] * stride[0], self.jump[1] * stride[1])
+        return replace(self, field=(seen[0], seen[1]), jump=jump)
+
+    def through_up(self, kernel: Pair, stride: Pair) -> View:
+        """Return the view behind a transposed filter: ceil(k / s) inputs reach one output."""
+        reach = (-(-kernel[0] // stride[0]), -(-kernel[1] // stride[1]))
+        widened = self.through(reach, (1, 1))
+        return replace(widened, jump=(self.jump[0] / stride[0], self.jump[1] / stride[1]))
+
+    def whole(self) -> View:
+        """Return the view of an element that sees every pixel."""
+        return replace(self, field=(Fraction(self.image[0]), Fraction(self.image[1])))
+
+    @property
+    def pixels(self) -> Pair:
+        """Rows and columns of the pixels that are seen at least in part."""
+        return ceil(self.field[0]), ceil(self.field[1])
+
+    def joined(self, other: View) -> View:
+        """Return the view of an element fed by two paths: the wider of the two."""
+        widest = [max(a, b) for a, b in zip(self.field, other.field, strict=True)]
+        return replace(self, field=(widest[0], widest[1]))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What flows into or out of a layer: its shape, and what it sees of the image."""
+
+    shape: Shape
+    view: View
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One torch module to be made: its class by dotted name, its arguments, its initialiser.
+
+    Args:
+        init: name and value of an initialiser, and the gain that belongs to the activation behind it.
+        weights: how many trainable numbers, as a sum of products, e.g. 3*3*64*128 + 128.
+    """
+
+    target: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    init: Init | None = None
+    weights: Terms = ()
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One layer: its modules in order, and what it costs for one image.
+
+    Args:
+        name: as in the table, e.g. `conv 64, 3x3 / 2`.
+        where: place in the list, e.g. `layers[3]`.
+        source: what flows in.
+        shape: of what flows out.
+        window: kernel, stride and padding of a filter or pool; None where nothing slides.
+        products: multiply-adds as a sum of products; convolutions and linear layers only.
+    """
+
+    name: str
+    where: str
+    source: Flow
+    shape: Shape
+    view: View
+    specs: tuple[Spec, ...] = ()
+    window: tuple[Pair, Pair, Pair] | None = None
+    products: Terms = ()
+
+    @property
+    def weights(self) -> int:
+        """Trainable numbers."""
+        return sum(total(spec.weights) for spec in self.specs)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Output elements times inputs per output."""
+        return total(self.products)
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Lists of layers joined by a container module, e.g. a residual block.
+
+    Args:
+        target: the container's class; it takes one module per branch, then the module behind the join.
+        arguments: what else the container's constructor takes.
+        is_side: whether it stands beside the way to the output, as an auxiliary head does.
+    """
+
+    name: str
+    where: str
+    shape: Shape
+    view: View
+    target: str
+    branches: tuple[tuple[Node, ...], ...]
+    after: tuple[Leaf, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    is_side: bool = False
+
+
+Node = Leaf | Structure
+
+
+@dataclass(frozen=True)
+class Network:
+    """A planned network: `layers`, then `head`, for images of one shape."""
+
+    name: str
+    shape: Shape
+    outputs: int
+    layers: tuple[Node, ...]
+    head: tuple[Node, ...]
+
+    def leaves(self) -> Iterator[Leaf]:
+        """Yield every layer on the way to the output, in the order of computation."""
+        return (leaf for leaf, is_side in leaves_of((*self.layers, *self.head)) if not is_side)
+
+    def side_leaves(self) -> Iterator[Leaf]:
+        """Yield the layers of auxiliary heads, which take part in training only."""
+        return (leaf for leaf, is_side in leaves_of((*self.layers, *self.head)) if is_side)
+
+    def levels(self) -> list[list[Leaf]]:
+        """Return the layers by level: what lies at one resolution; the way back up; the head, last.
+
+        A level opens where the map gets smaller than any before it, and once where it first grows again.
+        """
+        levels: list[list[Leaf]] = [[]]
+        smallest, has_grown = prod(self.shape[1:]), False
+        for shape, leaves in _units(self.layers):
+            pixels = prod(shape[1:])
+            if len(shape) == 3 and not has_grown and pixels != smallest:
+                levels += [[]] if levels[-1] else []
+                smallest, has_grown = min(pixels, smallest), pixels > smallest
+            levels[-1] += leaves
+        return [*levels, [leaf for leaf, is_side in leaves_of(self.head) if not is_side]]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of what comes out for one image."""
+        return (*self.layers, *self.head)[-1].shape
+
+    @property
+    def weights(self) -> int:
+        """All trainable numbers, those of auxiliary heads left out."""
+        return sum(leaf.weights for leaf in self.leaves())
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of convolutions and linear layers for one image."""
+        return sum(leaf.multiply_adds for leaf in self.leaves())
+
+    @property
+    def activations(self) -> int:
+        """Numbers that the layers put out for one image; four bytes each in float32."""
+        return sum(prod(leaf.shape) for leaf in self.leaves())
+
+
+def leaves_of(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tuple[Leaf, bool]]:
+    """Yield the leaves below some nodes, depth first, and whether each is part of an auxiliary head."""
+    for node in nodes:
+        if isinstance(node, Leaf):
+            yield node, is_side
+        else:
+            for branch in node.branches:
+                yield from leaves_of(branch, is_side=is_side or node.is_side)
+            yield from ((leaf, is_side) for leaf in node.after)
+
+
+def _units(nodes: tuple[Node, ...]) -> Iterator[tuple[Shape, list[Leaf]]]:
+    """Yield what belongs to one level: its output shape and its leaves; only skips reach over several levels."""
+    for node in nodes:
+        if isinstance(node, Structure) and node.name == "skip":
+            yield from _units((*node.branches[0], *node.after))
+        else:
+            yield node.shape, [leaf for leaf, is_side in leaves_of((node,)) if not is_side]
+
+
+def total(terms: Terms) -> int:
+    """Return the sum of some products."""
+    return sum(map(prod, terms))
+
+
+def times(numbers: Shape) -> str:
+    """Return a shape as text, e.g. `64x3x3`."""
+    return "x".join(map(str, numbers))
+
+
+def side_or_sides(pair: Pair) -> str:
+    """Return a pair as text: one number where rows and columns agree."""
+    return str(pair[0]) if pair[0] == pair[1] else times(pair)

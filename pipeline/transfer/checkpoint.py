@@ -1,0 +1,89 @@
+"""Checkpoints of other programs: where they lie, and the layers inside.
+
+A checkpoint is untrusted: it is read as plain tensors (`weights_only`), never unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+PACKAGE = "package:"
+SUFFIXES = (".pth", ".pt", ".ckpt")
+# Under which keys programs keep the weights in a larger checkpoint.
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+DEEPEST = 3  # wrappers within wrappers
+
+
+def file_of(pretrained: str) -> Path:
+    """Return the file that `model.pretrained` names.
+
+    Args:
+        pretrained: a path, or `package:<name>` for the only checkpoint inside an installed package, or
+            `package:<name>/<path inside>`.
+
+    Raises:
+        ConfigError: there is no such file or package, or the package holds several checkpoints.
+    """
+    if not pretrained.startswith(PACKAGE):
+        path = Path(pretrained)
+        if not path.is_file():
+            raise ConfigError(
+                f"model.pretrained: {pretrained} is no file; name a checkpoint, or package:<name>"
+            )
+        return path
+    name, _, inside = pretrained.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(
+            f"model.pretrained: package {name!r} is not installed; pip install it, or name a file"
+        )
+    folder = Path(spec.submodule_search_locations[0])
+    if inside and (folder / inside).is_file():
+        return folder / inside
+    found = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    if inside or len(found) != 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
+        raise ConfigError(
+            f"model.pretrained: {pretrained} names no single checkpoint; the package holds {names}; write "
+            f"package:{name}/<file>"
+        )
+    return found[0]
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read a checkpoint's tensors, in their order.
+
+    Raises:
+        ConfigError: the file is no checkpoint, or holds more than plain tensors.
+    """
+    import torch
+
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as reason:
+        first = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
+        raise ConfigError(
+            f"model.pretrained: {path} cannot be read as plain tensors ({first}); save it anew with "
+            "torch.save(model.state_dict(), file)"
+        ) from None
+    for key in WRAPPERS * DEEPEST:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    tensors = {}
+    if isinstance(loaded, Mapping):
+        tensors = {str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise ConfigError(f"model.pretrained: {path} holds no tensors by name; save a model's state_dict()")
+    return tensors

@@ -1,0 +1,49 @@
+"""Levels in training: which stay as they are, and how fast the others learn.
+
+Source: a learning rate per level, Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import nn
+
+Level = Sequence[nn.Module]
+
+
+def frozen_modules(levels: Sequence[Level], *, freeze: int) -> list[nn.Module]:
+    """Switch off the gradients of the first levels; return their modules, to be kept in evaluation."""
+    frozen = [module for level in levels[:freeze] for module in level]
+    for module in frozen:
+        module.requires_grad_(False)
+    return frozen
+
+
+def parameter_groups(
+    parameters: Iterable[nn.Parameter], levels: Sequence[Level], *, factors: Sequence[float], lr: float
+) -> list[dict[str, Any]]:
+    """Group what is trained by learning rate: the head and what belongs to no level first.
+
+    Args:
+        parameters: all of the model's.
+        factors: one per level, or none for a single group.
+        lr: the learning rate at factor 1.
+
+    Returns:
+        Optimizer groups; the first learns at `lr` times the head's factor.
+    """
+    trained = [each for each in parameters if each.requires_grad]
+    if not factors:
+        return [{"params": trained}]
+    factor_of = {
+        parameter: factor
+        for level, factor in zip(levels, factors, strict=True)
+        for module in level
+        for parameter in module.parameters()
+    }
+    groups: dict[float, list[nn.Parameter]] = {float(factors[-1]): []}
+    for parameter in trained:
+        groups.setdefault(float(factor_of.get(parameter, factors[-1])), []).append(parameter)
+    return [{"params": group, "lr": lr * factor} for factor, group in groups.items() if group]

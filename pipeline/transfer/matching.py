@@ -1,0 +1,123 @@
+"""Match a checkpoint's layers with a network's by their order and their shapes; names do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from torch import Tensor, nn
+
+from pipeline.errors import ConfigError
+
+COUNTERS = "num_batches_tracked"  # of batch norms: counted anew
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a checkpoint gave to a network.
+
+    Args:
+        matched: (layer of the network, layer of the checkpoint), in order.
+        kept: layers of the network that keep their initial weights.
+        unused: layers of the checkpoint that fit nowhere.
+        loaded, total: numbers copied into the network, and all its numbers.
+    """
+
+    matched: list[tuple[str, str]]
+    kept: list[str]
+    unused: list[str]
+    loaded: int
+    total: int
+
+    def __str__(self) -> str:
+        num_layers = len(self.matched) + len(self.kept)
+        share = f"{len(self.matched)} of {num_layers} layers, {self.loaded:,} of {self.total:,} numbers"
+        lines = [f"loaded {share}"]
+        lines += [f"  initialised here: {', '.join(self.kept)}"] if self.kept else []
+        lines += [f"  unused there: {', '.join(self.unused)}"] if self.unused else []
+        return "\n".join(lines)
+
+    def table(self) -> str:
+        """Return the whole account, one matched pair a line."""
+        return "\n".join([str(self), *(f"{ours} <- {theirs}" for ours, theirs in self.matched)]) + "\n"
+
+
+def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> Account:
+    """Copy a checkpoint into a network, layer by layer.
+
+    Of all ways to pair equal shapes in equal order, one that pairs the most layers is taken, and of those the one with
+    the fewest gaps, so that a side head is not taken for the head.
+
+    Args:
+        source: what to call the checkpoint in an error.
+
+    Raises:
+        ConfigError: no layer fits.
+    """
+    ours, theirs = _layers(network.state_dict()), _layers(tensors)
+    pairs = _longest_common(
+        [_shapes(each) for each in ours.values()], [_shapes(each) for each in theirs.values()]
+    )
+    our_names, their_names = list(ours), list(theirs)
+    matched = [(our_names[i], their_names[j]) for i, j in pairs]
+    if not matched:
+        raise ConfigError(
+            f"model.pretrained: none of the {len(theirs)} layers of {source} has the shapes of a layer of the "
+            "network; choose the network that it was trained with"
+        )
+    for our_name, their_name in matched:
+        for name, tensor in ours[our_name].items():
+            tensor.copy_(theirs[their_name][name])
+    taken = {name for name, _ in matched}, {name for _, name in matched}
+    return Account(
+        matched=matched,
+        kept=[name for name in our_names if name not in taken[0]],
+        unused=[name for name in their_names if name not in taken[1]],
+        loaded=sum(tensor.numel() for name in taken[0] for tensor in ours[name].values()),
+        total=sum(tensor.numel() for layer in ours.values() for tensor in layer.values()),
+    )
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensors]:
+    """Group tensors by the layer that their names share, in order."""
+    layers: dict[str, Tensors] = {}
+    for key, tensor in tensors.items():
+        layer, _, name = key.rpartition(".")
+        if name != COUNTERS:
+            layers.setdefault(layer, {})[name] = tensor
+    return layers
+
+
+def _shapes(layer: Tensors) -> Any:
+    return sorted((name, tuple(tensor.shape)) for name, tensor in layer.items())
+
+
+def _longest_common(ours: list[Any], theirs: list[Any]) -> list[tuple[int, int]]:
+    """Return the index pairs of a longest common subsequence; of several, the one that is torn least often.
+
+    A pair is joined where it directly follows another, or the start of both lists; their ends may be joined too. Side
+    heads between layers that belong together would tear them.
+    """
+    rows, columns = len(ours), len(theirs)
+    best = {(rows, columns, False): (0, 0), (rows, columns, True): (0, 1)}  # pairs and joints from here on
+    for i, j, is_joined in product(range(rows, -1, -1), range(columns, -1, -1), (False, True)):
+        if (i, j) != (rows, columns):
+            ahead = [best[i + 1, j, False]] if i < rows else []
+            ahead += [best[i, j + 1, False]] if j < columns else []
+            if i < rows and j < columns and ours[i] == theirs[j]:
+                pairs, joints = best[i + 1, j + 1, True]
+                ahead.append((pairs + 1, joints + is_joined))
+            best[i, j, is_joined] = max(ahead)
+    found, i, j, is_joined = [], 0, 0, True
+    while i < rows and j < columns:
+        pairs, joints = best[i, j, is_joined]
+        if ours[i] == theirs[j] and best[i + 1, j + 1, True] == (pairs - 1, joints - is_joined):
+            found.append((i, j))
+            i, j, is_joined = i + 1, j + 1, True
+            continue
+        skips_ours = best[i + 1, j, False] == (pairs, joints)
+        i, j, is_joined = i + skips_ours, j + (not skips_ours), False
+    return found

@@ -1,0 +1,279 @@
+"""Levels in training: frozen ones stand still, the others learn at their own rate."""
+
+import math
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, StepLR
+
+from pipeline.assemble import groups_of, levels_of, model_of
+from pipeline.compose import compose
+from pipeline.errors import ConfigError
+from pipeline.layers.containers import Auxiliary
+from pipeline.tasks.classification import Classification
+from pipeline.tasks.learner import Learner
+from pipeline.transfer.levels import frozen_modules, parameter_groups
+from pipeline.transfer.settings import check_transfer
+from pipeline.transforms.statistics import Statistics
+
+TASK = Classification(
+    classes=list("abcdefghij"), background=None, ignore_label=None, label_smoothing=0.0
+)  # fmt: skip
+GREY = Statistics(mean=[0.4], deviation=[0.2], pixels=1)
+
+# The settings.
+
+
+def check_settings(
+    level_weights: tuple[int, ...] = (9, 9, 9, 9), lr: float | None = 0.1, **changes: Any
+) -> None:
+    """Check what transfer does, by default nothing, in a network of four levels."""
+    model = {"pretrained": None, "freeze": 0, "lr_factors": [], **changes}
+    check_transfer(model, level_weights=level_weights, lr=lr)
+
+
+REFUSED: list[tuple[Any, Any, str]] = [
+    (-1, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got -1"),
+    (4, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got 4"),
+    (1.0, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got 1.0"),
+    (True, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got True"),
+    ("2", [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got '2'"),
+    (None, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got None"),
+    *[
+        (0, factors,
+         "model.lr_factors must be [] or a list of 4 finite numbers of at least 0, one for each level and the head, "
+         f"got {factors!r}")
+        for factors in (
+            None, 0.1, "0.1", {}, (1, 1, 1, 1), [1], [1, 1, 1], [1] * 5, [1, 1, 1, -0.1], [1, 1, 1, "1"],
+            [1, 1, 1, None], [1, 1, 1, True], [1, 1, 1, math.nan], [1, 1, 1, math.inf],
+        )
+    ],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("freeze", "factors", "message"), REFUSED)
+def test_setting_that_does_not_fit_the_levels_is_refused(freeze: Any, factors: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        check_settings(freeze=freeze, lr_factors=factors)
+
+
+@pytest.mark.parametrize("freeze", [0, 3])
+@pytest.mark.parametrize("factors", [[], [0, 0.1, 1, 2.5]])
+def test_setting_that_fits_passes(freeze: int, factors: list[float]) -> None:
+    check_settings(freeze=freeze, lr_factors=factors)
+
+
+@pytest.mark.parametrize("key", ["pretrained", "freeze", "lr_factors"])
+def test_setting_that_is_missing_is_told_with_its_key(key: str) -> None:
+    model: dict[str, Any] = {"pretrained": None, "freeze": 0, "lr_factors": []}
+    del model[key]
+    message = rf"^model\.{key} is missing; conf/config\.yaml sets its default$"
+    with pytest.raises(ConfigError, match=message):
+        check_transfer(model, level_weights=[9, 9], lr=0.1)
+
+
+@pytest.mark.parametrize("pretrained", [3, True, ["a.pth"], {}])
+def test_checkpoint_that_is_no_text_is_refused(pretrained: Any) -> None:
+    message = f"model.pretrained must be a file or package:<name>, got {pretrained!r}"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        check_settings(pretrained=pretrained)
+
+
+@pytest.mark.parametrize(("freeze", "level_weights"), [(1, (9, 0, 0)), (2, (9, 9, 0)), (1, (0, 0))])
+def test_freeze_that_leaves_nothing_to_learn_is_refused(freeze: int, level_weights: tuple[int, ...]) -> None:
+    message = (
+        f"model.freeze {freeze} and model.lr_factors [] leave no weight that learns; freeze fewer levels"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        check_settings(level_weights, freeze=freeze)
+
+
+@pytest.mark.parametrize(("freeze", "level_weights"), [(1, (9, 9, 0)), (2, (9, 9, 1)), (1, (9, 0, 1))])
+def test_freeze_that_leaves_a_weight_passes(freeze: int, level_weights: tuple[int, ...]) -> None:
+    check_settings(level_weights, freeze=freeze)
+
+
+def test_factors_without_a_learning_rate_to_multiply_are_refused() -> None:
+    message = r"^model\.lr_factors multiply optimizer\.lr, which is not set; set it$"
+    with pytest.raises(ConfigError, match=message):
+        check_settings(lr_factors=[1, 1, 1, 1], lr=None)
+
+
+def test_without_factors_no_learning_rate_needs_to_be_set() -> None:
+    check_settings(freeze=1, lr=None)
+
+
+# Frozen levels, in ResNet-20 on grey images of 8x8: levels at 8x8, 4x4 and 2x2, then the head.
+
+
+def declared(*overrides: str) -> dict[str, Any]:
+    return compose(["model=resnet20", "data.shape=[1,8,8]", *overrides])
+
+
+def learner_of(config: dict[str, Any], **settings: Any) -> tuple[Learner, list[list[nn.Module]]]:
+    """Assemble a learner as a run does; return it with its levels."""
+    model = model_of(config, GREY)
+    levels = levels_of(config, model)
+
+    def make_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return SGD(groups_of(config, parameters, levels), lr=config["optimizer"]["lr"])
+
+    learner = Learner(
+        model,
+        task=TASK,
+        make_optimizer=make_optimizer,
+        make_scheduler=settings.get("schedule", partial(ConstantLR, factor=1.0)),
+        seed=0,
+        on_epoch=lambda _: None,
+        frozen=frozen_modules(levels, freeze=config["model"]["freeze"]),
+    )
+    return learner, levels
+
+
+def batch_of(num_images: int = 4) -> dict[str, Tensor]:
+    generator = torch.manual_seed(0)
+    images = torch.randint(0, 256, (num_images, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    return {"image": images, "target": torch.arange(num_images) % 10}
+
+
+def step(learner: Learner, optimizer: Optimizer) -> None:
+    """Take one training step as Lightning does: train, forward, backward, step."""
+    learner.train()
+    optimizer.zero_grad()
+    learner.training_step(batch_of(), 0).backward()
+    optimizer.step()
+
+
+def state_of(level: Iterable[nn.Module]) -> list[Tensor]:
+    """Return weights, biases, running statistics and counters of a level."""
+    return [tensor.clone() for module in level for tensor in module.state_dict().values()]
+
+
+@pytest.mark.parametrize("freeze", [0, 1, 2, 3])
+def test_frozen_levels_stand_still_and_the_others_move(freeze: int) -> None:
+    learner, levels = learner_of(declared(f"model.freeze={freeze}"))
+    before = [state_of(level) for level in levels]
+    step(learner, learner.configure_optimizers())
+    after = [state_of(level) for level in levels]
+    assert len(levels) == 4
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        moved = [not torch.equal(left, right) for left, right in zip(old, new, strict=True)]
+        assert any(moved) == all(moved) == (index >= freeze), index
+        parameters = [each for module in levels[index] for each in module.parameters()]
+        assert {each.grad is not None for each in parameters} == {index >= freeze}
+
+
+def test_frozen_norms_stay_in_evaluation_however_often_training_begins() -> None:
+    learner, levels = learner_of(declared("model.freeze=2"))
+    for mode in (True, False, True):
+        assert learner.train(mode) is learner
+        modes = [{part.training for module in level for part in module.modules()} for level in levels]
+        assert modes == [{False}, {False}, {mode}, {mode}]
+    assert learner.eval() is learner
+    assert not learner.training
+
+
+def test_frozen_weights_are_not_given_to_the_optimizer() -> None:
+    learner, levels = learner_of(declared("model.freeze=1"))
+    (group,) = learner.configure_optimizers().param_groups
+    frozen = {parameter for module in levels[0] for parameter in module.parameters()}
+    assert frozen
+    assert {*group["params"]} == {*learner.parameters()} - frozen
+
+
+# Learning rates: LR * factor, by hand.
+
+LR = 0.1
+FACTORS = [0.0, 0.25, 0.5, 2.0]
+
+
+def factors_text(factors: list[float]) -> str:
+    return f"model.lr_factors=[{','.join(map(str, factors))}]"
+
+
+def test_each_level_steps_by_its_own_learning_rate() -> None:
+    learner, levels = learner_of(declared(factors_text(FACTORS), f"optimizer.lr={LR}"))
+    optimizer = learner.configure_optimizers()
+    before = [[p.detach().clone() for module in level for p in module.parameters()] for level in levels]
+    step(learner, optimizer)
+    for factor, level, old in zip(FACTORS, levels, before, strict=True):
+        parameters = [parameter for module in level for parameter in module.parameters()]
+        for parameter, start in zip(parameters, old, strict=True):
+            assert parameter.grad is not None
+            torch.testing.assert_close(parameter.detach(), start - LR * factor * parameter.grad)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        (partial(StepLR, step_size=1, gamma=0.5), [1, 0.5, 0.25]),
+        (partial(CosineAnnealingLR, T_max=2), [1, 0.5, 0]),
+    ],
+)
+def test_schedule_scales_every_level_alike(schedule: Any, shares: list[float]) -> None:
+    learner, _ = learner_of(declared(factors_text(FACTORS), f"optimizer.lr={LR}"), schedule=schedule)
+    optimizer = learner.configure_optimizers()
+    for share in shares:
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates[0] == pytest.approx(LR * share * 2.0)  # the head, whose rate is shown
+        assert sorted(rates) == pytest.approx([LR * share * factor for factor in FACTORS])
+        optimizer.step()
+        assert learner._schedule is not None
+        learner._schedule.step()
+
+
+def layers(count: int) -> list[list[nn.Module]]:
+    return [[nn.Linear(2, 2)] for _ in range(count)]
+
+
+def parameters_of(levels: list[list[nn.Module]]) -> list[nn.Parameter]:
+    return [parameter for level in levels for module in level for parameter in module.parameters()]
+
+
+def test_groups_join_levels_of_one_factor_and_begin_with_the_head() -> None:
+    levels = layers(4)
+    groups = parameter_groups(parameters_of(levels), levels, factors=[0.5, 3, 0.5, 3.0], lr=0.2)
+    assert [group["lr"] for group in groups] == pytest.approx([0.6, 0.1])
+    assert {*groups[0]["params"]} == {*parameters_of([levels[1], levels[3]])}
+    assert {*groups[1]["params"]} == {*parameters_of([levels[0], levels[2]])}
+
+
+def test_without_factors_all_that_is_trained_learns_at_one_rate() -> None:
+    levels = layers(3)
+    frozen_modules(levels, freeze=1)
+    (group,) = parameter_groups(parameters_of(levels), levels, factors=[], lr=0.2)
+    assert group.keys() == {"params"}
+    assert group["params"] == parameters_of(levels[1:])
+
+
+def test_what_belongs_to_no_level_learns_as_fast_as_the_head() -> None:
+    levels, apart = layers(2), nn.Linear(2, 2)
+    everything = [*parameters_of(levels), *apart.parameters()]
+    head, first = parameter_groups(everything, levels, factors=[0.1, 1], lr=1.0)
+    assert {*head["params"]} == {*parameters_of(levels[1:]), *apart.parameters()}
+    assert (head["lr"], first["lr"]) == (1.0, pytest.approx(0.1))
+
+
+def test_frozen_level_needs_no_group() -> None:
+    levels = layers(3)
+    assert frozen_modules(levels, freeze=2) == [levels[0][0], levels[1][0]]
+    (group,) = parameter_groups(parameters_of(levels), levels, factors=[0.1, 0.2, 1], lr=1.0)
+    assert group == {"params": parameters_of(levels[2:]), "lr": 1.0}
+
+
+def test_auxiliary_heads_belong_to_no_level() -> None:
+    side = "{auxiliary: [flatten, {linear: outputs}]}"
+    config = compose([f"model.layers=[{{conv: 2}},{side},pool]", "model.head=[flatten,{linear: outputs}]"])
+    model = model_of(config, GREY)
+    levels = levels_of(config, model)
+    inside = {
+        part for module in model.modules() if isinstance(module, Auxiliary) for part in module.modules()
+    }
+    assert inside
+    assert not inside & {part for level in levels for module in level for part in module.modules()}

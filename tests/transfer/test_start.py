@@ -1,0 +1,67 @@
+"""Where a run starts from: its initialiser, or the checkpoint that its declaration names."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.assemble import model_of, network_of, start_from
+from pipeline.compose import compose
+from pipeline.errors import ConfigError
+from pipeline.transforms.statistics import Statistics
+
+HERE, THERE = Statistics([0.4], [0.2], 1), Statistics([0.1], [0.9], 1)
+
+
+def declared(*overrides: str, seed: int = 0) -> dict[str, Any]:
+    return compose(["model=resnet20", "data.shape=[1,8,8]", f"seed={seed}", *overrides])
+
+
+def saved(model: nn.Module, path: Path) -> str:
+    torch.save(model.state_dict(), path)
+    return f"model.pretrained={path}"
+
+
+def test_run_without_a_checkpoint_keeps_its_initial_weights() -> None:
+    config = declared()
+    model = model_of(config, HERE)
+    assert start_from(config, model) is None
+    torch.testing.assert_close(model.state_dict(), model_of(config, HERE).state_dict(), rtol=0, atol=0)
+
+
+def test_weights_of_another_run_become_the_network_but_not_its_preprocessing(tmp_path: Path) -> None:
+    theirs = model_of(declared(seed=1), THERE)
+    config = declared(saved(theirs, tmp_path / "weights.pt"))
+    ours = model_of(config, HERE)
+    account = start_from(config, ours)
+    assert account is not None
+    assert (account.kept, account.loaded) == ([], account.total)
+    torch.testing.assert_close(network_of(ours).state_dict(), network_of(theirs).state_dict(), rtol=0, atol=0)
+    before = model_of(declared(), HERE).get_submodule("preprocess")
+    torch.testing.assert_close(ours.get_submodule("preprocess").state_dict(), before.state_dict())
+
+
+def test_network_for_other_classes_starts_from_all_but_the_head(tmp_path: Path) -> None:
+    theirs = model_of(declared("data.classes=[a,b,c]", seed=1), THERE)
+    config = declared(saved(theirs, tmp_path / "weights.pt"))
+    ours = model_of(config, HERE)
+    account = start_from(config, ours)
+    assert account is not None
+    assert account.kept == ["head.2"]
+    for name in ("layers", "head"):
+        pairs = [network_of(model).get_submodule(name).state_dict().values() for model in (ours, theirs)]
+        equal = [
+            left.shape == right.shape and torch.equal(left, right) for left, right in zip(*pairs, strict=True)
+        ]
+        assert set(equal) == {name == "layers"}
+
+
+def test_checkpoint_of_another_network_is_refused_by_the_name_that_was_declared(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    config = declared(saved(nn.Linear(3, 3), path))
+    with pytest.raises(
+        ConfigError, match=rf"^model\.pretrained: none of the 1 layers of {path} has the shapes"
+    ):
+        start_from(config, model_of(config, HERE))
