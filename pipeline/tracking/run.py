@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.tracking.store import Store
 
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LONGEST_PARAM = 6000  # characters, MLflow's own limit
 PARAMS_AT_ONCE = 100
 
@@ -129,8 +132,7 @@ class TrackedRun:
             outputs: what the model returns for them.
             requirements: given, since MLflow would infer them in a subprocess for seconds.
         """
-        mlflow.set_tracking_uri(self.store.uri)
-        with mlflow.start_run(run_id=self.run_id):
+        with _chosen(self.store.uri), mlflow.start_run(run_id=self.run_id):
             mlflow.pytorch.log_model(
                 model,
                 name="model",
@@ -154,6 +156,19 @@ class TrackedRun:
         """Return the last epoch the run has; -1 where it has none."""
         history = self._client.get_metric_history(self.run_id, "train/loss")
         return max((metric.step for metric in history), default=-1)
+
+
+@contextmanager
+def _chosen(uri: str) -> Iterator[None]:
+    """Let MLflow's fluent functions write to a store; MLflow would keep it in the environment for good."""
+    before = os.environ.get(URI_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        os.environ.pop(URI_VARIABLE, None)
+        if before is not None:
+            os.environ[URI_VARIABLE] = before
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
