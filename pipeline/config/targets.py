@@ -108,26 +108,25 @@ def targets_of(config: Mapping[str, Any]) -> list[str]:
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield path, node
-        for key, value in node.items():
-            yield from _targets(value, f"{path}.{key}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _targets(value, f"{path}[{index}]")
+    return ((where, each) for where, each in _mappings(node, path) if "_target_" in each)
 
 
 def _modules(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield the parts named `module`: mappings whose first key is that word."""
+    return (
+        (where, each["module"]) for where, each in _mappings(node, path) if next(iter(each), None) == "module"
+    )
+
+
+def _mappings(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every mapping at or below a node with its config path, the outer ones first."""
     if isinstance(node, Mapping):
-        if next(iter(node), None) == "module":
-            yield path, node["module"]
+        yield path, node
         for key, value in node.items():
-            yield from _modules(value, f"{path}.{key}")
+            yield from _mappings(value, f"{path}.{key}")
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _modules(value, f"{path}[{index}]")
+            yield from _mappings(value, f"{path}[{index}]")
 
 
 def _check_keys(node: Mapping[str, Any], target: str, where: str, given: frozenset[str]) -> None:

@@ -82,7 +82,7 @@ class Row:
     """A network, and who else has it."""
 
     name: str
-    library: str
+    origin: str
     reference: str
     options: dict[str, Any] = field(default_factory=dict)  # of the reference
     overrides: tuple[str, ...] = ()  # of our declaration
@@ -130,8 +130,8 @@ def randomise(reference: nn.Module, images: Tensor) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.reference)
 def test_network_agrees_with_the_reference(row: Row) -> None:
-    library = pytest.importorskip(row.library, reason=f"no {row.library} installed to agree with")
-    make = library.create_model if row.library == "timm" else library.models.get_model
+    library = pytest.importorskip(row.origin, reason=f"no {row.origin} installed to agree with")
+    make = library.create_model if row.origin == "timm" else library.models.get_model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         images = torch.randn(4, 3, row.side, row.side).double() + torch.randn(4, 3, 1, 1)
