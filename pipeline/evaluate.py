@@ -23,6 +23,7 @@ from pipeline.assemble import model_of, task_of
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.layers.crops import centred
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.prepare import data_digest, prepare
@@ -32,7 +33,7 @@ from pipeline.runs.found import publish
 from pipeline.statistics import FILE, statistics
 from pipeline.tasks.classification import Classification, confusion
 from pipeline.tasks.intervals import with_intervals
-from pipeline.tasks.segmentation import Segmentation, centred
+from pipeline.tasks.segmentation import Segmentation
 from pipeline.tasks.task import Evidence, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store

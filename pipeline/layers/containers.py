@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.layers.crops import centred
+
 
 class Residual(nn.Module):
     """Return `after(body(x) + shortcut(x))`.
@@ -63,9 +65,7 @@ class Skip(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C + C', H', W')."""
         made: Tensor = self.body(x)
-        rows, columns = made.shape[2:]
-        top, left = (x.shape[2] - rows) // 2, (x.shape[3] - columns) // 2
-        y: Tensor = self.after(torch.cat((x[:, :, top : top + rows, left : left + columns], made), dim=1))
+        y: Tensor = self.after(torch.cat((centred(x, made), made), dim=1))
         return y
 
 

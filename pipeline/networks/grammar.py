@@ -124,7 +124,7 @@ class Here:
         return rows, columns
 
     def number(
-        self, name: str, value: Any, *, low: float, high: float = INFINITY, is_open: bool = False
+        self, name: str, value: Any, *, low: float = -INFINITY, high: float = INFINITY, is_open: bool = False
     ) -> float:
         """Return a number in [low, high), or in (low, high) where the range is open; else refuse it."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -76,7 +76,7 @@ def lrn(here: Here, channels: Any = 5, *, alpha: Any = 1e-4, beta: Any = 0.75, k
 
 def scale(here: Here, start: Any = 1.0) -> Leaf:
     """Multiply each channel by a learnt number, from `start` on (Touvron et al. 2021, arXiv:2103.17239)."""
-    arguments = {"channels": here.map()[0], "start": here.number("start", start, low=-float("inf"))}
+    arguments = {"channels": here.map()[0], "start": here.number("start", start)}
     spec = Spec("pipeline.layers.scales.Scale", arguments, weights=((here.flow.shape[0],),))
     return here.leaf("scale", here.flow.shape, spec)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Any
 
-from pipeline.networks.grammar import MISSING, NONE, Here, Part, call
+from pipeline.networks.grammar import INFINITY, MISSING, NONE, Here, Part, call
 from pipeline.plans.network import Init, Shape, Spec, Terms, times
 
 
@@ -88,7 +88,7 @@ def activation_specs(here: Here, part: Part, channels: int) -> tuple[Spec, ...]:
         if argument is None:
             raise here.error(f"{part.name} takes no value; write {part.name}")
         is_open = part.name == "softplus"
-        low = 0 if is_open else -float("inf")
+        low = 0 if is_open else -INFINITY
         arguments = {argument: here.number(argument, part.argument, low=low, is_open=is_open)}
     if part.name == "prelu":  # one slope per channel (He et al. 2015, section 2.1)
         return (Spec(target, {"num_parameters": channels, **arguments}, weights=((channels,),)),)
@@ -184,7 +184,7 @@ def init_of(here: Here, part: Part, activation: Part) -> Init:
         return name, None, gain
     if meaning is None:
         raise here.error(f"init {part.name} takes no value; write init: {part.name}")
-    low = -float("inf") if name == "constant" else 0
+    low = -INFINITY if name == "constant" else 0
     value = here.number(meaning, part.argument, low=low)
     return (name, None, value) if meaning == "gain" else (name, value, gain)
 
@@ -193,7 +193,7 @@ def gain_of(here: Here, activation: Part) -> float:
     """Return by how much an initial weight makes up for what the activation behind it takes away."""
     slope = SLOPES.get(activation.name, 0.0)
     if activation.argument is not MISSING and activation.name in SLOPES:
-        slope = here.at(here.where, activation).number("slope", activation.argument, low=-float("inf"))
+        slope = here.at(here.where, activation).number("slope", activation.argument)
     return GAINS.get(activation.name, sqrt(2 / (1 + slope**2)))
 
 

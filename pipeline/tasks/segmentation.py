@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.errors import ConfigError
+from pipeline.layers.crops import centred
 from pipeline.tasks.task import Evidence
 
 
@@ -93,18 +94,6 @@ class Segmentation:
         if self.ignore_label is None:
             return torch.ones_like(targets, dtype=torch.bool)
         return targets != self.ignore_label
-
-
-def centred(whole: Tensor, outputs: Tensor) -> Tensor:
-    """Cut rows and columns, the last two axes, to those of smaller outputs, around the centre.
-
-    Args:
-        whole: (..., H, W), masks or images.
-        outputs: (..., H', W') of a network whose filters do not reach over the border.
-    """
-    rows, columns = outputs.shape[-2:]
-    top, left = (whole.shape[-2] - rows) // 2, (whole.shape[-1] - columns) // 2
-    return whole[..., top : top + rows, left : left + columns]
 
 
 def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from pipeline.layers.crops import centred
 from pipeline.networks.build import build
 from pipeline.plans.network import Network
 from pipeline.tasks.contracts import Contract, contract_of
-from pipeline.tasks.segmentation import Segmentation, centred
+from pipeline.tasks.segmentation import Segmentation
 from tests.plans.models import plan_lists
 
 IGNORED = 255
