@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check ui clean
+.PHONY: help install repro test check bench ui clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ check: install  ## lint, format, types, import contracts
 	ruff format --check .
 	mypy
 	lint-imports
+
+bench: install  ## measure speed, and write benchmarks/results.md; leave the machine alone meanwhile
+	$(BIN)/python -m benchmarks.run
 
 ui: install  ## compare runs in the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
-from pipeline.compose import planned
+from pipeline.config.signatures import signature
+from pipeline.data.batches import Draws, PreparedSplit
+from pipeline.data.draws import Ahead, OnTheFly
+from pipeline.data.prepared import Prepared
+from pipeline.declaration import planned
 from pipeline.errors import ConfigError
 from pipeline.networks.build import build, modules_of
 from pipeline.tasks.task import Task
@@ -19,14 +24,17 @@ from pipeline.transfer.checkpoint import file_of, read_tensors
 from pipeline.transfer.levels import parameter_groups
 from pipeline.transfer.matching import Account, load_matching
 from pipeline.transforms.augmentation import Augmentation
+from pipeline.transforms.mixing import Mixing
 from pipeline.transforms.statistics import Statistics
+from pipeline.transforms.views import Views
 
 
 def model_of(config: Mapping[str, Any], statistics: Statistics) -> nn.Sequential:
     """Build the model: `preprocess`, then `network`; it maps uint8 images (N, C, H, W) to outputs."""
+    seen = statistics.centred(*config["input_shape"][1:])
     return nn.Sequential(
         OrderedDict(
-            preprocess=_made(config, "preprocess", statistics=statistics),
+            preprocess=_made(config, "preprocess", statistics=seen),
             network=build(planned(config), seed=config["seed"]),
         )
     )
@@ -63,12 +71,47 @@ def task_of(config: Mapping[str, Any]) -> Task:
     return task
 
 
-def augmentation_of(config: Mapping[str, Any]) -> Augmentation | None:
-    """Build the augmentation; None where it has no steps."""
-    steps = config["augmentation"]["steps"]
-    if not steps:
+def augmentation_of(config: Mapping[str, Any], statistics: Statistics) -> Augmentation | None:
+    """Build the augmentation of single images; None where it has no steps."""
+    section = config["augmentation"]
+    if not section["steps"]:
         return None
-    return Augmentation([_instantiated(step, f"augmentation.steps[{i}]") for i, step in enumerate(steps)])
+    given = {"covariance": statistics.covariance, "fill_mask": config["data"]["ignore_label"]}
+    steps = [
+        _step(step, f"augmentation.steps[{index}]", given) for index, step in enumerate(section["steps"])
+    ]
+    return Augmentation(steps)
+
+
+def mixing_of(config: Mapping[str, Any]) -> Mixing | None:
+    """Build what mixes the images of a batch; None where nothing does."""
+    node = config["augmentation"]["mixing"]
+    mixing: Mixing | None = None if node is None else _instantiated(node, "augmentation.mixing")
+    return mixing
+
+
+def train_split_of(
+    config: Mapping[str, Any], prepared: Prepared, augmentation: Augmentation | None, copies: Path | None
+) -> PreparedSplit:
+    """Return the training split with its augmentation, on the fly or from copies made ahead, and its mixing."""
+    draws: Draws | None = None
+    if copies is not None:
+        draws = Ahead(copies)
+    elif augmentation is not None:
+        draws = OnTheFly(augmentation, seed=config["seed"])
+    return PreparedSplit(
+        prepared.images("train"),
+        prepared.targets("train"),
+        draws=draws,
+        mix=mixing_of(config),
+        sides=tuple(config["input_shape"][1:]),
+        seed=config["seed"],
+    )
+
+
+def views_of(config: Mapping[str, Any]) -> Views:
+    """Build the views of test images."""
+    return Views(**config["views"])
 
 
 def optimizer_of(config: Mapping[str, Any]) -> Callable[[Any], Any]:
@@ -106,6 +149,26 @@ def _waiting(config: Mapping[str, Any], section: str) -> Callable[[Any], Any]:
 
 def _made(config: Mapping[str, Any], section: str, **given: Any) -> Any:
     return _instantiated(config[section], section, **given)
+
+
+def _step(node: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Any:
+    """Build a step of augmentation, the steps inside it first.
+
+    It is given the covariance of colours where it asks for it, and the value of mask pixels that come from outside
+    the image where the data have a label for those and the step does not set its own.
+    """
+    known = signature(node["_target_"])
+    wanted = () if known is None else known.names()
+    more = {
+        key: value for key, value in given.items() if key in wanted and key not in node and value is not None
+    }
+    inner = node.get("transforms")
+    if inner is not None:
+        node = {key: value for key, value in node.items() if key != "transforms"}
+        more["transforms"] = [
+            _step(each, f"{path}.transforms[{index}]", given) for index, each in enumerate(inner)
+        ]
+    return _instantiated(node, path, **more)
 
 
 def _instantiated(node: Mapping[str, Any], path: str, **given: Any) -> Any:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 
 
 class ConfigError(ValueError):
     """A setting that cannot work; its text is complete and is shown without a traceback."""
+
+
+@cache
+def warn(text: str) -> None:
+    """Tell on stderr, once per process, what works but is probably not meant."""
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def closest(name: object, names: Iterable[str]) -> str:
@@ -19,9 +26,13 @@ def closest(name: object, names: Iterable[str]) -> str:
         names: what is allowed.
     """
     allowed = sorted(set(names))
-    near = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{hint}allowed: {', '.join(allowed) or 'nothing'}"
+    return f"{nearest(name, allowed)}allowed: {', '.join(allowed) or 'nothing'}"
+
+
+def nearest(name: object, names: Iterable[str]) -> str:
+    """Return the question whether the closest name was meant; nothing where none is close."""
+    near = difflib.get_close_matches(str(name), sorted(set(names)), n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'? " if near else ""
 
 
 def exit_on_mistake(main: Callable[[], None]) -> None:

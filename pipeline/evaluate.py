@@ -1,14 +1,17 @@
-"""Stage `evaluate`: score a trained model on the test split; the only stage that opens it.
+r"""Stage `evaluate`: score a trained model on the test split; the only stage that opens it.
 
-    python -m pipeline.evaluate artifacts/train/digits_lenet5 artifacts/evaluate/digits_lenet5
+    python -m pipeline.evaluate artifacts/train/digits_lenet5 artifacts/evaluate/digits_lenet5 \
+        artifacts/compose/digits_lenet5.yaml
 
-Any run folder will do: python -m pipeline.evaluate runs/<fingerprint> <folder to write>
+Any run folder will do, and test images can be seen otherwise than the run declared:
+    python -m pipeline.evaluate runs/<fingerprint> <folder to write> views=flips
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,18 +22,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.assemble import model_of, task_of
+from pipeline.assemble import model_of, task_of, views_of
+from pipeline.compose import composed
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
+from pipeline.declaration import SECTIONS, check, load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.layers.crops import centred
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.prepare import data_digest, prepare
-from pipeline.runs.arguments import stage_paths
 from pipeline.runs.folder import RunFolder, write_text
 from pipeline.runs.found import publish
-from pipeline.statistics import FILE, statistics
 from pipeline.tasks.classification import Classification, confusion
 from pipeline.tasks.intervals import with_intervals
 from pipeline.tasks.segmentation import Segmentation
@@ -45,8 +48,13 @@ NO_CLASS = 255  # a mask value that pictures leave clear
 CASES = 4  # of each kind: best, median, worst
 
 
-def evaluate(run: RunFolder, out: Path, *, root: Path) -> dict[str, dict[str, float]]:
+def evaluate(
+    run: RunFolder, out: Path, *, root: Path, views: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, float]]:
     """Score a finished run on the test split; write scores, cases and pictures.
+
+    Args:
+        views: how test images are seen; None for what the run's declaration says.
 
     Returns:
         Score -> {value, low, high}, with a 95 % bootstrap interval over test images.
@@ -57,6 +65,9 @@ def evaluate(run: RunFolder, out: Path, *, root: Path) -> dict[str, dict[str, fl
     if not run.is_finished():
         raise ConfigError(f"{run.path} holds no finished run; train it first")
     config = run.config()
+    if views is not None:
+        config = {section: config[section] for section in SECTIONS} | {"views": dict(views)}
+        check(config)
     found, trained_on = data_digest(config, root=root), run.state()["data"]
     if found != trained_on:
         raise ConfigError(
@@ -65,7 +76,7 @@ def evaluate(run: RunFolder, out: Path, *, root: Path) -> dict[str, dict[str, fl
         )
     prepared = Prepared(prepare(config, root=root))
     task = task_of(config)
-    evidence, guesses = _predict(config, run, prepared, task, root=root)
+    evidence, guesses = _predict(config, run, prepared, task)
     scores = with_intervals(task.scores, evidence, seed=config["seed"])
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "metrics.json", json.dumps(scores, indent=2) + "\n")
@@ -79,19 +90,20 @@ def evaluate(run: RunFolder, out: Path, *, root: Path) -> dict[str, dict[str, fl
 
 
 def _predict(
-    config: Mapping[str, Any], run: RunFolder, prepared: Prepared, task: Task, *, root: Path
+    config: Mapping[str, Any], run: RunFolder, prepared: Prepared, task: Task
 ) -> tuple[Evidence, NDArray[np.uint8]]:
     """Return evidence (N, E), and the class with the largest output: (N,) or (N, H, W)."""
-    model = model_of(config, Statistics.load(statistics(config, root=root) / FILE))
+    model = model_of(config, Statistics.load(run.path / "statistics"))
     model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     model = model.eval().to(device)
-    split = PreparedSplit(prepared.images("test"), prepared.targets("test"), augment=None, seed=0)
+    views, sides = views_of(config), tuple(config["input_shape"][1:])
+    split = PreparedSplit(prepared.images("test"), prepared.targets("test"))
     evidence, guesses = [], []
     with torch.inference_mode():
         for start in range(0, len(split), BATCH):
             batch = split[0, list(range(start, min(start + BATCH, len(split))))]
-            outputs = model(batch["image"].to(device))
+            outputs = views.predict(model, batch["image"].to(device), sides)
             evidence.append(task.evidence(outputs, batch["target"].to(device)).cpu())
             guess = outputs.argmax(dim=1).to(torch.uint8).cpu()
             guesses.append(_framed(guess, batch["target"]) if guess.ndim > 1 else guess)
@@ -196,10 +208,23 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterator[Sequence[str]]
 
 def main() -> None:
     """Evaluate one trained experiment."""
-    train_folder, out = stage_paths("evaluate", "<folder of train>", "<folder to write>")
+    paths, more = sys.argv[1:3], sys.argv[3:]
+    if len(paths) < 2 or len(more) > 1:
+        raise ConfigError(
+            "usage: python -m pipeline.evaluate <folder of train> <folder to write> [<declaration>.yaml | "
+            f"views=<name>]; got {len(sys.argv) - 1} arguments"
+        )
+    views = _views(more[0]) if more else None
     with tempfile.TemporaryDirectory() as draft:
-        evaluate(RunFolder(train_folder), Path(draft), root=Path.cwd())
-        publish(Path(draft), out)
+        evaluate(RunFolder(Path(paths[0])), Path(draft), root=Path.cwd(), views=views)
+        publish(Path(draft), Path(paths[1]))
+
+
+def _views(named: str) -> dict[str, Any]:
+    """Return the section `views` of a declaration, or of an override `views=<name>`."""
+    config = composed([named]) if named.startswith("views=") else load(Path(named))
+    views: dict[str, Any] = config["views"]
+    return views
 
 
 if __name__ == "__main__":

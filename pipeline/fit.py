@@ -10,6 +10,7 @@ import io
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,27 +26,28 @@ from pipeline.assemble import (
     scheduler_of,
     start_from,
     task_of,
+    train_split_of,
 )
-from pipeline.compose import planned
+from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
+from pipeline.declaration import planned
 from pipeline.errors import ConfigError
 from pipeline.networks.planner import plan
 from pipeline.pictures.curves import draw_curves
-from pipeline.pictures.sheets import draw_sheet
+from pipeline.plans.network import Network
 from pipeline.plans.table import as_text
+from pipeline.preview import draw_previews
 from pipeline.runs.folder import RunFolder, write_text
 from pipeline.runs.settings import TrainerSettings
+from pipeline.tasks.contracts import contract_of
 from pipeline.tasks.learner import Learner, Row
 from pipeline.tracking.run import TrackedRun
 from pipeline.trainer import deterministic_restored, quieten, trainer_of
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
-from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import Statistics
-
-SHEET_IMAGES = 16
 
 
 def fit(
@@ -54,11 +56,13 @@ def fit(
     *,
     prepared: Prepared,
     statistics: Statistics,
+    copies: Path | None,
     tracked: TrackedRun | None,
 ) -> None:
     """Train from the last checkpoint, or from the start, and write the results.
 
     Args:
+        copies: the folder of draws made ahead; None to draw on the fly.
         tracked: the MLflow run to log to; None in all but the leading process.
 
     Raises:
@@ -66,11 +70,13 @@ def fit(
     """
     settings = TrainerSettings.of(config["trainer"])
     quieten()
-    augmentation = augmentation_of(config)
+    augmentation = augmentation_of(config, statistics)
     history = _history(folder)
     data = PreparedData(
-        prepared,
-        augment=augmentation,
+        train_split_of(config, prepared, augmentation, copies),
+        PreparedSplit(
+            prepared.images("val"), prepared.targets("val"), sides=tuple(config["input_shape"][1:])
+        ),
         batch_size=settings.batch_size,
         num_workers=settings.num_workers,
         seed=config["seed"],
@@ -79,8 +85,7 @@ def fit(
     model = model_of(config, statistics)
     account = start_from(config, model)
     levels = levels_of(config, model)
-    if augmentation is not None:
-        _check_shape(config, data, augmentation)
+    _check_shape(config, data, model)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = task_of(config)
@@ -96,7 +101,7 @@ def fit(
     )
     trainer = trainer_of(settings, folder, monitor=score)
     if tracked is not None:
-        _draw_batch(data, folder, config)
+        draw_previews(config, data.train, augmentation, folder.path / "pictures")
         _show_network(config, account, tracked)
     if not _is_complete(folder, settings, history):
         with deterministic_restored():
@@ -172,7 +177,7 @@ def _write_results(
     tracked.log_final(scores)
     tracked.log_files(folder.path / "pictures", "pictures")
     if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):
-        example = data.split("val")[0, [0, -1]]["image"]
+        example = data.val[0, [0, -1]]["image"]
         exported = fold_norms(model)
         with torch.inference_mode():
             outputs = exported(example).numpy()
@@ -190,37 +195,38 @@ def _show_network(config: Mapping[str, Any], account: Account | None, tracked: T
         tracked.log_text(account.table(), "pretrained.txt")
 
 
-def _draw_batch(data: PreparedData, folder: RunFolder, config: Mapping[str, Any]) -> None:
-    """Draw training images as the network sees them in the first epoch."""
-    split = data.split("train", augment=data.augment)
-    spread = np.linspace(0, len(split) - 1, min(SHEET_IMAGES, len(split))).astype(int).tolist()
-    batch = split[0, spread]
-    images = batch["image"].permute(0, 2, 3, 1).numpy()
-    targets = batch["target"].numpy()
-    path = folder.path / "pictures" / "training_images.png"
-    if targets.ndim > 1:
-        draw_sheet(images, path, masks=targets, classes=config["data"]["classes"])
-    else:
-        draw_sheet(images, path, captions=[config["data"]["classes"][label] for label in targets])
-
-
-def _check_shape(config: Mapping[str, Any], data: PreparedData, augmentation: Augmentation) -> None:
-    """Refuse an augmentation whose images the network does not take."""
-    split = data.split("train", augment=augmentation)
+def _check_shape(config: Mapping[str, Any], data: PreparedData, model: nn.Sequential) -> None:
+    """Refuse an augmentation whose images the model does not take; a dense task may be learnt from crops."""
     try:
-        shape = tuple(split[0, [0]]["image"].shape[1:])
-    except (ValueError, TypeError) as reason:
+        images = data.train[0, [0]]["image"]
+    except ConfigError:
+        raise
+    except Exception as reason:  # of any library whose steps are named
         text = " ".join(str(reason).split())
-        raise ConfigError(f"augmentation: a step refuses the images of data.shape: {text}") from None
-    usual = planned(config)
-    if shape == usual.shape:
-        return
-    changed = plan(config["model"], shape=shape, outputs=usual.outputs)
-    if changed.weights != usual.weights or changed.shape[0] != usual.shape[0]:
+        raise ConfigError(f"augmentation: a step refuses the images of data.shape: {text}") from reason
+    shape, usual = tuple(images.shape[1:]), planned(config)
+    if images.dtype != torch.uint8:
         raise ConfigError(
-            f"augmentation: its steps turn images of {usual.shape} into {shape}, for which model "
-            f"{usual.name} would have other weights; end with a step that restores the shape"
+            f"augmentation: its steps turn bytes into {images.dtype}, which preprocess does itself; remove steps "
+            "such as Normalize or ToFloat"
         )
+    with torch.inference_mode():
+        model.get_submodule("preprocess")(images)
+    is_dense = contract_of(config["task"]["_target_"]).is_dense
+    if shape != usual.shape and not (is_dense and _weights(config, shape, usual) == usual.weights):
+        raise ConfigError(
+            f"augmentation: its steps turn images of data.shape {tuple(config['data']['shape'])} into {shape}, and "
+            f"model {usual.name} takes input_shape {usual.shape}; end with a step that restores it, or change "
+            "input_shape"
+        )
+
+
+def _weights(config: Mapping[str, Any], shape: tuple[int, ...], usual: Network) -> int | None:
+    """Return how many weights the network has for images of another shape; None where it does not fit them."""
+    try:
+        return plan(config["model"], shape=shape, outputs=usual.outputs).weights
+    except ConfigError:
+        return None
 
 
 def _csv(history: list[Row]) -> str:

@@ -11,15 +11,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.compose import load
 from pipeline.config.digests import code_digest, digest
 from pipeline.data.archive import archive_digest, restore
 from pipeline.data.facts import Facts
+from pipeline.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.found import find_or_make, publish
 
-NOT_DECIDING = ("name", "root", "digest", "licence", "background")  # the archive's own digest is
+NOT_DECIDING = (
+    "name",
+    "root",
+    "digest",
+    "licence",
+    "background",
+    "mirror_changes_label",
+)  # the archive's own digest is
 ROOM = Path(__file__).parent / "data"
 
 

@@ -9,33 +9,48 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.compose import load
 from pipeline.config.digests import code_digest, digest
+from pipeline.declaration import load
 from pipeline.errors import exit_on_mistake
 from pipeline.prepare import prepare, prepared_key
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.found import find_or_make, publish
+from pipeline.transforms.settings import tile_of
 
 CODE = [Path(__file__).parent / "transforms" / "statistics.py"]
-FILE = "statistics.json"
+PICTURE = "statistics.png"
 
 
 def statistics(config: Mapping[str, Any], *, root: Path) -> Path:
-    """Return the folder with `statistics.json` of a declaration, made if need be."""
+    """Return the folder with the statistics of a declaration and their picture, made if need be."""
 
     def make(folder: Path) -> None:
         from pipeline.data.prepared import Prepared
-        from pipeline.transforms.statistics import channel_statistics, chunks
+        from pipeline.pictures.statistics import draw_statistics
+        from pipeline.transforms.statistics import measure, pieces_of
 
         images = Prepared(prepare(config, root=root)).images("train")
-        channel_statistics(chunks(images), channels=images.shape[-1]).save(folder / FILE)
+        found = measure(pieces_of(images), patch=_tile(config))
+        found.save(folder)
+        white = found.whitening
+        draw_statistics(
+            found.mean_image,
+            folder / PICTURE,
+            colours=found.colour_axes() if images.shape[-1] > 1 else None,
+            tiles=None if white is None else (white.variances, white.axes),
+            tile=_tile(config),
+        )
 
     return find_or_make(root, "statistics", statistics_key(config, root=root), make)
 
 
 def statistics_key(config: Mapping[str, Any], *, root: Path) -> str:
-    """Return the digest of all that decides the statistics: prepared data and code."""
-    return digest([prepared_key(config, root=root), code_digest(CODE)])
+    """Return the digest of all that decides the statistics: prepared data, what is whitened, code."""
+    return digest([prepared_key(config, root=root), _tile(config), code_digest(CODE)])
+
+
+def _tile(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    return tile_of(config["preprocess"], tuple(config["data"]["shape"]))
 
 
 def main() -> None:

@@ -19,8 +19,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.compose import compose, composed, planned
+from pipeline.compose import compose, composed
 from pipeline.config.targets import check_modules
+from pipeline.declaration import planned
 from pipeline.errors import ConfigError, closest, exit_on_mistake
 from pipeline.networks.planner import plan
 from pipeline.plans.explain import formulas

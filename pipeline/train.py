@@ -22,10 +22,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from pipeline.compose import CONF, declared, explained, load
+from pipeline.augment import augment
+from pipeline.compose import CONF, declared, explained
 from pipeline.config.digests import code_digest, digest
 from pipeline.config.signatures import source_of_target
 from pipeline.config.targets import targets_of
+from pipeline.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.prepare import data_digest, prepare, prepared_key
 from pipeline.runs.arguments import stage_paths
@@ -34,7 +36,7 @@ from pipeline.runs.folder import RESULTS, RunFolder, write_text
 from pipeline.runs.found import publish
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
-from pipeline.statistics import FILE, statistics, statistics_key
+from pipeline.statistics import statistics, statistics_key
 from pipeline.tracking.variables import PARENT_VARIABLE, SWEPT_VARIABLE
 from pipeline.transfer.checkpoint import file_digest, file_of
 
@@ -138,13 +140,17 @@ def _fit(config: Mapping[str, Any], folder: RunFolder, *, root: Path, tracked: T
     task_of(config)  # these two refuse bad settings before data are prepared
     check_optimizer(config)
     prepared = Prepared(prepare(config, root=root))
-    numbers = Statistics.load(statistics(config, root=root) / FILE)
+    found = statistics(config, root=root)
+    copies = augment(config, root=root)
     if tracked is not None:
+        publish(found, folder.path / "statistics")
+        tracked.log_files(folder.path / "statistics", "statistics")
         counts = prepared.about()["counts"]
         data = config["data"]
         source = data_digest(config, root=root)
         tracked.log_data(data["name"], digest=source, root=data["root"], counts=counts)
-    fit(config, folder, prepared=prepared, statistics=numbers, tracked=tracked)
+    numbers = Statistics.load(found)
+    fit(config, folder, prepared=prepared, statistics=numbers, copies=copies, tracked=tracked)
 
 
 def _tracked(config: Mapping[str, Any], folder: RunFolder, store: Any, *, door: str, name: str) -> TrackedRun:

@@ -149,6 +149,7 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "split": "folders",
         "background": None,
         "ignore_label": None,
+        "mirror_changes_label": False,
         "licence": "none, it is noise",
     }
     return {**section, **changes}

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose, planned
+from pipeline.compose import compose
+from pipeline.declaration import planned
 from pipeline.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]

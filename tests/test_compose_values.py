@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import check, compose
+from pipeline.compose import compose
+from pipeline.declaration import check
 from pipeline.errors import ConfigError
 
 VALUES: list[tuple[str, Any, str]] = [
@@ -25,7 +26,7 @@ VALUES: list[tuple[str, Any, str]] = [
     ("preprocess", {}, "preprocess._target_ is missing; name the class to build"),
     ("task", {}, "task._target_ is missing; name the class to build"),
     ("scheduler", {}, "scheduler._target_ is missing; name the class to build"),
-    ("augmentation.steps", 3, "augmentation.steps must be Sequence[Any], got 3 (int); YAML writes"),
+    ("augmentation.steps", 3, "augmentation.steps must be list[Any], got 3 (int); YAML writes"),
     ("augmentation.steps", [{"p": 1}],
      "augmentation.steps[0] needs a _target_, got {'p': 1}; name a transform"),
     ("augmentation.steps", ["flip"], "augmentation.steps[0] needs a _target_, got 'flip'; name a transform"),
@@ -79,7 +80,24 @@ VALUES: list[tuple[str, Any, str]] = [
     ("data.split", {"val": "a", "test": 0.5, "seed": 0},
      "data.split must be str | dict[str, float], got {'val'"),
     # What does not fit what.
-    ("data.shape", [1, 8, 8],
+    ("input_shape", [3, 32, 32], "input_shape must be [1, rows, columns] of what the network sees, got [3, 32, 32]"),
+    ("input_shape", [1, 32], "input_shape must be [1, rows, columns] of what the network sees, got [1, 32]"),
+    ("input_shape", [1, 0, 32], "input_shape must be [1, rows, columns] of what the network sees, got [1, 0, 32]"),
+    ("input_shape", "32x32", "input_shape must be [1, rows, columns] of what the network sees, got '32x32'"),
+    ("input_shape", [1, 64, 32], "input_shape [1, 64, 32] is larger than data.shape [1, 32, 32]; crops are taken"),
+    ("augmentation.mixing", {"alpha": 1.0}, "augmentation.mixing needs a _target_, got {'alpha': 1.0}; name a "),
+    ("augmentation.steps", [{"_target_": "albumentations.OneOf", "transforms": ["flip"]}],
+     "augmentation.steps[0].transforms[0] needs a _target_, got 'flip'; name a transform"),
+    ("augmentation.steps", [{"_target_": "albumentations.OneOf", "transforms": None}],
+     "augmentation.steps[0].transforms must be a list of steps, got None"),
+    ("augmentation.steps", [{"_target_": "albumentations.HorizontalFlp"}],
+     "augmentation.steps[0]._target_: there is no albumentations.HorizontalFlp; did you mean 'HorizontalFlip'?"),
+    ("augmentation.copies", 2, "augmentation.copies must be null, or at least 1 draw of some steps, got 2 of 0"),
+    ("preprocess", {"_target_": "pipeline.transforms.preprocess.PcaWhiten", "patch": 5, "epsilon": 0.1},
+     "preprocess.patch must divide the rows and columns of images of 1 x 32 x 32, got 5; 8 is usual"),
+    ("views.crops", "five", "views.crops must be centre or corners, got 'five'"),
+    ("views", {"crops": "centre"}, "views.mirror is missing; pipeline.transforms.views.Views needs it"),
+    ("input_shape", [1, 8, 8],
      "model lenet5, layers[2] {conv: 16, kernel: 5, padding: valid}: kernel 5x5 does not fit its 2x2 input; "
      "use a larger image (data.shape), fewer strides and pools before it, or a smaller kernel"),
     ("data.format", "image_masks", "task: classification needs a label for each image, data digits (format "

@@ -82,6 +82,7 @@ def test_what_dvc_restores_is_adopted_and_not_made_again(
 KEYS = [
     # what is changed                                  whether other data come of it
     ({"shape": [1, 4, 4]}, True),
+    ({"mirror_changes_label": True}, False),
     ({"classes": ["dog", "cat"]}, True),
     ({"split": {"val": 0.2, "test": 0.2, "seed": 0}}, True),
     ({"format": "image_masks"}, True),
@@ -173,7 +174,7 @@ ASK = """
 import sys, time
 from pathlib import Path
 from pipeline.data import prepared
-from pipeline.compose import load
+from pipeline.declaration import load
 from pipeline.prepare import prepare
 
 write = prepared.write_prepared

@@ -15,7 +15,8 @@ import yaml
 from PIL import Image
 
 from pipeline import report as stage
-from pipeline.compose import compose, planned
+from pipeline.compose import compose
+from pipeline.declaration import planned
 from pipeline.errors import ConfigError
 from pipeline.report import report
 

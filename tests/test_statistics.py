@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+from pipeline.compose import CONF
 from pipeline.data.prepared import Prepared
 from pipeline.prepare import prepare
 from pipeline.statistics import statistics, statistics_key
@@ -24,15 +26,31 @@ CODE = Path(__file__).parents[1]
 @pytest.fixture
 def config(tmp_path: Path) -> dict[str, Any]:
     write_class_folders(tmp_path / "data.zip", channels=3)
-    return {"data": data_section(tmp_path / "data.zip", shape=[3, 8, 8])}
+    return {"data": data_section(tmp_path / "data.zip", shape=[3, 8, 8]), **preprocess("standardize")}
+
+
+def preprocess(name: str, **changes: Any) -> dict[str, Any]:
+    return {"preprocess": yaml.safe_load((CONF / "preprocess" / f"{name}.yaml").read_text()) | changes}
 
 
 def test_numbers_are_those_of_the_training_images(config: dict[str, Any], tmp_path: Path) -> None:
-    found = Statistics.load(statistics(config, root=tmp_path) / "statistics.json")
+    found = Statistics.load(statistics(config, root=tmp_path))
     train = Prepared(prepare(config, root=tmp_path)).images("train") / 255
     np.testing.assert_allclose(found.mean, train.mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(found.deviation, train.std(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(found.mean_image, train.mean(axis=0), rtol=1e-12)
     assert found.pixels == train[..., 0].size
+    assert found.whitening is None
+
+
+@pytest.mark.parametrize("name", ["pca_whiten", "zca_whiten"])
+@pytest.mark.parametrize(("patch", "size"), [(None, 192), (4, 48), (2, 12)])
+def test_whitening_is_measured_where_it_is_asked_for(
+    name: str, patch: int | None, size: int, config: dict[str, Any], tmp_path: Path
+) -> None:
+    found = Statistics.load(statistics(config | preprocess(name, patch=patch), root=tmp_path)).whitening
+    assert found is not None
+    assert (found.mean.shape, found.variances.shape, found.axes.shape) == ((size,), (size,), (size, size))
 
 
 def spoil(path: Path) -> None:
@@ -48,7 +66,7 @@ def test_no_split_but_train_is_read(
     for split in SPLITS[1:]:
         for kind in ("images", "targets"):
             damage(folder / f"{split}_{kind}.npy")
-    assert Statistics.load(statistics(config, root=tmp_path) / "statistics.json").pixels == 6 * 64
+    assert Statistics.load(statistics(config, root=tmp_path)).pixels == 6 * 64
 
 
 def test_test_images_do_not_change_the_numbers(tmp_path: Path) -> None:
@@ -57,26 +75,43 @@ def test_test_images_do_not_change_the_numbers(tmp_path: Path) -> None:
         root = tmp_path / name
         write_class_folders(root / "data", splits=["train"])
         write_class_folders(root / "data", splits=["val", "test"], num_images=num_images)
-        made = statistics({"data": data_section(root / "data")}, root=root)
-        found.append((made / "statistics.json").read_text())
+        made = statistics({"data": data_section(root / "data"), **preprocess("pca_whiten")}, root=root)
+        found.append({path.name: path.read_bytes() for path in made.glob("*.*")})
     assert found[0] == found[1]
+    assert {"statistics.json", "mean_image.npy", "whitening_axes.npy", "statistics.png"} <= found[0].keys()
 
 
 def test_key_depends_on_the_data_and_not_on_the_model(config: dict[str, Any], tmp_path: Path) -> None:
     key = statistics_key(config, root=tmp_path)
-    more = {"model": {"name": "lenet5"}, "preprocess": {}, "augmentation": {"steps": []}, "seed": 3}
+    more = {"model": {"name": "lenet5"}, "input_shape": [3, 4, 4], "augmentation": {"steps": []}, "seed": 3}
     assert statistics_key(config | more, root=tmp_path) == key
     smaller = {"data": config["data"] | {"shape": [3, 4, 4]}}
-    assert statistics_key(smaller, root=tmp_path) != key
+    assert statistics_key(config | smaller, root=tmp_path) != key
     write_class_folders(tmp_path / "data.zip", channels=3, num_images=4)
     assert statistics_key(config, root=tmp_path) != key
+
+
+def test_key_depends_on_what_is_whitened_and_on_nothing_else_of_preprocess(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    def key(name: str, **changes: Any) -> str:
+        return statistics_key(config | preprocess(name, **changes), root=tmp_path)
+
+    recipes = {path.stem for path in (CONF / "preprocess").glob("*.yaml")} - {"pca_whiten", "zca_whiten"}
+    assert len({key(name) for name in recipes} | {key("mean_image", scale=1.0)}) == 1
+    tiles = [
+        {key("pca_whiten", patch=patch), key("zca_whiten", patch=patch, epsilon=1.0)}
+        for patch in (None, 4, 2)
+    ]
+    assert [len(keys) for keys in tiles] == [1, 1, 1]
+    assert len(set().union(*tiles, {key("unit")})) == 4
 
 
 def test_statistics_are_found_and_not_computed_again(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = statistics(config, root=tmp_path)
-    monkeypatch.setattr(formulas, "channel_statistics", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(formulas, "measure", lambda *_, **__: pytest.fail("computed again"))
     assert statistics(config | {"model": {"name": "vgg11"}}, root=tmp_path) == made
 
 
@@ -97,8 +132,14 @@ def test_command_publishes_the_numbers(tmp_path: Path) -> None:
     done = run(["tiny.yaml", "artifacts/statistics/tiny"], tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     out = tmp_path / "artifacts" / "statistics" / "tiny"
-    assert {path.name for path in out.iterdir()} == {"statistics.json", "key"}
-    assert json.loads((out / "statistics.json").read_text()).keys() == {"mean", "deviation", "pixels"}
+    assert {path.name for path in out.iterdir()} == {
+        "statistics.json",
+        "mean_image.npy",
+        "statistics.png",
+        "key",
+    }
+    numbers = json.loads((out / "statistics.json").read_text())
+    assert numbers.keys() == {"mean", "deviation", "covariance", "pixels"}
     assert list(tmp_path.rglob("*unfinished*")) == []
 
 

@@ -51,6 +51,19 @@ def source_of_target(target: str) -> Path | None:
     return None if home is None else _file_of(home)
 
 
+def names_in(module: str) -> frozenset[str]:
+    """Return the public classes and functions that a module defines, or re-exports by star imports."""
+    file = _file_of(module)
+    if file is None:
+        return frozenset()
+    text = file.read_text(encoding="utf-8")
+    names = set(re.findall(r"^(?:class|def) ([A-Za-z]\w*)", text, re.MULTILINE))
+    for dots, origin in re.findall(r"^from (\.*)([\w.]*) import \*", text, re.MULTILINE):
+        node = ast.ImportFrom(module=origin or None, names=[], level=len(dots))
+        names |= names_in(_origin(module, file, node))
+    return frozenset(names)
+
+
 def signature(target: str) -> Signature | None:
     """Return the signature of a class or function named by its dotted name.
 

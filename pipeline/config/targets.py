@@ -10,8 +10,8 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.config.signatures import Parameter, home_of, signature
-from pipeline.errors import ConfigError, closest
+from pipeline.config.signatures import Parameter, home_of, names_in, signature
+from pipeline.errors import ConfigError, closest, nearest
 
 ALLOWED = (
     "pipeline.tasks.",
@@ -48,7 +48,8 @@ def check_targets(section: Any, *, path: str, allowed: Sequence[str], given: fro
         section: plain dicts, lists and values.
         path: config path of the section, e.g. `optimizer`.
         allowed: more prefixes than `ALLOWED`.
-        given: parameters of the section's own target that the pipeline supplies, e.g. `params`.
+        given: parameters that the pipeline supplies, e.g. `params`, to the section's own target; to each target
+            below it where it has none.
 
     Raises:
         ConfigError: a target outside the prefixes, one that does not exist, an unknown or missing key,
@@ -57,7 +58,8 @@ def check_targets(section: Any, *, path: str, allowed: Sequence[str], given: fro
     for where, node in _targets(section, path):
         target = node["_target_"]
         check_allowed(target, where=f"{where}._target_", allowed=allowed)
-        _check_keys(node, target, where, given if where == path else frozenset())
+        is_given = where == path or "_target_" not in section
+        _check_keys(node, target, where, given if is_given else frozenset())
 
 
 def check_section(section: Any, schema: str, *, path: str) -> None:
@@ -89,7 +91,8 @@ def check_allowed(target: Any, *, where: str, allowed: Sequence[str]) -> None:
         return
     home = home_of(target)
     if home is None:
-        raise ConfigError(f"{where}: there is no {target}; correct the name")
+        module, _, name = target.rpartition(".")
+        raise ConfigError(f"{where}: there is no {target}; {nearest(name, names_in(module))}correct the name")
     if not f"{home}.".startswith(prefixes):
         raise _not_allowed(f"{home}.{target.rsplit('.', 1)[-1]}", where, prefixes)
 

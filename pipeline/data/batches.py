@@ -6,9 +6,9 @@ Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W), uint8
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import ceil
-from typing import TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
@@ -16,22 +16,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from pipeline.data.draws import seed_of
+
 Array = NDArray[np.uint8]
-Augment = Callable[[Array, Array | None, int], tuple[Array, Array | None]]
 Request = tuple[int, list[int]]  # epoch, indices of the samples of one batch
 
 
 class Batch(TypedDict):
-    """One batch: images (N, C, H, W) uint8; targets (N,) or (N, H, W) uint8; indices (N,)."""
+    """One batch: images (N, C, H, W) uint8; targets (N,) or (N, H, W) uint8; indices (N,).
+
+    Mixed images count for their target by `weight`, a scalar, and for their partner by the rest.
+    """
 
     image: Tensor
     target: Tensor
     index: Tensor
+    partner: NotRequired[Tensor]
+    weight: NotRequired[Tensor]
 
 
-def seed_of(*numbers: int) -> int:
-    """Return a 32-bit seed that depends on all the numbers and on nothing else."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+class Draws(Protocol):
+    """What augments the images of a split."""
+
+    def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
+        """Return images (n, H, W, C) and targets of some samples of a split as drawn for an epoch."""
+        ...
+
+
+class Mix(Protocol):
+    """What mixes the images of a batch."""
+
+    def __call__(self, images: Array, targets: Array, *, seed: int) -> tuple[Array, Array, Array, float]:
+        """Return images, targets, the partners' targets, and the weight of the targets."""
+        ...
 
 
 class EpochBatches(Sampler[Request]):
@@ -72,12 +89,32 @@ class EpochBatches(Sampler[Request]):
 
 
 class PreparedSplit(Dataset[Batch]):
-    """One split of prepared data; indexed by requests, it returns whole batches."""
+    """One split of prepared data; indexed by requests, it returns whole batches.
 
-    def __init__(self, images: Array, targets: Array, *, augment: Augment | None, seed: int) -> None:
+    Args:
+        images: (N, H, W, C).
+        targets: labels (N,) or masks (N, H, W).
+        draws: what augments the images; None leaves them alone.
+        mix: what mixes the images of a batch; None mixes nothing.
+        sides: rows and columns of the centre to show of images that are not augmented; None for all of them.
+        seed: decides how batches are mixed.
+    """
+
+    def __init__(
+        self,
+        images: Array,
+        targets: Array,
+        *,
+        draws: Draws | None = None,
+        mix: Mix | None = None,
+        sides: tuple[int, int] | None = None,
+        seed: int = 0,
+    ) -> None:
         self.images = images
         self.targets = targets
-        self.augment = augment
+        self.draws = draws
+        self.mix = mix
+        self.sides = sides
         self.seed = seed
 
     def __len__(self) -> int:
@@ -85,26 +122,28 @@ class PreparedSplit(Dataset[Batch]):
 
     def __getitem__(self, request: Request) -> Batch:
         epoch, indices = request
-        images, targets = self.images[indices], self.targets[indices]
-        if self.augment is not None:
-            images, targets = self._augmented(images, targets, epoch, indices)
-        return {
+        if self.draws is not None:
+            images, targets = self.draws.batch(self.images, self.targets, epoch, indices)
+        else:
+            images, targets = self._centre(self.images[indices]), self.targets[indices]
+        batch: Batch = {"index": torch.tensor(indices)}  # type: ignore[typeddict-item]
+        if self.mix is not None:
+            images, targets, partners, weight = self.mix(
+                images, targets, seed=seed_of(self.seed, epoch, *indices)
+            )
+            batch |= {"partner": torch.from_numpy(partners), "weight": torch.tensor(weight)}
+        batch |= {
             "image": torch.from_numpy(images).permute(0, 3, 1, 2),
             "target": torch.from_numpy(targets),
-            "index": torch.tensor(indices),
         }
+        return batch
 
-    def _augmented(
-        self, images: Array, targets: Array, epoch: int, indices: list[int]
-    ) -> tuple[Array, Array]:
-        assert self.augment is not None
-        has_masks = targets.ndim > 1
-        drawn = [
-            self.augment(image, target if has_masks else None, seed_of(self.seed, epoch, index))
-            for image, target, index in zip(images, targets, indices, strict=True)
-        ]
-        masks = [mask for _, mask in drawn if mask is not None]
-        return np.stack([image for image, _ in drawn]), np.stack(masks) if has_masks else targets
+    def _centre(self, images: Array) -> Array:
+        if self.sides is None:
+            return images
+        top, left = ((a - b) // 2 for a, b in zip(images.shape[1:3], self.sides, strict=True))
+        rows, columns = self.sides
+        return np.ascontiguousarray(images[:, top : top + rows, left : left + columns])
 
 
 def _place() -> tuple[int, int]:

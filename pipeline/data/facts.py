@@ -29,6 +29,7 @@ class Facts:
             file name, the same for a file whatever is added later.
         background: index of the class that mean scores leave out; null where every class counts.
         ignore_label: mask value that is neither learnt nor scored; null where there is none.
+        mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
     """
 
@@ -41,6 +42,7 @@ class Facts:
     split: str | dict[str, float]
     background: int | None
     ignore_label: int | None
+    mirror_changes_label: bool
     licence: str
 
     def __post_init__(self) -> None:

@@ -6,34 +6,35 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from pipeline.data.batches import Augment, Batch, EpochBatches, PreparedSplit
-from pipeline.data.prepared import Prepared
+from pipeline.data.batches import Batch, EpochBatches, PreparedSplit
 
 
 class PreparedData(pl.LightningDataModule):
-    """Train and val batches of a prepared folder; the test split stays closed.
+    """Train and val batches; the test split stays closed.
 
     Args:
-        augment: (image, mask or None, seed) -> the same, for training images; None leaves them alone.
+        train: the training split, augmented or not; its batches are shuffled.
+        val: the validation split; its batches come in order.
         batch_size: images per step and process.
         first_epoch: the epoch that training starts or resumes at. Resuming, Lightning starts the loader
             before it tells the sampler the epoch, and loader workers fetch ahead at once.
         num_workers: loader processes; 0 loads in the training process. Does not change any batch.
+        seed: decides the order of training images.
     """
 
     def __init__(
         self,
-        prepared: Prepared,
+        train: PreparedSplit,
+        val: PreparedSplit,
         *,
-        augment: Augment | None,
         batch_size: int,
         num_workers: int,
         seed: int,
         first_epoch: int = 0,
     ) -> None:
         super().__init__()
-        self.prepared = prepared
-        self.augment = augment
+        self.train = train
+        self.val = val
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
@@ -41,19 +42,13 @@ class PreparedData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled, augmented batches of the training split."""
-        return self._loader("train", augment=self.augment, seed=self.seed)
+        return self._loader(self.train, seed=self.seed)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the validation split in order."""
-        return self._loader("val", augment=None, seed=None)
+        return self._loader(self.val, seed=None)
 
-    def split(self, name: str, *, augment: Augment | None = None) -> PreparedSplit:
-        """Return one split to be indexed by requests."""
-        images, targets = self.prepared.images(name), self.prepared.targets(name)
-        return PreparedSplit(images, targets, augment=augment, seed=self.seed)
-
-    def _loader(self, name: str, *, augment: Augment | None, seed: int | None) -> DataLoader[Batch]:
-        split = self.split(name, augment=augment)
+    def _loader(self, split: PreparedSplit, *, seed: int | None) -> DataLoader[Batch]:
         sampler = EpochBatches(len(split), batch_size=self.batch_size, seed=seed)
         sampler.set_epoch(self.first_epoch)
         return DataLoader(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ import yaml
 from pipeline.errors import ConfigError
 
 TITLES = {
-    "training_images": "Training images, as the network sees them in the first epoch",
+    "statistics": "Statistics of the training images",
+    "training_images": "Training images, as the network sees them",
+    "augmentation": "Draws of the first epochs, with the steps that changed them",
+    "augmentation_steps": "Each step of the augmentation by itself",
     "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
     "confusion": "Confusion matrix of the test split",
     "mistakes": "Most confident mistakes: true class, predicted class, confidence",
@@ -89,8 +92,8 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
         origin=_origin(run),
-        train_pictures=_pictures(trained / "pictures", artifacts),
-        test_pictures=_pictures(evaluated / "pictures", artifacts),
+        train_pictures=_pictures([trained / "statistics", trained / "pictures"], artifacts),
+        test_pictures=_pictures([evaluated / "pictures"], artifacts),
         config=config,
     )
 
@@ -101,7 +104,7 @@ def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("data", f"{data['name']}: {shape}, {len(data['classes'])} classes ({data['licence']})"),
         ("preprocessing", _built(config["preprocess"])),
-        ("augmentation", ", ".join(map(_built, config["augmentation"]["steps"])) or "none"),
+        ("augmentation", _augmentation(config["augmentation"])),
         ("network", config["model"]["name"]),
         ("task", _built(config["task"])),
         ("optimizer", _built(config["optimizer"])),
@@ -109,7 +112,19 @@ def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("training", f"{trainer['max_epochs']} epochs, batches of {trainer['batch_size']}"),
         ("kept weights", f"{trainer['keep']} epoch"),
         ("seed", str(config["seed"])),
+        ("test images seen as", _views(config["views"])),
     ]
+
+
+def _augmentation(section: Mapping[str, Any]) -> str:
+    steps = [*section["steps"], *([section["mixing"]] if section["mixing"] else [])]
+    copies = "" if section["copies"] is None else f"; {section['copies']} draws per image, made ahead"
+    return (", ".join(map(_built, steps)) or "none") + copies
+
+
+def _views(section: Mapping[str, Any]) -> str:
+    crops = "the corners and the centre" if section["crops"] == "corners" else "they are"
+    return crops + (", and mirrored" if section["mirror"] else "")
 
 
 def _score_name(key: str) -> str:
@@ -121,10 +136,16 @@ def _score_name(key: str) -> str:
 
 
 def _built(node: Mapping[str, Any]) -> str:
-    """Write `{_target_: a.b.C, x: 1}` as `C(x=1)`."""
-    options = ", ".join(f"{key}={value}" for key, value in node.items() if key != "_target_")
+    """Write `{_target_: a.b.C, x: 1}` as `C(x=1)`, with what it holds likewise."""
+    options = ", ".join(f"{key}={_text(value)}" for key, value in node.items() if key != "_target_")
     name = str(node["_target_"]).rsplit(".", 1)[-1]
     return f"{name}({options})" if options else name
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
+        return f"[{', '.join(map(_built, value))}]"
+    return str(value)
 
 
 def _origin(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -139,10 +160,11 @@ def _origin(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _pictures(folder: Path, artifacts: Path) -> list[Picture]:
-    """Return the pictures of a folder in the order of `TITLES`, then any others."""
+def _pictures(folders: Sequence[Path], artifacts: Path) -> list[Picture]:
+    """Return the pictures of some folders in the order of `TITLES`, then any others."""
     order = {name: place for place, name in enumerate(TITLES)}
-    files = sorted(folder.glob("*.png"), key=lambda f: (order.get(f.stem, len(order)), f.stem))
+    found = [file for folder in folders for file in folder.glob("*.png")]
+    files = sorted(found, key=lambda f: (order.get(f.stem, len(order)), f.stem))
     return [
         Picture(
             TITLES.get(file.stem, file.stem.replace("_", " ")),

@@ -1,10 +1,11 @@
-"""The scores of a sweep's runs as a row of dots each, best first."""
+"""The scores of a sweep's runs as a row of dots each, best first; runs that differ in their seed share a row."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
+from statistics import fmean
 from textwrap import fill
 
 from matplotlib.figure import Figure
@@ -15,26 +16,40 @@ MOST_RUNS = 40
 LABEL_WIDTH = 48  # characters
 
 
-def draw_comparison(scored: Sequence[tuple[str, float]], path: Path) -> None:
-    """Draw (label, score) pairs; the axis starts near the lowest, so that differences can be seen.
+def draw_comparison(scored: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:
+    """Draw the scores that belong to each label; the axis starts near the lowest, so that differences can be seen.
 
-    Scores that are not numbers are left out.
+    Several scores are those of several seeds: their mean is marked and written. Scores that are not numbers are left
+    out.
     """
-    shown = [(fill(label, LABEL_WIDTH), score) for label, score in scored if isfinite(score)][:MOST_RUNS]
+    finite = [
+        (fill(label, LABEL_WIDTH), [each for each in scores if isfinite(each)]) for label, scores in scored
+    ]
+    shown = [(label, scores) for label, scores in finite if scores][:MOST_RUNS]
     lines = [label.count("\n") + 1 for label, _ in shown]
     figure = Figure(figsize=(7, 0.8 + sum(0.18 + 0.14 * n for n in lines)), dpi=DPI, layout="constrained")
     axis = figure.subplots()
-    labels, scores = [label for label, _ in shown], [score for _, score in shown]
-    axis.set_yticks(range(len(shown)), labels, fontsize=8, parse_math=False)
+    axis.set_yticks(range(len(shown)), [label for label, _ in shown], fontsize=8, parse_math=False)
     axis.set_ylim(len(shown) - 0.4, -0.6)
-    if shown:
-        spread = max(scores) - min(scores)
-        axis.set_xlim(min(scores) - 0.08 * spread - 0.002, max(scores) + 0.22 * spread + 0.002)
+    every = [score for _, scores in shown for score in scores]
+    if every:
+        spread = max(every) - min(every)
+        axis.set_xlim(min(every) - 0.08 * spread - 0.002, max(every) + 0.22 * spread + 0.002)
     axis.hlines(range(len(shown)), *axis.get_xlim(), color="#dde3ea", linewidth=0.8, zorder=0)
-    axis.plot(scores, range(len(shown)), "o", color="#1f5fa8", markersize=5)
-    for place, score in enumerate(scores):
+    for place, (_, scores) in enumerate(shown):
+        mean = fmean(scores)
+        if len(scores) > 1:
+            axis.plot(scores, [place] * len(scores), "o", color="#9db8d8", markersize=4)
+        axis.plot(
+            mean,
+            place,
+            "o" if len(scores) == 1 else "|",
+            color="#1f5fa8",
+            markersize=5 if len(scores) == 1 else 12,
+        )
+        rightmost = (max(scores), place)
         axis.annotate(
-            f"{score:.4f}", (score, place), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8
+            f"{mean:.4f}", rightmost, xytext=(7, 0), textcoords="offset points", va="center", fontsize=8
         )
     axis.set_xlabel("validation score of the kept epoch", fontsize=8)
     axis.tick_params(axis="x", labelsize=7)

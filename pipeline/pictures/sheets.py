@@ -1,6 +1,6 @@
 """Sheets: a grid of images with captions, masks laid over them where there are any.
 
-Shapes: images (N, H, W, C) uint8 with C of 1 or 3; masks (N, H, W) of class indices.
+Shapes: images (H, W, C) uint8 with C of 1 or 3; masks (H, W) of class indices.
 """
 
 from __future__ import annotations
@@ -14,30 +14,32 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 Array = NDArray[np.uint8]
 
 COLUMNS = 8
-CELL = 1.3  # inches
+DPI = 110
+CELL = 143  # pixels across
+GAP = 7  # pixels
+LEGEND_COLUMNS = 5
+LINE = 15  # pixels of a line of text
 CAPTION_WIDTH = 24  # characters
 OPACITY = 0.45  # of a mask over its image
-DPI = 110
 COLOURS = colormaps["Set1"].colors  # type: ignore[attr-defined]
 
 
 def draw_sheet(
-    images: Array,
+    images: Sequence[Array] | Array,
     path: Path,
     *,
-    masks: NDArray[Any] | None = None,
+    masks: Sequence[NDArray[Any]] | NDArray[Any] | None = None,
     captions: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     columns: int = COLUMNS,
 ) -> None:
-    """Draw images side by side.
+    """Draw images side by side; they need not be of one size.
 
     Args:
         masks: drawn over the images; class 0 stays clear.
@@ -45,27 +47,44 @@ def draw_sheet(
         classes: names of the classes of masks, for a legend; other values in a mask stay clear.
     """
     columns = min(columns, len(images))
-    rows = ceil(len(images) / columns)
     texts = [fill(caption, CAPTION_WIDTH) for caption in captions or ()]
-    lines = max((text.count("\n") + 1 for text in texts), default=0)
-    height = CELL * images.shape[1] / images.shape[2] + 0.05 + 0.13 * lines
-    figure = Figure(
-        figsize=(CELL * columns, height * rows),
-        dpi=DPI,
-        layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03),
-    )
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes:
-        axis.set_axis_off()
-    if masks is not None and classes is not None:
-        masks = np.where(masks < len(classes), masks, 0)
+    band = LINE * max((text.count("\n") + 1 for text in texts), default=0)
+    height = round(CELL * max(image.shape[0] / image.shape[1] for image in images))
+    has_legend = masks is not None and classes is not None and len(classes) - 1 <= len(COLOURS)
+    pitch = band + height + GAP
+    legend = (1 + ceil((len(classes) - 1) / LEGEND_COLUMNS)) * LINE if has_legend and classes else 0
+    width = GAP + max(columns, LEGEND_COLUMNS if legend else 1) * (CELL + GAP)
+    canvas = np.full((GAP + ceil(len(images) / columns) * pitch + legend, width, 3), 255, dtype=np.uint8)
+    places = [
+        (GAP + (index // columns) * pitch, GAP + (index % columns) * (CELL + GAP))
+        for index in range(len(images))
+    ]
+    for index, (image, (top, left)) in enumerate(zip(images, places, strict=True)):
+        shown = image if masks is None else overlay(image, _known(masks[index], classes))
+        cell = _enlarged(shown)
+        canvas[top + band : top + band + len(cell), left : left + CELL] = cell
+    figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI)
+    figure.figimage(canvas, origin="upper")
+    for text, (top, left) in zip(texts, places, strict=False):
+        x, y = (left + CELL / 2) / canvas.shape[1], 1 - (top + band - 3) / canvas.shape[0]
+        figure.text(x, y, text, ha="center", va="bottom", fontsize=7, parse_math=False)
+    if has_legend:
+        assert classes is not None
         _add_legend(figure, classes)
-    for index, (axis, image) in enumerate(zip(axes, images, strict=False)):
-        shown = image if masks is None else overlay(image, masks[index])
-        axis.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        if texts:
-            axis.set_title(texts[index], fontsize=7, pad=2, parse_math=False)
-    save(figure, path)
+    save(figure, path, trims=False)
+
+
+def _known(mask: NDArray[Any], classes: Sequence[str] | None) -> NDArray[Any]:
+    """Return a mask with the values that name no class cleared."""
+    return mask if classes is None else np.where(mask < len(classes), mask, 0)
+
+
+def _enlarged(image: Array) -> Array:
+    """Return an image as colours, `CELL` pixels across; each shows the pixel it lies on."""
+    rows, columns = image.shape[:2]
+    height = round(CELL * rows / columns)
+    down, across = np.arange(height) * rows // height, np.arange(CELL) * columns // CELL
+    return np.broadcast_to(image[down[:, None], across], (height, CELL, 3))
 
 
 def overlay(image: Array, mask: NDArray[Any]) -> Array:
@@ -78,19 +97,18 @@ def overlay(image: Array, mask: NDArray[Any]) -> Array:
     return blended
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG without its empty margins, and without the version of the software in it."""
+def save(figure: Figure, path: Path, *, trims: bool = True) -> None:
+    """Write a figure as PNG without the version of the software in it, on request without its empty margins."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None}, bbox_inches="tight", pad_inches=0.06)
+    box = "tight" if trims else None
+    figure.savefig(path, metadata={"Software": None}, bbox_inches=box, pad_inches=0.06)
 
 
 def _add_legend(figure: Figure, classes: Sequence[str]) -> None:
-    """Name the colours of classes, where each class has its own."""
-    if len(classes) - 1 > len(COLOURS):
-        return
+    """Name the colours of the classes."""
     patches = [Patch(color=colour) for colour in COLOURS[: len(classes) - 1]]
     legend = figure.legend(
-        patches, list(classes[1:]), loc="outside lower left", ncols=5, fontsize=7, frameon=False
+        patches, list(classes[1:]), loc="lower left", ncols=LEGEND_COLUMNS, fontsize=7, frameon=False
     )
     for text in legend.get_texts():
         text.set_parse_math(False)

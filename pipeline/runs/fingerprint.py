@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.runs.settings import NOT_DECIDING
 
-SECTIONS = ("seed", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
+SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
 FACTS = ("classes", "background", "ignore_label", "shape")
 PACKAGES = ("torch", "pytorch-lightning", "albumentations")
 

@@ -8,6 +8,7 @@ weights.pt    the model of the kept epoch, preprocessing included; with the file
 history.csv   one row per epoch
 metrics.json  validation scores of the kept epoch
 pictures/     what a person looks at
+statistics/   of the training images, as the model's preprocessing holds them, and their picture
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import yaml
 
-RESULTS = ["config.yaml", "run.json", "weights.pt", "history.csv", "metrics.json", "pictures"]
+RESULTS = ["config.yaml", "run.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
 
 
 class RunFolder:

@@ -1,12 +1,13 @@
-"""Bootstrap intervals of scores over the samples of a split.
+"""Intervals of scores: over the samples of a split, and over repeated trainings.
 
-Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3 (percentile interval).
-It holds the trained weights fixed: it says how much the test images matter, not how much the seed does.
+Sources: percentile bootstrap, Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3, holds the
+trained weights fixed: it says how much the test images matter, not how much the seed does. The mean of trainings with
+several seeds has Student's interval, which says the latter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -40,3 +41,14 @@ def with_intervals(
         low, high = np.quantile(values, tails) if values.size else (np.nan, np.nan)
         intervals[name] = {"value": value, "low": float(low), "high": float(high)}
     return intervals
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return mean and bounds of Student's 95 % interval of the mean; NaN bounds for a single value."""
+    from scipy.stats import t as student
+
+    mean, count = float(np.mean(values)), len(values)
+    if count < 2:
+        return mean, float("nan"), float("nan")
+    half = float(student.ppf((1 + COVERED) / 2, count - 1) * np.std(values, ddof=1) / count**0.5)
+    return mean, mean - half, mean + half

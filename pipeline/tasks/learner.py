@@ -100,11 +100,18 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch, with the weighted losses of auxiliary heads; the main one is recorded."""
-        loss = self.task.loss(self(batch["image"]), batch["target"])
+        loss = self._loss(self(batch["image"]), batch)
         self._train.add(loss.detach(), len(batch["image"]))
         for head in self._side_heads:
-            loss = loss + head.weight * self.task.loss(head.take(), batch["target"])
+            loss = loss + head.weight * self._loss(head.take(), batch)
         return loss
+
+    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of a batch; of mixed images, of both their targets by weight."""
+        loss = self.task.loss(outputs, batch["target"])
+        if "partner" not in batch:
+            return loss
+        return batch["weight"] * loss + (1 - batch["weight"]) * self.task.loss(outputs, batch["partner"])
 
     def on_validation_epoch_start(self) -> None:
         """Start this epoch's evidence."""

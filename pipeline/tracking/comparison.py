@@ -1,4 +1,4 @@
-"""The comparison of a sweep's children, logged on their parent: table, chart, best child."""
+"""The comparison of a sweep's children, logged on their parent: table, chart, best child, means over seeds."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from mlflow.entities import Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.pictures.comparison import draw_comparison
+from pipeline.tasks.intervals import mean_interval
 from pipeline.tracking.run import TrackedRun
 
 SCORE = "final/score"
 
 
-def log_comparison(parent: TrackedRun) -> None:
+def log_comparison(parent: TrackedRun) -> str:
     """Log what the finished children of a parent reached, best first.
 
     On the parent: `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and
-    `convoy.best_name`, and the best score as a metric.
+    `convoy.best_name`, and the best score as a metric; `over_seeds.md` where children differ in their seed alone.
+
+    Returns:
+        The text of `over_seeds.md`; nothing where there is none.
     """
     client = parent.store.client
     found = client.search_runs(
@@ -31,11 +35,17 @@ def log_comparison(parent: TrackedRun) -> None:
     )
     children = [run for run in found if SCORE in run.data.metrics]
     if not children:
-        return
+        return ""
     children.sort(key=_rank, reverse=True)
     differing = _differing(children)
     parent.log_text(_table(children, differing), "comparison.csv")
-    scored = [(_label(run, differing), run.data.metrics[SCORE]) for run in children]
+    seeds = _over_seeds(children, differing)
+    means = _means(seeds) if len(seeds) < len(children) else ""
+    if means:
+        parent.log_text(means, "over_seeds.md")
+        scored = seeds
+    else:
+        scored = [(_label(run, differing), [run.data.metrics[SCORE]]) for run in children]
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
         draw_comparison(scored, picture)
@@ -45,6 +55,32 @@ def log_comparison(parent: TrackedRun) -> None:
     parent.log_scores({SCORE: children[0].data.metrics[SCORE]})
     best_run = children[0].info
     parent.log_tags({"convoy.best_run": best_run.run_id, "convoy.best_name": best_run.run_name or ""})
+    return means
+
+
+def _over_seeds(children: list[Run], differing: list[str]) -> list[tuple[str, list[float]]]:
+    """Return the scores of children that differ in their seed alone, by what names them; best mean first."""
+    groups: dict[tuple[str | None, ...], list[Run]] = {}
+    for run in children:
+        alike = tuple(run.data.params.get(name) for name in differing if name != "seed")
+        groups.setdefault(alike, []).append(run)
+    scored = [(_shared_name(runs), [run.data.metrics[SCORE] for run in runs]) for runs in groups.values()]
+    return sorted(scored, key=lambda group: -np.nan_to_num(np.mean(group[1]), nan=-np.inf))
+
+
+def _shared_name(runs: list[Run]) -> str:
+    """Return the name of runs without their seed."""
+    words = [word for word in (runs[0].info.run_name or "").split() if not word.startswith("seed=")]
+    return " ".join(words) or "all"
+
+
+def _means(seeds: list[tuple[str, list[float]]]) -> str:
+    """Return a table in Markdown: name, number of seeds, mean score, its 95 % interval."""
+    lines = ["| run | seeds | mean score | 95 % interval |", "|---|---|---|---|"]
+    for name, scores in seeds:
+        mean, low, high = mean_interval(scores)
+        lines.append(f"| {name} | {len(scores)} | {mean:.4f} | {low:.4f} to {high:.4f} |")
+    return "\n".join(lines) + "\n"
 
 
 def _rank(run: Run) -> float:

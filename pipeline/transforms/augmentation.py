@@ -1,44 +1,108 @@
 """Augmentation: a list of albumentations steps, drawn anew for each sample from the seed it is given.
 
-Shapes: images (H, W, C) uint8, masks (H, W) uint8.
+Shapes: images (H, W, C) uint8, masks (H, W) uint8; boxes (B, 5): x_min, y_min, x_max, y_max in pixels and a label;
+points (K, 2): x, y in pixels.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import ConfigError
+
 Array = NDArray[np.uint8]
+Floats = NDArray[np.floating[Any]]
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # its version check would ask the network at import
 
 
+class Drawn(NamedTuple):
+    """One draw of a sample; what the sample does not have is None."""
+
+    image: Array
+    mask: Array | None
+    boxes: Floats | None
+    points: Floats | None
+
+
 class Augmentation:
-    """Apply steps in order; image and mask move together.
+    """Apply steps in order; image, mask, boxes and points move together.
+
+    Boxes are cut at the image's border, and those outside are left out. Points keep their number and order; what leaves
+    the image lies outside, or where a warp puts it.
 
     Args:
         steps: albumentations transforms.
     """
 
     def __init__(self, steps: Sequence[Any]) -> None:
+        self.steps = list(steps)
+        self._composed: dict[tuple[str, ...], Any] = {(): self._compose()}
+
+    def __call__(
+        self,
+        image: Array,
+        mask: Array | None = None,
+        *,
+        seed: int,
+        boxes: Floats | None = None,
+        points: Floats | None = None,
+    ) -> Drawn:
+        """Return one draw; the same seed gives the same draw in every process."""
+        more = {"bboxes": boxes, "keypoints": points}
+        kinds = tuple(kind for kind, values in more.items() if values is not None)
+        if kinds not in self._composed:
+            self._composed[kinds] = self._compose(*kinds)
+        drawn = _drawn(_apply(self._composed[kinds], image, mask, seed, **more))
+        if points is not None and drawn.points is not None and len(drawn.points) != len(points):
+            raise ConfigError(
+                "augmentation: a step loses points that leave the image, and nobody could tell which; give it "
+                "keypoint_remapping_method: direct, or use another step"
+            )
+        return drawn
+
+    def told(self, image: Array, mask: Array | None = None, *, seed: int) -> tuple[Drawn, list[str]]:
+        """Return the draw of `__call__`, and the names of the steps that changed it."""
+        drawn = _apply(self._compose(save_applied_params=True), image, mask, seed)
+        return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
+
+    def _compose(self, *kinds: str, **options: Any) -> Any:
+        """Compose the steps for images, masks, and what `kinds` adds."""
         import albumentations  # takes seconds, and a run without steps does not need it
 
-        self._compose = albumentations.Compose(list(steps))
+        params = {
+            "bboxes": {"bbox_params": albumentations.BboxParams("pascal_voc", clip=True, min_area=1.0)},
+            "keypoints": {"keypoint_params": albumentations.KeypointParams("xy", remove_invisible=False)},
+        }
+        with warnings.catch_warnings():  # boxes that no step moves are none of its business
+            warnings.filterwarnings("ignore", message="Got processor for")
+            return albumentations.Compose(
+                self.steps, **{key: value for kind in kinds for key, value in params[kind].items()}, **options
+            )
 
-    def __call__(self, image: Array, mask: Array | None, seed: int) -> tuple[Array, Array | None]:
-        """Return one draw; the same seed gives the same draw in every process."""
-        # Not set_random_seed: it would give each step the same draws, so that all flip or none.
-        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        if mask is None:
-            return _with_channels(self._compose(image=image)["image"]), None
-        drawn = self._compose(image=image, mask=mask)
-        return _with_channels(drawn["image"]), np.ascontiguousarray(drawn["mask"])
+
+def _apply(
+    compose: Any, image: Array, mask: Array | None, seed: int, **more: Floats | None
+) -> dict[str, Any]:
+    # Not set_random_seed: it would give each step the same draws, so that all flip or none.
+    compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+    sample = {"image": image, "mask": mask, **more}
+    done: dict[str, Any] = compose(**{key: value for key, value in sample.items() if value is not None})
+    return done
 
 
-def _with_channels(image: Array) -> Array:
-    return np.ascontiguousarray(image if image.ndim == 3 else image[..., None])
+def _drawn(done: dict[str, Any]) -> Drawn:
+    image, mask, boxes = done["image"], done.get("mask"), done.get("bboxes")
+    return Drawn(
+        np.ascontiguousarray(image if image.ndim == 3 else image[..., None]),
+        None if mask is None else np.ascontiguousarray(mask),
+        None if boxes is None else boxes.reshape(-1, 5),
+        done.get("keypoints"),
+    )

@@ -6,11 +6,28 @@ Shapes: (N, C, H, W) uint8 or float in 0..255 to (N, C, H, W) float.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 from pipeline.transforms.statistics import Statistics
+
+
+class Raw(nn.Module):
+    """Leave pixels as they are, 0 to 255.
+
+    Args:
+        statistics: of the training split; not used.
+    """
+
+    def __init__(self, statistics: Statistics) -> None:  # noqa: ARG002
+        super().__init__()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return x."""
+        return image.float()
 
 
 class Unit(nn.Module):
@@ -26,6 +43,63 @@ class Unit(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return x / 255."""
         return image.float() / 255
+
+
+class _Centred(nn.Module):
+    """Subtract a mean; white stays `scale` above black."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor, *, scale: float) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise ConfigError(f"preprocess.scale must be above 0, got {scale}; 255 or 1 are usual")
+        self.scale = scale
+        self.register_buffer("mean", (mean * 255).float())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (x - mean) scale / 255."""
+        return (image.float() - self.mean) * (self.scale / 255)
+
+
+class MeanImage(_Centred):
+    """Subtract the mean image of the training split, as AlexNet did (Krizhevsky et al. 2012, section 2).
+
+    Unlike AlexNet's, a network that sees crops has the centre of the mean image subtracted, wherever it was cropped.
+
+    Args:
+        statistics: of the training split.
+        scale: of the result: 1 for values in -1..1, 255 as in the paper.
+    """
+
+    def __init__(self, statistics: Statistics, *, scale: float) -> None:
+        super().__init__(torch.from_numpy(statistics.mean_image).permute(2, 0, 1)[None], scale=scale)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (x - mean image) scale / 255.
+
+        Raises:
+            ConfigError: the image has other sides than the mean image.
+        """
+        if image.shape[-2:] != self.mean.shape[-2:]:
+            sides, own = (" x ".join(map(str, each.shape[-2:])) for each in (image, self.mean))
+            raise ConfigError(
+                f"preprocess: the mean image has {own} pixels and cannot be subtracted from crops of {sides}; "
+                "use preprocess=channel_mean"
+            )
+        return super().forward(image)
+
+
+class ChannelMean(_Centred):
+    """Subtract the mean of each channel of the training split (VGG: Simonyan and Zisserman 2014, section 2.1).
+
+    Args:
+        statistics: of the training split.
+        scale: of the result: 1 for values in -1..1, 255 as in the paper.
+    """
+
+    def __init__(self, statistics: Statistics, *, scale: float) -> None:
+        super().__init__(torch.tensor(statistics.mean).view(1, -1, 1, 1), scale=scale)
 
 
 class Standardize(nn.Module):
@@ -58,3 +132,105 @@ class Standardize(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return (x / 255 - mean) / deviation."""
         return torch.addcmul(self.shift, image.float(), self.scale)
+
+
+class PerImage(nn.Module):
+    """Subtract each image's own mean and divide by its own deviation, over all its pixels and channels.
+
+    The deviation counts as one grey level over the root of the number of values at least, so that a flat image
+    becomes 0 (as TensorFlow's `per_image_standardization`).
+
+    Args:
+        statistics: of the training split; not used.
+    """
+
+    def __init__(self, statistics: Statistics) -> None:  # noqa: ARG002
+        super().__init__()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (x - mean(x)) / deviation(x)."""
+        values = image.float()
+        axes = (1, 2, 3)
+        centred = values - values.mean(dim=axes, keepdim=True)
+        deviation = centred.square().mean(dim=axes, keepdim=True).sqrt()
+        return centred / deviation.clamp(min=image.shape[1:].numel() ** -0.5)
+
+
+class _Whiten(nn.Module):
+    """Multiply each tile by a matrix, after its mean is subtracted; tiles stay where they are."""
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(
+        self, mean: NDArray[np.float64], matrix: NDArray[np.float64], *, patch: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        self.register_buffer("mean", torch.from_numpy(mean * 255).float())
+        self.register_buffer("matrix", torch.from_numpy(matrix.T / 255).float())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the whitened tiles in the place of those of (N, C, H, W)."""
+        p, q = self.patch
+        rows, columns = image.shape[-2:]
+        if rows % p or columns % q:
+            raise ConfigError(
+                f"preprocess.patch: tiles of {p} x {q} do not fill images of {rows} x {columns}; choose a patch that "
+                "divides them"
+            )
+        count, channels = image.shape[:2]
+        cut = image.float().reshape(count, channels, rows // p, p, columns // q, q).permute(0, 2, 4, 1, 3, 5)
+        # Half precision would add more than weak axes hold.
+        with torch.autocast(image.device.type, enabled=False):
+            white: Tensor = (cut.flatten(3) - self.mean) @ self.matrix
+        return white.view(cut.shape).permute(0, 3, 1, 4, 2, 5).reshape(count, channels, rows, columns)
+
+
+class PcaWhiten(_Whiten):
+    """Turn tiles of images to their principal axes, and divide by the deviation along each.
+
+    The part along axis k, the k-th largest, stands where value k of the tile stood (by channel, row, column).
+
+    Args:
+        statistics: of the training split, with its whitening.
+        patch: side of the tiles; null for the whole image as one tile.
+        epsilon: added to each variance (on the scale 0 to 1), so that the noise of weak axes is not blown up.
+    """
+
+    def __init__(self, statistics: Statistics, *, patch: int | None, epsilon: float) -> None:
+        axes, scale = _axes_of(statistics, epsilon)
+        super().__init__(_mean_of(statistics), scale[:, None] * axes.T, patch=_sides(statistics, patch))
+
+
+class ZcaWhiten(_Whiten):
+    """Whiten as `PcaWhiten`, then turn back: the whitened tile that is nearest to the tile.
+
+    Source: Bell and Sejnowski 1997; for images Krizhevsky 2009, appendix A.
+
+    Args:
+        statistics: of the training split, with its whitening.
+        patch: side of the tiles; null for the whole image as one tile.
+        epsilon: added to each variance (on the scale 0 to 1), so that the noise of weak axes is not blown up.
+    """
+
+    def __init__(self, statistics: Statistics, *, patch: int | None, epsilon: float) -> None:
+        axes, scale = _axes_of(statistics, epsilon)
+        super().__init__(_mean_of(statistics), axes * scale @ axes.T, patch=_sides(statistics, patch))
+
+
+def _axes_of(statistics: Statistics, epsilon: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    assert statistics.whitening is not None, "the stage `statistics` measures it for these classes"
+    if not epsilon > 0:
+        raise ConfigError(f"preprocess.epsilon must be above 0, got {epsilon}; 0.01 is usual")
+    return statistics.whitening.axes, 1 / np.sqrt(statistics.whitening.variances + epsilon)
+
+
+def _mean_of(statistics: Statistics) -> NDArray[np.float64]:
+    assert statistics.whitening is not None
+    return statistics.whitening.mean
+
+
+def _sides(statistics: Statistics, patch: int | None) -> tuple[int, int]:
+    rows, columns = statistics.mean_image.shape[:2]
+    return (rows, columns) if patch is None else (patch, patch)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.signatures import home_of, signature
+from pipeline.config.signatures import home_of, names_in, signature
 
 
 def imported(target: str) -> Any:
@@ -219,3 +219,17 @@ def test_home_of_a_name_from_elsewhere_is_elsewhere() -> None:
 @pytest.mark.parametrize("target", ["torch.nn.Linearr", "torch.nn", "nowhere.Thing", "Thing", ""])
 def test_name_that_is_not_there_has_no_home(target: str) -> None:
     assert home_of(target) is None
+
+
+def test_names_of_a_module_are_those_that_can_be_imported_from_it() -> None:
+    library = importlib.import_module("albumentations")
+    made = {name: each for name, each in vars(library).items() if inspect.isclass(each)}
+    steps = {
+        name for name, each in made.items() if issubclass(each, library.BasicTransform | library.BaseCompose)
+    }
+    assert len(steps) > 100
+    assert steps - {"ToTensorV2", "ToTensor3D"} <= names_in("albumentations"), (
+        "those two are imported by name"
+    )
+    assert names_in("pipeline.transforms.steps") == {"PcaColor", "PadCrop", "shifted"}
+    assert names_in("pipeline.no_such_module") == frozenset()

@@ -83,7 +83,8 @@ REFUSED: list[tuple[Any, str]] = [
      "section.steps[0].q: albumentations.HorizontalFlip has no such option; allowed: p"),
     ({"_target_": "torch.nn.Linear", "in_features": 3},
      "section.out_features is missing; torch.nn.Linear needs it"),
-    ({"step": SGD}, "section.step.params is missing; torch.optim.SGD needs it"),
+    ({"_target_": "albumentations.OneOf", "transforms": [SGD]},
+     "section.transforms[0].params is missing; torch.optim.SGD needs it"),
     *[(SGD | {key: True}, f"section.{key}: is set by the pipeline; remove it")
       for key in ("_partial_", "_convert_", "_args_", "_recursive_")],
     # Types.
@@ -123,6 +124,7 @@ FACTS: dict[str, Any] = {
     "split": "folders",
     "background": None,
     "ignore_label": None,
+    "mirror_changes_label": False,
     "licence": "none",
 }
 

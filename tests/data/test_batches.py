@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data import batches
-from pipeline.data.batches import Batch, EpochBatches, PreparedSplit, seed_of
+from pipeline.data.batches import Batch, EpochBatches, Mix, PreparedSplit
+from pipeline.data.draws import OnTheFly, seed_of
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
-from pipeline.transforms.augmentation import Augmentation
+from pipeline.transforms.augmentation import Augmentation, Drawn
+from pipeline.transforms.mixing import CutMix, Mixup
 
 NUM_TRAIN, NUM_VAL = 11, 5
 
@@ -47,11 +49,30 @@ def random_steps() -> Augmentation:
     )
 
 
+def split_of(
+    prepared: Prepared, *, augment: Augmentation | None = None, mix: Mix | None = None, seed: int = 0
+) -> PreparedSplit:
+    draws = None if augment is None else OnTheFly(augment, seed=seed)
+    return PreparedSplit(prepared.images("train"), prepared.targets("train"), draws=draws, mix=mix, seed=seed)
+
+
 def data_of(
-    prepared: Prepared, *, num_workers: int = 0, seed: int = 0, **options: Augmentation
+    prepared: Prepared,
+    *,
+    augment: Augmentation | None = None,
+    mix: Mix | None = None,
+    num_workers: int = 0,
+    seed: int = 0,
+    first_epoch: int = 0,
 ) -> PreparedData:
-    augment = options.get("augment")
-    return PreparedData(prepared, augment=augment, batch_size=4, num_workers=num_workers, seed=seed)
+    return PreparedData(
+        split_of(prepared, augment=augment, mix=mix, seed=seed),
+        PreparedSplit(prepared.images("val"), prepared.targets("val")),
+        batch_size=4,
+        num_workers=num_workers,
+        seed=seed,
+        first_epoch=first_epoch,
+    )
 
 
 def draw(data: PreparedData, *, epochs: Sequence[int] = (0,)) -> list[Batch]:
@@ -61,6 +82,14 @@ def draw(data: PreparedData, *, epochs: Sequence[int] = (0,)) -> list[Batch]:
         loader.sampler.set_epoch(epoch)
         drawn += list(loader)
     return drawn
+
+
+def assert_equal(run: Sequence[Batch], other: Sequence[Batch]) -> None:
+    assert len(run) == len(other)
+    for batch, batch_again in zip(run, other, strict=True):
+        assert batch.keys() == batch_again.keys()
+        for key, value in batch.items():
+            assert torch.equal(value, batch_again[key]), key
 
 
 def order_of(drawn: Sequence[Batch]) -> list[int]:
@@ -96,55 +125,97 @@ def test_order_depends_on_seed_and_epoch_and_nothing_else(prepared: Prepared) ->
         assert order_of(draw(data_of(prepared, seed=seed), epochs=[9, epoch])[3:]) == order
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")  # on a machine of fewer cores
+@pytest.mark.parametrize("mix", [None, Mixup(1.0), CutMix(1.0)], ids=["alone", "mixup", "cutmix"])
 def test_batches_are_bit_equal_with_any_number_of_workers(
-    prepared: Prepared, random_steps: Augmentation
+    mix: Mix | None, prepared: Prepared, random_steps: Augmentation
 ) -> None:
     runs = [
-        draw(data_of(prepared, num_workers=count, augment=random_steps), epochs=[0, 1]) for count in (0, 1, 2)
+        draw(data_of(prepared, num_workers=count, augment=random_steps, mix=mix), epochs=[0, 1])
+        for count in (0, 1, 2, 4)
     ]
-    assert [len(run) for run in runs] == [6, 6, 6]
-    for alone, one, two in zip(*runs, strict=True):
-        for key in alone:
-            assert torch.equal(alone[key], one[key])
-            assert torch.equal(alone[key], two[key])
+    assert len(runs[0]) == 6
+    assert ("partner" in runs[0][0]) == (mix is not None)
+    for run in runs[1:]:
+        assert_equal(run, runs[0])
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_resumed_loader_goes_on_as_if_never_interrupted(
+    num_workers: int, prepared: Prepared, random_steps: Augmentation
+) -> None:
+    options = {"augment": random_steps, "mix": Mixup(1.0), "num_workers": num_workers}
+    whole = draw(data_of(prepared, **options), epochs=[0, 1, 2])
+    resumed = data_of(prepared, first_epoch=2, **options)
+    assert_equal(list(resumed.train_dataloader()), whole[6:])  # before anybody tells the epoch
+    assert_equal(draw(resumed, epochs=[2]), whole[6:])
+
+
+@pytest.mark.parametrize("mix", [None, Mixup(1.0)], ids=["alone", "mixed"])
+def test_every_epoch_and_seed_draws_anew(
+    mix: Mix | None, prepared: Prepared, random_steps: Augmentation
+) -> None:
+    drawn = [
+        split_of(prepared, augment=random_steps, mix=mix, seed=seed)[epoch, [0, 1, 2]]
+        for seed in (0, 1)
+        for epoch in (0, 1)
+    ]
+    assert len({batch["image"].numpy().tobytes() for batch in drawn}) == 4
+    if mix is not None:
+        assert len({float(batch["weight"]) for batch in drawn}) == 4
+
+
+def test_mixed_batch_is_what_the_mixing_makes_of_the_augmented_one(
+    prepared: Prepared, random_steps: Augmentation
+) -> None:
+    indices = [4, 0, 7]
+    alone = split_of(prepared, augment=random_steps, seed=5)[3, indices]
+    mixed = split_of(prepared, augment=random_steps, mix=Mixup(1.0), seed=5)[3, indices]
+    pixels = alone["image"].permute(0, 2, 3, 1).numpy()
+    wanted = Mixup(1.0)(pixels, alone["target"].numpy(), seed=seed_of(5, 3, *indices))
+    np.testing.assert_array_equal(mixed["image"].permute(0, 2, 3, 1), wanted.images)
+    np.testing.assert_array_equal(mixed["target"], wanted.targets)
+    np.testing.assert_array_equal(mixed["partner"], wanted.partners)
+    assert mixed["weight"].shape == ()
+    assert float(mixed["weight"]) == pytest.approx(wanted.weight)
+    assert mixed["index"].tolist() == indices
 
 
 def test_augmented_sample_does_not_depend_on_its_batch(
     prepared: Prepared, random_steps: Augmentation
 ) -> None:
-    split = data_of(prepared).split("train", augment=random_steps)
+    split = split_of(prepared, augment=random_steps)
     together, again = split[3, [4, 0, 7]], split[3, [7]]
     for key in ("image", "target", "index"):
         assert torch.equal(together[key][2:], again[key])
 
 
-def test_every_sample_epoch_and_seed_draws_anew(random_steps: Augmentation) -> None:
-    same = np.repeat(np.random.default_rng(0).integers(0, 256, (1, 12, 10, 3), dtype=np.uint8), 6, axis=0)
-    drawn = [
-        PreparedSplit(same, same[..., 0], augment=random_steps, seed=seed)[epoch, list(range(6))]
-        for seed in (0, 1)
-        for epoch in (0, 1)
-    ]
-    images = {image.numpy().tobytes() for batch in drawn for image in batch["image"]}
-    masks = {mask.numpy().tobytes() for batch in drawn for mask in batch["target"]}
-    assert len(images) == 24
-    assert len(masks) > 16  # noise, blur and some flips leave masks alone
-
-
 def test_mask_moves_with_its_image(prepared: Prepared) -> None:
-    def shift(image: np.ndarray, mask: np.ndarray | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def shift(image: np.ndarray, mask: np.ndarray | None = None, *, seed: int) -> Drawn:
         assert mask is not None
-        return np.roll(image, seed % 5, axis=0), np.roll(mask, seed % 5, axis=0)
+        return Drawn(np.roll(image, seed % 5, axis=0), np.roll(mask, seed % 5, axis=0), None, None)
 
-    batch = data_of(prepared).split("train", augment=shift)[0, [2, 5]]
+    draws = OnTheFly(shift, seed=0)
+    batch = PreparedSplit(prepared.images("train"), prepared.targets("train"), draws=draws)[0, [2, 5]]
     assert torch.equal(batch["image"][:, 0], batch["target"])
     expected = np.roll(prepared.images("train")[2], seed_of(0, 0, 2) % 5, axis=0)
     np.testing.assert_array_equal(batch["image"][0].permute(1, 2, 0), expected)
 
 
+@pytest.mark.parametrize(("sides", "top", "left"), [((12, 10), 0, 0), ((6, 10), 3, 0), ((7, 5), 2, 2)])
+def test_images_that_are_not_augmented_show_their_centre(
+    sides: tuple[int, int], top: int, left: int, prepared: Prepared
+) -> None:
+    images = prepared.images("val")
+    batch = PreparedSplit(images, np.zeros(NUM_VAL, np.uint8), sides=sides)[0, [3, 1]]
+    wanted = images[[3, 1], top : top + sides[0], left : left + sides[1]]
+    np.testing.assert_array_equal(batch["image"].permute(0, 2, 3, 1), wanted)
+    assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+
+
 def test_labels_pass_an_augmentation_untouched(random_steps: Augmentation) -> None:
     images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.array([3, 1, 2, 0], np.uint8)
-    batch = PreparedSplit(images, labels, augment=random_steps, seed=0)[0, [2, 0]]
+    batch = PreparedSplit(images, labels, draws=OnTheFly(random_steps, seed=0))[0, [2, 0]]
     assert batch["target"].tolist() == [2, 3]
     assert batch["image"].shape == (2, 1, 8, 8)
 
@@ -214,12 +285,3 @@ def test_place_is_that_of_torch_distributed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 2)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
     assert batches._place() == (2, 3)
-
-
-@given(numbers=st.lists(st.integers(0, 2**32 - 1), min_size=3, max_size=3), place=st.integers(0, 2))
-def test_seed_depends_on_each_number(numbers: list[int], place: int) -> None:
-    other = list(numbers)
-    other[place] ^= 1
-    assert seed_of(*numbers) == seed_of(*numbers)
-    assert seed_of(*numbers) != seed_of(*other)
-    assert 0 <= seed_of(*numbers) < 2**32

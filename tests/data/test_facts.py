@@ -40,6 +40,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"shape": [3, 1, 224]},
     {"classes": [*map(str, range(255))], "ignore_label": 255},
     {"background": 0, "ignore_label": 2},
+    {"mirror_changes_label": True},
     {"split": {"val": 0.3, "test": 0.3, "seed": 5}},
 ]
 

@@ -18,7 +18,7 @@ from tests.doors.project import Project, kill_group
 pytestmark = pytest.mark.slow
 
 OVERRIDES = "trainer.batch_size=256 trainer.max_epochs=8 augmentation=steps tracking.log_model=false"
-PARAMS = f'experiments:\n  digits_lenet5: {{data: digits, overrides: "{OVERRIDES}"}}\n'
+PARAMS = f'experiments:\n  digits_lenet5: {{data: digits, overrides: "{OVERRIDES}"}}\naugmented: {{}}\n'
 STEPS = """\
 # Crop and enlarge again.
 steps:
@@ -84,6 +84,32 @@ def test_activation_runs_train_and_later(copy: Project) -> None:
     before = metrics(copy)
     assert stages_run(copy.run("dvc", "repro")) == ["compose", "train", "evaluate", "report"]
     assert metrics(copy) != before
+
+
+def test_preprocessing_runs_statistics_and_later(copy: Project) -> None:
+    change(copy, "params.yaml", "augmentation=steps", "augmentation=steps preprocess=unit")
+    later = ["statistics", "train", "evaluate", "report"]
+    assert stages_run(copy.run("dvc", "repro")) == ["compose", *later]
+
+
+def test_views_of_test_images_run_evaluate_and_later(copy: Project) -> None:
+    change(copy, "params.yaml", "augmentation=steps", "augmentation=steps views=flips")
+    before = metrics(copy)
+    assert stages_run(copy.run("dvc", "repro")) == ["compose", "evaluate", "report"]
+    after = metrics(copy)
+    assert after["train"] == before["train"]
+    assert after["evaluate"] != before["evaluate"]
+
+
+def test_draws_made_ahead_are_kept_by_dvc_and_change_no_result(copy: Project) -> None:
+    before = metrics(copy)
+    change(copy, "params.yaml", "augmentation=steps", "augmentation=steps augmentation.copies=8")
+    change(copy, "params.yaml", "augmented: {}", "augmented: {digits_lenet5: {}}")
+    said = copy.run("dvc", "repro")
+    assert sorted(stages_run(said)) == ["augment", "compose", "evaluate", "report", "train"]
+    assert "8 drawn copies of 1,159 training images take 9,494,528 bytes" in said
+    assert (copy.root / "artifacts/augment/digits_lenet5/images.npy").stat().st_size > 9_000_000
+    assert metrics(copy) == before, "copy k is what epoch k would have drawn"
 
 
 def test_nested_size_of_a_step_runs_train_and_later(copy: Project) -> None:

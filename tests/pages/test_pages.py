@@ -56,9 +56,12 @@ def test_score_is_named_as_the_field_does(key: str, name: str) -> None:
     assert chapters._score_name(key) == name
 
 
+DRAWING = ("evaluate", "fit", "preview", "statistics")
+
+
 def test_every_picture_that_is_drawn_has_a_title() -> None:
     code = Path(chapters.__file__).parents[1]
-    drawn = "".join((code / f"{stage}.py").read_text(encoding="utf-8") for stage in ("fit", "evaluate"))
+    drawn = "".join((code / f"{stage}.py").read_text(encoding="utf-8") for stage in DRAWING)
     for name in TITLES:
         assert f'"{name}.png"' in drawn or f'"{name}":' in drawn, f"nobody draws {name}"
 

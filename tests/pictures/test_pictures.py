@@ -11,6 +11,8 @@ from pipeline.pictures.comparison import draw_comparison
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.curves import draw_curves
 from pipeline.pictures.sheets import COLOURS, OPACITY, draw_sheet, overlay
+from pipeline.pictures.statistics import draw_statistics
+from pipeline.transforms.statistics import measure
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (6, 12, 10, 1), dtype=np.uint8)
@@ -31,6 +33,18 @@ def diagonal(num_classes: int) -> np.ndarray:
     return np.diag(np.arange(num_classes))  # the first class has no image
 
 
+def draw_measured(images: np.ndarray, path: Path, *, patch: tuple[int, int] | None = None) -> None:
+    found = measure([images], patch=patch)
+    white = found.whitening
+    draw_statistics(
+        found.mean_image,
+        path,
+        colours=found.colour_axes() if images.shape[-1] > 1 else None,
+        tiles=None if white is None else (white.variances, white.axes),
+        tile=patch,
+    )
+
+
 DRAWINGS: dict[str, Callable[[Path], None]] = {
     "grey sheet": lambda path: draw_sheet(GREY, path),
     "colour sheet": lambda path: draw_sheet(COLOUR, path, captions=["a long name as another long name"] * 6),
@@ -40,6 +54,13 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "masks of many classes": lambda path: draw_sheet(
         GREY, path, masks=MASKS * 70, classes=[str(i) for i in range(255)]
     ),
+    "sheet of many sides": lambda path: draw_sheet([GREY[0], COLOUR[0, :5], GREY[1, :, :4]], path),
+    "grey statistics": lambda path: draw_measured(GREY, path),
+    "colour statistics": lambda path: draw_measured(COLOUR, path),
+    "grey whitening": lambda path: draw_measured(GREY, path, patch=(12, 10)),
+    "colour whitening": lambda path: draw_measured(COLOUR, path, patch=(12, 10)),
+    "whitening of one pixel": lambda path: draw_measured(GREY, path, patch=(1, 1)),
+    "whitening of no contrast": lambda path: draw_measured(np.zeros_like(COLOUR), path, patch=(2, 2)),
     "curves": lambda path: draw_curves(history(20), path, kept=12),
     "curves of one epoch": lambda path: draw_curves(history(1), path, kept=0),
     "curves of many scores": lambda path: draw_curves(history(5, 40), path, kept=4),
@@ -49,15 +70,20 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
         diagonal(255), [f"class {i}" for i in range(255)], path
     ),
     "confusion of nothing": lambda path: draw_confusion(np.zeros((3, 3), int), ["a", "b", "c"], path),
-    "comparison": lambda path: draw_comparison([("lr 0.1", 0.9), ("lr $\\frac$", 0.85)], path),
-    "comparison of one": lambda path: draw_comparison([("", 0.9)], path),
-    "comparison of equals": lambda path: draw_comparison([("a", 0.5)] * 3, path),
-    "comparison of many": lambda path: draw_comparison([(f"lr {i}", 1 / (i + 1)) for i in range(300)], path),
-    "comparison of long labels": lambda path: draw_comparison(
-        [("  ".join(["rate 0.001"] * 30), 0.5)] * 4, path
+    "comparison": lambda path: draw_comparison([("lr 0.1", [0.9]), ("lr $\\frac$", [0.85])], path),
+    "comparison of one": lambda path: draw_comparison([("", [0.9])], path),
+    "comparison of equals": lambda path: draw_comparison([("a", [0.5])] * 3, path),
+    "comparison of many": lambda path: draw_comparison(
+        [(f"lr {i}", [1 / (i + 1)]) for i in range(300)], path
     ),
-    "comparison with a failure": lambda path: draw_comparison([("a", 0.5), ("b", float("nan"))], path),
-    "comparison of failures": lambda path: draw_comparison([("b", float("nan"))], path),
+    "comparison of long labels": lambda path: draw_comparison(
+        [("  ".join(["rate 0.001"] * 30), [0.5])] * 4, path
+    ),
+    "comparison with a failure": lambda path: draw_comparison([("a", [0.5]), ("b", [float("nan")])], path),
+    "comparison of failures": lambda path: draw_comparison([("b", [float("nan")])], path),
+    "comparison of seeds": lambda path: draw_comparison(
+        [("a", [0.9, 0.8, float("nan")]), ("b", [0.7, 0.9])], path
+    ),
 }
 
 
@@ -72,7 +98,9 @@ def test_picture_opens_and_fits_a_page(name: str, tmp_path: Path) -> None:
         assert len(image.convert("RGB").getcolors(1 << 24)) > 1, "nothing is drawn"
 
 
-@pytest.mark.parametrize("name", ["mask sheet", "curves", "confusion of two", "comparison"])
+@pytest.mark.parametrize(
+    "name", ["mask sheet", "colour whitening", "curves", "confusion of two", "comparison"]
+)
 def test_same_numbers_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     for file in ("a.png", "b.png"):
         DRAWINGS[name](tmp_path / file)
@@ -123,8 +151,46 @@ def test_sheet_shows_the_pixels_as_they_are(tmp_path: Path) -> None:
     assert (77, 77, 77) in colours_in(tmp_path / "sheet.png")
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_statistics_have_a_panel_for_colours_and_two_for_tiles(tmp_path: Path) -> None:
+    names = ["grey statistics", "colour statistics", "grey whitening", "colour whitening"]
+    for name in names:
+        DRAWINGS[name](tmp_path / f"{name}.png")
+    widths, heights = zip(*(size_of(tmp_path / f"{name}.png") for name in names), strict=True)
+    panels = np.array(widths) / 286  # 2.6 inches of 110 pixels
+    np.testing.assert_allclose(panels, [1, 2, 3, 4], atol=0.35)  # empty margins are cut
+    assert all(abs(height - 286) < 30 for height in heights)
+
+
+def test_mean_image_is_shown_on_the_scale_of_its_pixels(tmp_path: Path) -> None:
+    images = np.full((2, 4, 4, 1), 51, np.uint8)
+    images[:, :, 2:] = 204
+    draw_measured(images, tmp_path / "grey.png")
+    assert {(51, 51, 51), (204, 204, 204)} <= colours_in(tmp_path / "grey.png")
+    draw_measured(np.broadcast_to(np.array([250, 51, 102], np.uint8), (2, 4, 4, 3)), tmp_path / "colour.png")
+    assert (250, 51, 102) in colours_in(tmp_path / "colour.png")
+
+
+def test_axes_of_colour_are_shown_up_to_two_deviations_from_the_mean(tmp_path: Path) -> None:
+    images = np.full((2, 4, 4, 3), 100, np.uint8)
+    images[0, ..., :2], images[1, ..., :2] = 80, 120  # red and green vary together, by 20 each
+    draw_measured(images, tmp_path / "picture.png")
+    yellows = [
+        red
+        for red, green, blue in colours_in(tmp_path / "picture.png")
+        if abs(red - green) < 2 and blue == 100
+    ]
+    wanted = [60, 70, 80, 90, 100, 110, 120, 130, 140]
+    assert all(any(abs(red - each) < 2 for red in yellows) for each in wanted)  # matplotlib rounds down
+    assert all(any(abs(red - each) < 2 for each in wanted) for red in yellows)
+
+
 def test_every_drawing_of_the_room_is_tested() -> None:
     modules = {path.stem for path in (Path(__file__).parents[2] / "pipeline" / "pictures").glob("*.py")} - {
         "__init__"
     }
-    assert modules == {"comparison", "confusion", "curves", "sheets"}
+    assert modules == {"comparison", "confusion", "curves", "sheets", "statistics"}

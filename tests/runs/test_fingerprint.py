@@ -47,10 +47,11 @@ def test_every_deciding_section_decides(section: str) -> None:
 
 
 def test_sections_either_decide_or_are_known_not_to() -> None:
-    # The name and where to log do not change a result, nor which classes are allowed; data count by digest.
-    beside = {"name", "allowed_targets", "tracking", "digest", "data", "trainer"}
+    # The name, where to log and how test images are seen do not change a training, nor which classes are allowed;
+    # data count by digest.
+    beside = {"name", "allowed_targets", "tracking", "views", "digest", "data", "trainer"}
     assert set(CONFIG) == beside | set(SECTIONS)
-    for section in ("name", "allowed_targets", "tracking", "digest"):
+    for section in ("name", "allowed_targets", "tracking", "views", "digest"):
         assert digest_with(section, None) == digest(deciding(CONFIG))
 
 
@@ -59,7 +60,7 @@ def test_facts_that_shape_the_task_decide(fact: str) -> None:
     assert digest_with("data", fact) != digest(deciding(CONFIG))
 
 
-@pytest.mark.parametrize("fact", ["licence", "root", "name"])
+@pytest.mark.parametrize("fact", ["licence", "root", "name", "mirror_changes_label"])
 def test_where_data_lie_does_not_decide(fact: str) -> None:
     assert digest_with("data", fact) == digest(deciding(CONFIG))
 

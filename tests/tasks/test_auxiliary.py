@@ -64,15 +64,15 @@ def twin_of(network: nn.Sequential) -> nn.Sequential:
     return twin
 
 
-def losses_by_hand(network: nn.Sequential, batch: dict[str, Tensor]) -> list[Tensor]:
-    """Run the layers one by one, in training; return the loss of each head, the main one last."""
+def losses_by_hand(network: nn.Sequential, batch: dict[str, Tensor], key: str = "target") -> list[Tensor]:
+    """Run the layers one by one, in training; return the loss of each head for `key`, the main one last."""
     x, losses = batch["image"], []
     for module in network.layers:
         if isinstance(module, Auxiliary):
-            losses.append(nn.functional.cross_entropy(module.body(x), batch["target"]))
+            losses.append(nn.functional.cross_entropy(module.body(x), batch[key]))
         else:
             x = module(x)
-    return [*losses, nn.functional.cross_entropy(network.head(x), batch["target"])]
+    return [*losses, nn.functional.cross_entropy(network.head(x), batch[key])]
 
 
 def test_loss_in_training_is_the_main_one_plus_the_weighted_others() -> None:
@@ -82,6 +82,16 @@ def test_loss_in_training_is_the_main_one_plus_the_weighted_others() -> None:
     torch.testing.assert_close(loss, main + WEIGHTS[0] * first + WEIGHTS[1] * second)
     assert first > 0
     assert second > 0
+
+
+def test_every_head_counts_mixed_images_for_both_their_targets() -> None:
+    share = 0.3
+    batch = {**batch_of(), "partner": torch.tensor([1, 0, 0, 2, 2, 1]), "weight": torch.tensor(share)}
+    own, others = (losses_by_hand(build(WITH, seed=0).train(), batch, key) for key in ("target", "partner"))
+    first, second, main = (share * a + (1 - share) * b for a, b in zip(own, others, strict=True))
+    loss = learner_of(build(WITH, seed=0)).train().training_step(batch, 0)
+    torch.testing.assert_close(loss, main + WEIGHTS[0] * first + WEIGHTS[1] * second)
+    assert all(abs(float((a - b).detach())) > 1e-3 for a, b in zip(own, others, strict=True))
 
 
 @pytest.mark.parametrize("weight", [0.3, 1.0])

@@ -1,11 +1,11 @@
-"""Bootstrap intervals: against the normal approximation, repeatable, honest about NaN."""
+"""Intervals: bootstrap and Student's, against the normal approximation, repeatable, honest about NaN."""
 
 import math
 
 import numpy as np
 import pytest
 
-from pipeline.tasks.intervals import with_intervals
+from pipeline.tasks.intervals import mean_interval, with_intervals
 
 
 def share(evidence: np.ndarray) -> dict[str, float]:
@@ -70,3 +70,17 @@ def test_samples_are_drawn_whole() -> None:
         return {"spread": float(np.ptp(rows, axis=1).max())}
 
     assert with_intervals(spread, evidence, seed=0)["spread"]["high"] == 0
+
+
+def test_interval_of_a_mean_covers_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    bounds = [mean_interval(random.normal(3, 2, 5).tolist()) for _ in range(2000)]
+    covered = sum(low <= 3 <= high for _, low, high in bounds) / len(bounds)
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / len(bounds)))
+
+
+def test_single_value_has_no_interval() -> None:
+    mean, low, high = mean_interval([0.7])
+    assert mean == 0.7
+    assert math.isnan(low)
+    assert math.isnan(high)

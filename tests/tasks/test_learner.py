@@ -223,3 +223,50 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     losses = [row["train/loss"] for row in fit(tmp_path, make_model(), epochs=10)]
     assert np.all(np.diff(losses)[:2] < 0)
     assert losses[-1] < losses[0]
+
+
+def mixed_batch(weight: float) -> Batch:
+    """Return four images that count for their target by a weight, and for their partner by the rest."""
+    images = torch.randn(4, 1, 2, 2, generator=torch.manual_seed(1))
+    targets, partners = torch.tensor([0, 1, 2, 0]), torch.tensor([2, 1, 0, 1])
+    return {"image": images, "target": targets, "partner": partners, "weight": torch.tensor(weight)}
+
+
+def learner_of(model: nn.Module) -> Learner:
+    return Learner(
+        model,
+        task=TASK,
+        make_optimizer=partial(SGD, lr=0.1),
+        make_scheduler=CONSTANT,
+        seed=0,
+        on_epoch=lambda _: None,
+    )
+
+
+def test_loss_of_mixed_images_by_hand() -> None:
+    class Certain(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.tensor([1.0, 2.0, 5.0]).log().expand(len(image), 3)
+
+    # Probabilities 1/8, 1/4, 5/8: the targets 0, 1, 2, 0 cost ln 8, ln 4, ln 1.6, ln 8 and their partners 2, 1, 0, 1
+    # ln 1.6, ln 4, ln 8, ln 4.
+    targets, partners = math.log(8 * 4 * 1.6 * 8) / 4, math.log(1.6 * 4 * 8 * 4) / 4
+    for weight in (0.0, 0.25, 1.0):
+        loss = learner_of(Certain()).training_step(mixed_batch(weight), 0)
+        assert float(loss.detach()) == pytest.approx(weight * targets + (1 - weight) * partners)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_loss_of_mixed_images_is_that_of_mixed_labels(weight: float) -> None:
+    """Cross-entropy is linear in the target, so both ways of Zhang et al. 2018 to write it agree."""
+    model, batch = make_model(), mixed_batch(weight)
+    labels = [nn.functional.one_hot(batch[key], 3).float() for key in ("target", "partner")]
+    wanted = nn.functional.cross_entropy(model(batch["image"]), weight * labels[0] + (1 - weight) * labels[1])
+    torch.testing.assert_close(learner_of(model).training_step(batch, 0), wanted)
+
+
+def test_recorded_loss_is_that_of_the_mixed_batches() -> None:
+    learner, batches = learner_of(make_model()), [mixed_batch(0.3), mixed_batch(0.8)]
+    losses = [float(learner.training_step(batch, 0).detach()) for batch in batches]
+    assert learner._train.value() == pytest.approx(sum(losses) / 2)
+    assert losses[0] != losses[1]

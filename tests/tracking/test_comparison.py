@@ -76,3 +76,31 @@ def test_parent_without_finished_children_has_no_comparison(parent: TrackedRun) 
     log_comparison(parent)
     parent.end("FINISHED")
     assert parent.store.client.list_artifacts(parent.run_id) == []
+
+
+def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(parent: TrackedRun) -> None:
+    for rate, scores in ((0.1, [0.7, 0.8, 0.9]), (0.2, [0.5, 0.5, 0.5])):
+        for seed, score in enumerate(scores):
+            child = TrackedRun.start(
+                parent.store, name=f"optimizer.lr={rate} seed={seed}", parent=parent.run_id, tags={}
+            )
+            child.log_config({"optimizer": {"lr": rate}, "seed": seed})
+            child.log_final({"score": score})
+            child.end("FINISHED")
+    told = log_comparison(parent)
+    parent.end("FINISHED")
+    assert artifact(parent, "over_seeds.md").read_text(encoding="utf-8") == told
+    # Student's quantile of 2 degrees of freedom is 4.3027; 0.8 +- 4.3027 * 0.1 / sqrt(3).
+    assert told.splitlines()[2:] == [
+        "| optimizer.lr=0.1 | 3 | 0.8000 | 0.5516 to 1.0484 |",
+        "| optimizer.lr=0.2 | 3 | 0.5000 | 0.5000 to 0.5000 |",
+    ]
+
+
+def test_runs_that_differ_in_more_have_none(parent: TrackedRun) -> None:
+    for rate in (0.1, 0.2):
+        add_child(parent, rate=rate, activation="relu", score=rate)
+    assert log_comparison(parent) == ""
+    parent.end("FINISHED")
+    names = {each.path for each in parent.store.client.list_artifacts(parent.run_id)}
+    assert "over_seeds.md" not in names

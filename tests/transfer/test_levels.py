@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,9 @@ from pipeline.transforms.statistics import Statistics
 TASK = Classification(
     classes=list("abcdefghij"), background=None, ignore_label=None, label_smoothing=0.0
 )  # fmt: skip
-GREY = Statistics(mean=[0.4], deviation=[0.2], pixels=1)
+GREY = Statistics(
+    mean=[0.4], deviation=[0.2], covariance=[[0.04]], pixels=1, mean_image=np.full((32, 32, 1), 0.4)
+)
 
 # The settings.
 

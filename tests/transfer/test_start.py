@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,7 +13,9 @@ from pipeline.compose import compose
 from pipeline.errors import ConfigError
 from pipeline.transforms.statistics import Statistics
 
-HERE, THERE = Statistics([0.4], [0.2], 1), Statistics([0.1], [0.9], 1)
+SHAPE = (32, 32, 1)
+HERE = Statistics([0.4], [0.2], [[0.04]], 1, np.full(SHAPE, 0.4))
+THERE = Statistics([0.1], [0.9], [[0.81]], 1, np.full(SHAPE, 0.1))
 
 
 def declared(*overrides: str, seed: int = 0) -> dict[str, Any]:

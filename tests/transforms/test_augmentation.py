@@ -9,10 +9,12 @@ import albumentations
 import numpy as np
 import pytest
 
-from pipeline.transforms.augmentation import Augmentation
+from pipeline.transforms.augmentation import Augmentation, Drawn
 
 CODE = Path(__file__).parents[2]
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+BOXES = np.array([[1, 1, 5, 5, 2], [0, 0, 7, 9, 0]], dtype=float)
+POINTS = np.array([[0, 0], [4, 5], [-1, 8.5]])
 
 
 def random_steps() -> list[albumentations.BasicTransform | albumentations.BaseCompose]:
@@ -25,22 +27,94 @@ def random_steps() -> list[albumentations.BasicTransform | albumentations.BaseCo
     ]
 
 
+def draw(augment: Augmentation, seed: int) -> Drawn:
+    return augment(NOISE, NOISE[..., 0].copy(), seed=seed, boxes=BOXES, points=POINTS)
+
+
 def test_same_seed_gives_the_same_draw_whatever_was_drawn_before() -> None:
     first, second = Augmentation(random_steps()), Augmentation(random_steps())
-    drawn = [first(NOISE, NOISE[..., 0].copy(), seed) for seed in range(12)]
-    again = [second(NOISE, NOISE[..., 0].copy(), seed) for seed in reversed(range(12))]
-    for (image, mask), (image_again, mask_again) in zip(drawn, reversed(again), strict=True):
-        np.testing.assert_array_equal(image, image_again)
-        np.testing.assert_array_equal(mask, mask_again)
-    assert len({image.tobytes() for image, _ in drawn}) > 8
+    drawn = [draw(first, seed) for seed in range(12)]
+    again = [draw(second, seed) for seed in reversed(range(12))]
+    for one, other in zip(drawn, reversed(again), strict=True):
+        for part, part_again in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, part_again)
+    assert len({each.image.tobytes() for each in drawn}) > 8
 
 
 def test_image_moves_alike_with_and_without_a_mask() -> None:
     augment = Augmentation(random_steps())
     for seed in range(12):
-        alone, absent = augment(NOISE, None, seed)
-        np.testing.assert_array_equal(alone, augment(NOISE, NOISE[..., 0].copy(), seed)[0])
-        assert absent is None
+        alone = augment(NOISE, None, seed=seed)
+        np.testing.assert_array_equal(alone.image, augment(NOISE, NOISE[..., 0].copy(), seed=seed).image)
+        assert alone[1:] == (None, None, None)
+
+
+@pytest.mark.parametrize("given", [{"boxes"}, {"points"}, {"boxes", "points"}])
+def test_image_and_mask_move_alike_with_and_without_boxes_and_points(given: set[str]) -> None:
+    augment = Augmentation(random_steps())
+    more = {name: values for name, values in (("boxes", BOXES), ("points", POINTS)) if name in given}
+    for seed in range(12):
+        alone = augment(NOISE, NOISE[..., 0].copy(), seed=seed)
+        drawn = augment(NOISE, NOISE[..., 0].copy(), seed=seed, **more)
+        np.testing.assert_array_equal(drawn.image, alone.image)
+        np.testing.assert_array_equal(drawn.mask, alone.mask)
+        assert {name for name in ("boxes", "points") if getattr(drawn, name) is not None} == given
+
+
+def test_boxes_and_points_are_mirrored_by_hand() -> None:
+    drawn = Augmentation([albumentations.HorizontalFlip(p=1.0)])(NOISE, seed=0, boxes=BOXES, points=POINTS)
+    # Of 7 columns; boxes end between pixels, points lie on them.
+    np.testing.assert_allclose(drawn.boxes, [[2, 1, 6, 5, 2], [0, 0, 7, 9, 0]], atol=1e-5)
+    np.testing.assert_allclose(drawn.points, [[6, 0], [2, 5], [7, 8.5]], atol=1e-5)
+
+
+def test_boxes_are_cut_at_the_border_or_left_out_and_points_are_kept() -> None:
+    half = albumentations.Affine(translate_px={"x": (4, 4), "y": (0, 0)}, p=1.0)
+    boxes = np.array([[1, 1, 5, 5, 2], [4, 2, 7, 4, 8], [0, 0, 2, 2, 5]], dtype=float)
+    drawn = Augmentation([half])(NOISE, seed=0, boxes=boxes, points=POINTS)
+    np.testing.assert_allclose(drawn.boxes, [[5, 1, 7, 5, 2], [4, 0, 6, 2, 5]], atol=1e-5)
+    np.testing.assert_allclose(drawn.points, POINTS + np.array([4, 0]), atol=1e-5)
+
+
+def test_sample_may_have_no_box_and_no_point() -> None:
+    drawn = Augmentation(random_steps())(NOISE, seed=0, boxes=np.zeros((0, 5)), points=np.zeros((0, 2)))
+    assert drawn.boxes is not None
+    assert drawn.points is not None
+    assert drawn.boxes.shape == (0, 5)
+    assert drawn.points.shape == (0, 2)
+
+
+def test_told_draw_is_that_of_the_call() -> None:
+    augment = Augmentation(random_steps())
+    for seed in range(12):
+        told, called = augment.told(NOISE, NOISE[..., 0].copy(), seed=seed)[0], draw(augment, seed)
+        np.testing.assert_array_equal(told.image, called.image)
+        np.testing.assert_array_equal(told.mask, called.mask)
+
+
+def test_told_names_are_those_of_the_steps_that_applied() -> None:
+    augment = Augmentation([albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)])
+    images = {
+        (): NOISE,
+        ("HorizontalFlip",): NOISE[:, ::-1],
+        ("VerticalFlip",): NOISE[::-1],
+        ("HorizontalFlip", "VerticalFlip"): NOISE[::-1, ::-1],
+    }
+    seen = set()
+    for seed in range(30):
+        drawn, names = augment.told(NOISE, seed=seed)
+        np.testing.assert_array_equal(drawn.image, images[tuple(names)])
+        seen.add(tuple(names))
+    assert seen == set(images)
+
+
+def test_told_name_is_that_of_the_step_inside_a_choice() -> None:
+    inner = [albumentations.HorizontalFlip(p=1.0), albumentations.VerticalFlip(p=1.0)]
+    augment = Augmentation([albumentations.OneOf(inner, p=1.0)])
+    assert {tuple(augment.told(NOISE, seed=seed)[1]) for seed in range(20)} == {
+        ("HorizontalFlip",),
+        ("VerticalFlip",),
+    }
 
 
 def test_steps_draw_apart_from_each_other() -> None:
@@ -52,7 +126,7 @@ def test_steps_draw_apart_from_each_other() -> None:
         ]
     )
     square = np.arange(9, dtype=np.uint8).reshape(3, 3, 1)
-    counts = Counter(augment(square, None, seed)[0].tobytes() for seed in range(400))
+    counts = Counter(augment(square, seed=seed).image.tobytes() for seed in range(400))
     # The eight symmetries of a square, each 50 times on average; one deviation is sqrt(400 * 7 / 64) = 6.6.
     assert len(counts) == 8
     assert all(abs(count - 50) < 4 * 6.6 for count in counts.values())
@@ -63,7 +137,7 @@ def test_bytes_and_shape_are_kept(channels: int) -> None:
     image = np.ascontiguousarray(NOISE[..., :channels])
     before = image.copy()
     for seed in range(12):
-        drawn, mask = Augmentation(random_steps())(image, NOISE[..., 0].copy(), seed)
+        drawn, mask = Augmentation(random_steps())(image, NOISE[..., 0].copy(), seed=seed)[:2]
         assert mask is not None
         assert (drawn.shape, mask.shape) == ((9, 7, channels), (9, 7))
         assert drawn.dtype == mask.dtype == np.uint8
@@ -78,14 +152,14 @@ def drop_channel(image: np.ndarray, **_: object) -> np.ndarray:
 
 def test_channel_that_a_step_drops_comes_back() -> None:
     augment = Augmentation([albumentations.Lambda(name="drop_channel", image=drop_channel)])
-    np.testing.assert_array_equal(augment(NOISE[..., :1], None, 0)[0], NOISE[..., :1])
+    np.testing.assert_array_equal(augment(NOISE[..., :1], seed=0).image, NOISE[..., :1])
 
 
 def test_mask_takes_no_value_between_two_classes() -> None:
     augment = Augmentation([albumentations.Affine(rotate=(-40.0, 40.0), scale=(0.7, 1.4), p=1.0)])
     mask = np.where(NOISE[..., 0] > 127, np.uint8(200), np.uint8(0))
     for seed in range(12):
-        moved = augment(NOISE, mask, seed)[1]
+        moved = augment(NOISE, mask, seed=seed).mask
         assert moved is not None
         assert set(np.unique(moved)) <= {0, 200}
 
@@ -100,7 +174,7 @@ class Watch(importlib.abc.MetaPathFinder):
             raise SystemExit
 sys.meta_path.insert(0, Watch())
 
-from pipeline.transforms.augmentation import Augmentation
+from pipeline.transforms.augmentation import Augmentation, Drawn
 print("room", "torch" in sys.modules)
 Augmentation([])
 """

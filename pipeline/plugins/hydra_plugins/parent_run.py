@@ -85,7 +85,9 @@ class ParentRun(Callback):
     def _close(self, status: str, *, reason: str = "") -> None:
         from pipeline.tracking.comparison import log_comparison
 
-        log_comparison(self._parent)
+        means = log_comparison(self._parent)
+        if means:
+            sys.stdout.write(f"\nOver seeds, with Student's interval of the mean:\n{means}")
         self._parent.end(status, reason=reason)
         self._parent = None
         self._lock.close()

@@ -1,0 +1,1 @@
+"""What measures how fast the pipeline is: `make bench`."""

@@ -1,0 +1,106 @@
+"""Figures of a benchmark: ratios of interleaved timings, and rates; written as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+PACKAGES = ("torch", "pytorch-lightning", "albumentations", "opencv-python-headless", "numpy")
+ROUNDS = 9  # of A and B by turns
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number.
+
+    Args:
+        name: what it is, with its unit where it has one.
+        value: median over the rounds.
+        spread: lowest and highest round.
+        goal: what it should reach at least; None where it is only told.
+    """
+
+    name: str
+    value: float
+    spread: tuple[float, float]
+    goal: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None without one."""
+        return None if self.goal is None else self.value >= self.goal
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long a piece of work takes once."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def times_faster(
+    name: str, ours: Callable[[], object], theirs: Callable[[], object], *, goal: float
+) -> Figure:
+    """Return how many times faster ours is than theirs, run by turns: A B A B."""
+    ours(), theirs()  # what is done once, such as filling caches, is not measured
+    ratios = []
+    for _ in range(ROUNDS):
+        mine = seconds(ours)
+        ratios.append(seconds(theirs) / mine)
+    return Figure(name, median(ratios), (min(ratios), max(ratios)), goal)
+
+
+def rates(works: dict[str, tuple[int, Callable[[], object]]]) -> list[Figure]:
+    """Return things per second of several works, run by turns.
+
+    Args:
+        works: name -> how many things one call does, and the call.
+    """
+    for _, work in works.values():
+        work()
+    measured: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(ROUNDS):
+        for name, (count, work) in works.items():
+            measured[name].append(count / seconds(work))
+    return [Figure(name, median(each), (min(each), max(each))) for name, each in measured.items()]
+
+
+def write(figures: Sequence[Figure], folder: Path) -> None:
+    """Write `results.json` and `results.md`."""
+    results = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "date": date.today().isoformat(),
+        "figures": [asdict(figure) | {"met": figure.met} for figure in figures],
+    }
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Measured {results['date']} by `make bench` on {results['machine']}. Median over {ROUNDS} rounds (lowest to "
+        "highest); whatever is compared ran by turns.",
+        "",
+        "| figure | value | spread | goal | met |",
+        "|---|---|---|---|---|",
+        *(_row(figure) for figure in figures),
+    ]
+    (folder / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _row(figure: Figure) -> str:
+    low, high = figure.spread
+    goal = "" if figure.goal is None else f"at least {figure.goal:g}"
+    met = {None: "", True: "yes", False: "no"}[figure.met]
+    return f"| {figure.name} | {_text(figure.value)} | {_text(low)} to {_text(high)} | {goal} | {met} |"
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

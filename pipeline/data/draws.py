@@ -1,0 +1,119 @@
+"""Draws: augmented images, made when they are asked for or ahead of time.
+
+What is drawn depends on (seed, epoch, sample) and nothing else, so the number of loader workers, a resume or the
+order of workers never changes a pixel.
+Shapes: N images, H rows, W columns, C channels; images (N, H, W, C), masks (N, H, W).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigError
+
+Array = NDArray[np.uint8]
+LARGEST_SHARE = 0.9  # of the free disk that copies may take
+
+
+class Sample(Protocol):
+    """An image with its mask, or None."""
+
+    @property
+    def image(self) -> Array:  # noqa: D102
+        ...
+
+    @property
+    def mask(self) -> Array | None:  # noqa: D102
+        ...
+
+
+class Augment(Protocol):
+    """One random change of an image and its mask; the same seed gives the same change."""
+
+    def __call__(self, image: Array, mask: Array | None = None, *, seed: int) -> Sample:
+        """Return the changed image and mask."""
+        ...
+
+
+def seed_of(*numbers: int) -> int:
+    """Return a 32-bit seed that depends on all the numbers and on nothing else."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class OnTheFly:
+    """Draws made when they are asked for, anew in each epoch."""
+
+    augment: Augment
+    seed: int
+
+    def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
+        """Return images and targets of some samples as drawn for an epoch."""
+        images, targets = images[indices], targets[indices]
+        has_masks = targets.ndim > 1
+        drawn = [
+            self.augment(image, target if has_masks else None, seed=seed_of(self.seed, epoch, index))
+            for image, target, index in zip(images, targets, indices, strict=True)
+        ]
+        masks = [each.mask for each in drawn if each.mask is not None]
+        return np.stack([each.image for each in drawn]), np.stack(masks) if has_masks else targets
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Draws of the first epochs, written by `write_draws`; later epochs take them in turn."""
+
+    folder: Path
+
+    def batch(
+        self,
+        images: Array,  # noqa: ARG002
+        targets: Array,
+        epoch: int,
+        indices: list[int],
+    ) -> tuple[Array, Array]:
+        """Return images and targets of some samples as drawn for an epoch."""
+        drawn = self._drawn("images")
+        copy = epoch % len(drawn)
+        return drawn[copy][indices], self._drawn("masks")[copy][indices] if targets.ndim > 1 else targets[
+            indices
+        ]
+
+    def _drawn(self, kind: str) -> Array:
+        """Return (copies, N, H, W, C) images or (copies, N, H, W) masks, memory-mapped."""
+        array: Array = np.load(self.folder / f"{kind}.npy", mmap_mode="r")
+        return array
+
+
+def write_draws(draws: OnTheFly, images: Array, targets: Array, folder: Path, *, copies: int) -> None:
+    """Write the draws of the first `copies` epochs of a split, one image in memory at a time.
+
+    Says beforehand how much disk they take.
+
+    Raises:
+        ConfigError: they would take more than nine tenths of the free disk.
+    """
+    first, mask = draws.batch(images, targets, 0, [0])
+    shapes = {"images": first.shape[1:]} | ({"masks": mask.shape[1:]} if targets.ndim > 1 else {})
+    needed = copies * len(images) * sum(int(np.prod(shape)) for shape in shapes.values())
+    free = shutil.disk_usage(folder).free
+    told = f"{copies} drawn copies of {len(images):,} training images take {needed:,} bytes, the disk has {free:,}"
+    if needed > LARGEST_SHARE * free:
+        raise ConfigError(f"augmentation.copies: {told}; make fewer, free some space, or set it to null")
+    sys.stderr.write(f"augment: {told}\n")
+    files = {
+        kind: np.lib.format.open_memmap(folder / f"{kind}.npy", "w+", np.uint8, (copies, len(images), *shape))
+        for kind, shape in shapes.items()
+    }
+    for copy in range(copies):
+        for index in range(len(images)):
+            drawn = draws.batch(images, targets, copy, [index])
+            for file, pixels in zip(files.values(), drawn, strict=False):
+                file[copy, index] = pixels[0]
