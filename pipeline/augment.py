@@ -22,7 +22,7 @@ from pipeline.runs.found import find_or_make, publish
 from pipeline.statistics import statistics, statistics_key
 
 PACKAGE = Path(__file__).parent
-CODE = [PACKAGE / "assemble.py", PACKAGE / "data" / "draws.py", PACKAGE / "transforms"]
+CODE = [PACKAGE / "assemble.py", PACKAGE / "data", PACKAGE / "transforms"]
 
 
 def augment(config: Mapping[str, Any], *, root: Path) -> Path | None:

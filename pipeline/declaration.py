@@ -6,7 +6,7 @@ planned, not built.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import gt, le
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,9 @@ def check(config: Mapping[str, Any]) -> None:
     check_section(config["tracking"], "pipeline.tracking.settings.TrackingSettings", path="tracking")
     for section, schema in (("augmentation", "settings.AugmentationSettings"), ("views", "views.Views")):
         check_section(config[section], f"pipeline.transforms.{schema}", path=section)
-    _check_steps(config["augmentation"])
+    _check_steps(config["augmentation"]["steps"], "augmentation.steps")
+    if config["augmentation"]["mixing"] is not None:
+        _check_step(config["augmentation"]["mixing"], "augmentation.mixing")
     for section in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
         given = GIVEN[section]
         if section != "augmentation" and "_target_" not in config[section]:
@@ -167,22 +169,18 @@ def _check_values(config: Mapping[str, Any]) -> None:
             raise ConfigError(f"{key} must be a mapping of keys, got {config[key]!r}")
 
 
-def _check_steps(augmentation: Mapping[str, Any]) -> None:
-    """Check that what is to be built says what, steps inside of steps too."""
-    waiting = [("augmentation.steps", step, index) for index, step in enumerate(augmentation["steps"])]
-    if augmentation["mixing"] is not None:
-        _check_step("augmentation.mixing", augmentation["mixing"])
-    while waiting:
-        path, step, index = waiting.pop(0)
+def _check_steps(steps: Sequence[Any], path: str) -> None:
+    """Check that steps say what is to be built, steps inside of steps too."""
+    for index, step in enumerate(steps):
         where = f"{path}[{index}]"
-        _check_step(where, step)
+        _check_step(step, where)
         inner = step.get("transforms", [])
         if not isinstance(inner, list):
             raise ConfigError(f"{where}.transforms must be a list of steps, got {inner!r}")
-        waiting += [(f"{where}.transforms", each, place) for place, each in enumerate(inner)]
+        _check_steps(inner, f"{where}.transforms")
 
 
-def _check_step(where: str, step: Any) -> None:
+def _check_step(step: Any, where: str) -> None:
     if not isinstance(step, Mapping) or not isinstance(step.get("_target_"), str):
         raise ConfigError(
             f"{where} needs a _target_, got {step!r}; name a transform, such as _target_: albumentations.HorizontalFlip"

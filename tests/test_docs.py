@@ -3,16 +3,19 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from pipeline.networks.parts import ACTIVATIONS, AS_PUBLISHED, INITIALISERS, NORMS
 from pipeline.networks.structures import LAYERS
 
 ROOT = Path(__file__).parents[1]
+TRANSFORMS = (ROOT / "docs" / "augmentation.md").read_text()
 TEXT = (ROOT / "docs" / "networks.md").read_text()
 CODE = {word for quoted in re.findall(r"`([^`\n]+)`", TEXT) for word in re.findall(r"\w+", quoted)}
 
 
-def section(heading: str) -> str:
-    return TEXT.split(f"## {heading}\n", maxsplit=1)[1].split("\n## ", maxsplit=1)[0]
+def section(heading: str, text: str = TEXT) -> str:
+    return text.split(f"## {heading}\n", maxsplit=1)[1].split("\n## ", maxsplit=1)[0]
 
 
 def test_page_of_networks_names_every_layer_and_every_part() -> None:
@@ -27,3 +30,19 @@ def test_tables_of_layers_name_nothing_else() -> None:
 def test_zoo_on_the_page_is_the_zoo_of_conf() -> None:
     shown = re.findall(r"`(\w+)`", section("The zoo").split("| family |")[1])
     assert sorted(shown) == sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("heading", "group"),
+    [("Preprocessing", "preprocess"), ("Recipes", "augmentation"), ("Views of test images", "views")],
+)
+def test_tables_of_transforms_are_those_of_conf(heading: str, group: str) -> None:
+    rows = re.findall(r"^\| (`[^|]*`) \|", section(heading, TRANSFORMS), flags=re.MULTILINE)
+    shown = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(shown) == sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def test_every_figure_of_the_readme_and_the_docs_is_there() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / name).is_file(), f"{page.name} shows {name}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.arrays import start_array
 from pipeline.errors import ConfigError
 
 Array = NDArray[np.uint8]
@@ -82,9 +84,9 @@ class Ahead:
         """Return images and targets of some samples as drawn for an epoch."""
         drawn = self._drawn("images")
         copy = epoch % len(drawn)
-        return drawn[copy][indices], self._drawn("masks")[copy][indices] if targets.ndim > 1 else targets[
-            indices
-        ]
+        if targets.ndim == 1:
+            return drawn[copy][indices], targets[indices]
+        return drawn[copy][indices], self._drawn("masks")[copy][indices]
 
     def _drawn(self, kind: str) -> Array:
         """Return (copies, N, H, W, C) images or (copies, N, H, W) masks, memory-mapped."""
@@ -108,12 +110,12 @@ def write_draws(draws: OnTheFly, images: Array, targets: Array, folder: Path, *,
     if needed > LARGEST_SHARE * free:
         raise ConfigError(f"augmentation.copies: {told}; make fewer, free some space, or set it to null")
     sys.stderr.write(f"augment: {told}\n")
-    files = {
-        kind: np.lib.format.open_memmap(folder / f"{kind}.npy", "w+", np.uint8, (copies, len(images), *shape))
-        for kind, shape in shapes.items()
-    }
-    for copy in range(copies):
-        for index in range(len(images)):
-            drawn = draws.batch(images, targets, copy, [index])
-            for file, pixels in zip(files.values(), drawn, strict=False):
-                file[copy, index] = pixels[0]
+    with ExitStack() as stack:
+        files = [stack.enter_context((folder / f"{kind}.npy").open("wb")) for kind in shapes]
+        for file, shape in zip(files, shapes.values(), strict=True):
+            start_array(file, (copies, len(images), *shape))
+        for copy in range(copies):
+            for index in range(len(images)):
+                drawn = draws.batch(images, targets, copy, [index])
+                for file, pixels in zip(files, drawn, strict=False):
+                    file.write(pixels.tobytes())

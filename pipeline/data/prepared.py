@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.archive import Archive, opened
+from pipeline.data.arrays import start_array
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import decode_image, decode_mask, sides_of
 from pipeline.data.sources import Sample, source_of
@@ -89,8 +90,8 @@ def _write_split(
     with ExitStack() as stack:
         images = stack.enter_context((folder / f"{samples[0].split}_images.npy").open("wb"))
         targets = stack.enter_context((folder / f"{samples[0].split}_targets.npy").open("wb"))
-        _header(images, (len(samples), rows, columns, channels))
-        _header(targets, (len(samples), rows, columns) if is_mask else (len(samples),))
+        start_array(images, (len(samples), rows, columns, channels))
+        start_array(targets, (len(samples), rows, columns) if is_mask else (len(samples),))
         for index, sample in enumerate(samples):
             data = archive.read(sample.file)
             images.write(decode_image(data, name=sample.file, shape=(channels, rows, columns)).tobytes())
@@ -113,12 +114,6 @@ def _mask(archive: Archive, name: str, image: bytes, facts: Facts) -> Array:
         num_classes=len(facts.classes),
         ignore_label=facts.ignore_label,
     )
-
-
-def _header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Start a .npy file whose data are then appended: unlike a memory map, a full disk is an error."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _check_counts(samples: Sequence[Sample], facts: Facts, target: str) -> None:

@@ -1,0 +1,103 @@
+"""Before the first step: what augmentation makes of images must be what the model takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.assemble import augmentation_of, model_of, train_split_of
+from pipeline.compose import compose
+from pipeline.data.batches import PreparedSplit
+from pipeline.data.module import PreparedData
+from pipeline.data.prepared import Prepared
+from pipeline.errors import ConfigError
+from pipeline.fit import _check_shape
+from pipeline.transforms.statistics import measure
+
+DENSE = ["data=brain", "task=segmentation", "model=unet_small", "data.shape=[1,32,48]"]
+
+
+def step(target: str, **options: object) -> str:
+    inside = ", ".join([f"_target_: {target}", *(f"{key}: {value}" for key, value in options.items())])
+    return f"augmentation.steps=[{{{inside}}}]"
+
+
+def check(overrides: list[str], folder: Path) -> None:
+    """Check a declaration as `fit` does, on images of noise."""
+    config: dict[str, Any] = compose(overrides)
+    channels, rows, columns = config["data"]["shape"]
+    images = np.random.default_rng(0).integers(0, 256, (4, rows, columns, channels), dtype=np.uint8)
+    targets = images[..., 0] % 3 if config["data"]["name"] == "brain" else np.arange(4, dtype=np.uint8)
+    np.save(folder / "train_images.npy", images)
+    np.save(folder / "train_targets.npy", targets)
+    statistics = measure([images], patch=None)
+    train = train_split_of(config, Prepared(folder), augmentation_of(config, statistics), None)
+    data = PreparedData(train, PreparedSplit(images, targets), batch_size=2, num_workers=0, seed=0)
+    _check_shape(config, data, model_of(config, statistics))
+
+
+REFUSED = [
+    (
+        [step("albumentations.Resize", height=16, width=24)],
+        "augmentation: its steps turn images of data.shape (1, 32, 32) into (1, 16, 24), and model lenet5 takes "
+        "input_shape (1, 32, 32); end with a step that restores it, or change input_shape",
+    ),
+    (
+        [
+            "model=resnet20",
+            step("albumentations.Resize", height=16, width=16),
+        ],  # it could, but is not tested so
+        "augmentation: its steps turn images of data.shape (1, 32, 32) into (1, 16, 16), and model resnet20 takes",
+    ),
+    (
+        [step("albumentations.ToFloat", p=1.0)],
+        "augmentation: its steps turn bytes into torch.float32, which preprocess does itself; remove steps such as",
+    ),
+    (
+        [
+            *DENSE,
+            step("albumentations.RandomCrop", height=30, width=30),
+        ],  # halves to 15 rows, which cannot be joined
+        "augmentation: its steps turn images of data.shape (1, 32, 48) into (1, 30, 30), and model unet_small takes",
+    ),
+    (
+        [*DENSE, "preprocess=mean_image", step("albumentations.RandomCrop", height=16, width=16)],
+        "preprocess: the mean image has 32 x 48 pixels and cannot be subtracted from crops of 16 x 16; use "
+        "preprocess=channel_mean",
+    ),
+    (
+        [
+            step(
+                "albumentations.Sequential",
+                transforms="[{_target_: albumentations.RandomCrop, height: 64, width: 64}]",
+            )
+        ],
+        "augmentation: a step refuses the images of data.shape: Crop size (height, width) exceeds image dimensions",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), REFUSED)
+def test_augmentation_that_the_model_does_not_take_is_refused(
+    overrides: list[str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        check(overrides, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["augmentation=jitter"],
+        ["data.shape=[1,40,40]", "input_shape=[1,32,32]", "augmentation=crop"],
+        [*DENSE, step("albumentations.RandomCrop", height=16, width=16)],
+    ],
+    ids=["none", "jitter", "crop of a larger image", "crops of masks"],
+)
+def test_augmentation_that_fits_is_not(overrides: list[str], tmp_path: Path) -> None:
+    check(overrides, tmp_path)
