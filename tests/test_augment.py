@@ -80,7 +80,7 @@ def test_masks_are_drawn_with_their_images(tmp_path: Path) -> None:
     )
     config = {
         "data": data,
-        "preprocess": {"_target_": f"{PREFIX}preprocess.Unit"},
+        "preprocess": {"_target_": f"{PREFIX}preprocess.Scaled", "scale": 1.0},
         "augmentation": section(),
         "seed": 0,
     }

@@ -15,34 +15,21 @@ from pipeline.errors import ConfigError
 from pipeline.transforms.statistics import Statistics
 
 
-class Raw(nn.Module):
-    """Leave pixels as they are, 0 to 255.
+class Scaled(nn.Module):
+    """Scale pixels from 0..255 to 0..scale.
 
     Args:
         statistics: of the training split; not used.
+        scale: of white: 1 is usual, 255 leaves pixels as they are.
     """
 
-    def __init__(self, statistics: Statistics) -> None:  # noqa: ARG002
+    def __init__(self, statistics: Statistics, *, scale: float) -> None:  # noqa: ARG002
         super().__init__()
+        self.scale = _checked(scale)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return x."""
-        return image.float()
-
-
-class Unit(nn.Module):
-    """Scale pixels to 0..1.
-
-    Args:
-        statistics: of the training split; not used.
-    """
-
-    def __init__(self, statistics: Statistics) -> None:  # noqa: ARG002
-        super().__init__()
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return x / 255."""
-        return image.float() / 255
+        """Return x scale / 255."""
+        return image.float() / (255 / self.scale)
 
 
 class _Centred(nn.Module):
@@ -52,9 +39,7 @@ class _Centred(nn.Module):
 
     def __init__(self, mean: Tensor, *, scale: float) -> None:
         super().__init__()
-        if not scale > 0:
-            raise ConfigError(f"preprocess.scale must be above 0, got {scale}; 255 or 1 are usual")
-        self.scale = scale
+        self.scale = _checked(scale)
         self.register_buffer("mean", (mean * 255).float())
 
     def forward(self, image: Tensor) -> Tensor:
@@ -100,6 +85,12 @@ class ChannelMean(_Centred):
 
     def __init__(self, statistics: Statistics, *, scale: float) -> None:
         super().__init__(torch.tensor(statistics.mean).view(1, -1, 1, 1), scale=scale)
+
+
+def _checked(scale: float) -> float:
+    if not scale > 0:
+        raise ConfigError(f"preprocess.scale must be above 0, got {scale}; 255 or 1 are usual")
+    return scale
 
 
 class Standardize(nn.Module):

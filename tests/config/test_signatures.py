@@ -38,7 +38,7 @@ TARGETS = [
     "pipeline.tracking.settings.TrackingSettings",
     "pipeline.transforms.augmentation.Augmentation",
     "pipeline.transforms.preprocess.Standardize",
-    "pipeline.transforms.preprocess.Unit",
+    "pipeline.transforms.preprocess.Scaled",
     "pytorch_lightning.callbacks.EarlyStopping",
     "pytorch_lightning.callbacks.ModelCheckpoint",
     "torch.nn.Conv2d",

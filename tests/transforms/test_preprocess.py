@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.compose import CONF, composed
 from pipeline.errors import ConfigError
-from pipeline.transforms.preprocess import ChannelMean, MeanImage, PerImage, Standardize, Unit
+from pipeline.transforms.preprocess import ChannelMean, MeanImage, PerImage, Scaled, Standardize
 from pipeline.transforms.statistics import Statistics, Whitening, measure
 from tests.transforms.photographs import photographs
 
@@ -145,9 +145,9 @@ def test_mean_image_is_not_subtracted_from_other_sides(sides: tuple[int, int]) -
     assert ChannelMean(MEASURED, scale=255.0)(crops).shape == crops.shape
 
 
-@pytest.mark.parametrize("made", [MeanImage, ChannelMean])
+@pytest.mark.parametrize("made", [MeanImage, ChannelMean, Scaled])
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
-def test_scale_must_be_above_0(made: type[MeanImage], scale: float) -> None:
+def test_scale_must_be_above_0(made: type[MeanImage | Scaled], scale: float) -> None:
     text = f"preprocess.scale must be above 0, got {scale}; 255 or 1 are usual"
     with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
         made(MEASURED, scale=scale)
@@ -186,4 +186,4 @@ def test_constant_channel_is_refused_with_the_way_out(value: int) -> None:
     )
     with pytest.raises(ConfigError, match=f"^{text}$"):
         Standardize(statistics)
-    Unit(statistics)
+    Scaled(statistics, scale=1.0)

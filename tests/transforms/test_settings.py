@@ -110,7 +110,9 @@ def test_whitening_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=exactly(text)):
         check_preprocess(whiten(kind, patch), shape=shape, input_shape=seen)
-    check_preprocess({"_target_": "pipeline.transforms.preprocess.Unit"}, shape=shape, input_shape=seen)
+    check_preprocess(
+        {"_target_": "pipeline.transforms.preprocess.Scaled", "scale": 1.0}, shape=shape, input_shape=seen
+    )
 
 
 @pytest.mark.parametrize(
