@@ -27,7 +27,7 @@ data: | install
 	dvc pull --quiet data.dvc
 
 test: install data check  ## run the checks, then all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile  # a thread for each process
 
 check: install  ## lint, format, types, import contracts
 	ruff check .
