@@ -100,7 +100,8 @@ def _sentence(reason: Exception) -> str:
     full_key = getattr(cause, "full_key", None)
     if isinstance(reason, ConfigCompositionException) and full_key:
         parent, _, name = str(full_key).rpartition(".")
-        node = OmegaConf.to_container(getattr(cause, "parent_node", None) or {}, resolve=False)
+        parent_node = getattr(cause, "parent_node", None)
+        node = {} if parent_node is None else OmegaConf.to_container(parent_node, resolve=False)
         if isinstance(node, dict) and node:
             return f"{full_key}: unknown key '{name}'; {closest(name, map(str, node))}"
         return f"{full_key}: unknown key '{name}'" + (f" below {parent}" if parent else "")

@@ -44,6 +44,7 @@ SECTIONS = (
     "scheduler",
     "trainer",
     "views",
+    "search",
     "tracking",
 )
 LISTS_AND_VALUES = ("name", "seed", "allowed_targets", "input_shape")
@@ -92,6 +93,7 @@ def check(config: Mapping[str, Any]) -> None:
     _check_values(config)
     check_section(config["data"], "pipeline.data.facts.Facts", path="data")
     check_section(config["trainer"], "pipeline.runs.settings.TrainerSettings", path="trainer")
+    check_section(config["search"], "pipeline.sweeps.settings.SearchSettings", path="search")
     check_section(config["tracking"], "pipeline.tracking.settings.TrackingSettings", path="tracking")
     for section, schema in (("augmentation", "settings.AugmentationSettings"), ("views", "views.Views")):
         check_section(config[section], f"pipeline.transforms.{schema}", path=section)

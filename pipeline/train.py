@@ -28,7 +28,7 @@ from pipeline.config.digests import code_digest, digest
 from pipeline.config.signatures import source_of_target
 from pipeline.config.targets import targets_of
 from pipeline.declaration import load
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError, closest, exit_on_mistake
 from pipeline.prepare import data_digest, prepare, prepared_key
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.fingerprint import deciding
@@ -212,6 +212,11 @@ def door(config: DictConfig) -> float:
     """Train one composed declaration; return its best score, which a sweeper may maximise."""
     plain = declared(config)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    search = plain["search"]
+    if search["space"] and not is_sweep:
+        raise ConfigError(
+            f"search={search['name']} draws many trials; add -m, or leave it out to train one run"
+        )
     folder = train(
         plain,
         root=Path.cwd(),
@@ -223,7 +228,10 @@ def door(config: DictConfig) -> float:
         return float("nan")  # the leading process writes the results
     metrics = folder.metrics()
     print(f"{folder.path.relative_to(Path.cwd())}  {_line(metrics)}")
-    return metrics["score"]
+    metric = search["metric"] or "score"
+    if metric not in metrics:
+        raise ConfigError(f"search.metric: the task does not log {metric}; {closest(metric, metrics)}")
+    return metrics[metric]
 
 
 def _name(experiment: str, overrides: list[str]) -> str:
@@ -243,6 +251,7 @@ def _line(metrics: Mapping[str, float]) -> str:
 
 def main() -> None:
     """Run as a stage where the first argument is a file, else as a Hydra application."""
+    sys.path.append(str(PACKAGE / "plugins"))  # where Hydra looks for hydra_plugins, and nowhere else
     if len(sys.argv) > 1 and sys.argv[1].endswith(".yaml") and "=" not in sys.argv[1]:
         declaration, out = stage_paths("train", "<declaration>.yaml", "<folder to write>")
         config = load(declaration)

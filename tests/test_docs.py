@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from pipeline.compose import composed
 from pipeline.networks.parts import ACTIVATIONS, AS_PUBLISHED, INITIALISERS, NORMS
 from pipeline.networks.structures import LAYERS
+from pipeline.space import check_keys, space_of
 
 ROOT = Path(__file__).parents[1]
 TRANSFORMS = (ROOT / "docs" / "augmentation.md").read_text()
@@ -46,3 +49,14 @@ def test_every_figure_of_the_readme_and_the_docs_is_there() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
             assert (page.parent / name).is_file(), f"{page.name} shows {name}"
+
+
+def test_space_on_the_page_of_searches_can_be_read() -> None:
+    text = (ROOT / "docs" / "search.md").read_text()
+    shown = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["search"]
+    entries = space_of(shown["space"])
+    check_keys(entries, composed(["experiment=digits_lenet5"]))
+    assert [entry.key for entry in entries] == list(shown["space"])
+    settings = set(re.findall(r"`search\.(\w+)`", text))
+    assert settings <= composed([])["search"].keys()
+    assert settings >= composed([])["search"].keys() - {"name", "space"}, "a setting is not explained"

@@ -58,6 +58,24 @@ def log_comparison(parent: TrackedRun) -> str:
     return means
 
 
+def log_search(parent: TrackedRun, results: Path, *, best: str, value: float) -> None:
+    """Log what a search found on its parent run: its results, the best value, and which child reached it.
+
+    Args:
+        best: the name of the best trial's runs, but for their seeds.
+    """
+    parent.log_files(results)
+    parent.log_scores({SCORE: value})
+    children = parent.store.client.search_runs(
+        [parent.store.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.run_id}'",
+        ViewType.ACTIVE_ONLY,
+    )
+    reached = [run for run in children if (run.info.run_name or "").partition(" seed=")[0] == best]
+    if reached:
+        parent.log_tags({"convoy.best_run": reached[0].info.run_id, "convoy.best_name": best})
+
+
 def _over_seeds(children: list[Run], differing: list[str]) -> list[tuple[str, list[float]]]:
     """Return the scores of children that differ in their seed alone, by what names them; best mean first."""
     groups: dict[tuple[str | None, ...], list[Run]] = {}

@@ -49,9 +49,9 @@ def test_every_deciding_section_decides(section: str) -> None:
 def test_sections_either_decide_or_are_known_not_to() -> None:
     # The name, where to log and how test images are seen do not change a training, nor which classes are allowed;
     # data count by digest.
-    beside = {"name", "allowed_targets", "tracking", "views", "digest", "data", "trainer"}
+    beside = {"name", "allowed_targets", "tracking", "views", "search", "digest", "data", "trainer"}
     assert set(CONFIG) == beside | set(SECTIONS)
-    for section in ("name", "allowed_targets", "tracking", "views", "digest"):
+    for section in ("name", "allowed_targets", "tracking", "views", "search", "digest"):
         assert digest_with(section, None) == digest(deciding(CONFIG))
 
 

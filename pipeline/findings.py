@@ -1,0 +1,157 @@
+"""What a search finds, to be read: its plan before it starts, its best trials, table, pictures and remarks after."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pipeline.compose import compose
+from pipeline.declaration import planned
+from pipeline.errors import ConfigError
+from pipeline.plans.network import Network
+from pipeline.runs.folder import RunFolder, write_text
+from pipeline.search import Search, named
+from pipeline.space import written
+from pipeline.sweeps.dimensions import Choice, Entry, Interval
+from pipeline.sweeps.importance import importances, share_at
+from pipeline.sweeps.ledger import Trial
+from pipeline.sweeps.objective import finished, mean_and_error, ranked
+from pipeline.sweeps.refine import EDGE
+
+BEST = 5  # trials that are told at the end
+
+
+def plan_of(search: Search, *, root: Path) -> str:
+    """Return the trials as a table: the point, and what its network costs; composes and plans every one.
+
+    Times are estimated from finished runs on the same data, by multiply-adds and epochs; without any they are left out.
+
+    Raises:
+        ConfigError: the first point that cannot work, by its number.
+    """
+    rows = [["trial", *(entry.key for entry in search.entries), "weights", "multiply-adds", "seconds"]]
+    total, rate = 0.0, None
+    for index, point in enumerate(search.points()):
+        try:
+            config = compose(search.jobs(point)[0])
+        except ConfigError as reason:
+            raise ConfigError(f"search: trial {index} ({named(point)}) cannot work: {reason}") from None
+        network = planned(config)
+        if index == 0:
+            rate = _seconds_per_work(root, config["data"])
+        seconds = None if rate is None else rate * _work(network, config) * search.settings.seeds
+        total += seconds or 0
+        shown = [written(point[entry.key]) if entry.key in point else "" for entry in search.entries]
+        costs = [
+            f"{network.weights:,}",
+            f"{network.multiply_adds:,}",
+            "" if seconds is None else f"{seconds:.0f}",
+        ]
+        rows.append([str(index), *shown, *costs])
+    told = "" if rate is None else f"about {total:.0f} seconds in all, as finished runs on these data took\n"
+    return _table(rows) + told
+
+
+def _work(network: Network, config: Mapping[str, Any]) -> int:
+    """Return multiply-adds per training image over all epochs."""
+    epochs: int = config["trainer"]["max_epochs"]
+    return network.multiply_adds * epochs
+
+
+def _seconds_per_work(root: Path, data: Mapping[str, Any]) -> float | None:
+    """Return the median time that finished runs on the same data took per multiply-add and epoch; None without any."""
+    folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/run.json")]
+    finished_runs = [(run, run.config()) for run in folders if run.is_finished()]
+    rates = [
+        sum(row["seconds"] for row in run.history()) / _work(planned(config), config)
+        for run, config in finished_runs
+        if config["data"] == data
+    ]
+    return median(rates) if rates else None
+
+
+def best_of(search: Search, trials: Sequence[Trial]) -> str:
+    """Return the five best trials as a table, and how many failed."""
+    rows = [["trial", "value", "error", *(entry.key for entry in search.entries)]]
+    for trial in ranked(trials, direction=search.settings.direction)[:BEST]:
+        mean, error = mean_and_error(trial.values)
+        shown = [written(trial.point[e.key]) if e.key in trial.point else "" for e in search.entries]
+        rows.append([str(trial.index), f"{mean:.4f}", f"{error:.4f}", *shown])
+    failed = [trial for trial in trials if trial.state == "failed"]
+    told = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
+    return f"\nBest of {len(trials)} trials:\n{_table(rows)}{''.join(told)}"
+
+
+def write_results(search: Search, trials: Sequence[Trial]) -> Path:
+    """Write what came of a search: table, best declaration, pictures, remarks.
+
+    Returns:
+        The folder `results` of the search: trials.csv, best.yaml, remarks.txt and pictures.
+    """
+    from pipeline.pictures.search import Key, draw_best_so_far, draw_parallel, draw_slices
+
+    folder = search.ledger.folder / "results"
+    folder.mkdir(exist_ok=True)
+    write_text(folder / "trials.csv", _csv(search, trials))
+    best = ranked(trials, direction=search.settings.direction)[0]
+    write_text(folder / "best.yaml", yaml.safe_dump(compose(search.jobs(best.point)[0]), sort_keys=False))
+    done = finished(trials)
+    values = [fmean(trial.values) for trial in done]
+    points = [trial.point for trial in done]
+    shares = np.array([[share_at(entry, point) for entry in search.entries] for point in points])
+    keys = [Key(entry.key, _ticks(entry)) for entry in search.entries]
+    weights = importances(search.entries, points, values)
+    maximizes = search.settings.direction == "maximize"
+    draw_best_so_far(values, folder / "best_so_far.png", maximizes=maximizes)
+    draw_slices(keys, shares, values, folder / "slices.png", importances=weights)
+    draw_parallel(keys, shares, values, folder / "parallel.png")
+    remarks = [*search.notes, *at_edges(search.entries, best)]
+    write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
+    return folder
+
+
+def at_edges(entries: Sequence[Entry], best: Trial) -> list[str]:
+    """Return a warning for each key whose best value lies at the edge of its interval."""
+    found = []
+    for entry in entries:
+        interval, share = entry.dimension, share_at(entry, best.point)
+        if isinstance(interval, Interval) and share >= 0 and not EDGE < share < 1 - EDGE:
+            found.append(
+                f"{entry.key}: the best value, {best.point[entry.key]:g}, lies at the edge of {interval.low:g} to "
+                f"{interval.high:g}; better ones may lie beyond (search=fine widens there)"
+            )
+    return found
+
+
+def _csv(search: Search, trials: Sequence[Trial]) -> str:
+    """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    keys = [entry.key for entry in search.entries]
+    rows.writerow(["trial", "state", "value", "error", *keys, "reason"])
+    for trial in trials:
+        worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
+        shown = [written(trial.point[key]) if key in trial.point else "" for key in keys]
+        rows.writerow([trial.index, trial.state, *worth, *shown, trial.reason])
+    return text.getvalue()
+
+
+def _ticks(entry: Entry) -> list[tuple[float, str]]:
+    """Return some shares of a key with the values they stand for."""
+    dimension = entry.dimension
+    if isinstance(dimension, Choice):
+        return [(dimension.share(value), written(value)) for value in dimension.values]
+    return [(share, f"{dimension.at(share):.2g}") for share in (0.0, 0.5, 1.0)]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "".join(f"{line}\n" for line in lines)

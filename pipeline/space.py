@@ -1,0 +1,113 @@
+"""The space of a search in Hydra's words, read and checked; values written as Hydra's overrides are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.errors import HydraException
+
+from pipeline.compose import CONF
+from pipeline.errors import ConfigError, closest
+from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
+
+
+def space_of(space: Mapping[str, Any]) -> list[Entry]:
+    """Read a space: each key with what it may be, in Hydra's words.
+
+    Raises:
+        ConfigError: an entry cannot be read, or leaves nothing to choose.
+    """
+    if not space:
+        raise ConfigError(
+            "search.space is empty, so there is nothing to search; choose search=coarse, or add keys"
+        )
+    entries = []
+    for key, value in space.items():
+        draw, when = value, None
+        if isinstance(value, Mapping):
+            if set(value) != {"draw", "when"}:
+                raise ConfigError(f"search.space.{key} must have draw and when, got {', '.join(value)}")
+            draw = value["draw"]
+            when = _condition(key, str(value["when"]), space)
+        entries.append(Entry(key, _dimension(key, _parsed(f"{key}={draw}", key).value(), draw), when))
+    return entries
+
+
+def _condition(key: str, text: str, space: Mapping[str, Any]) -> tuple[str, Any]:
+    """Read `<other key>=<value>`."""
+    other, equals, _ = text.partition("=")
+    if not equals or other == key:
+        raise ConfigError(f"search.space.{key}.when must be <other key>=<value>, got {text!r}")
+    if other not in space:
+        raise ConfigError(f"search.space.{key}.when: unknown key '{other}'; {closest(other, space)}")
+    value = _parsed(text, key).value()
+    draw = space[other]["draw"] if isinstance(space[other], Mapping) else space[other]
+    dimension = _dimension(other, _parsed(f"{other}={draw}", other).value(), draw)
+    if not isinstance(dimension, Choice) or value not in dimension.values:
+        raise ConfigError(
+            f"search.space.{key}.when: {other} is never {value!r}, since it is {draw}; name one of a choice"
+        )
+    return other, value
+
+
+def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
+    """Refuse keys that the declaration does not have; those with a condition may come with it."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    for entry in entries:
+        node: Any = sections
+        if entry.key in groups or entry.when is not None:
+            continue
+        for part in entry.key.split("."):
+            inner = list(map(str, range(len(node)))) if isinstance(node, list) else list(node or ())
+            if part not in inner:
+                raise ConfigError(f"search.space.{entry.key}: unknown key '{part}'; {closest(part, inner)}")
+            node = node[int(part)] if isinstance(node, list) else node[part]
+            if not isinstance(node, Mapping | list):
+                node = {}
+
+
+def written(value: Any) -> str:
+    """Write a value as a Hydra override does."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(written, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{written(each)}" for key, each in value.items()) + "}"
+    if not isinstance(value, str):
+        return str(value)
+    if re.fullmatch(r"[A-Za-z][\w./-]*", value) and _parsed(f"key={value}", "key").value() == value:
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _parsed(override: str, key: str) -> Any:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as reason:
+        first = str(reason).splitlines()[0]
+        raise ConfigError(f"search.space.{key}: {first}; write choice(a, b) or interval(0.1, 1)") from None
+
+
+def _dimension(key: str, value: Any, draw: Any) -> Dimension:
+    tags: set[str] = getattr(value, "tags", set())
+    if tags and (not isinstance(value, IntervalSweep) or tags != {"log"}):
+        raise ConfigError(f"search.space.{key}: the only tag is log, of an interval; got {draw!r}")
+    if isinstance(value, IntervalSweep):
+        assert value.start is not None
+        assert value.end is not None
+        is_integer = isinstance(value.start, int)
+        return check_interval(key, Interval(value.start, value.end, "log" in tags, is_integer))
+    if isinstance(value, ChoiceSweep):
+        return check_choice(key, Choice(tuple(value.list)))
+    if isinstance(value, RangeSweep):
+        return check_choice(key, Choice(tuple(value.range()), is_ordered=True))
+    raise ConfigError(
+        f"search.space.{key}: {draw!r} is one value; write choice(a, b), interval(0.1, 1), range(1, 9, 2) or "
+        "tag(log, interval(1.0e-4, 0.1))"
+    )

@@ -1,0 +1,1 @@
+"""Hyperparameter search: spaces, samplers, the ledger of trials, coarse to fine."""

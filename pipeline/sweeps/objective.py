@@ -1,0 +1,33 @@
+"""What a trial is worth: the mean of its trainings, made careful by their spread, and who is best.
+
+Shapes: a trial has one value per training; up is better after `signed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import isfinite, sqrt
+from statistics import fmean, stdev
+
+from pipeline.sweeps.ledger import Trial
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and its standard error, 0 for a single value."""
+    return fmean(values), stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
+
+
+def worth(trial: Trial, *, direction: str) -> float:
+    """Return what a finished trial counts for, up is better: the mean minus its standard error."""
+    mean, error = mean_and_error(trial.values)
+    return (mean if direction == "maximize" else -mean) - error
+
+
+def finished(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials that have a value, in their order."""
+    return [trial for trial in trials if trial.state == "finished" and all(map(isfinite, trial.values))]
+
+
+def ranked(trials: Iterable[Trial], *, direction: str) -> list[Trial]:
+    """Return the finished trials, best first; of equals the one that came first."""
+    return sorted(finished(trials), key=lambda trial: (-worth(trial, direction=direction), trial.index))

@@ -1,0 +1,198 @@
+"""Samplers: which point a trial tries.
+
+Trial i's point is a function of (seed, i, key) alone for the random sampler: more trials or more keys never change the
+others. The others see the whole space, and TPE the trials before it.
+Sources: random, Bergstra and Bengio 2012; quasi-random, Sobol 1967, scrambled; TPE, Bergstra et al. 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+
+from pipeline.errors import ConfigError
+from pipeline.sweeps.dimensions import Choice, Entry, Interval
+
+Point = dict[str, Any]
+
+START = 10  # trials at random before TPE has something to go by
+
+
+class Sampler(Protocol):
+    """What proposes points."""
+
+    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
+        """Return the point of trial `index`; `told` are the points and scores of the trials before it."""
+        ...
+
+
+class Random:
+    """Draw every key of every trial by itself."""
+
+    def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
+        self._entries = entries
+        self._seed = seed
+
+    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+        """Return the point of trial `index`."""
+        shares = {entry.key: share_of(self._seed, index, entry.key) for entry in self._entries}
+        return point_at(self._entries, shares)
+
+
+class Grid:
+    """Try every combination of the values, the last key fastest.
+
+    Raises:
+        ConfigError: an interval of fractions has no values to try.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+        for entry in entries:
+            if isinstance(entry.dimension, Interval) and not entry.dimension.is_integer:
+                raise ConfigError(
+                    f"search.space.{entry.key}: a grid cannot try every number from {entry.dimension.low:g} to "
+                    f"{entry.dimension.high:g}; write choice(...) or range(start, stop, step), or use "
+                    "search.sampler=random"
+                )
+        self._points = self._distinct()
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+        """Return the point of trial `index`."""
+        return self._points[index]
+
+    def _distinct(self) -> list[Point]:
+        """Return every combination once: keys that do not count at a point make no further ones."""
+        points: dict[str, Point] = {}
+        for values in product(*map(_values, self._entries)):
+            point = _counting(self._entries, values)
+            points.setdefault(repr(point), point)
+        return list(points.values())
+
+
+class QuasiRandom:
+    """Spread the points evenly by Sobol's sequence, scrambled by the seed; its dimensions are the keys in order."""
+
+    def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
+        self._entries = entries
+        self._seed = seed
+
+    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+        """Return the point of trial `index`."""
+        from scipy.stats import qmc
+
+        sequence = qmc.Sobol(len(self._entries), scramble=True, rng=np.random.default_rng(self._seed))
+        if index:  # it cannot be forwarded by nothing
+            sequence.fast_forward(index)
+        (shares,) = sequence.random(1)
+        keys = (entry.key for entry in self._entries)
+        return point_at(self._entries, dict(zip(keys, shares.tolist(), strict=True)))
+
+
+class Tpe:
+    """Propose what resembles the better trials so far and not the worse (tree-structured Parzen estimators).
+
+    The first trials are those of the random sampler.
+    """
+
+    def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
+        self._entries = entries
+        self._seed = seed
+        self._random = Random(entries, seed=seed)
+
+    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
+        """Return the point of trial `index`, given all that were told; up is better."""
+        if len(told) < START:
+            return self._random.point(index, told)
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        seed = int(np.random.SeedSequence([self._seed, index]).generate_state(1)[0])
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        spread = {entry.key: _distribution(entry) for entry in self._entries}
+        for point, value in told:
+            shares = {
+                entry.key: _asked(entry, point[entry.key]) for entry in self._entries if entry.key in point
+            }
+            known = {key: spread[key] for key in shares}
+            study.add_trial(optuna.trial.create_trial(params=shares, distributions=known, value=value))
+        asked = study.ask(spread).params
+        return point_at(
+            self._entries, {entry.key: _share(entry, asked[entry.key]) for entry in self._entries}
+        )
+
+
+def sampler_of(name: str, entries: Sequence[Entry], *, seed: int) -> Sampler:
+    """Return a sampler by its name."""
+    if name == "grid":
+        return Grid(entries)
+    seeded: dict[str, Callable[..., Sampler]] = {"random": Random, "qmc": QuasiRandom, "tpe": Tpe}
+    return seeded[name](entries, seed=seed)
+
+
+def _is_unordered(entry: Entry) -> bool:
+    return isinstance(entry.dimension, Choice) and not entry.dimension.is_ordered
+
+
+def _distribution(entry: Entry) -> Any:
+    """Return what Optuna draws for a key: the place of a value without order, else a share."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if _is_unordered(entry):
+        assert isinstance(entry.dimension, Choice)
+        return CategoricalDistribution(range(len(entry.dimension.values)))
+    return FloatDistribution(0.0, 1.0)
+
+
+def _asked(entry: Entry, value: Any) -> float:
+    """Return a value as Optuna drew it."""
+    if _is_unordered(entry):
+        assert isinstance(entry.dimension, Choice)
+        return entry.dimension.values.index(value)
+    return entry.dimension.share(value)
+
+
+def _share(entry: Entry, asked: float) -> float:
+    """Return the share that Optuna's draw stands for."""
+    if _is_unordered(entry):
+        assert isinstance(entry.dimension, Choice)
+        return (asked + 0.5) / len(entry.dimension.values)
+    return min(asked, 1 - 1e-12)
+
+
+def share_of(seed: int, index: int, key: str) -> float:
+    """Return a share in [0, 1) that depends on seed, trial and key alone."""
+    return float(np.random.default_rng([seed, index, *key.encode()]).random())
+
+
+def point_at(entries: Sequence[Entry], shares: dict[str, float]) -> Point:
+    """Return the values at some shares; keys whose condition is not met are left out."""
+    return _counting(entries, [entry.dimension.value(shares[entry.key]) for entry in entries])
+
+
+def _counting(entries: Sequence[Entry], values: Sequence[Any]) -> Point:
+    """Return the point of some values without the keys whose condition is not met, or hangs on such a key."""
+    drawn = {entry.key: (entry, value) for entry, value in zip(entries, values, strict=True)}
+
+    def counts(entry: Entry) -> bool:
+        if entry.when is None:
+            return True
+        other, value = drawn[entry.when[0]]
+        return value == entry.when[1] and counts(other)
+
+    return {key: value for key, (entry, value) in drawn.items() if counts(entry)}
+
+
+def _values(entry: Entry) -> Sequence[Any]:
+    """Return all values of a choice, or of an interval of whole numbers."""
+    dimension = entry.dimension
+    if isinstance(dimension, Choice):
+        return dimension.values
+    return range(int(dimension.low), int(dimension.high) + 1)

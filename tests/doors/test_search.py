@@ -1,0 +1,112 @@
+"""The door of searches: one parent for all trials, taken up again however it ended."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.doors.project import ROOT, TINY, Project, kill_group
+
+SHORT = [
+    *(each for each in TINY if "batch_size" not in each),
+    "trainer.progress=false",
+    "search=coarse",
+    "search.trials=3",
+]
+SEARCH = ["-m", *SHORT, "trainer.max_epochs=1"]
+LEDGER = Path("runs") / "searches" / "digits_lenet5-coarse"
+
+
+def runs_of(root: Path) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    return client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+
+
+def trials_of(root: Path) -> list[dict[str, Any]]:
+    files = sorted((root / LEDGER / "trials").glob("[0-9]*.json"))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def parent_and_children(root: Path) -> tuple[Run, list[Run]]:
+    runs = runs_of(root)
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    return parent, [run for run in runs if run is not parent]
+
+
+def outcomes(root: Path) -> list[tuple[Any, ...]]:
+    return [(trial["index"], trial["point"], trial["state"], trial["values"]) for trial in trials_of(root)]
+
+
+@pytest.mark.slow
+def test_search_killed_in_a_trial_goes_on_under_its_parent_as_if_never_killed(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = Project(tmp_path_factory.mktemp("whole"))
+    (whole.root / "data").symlink_to(ROOT / "data")
+    said = whole.python("pipeline.train", *SEARCH)
+    assert "Best of 3 trials:" in said
+    trials = trials_of(whole.root)
+    assert [(trial["index"], trial["state"], trial["attempts"]) for trial in trials] == [
+        (0, "finished", 1),
+        (1, "finished", 1),
+        (2, "finished", 1),
+    ]
+    parent, children = parent_and_children(whole.root)
+    assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    scores = sorted(run.data.metrics["final/score"] for run in children)
+    assert scores == sorted(value for trial in trials for value in trial["values"])
+    assert parent.data.metrics["final/score"] == max(scores)
+    assert {run.info.run_name for run in children} == {
+        " ".join(f"{key}={value}" for key, value in trial["point"].items()) for trial in trials
+    }
+
+    process = project.start(sys.executable, "-m", "pipeline.train", *SEARCH)
+    project.wait_for("optimizer.lr", process)  # Hydra says what it launches
+    second = project.root / LEDGER / "trials" / "00001.json"
+    while not second.exists():
+        assert process.poll() is None, (project.root / "out.txt").read_text()
+    kill_group(process)
+    assert [trial["state"] for trial in trials_of(project.root)] == ["finished", "running"]
+    before = next(run for run in runs_of(project.root) if "mlflow.parentRunId" not in run.data.tags)
+    project.python("pipeline.train", *SEARCH)
+    assert outcomes(project.root) == outcomes(whole.root)
+    assert [trial["attempts"] for trial in trials_of(project.root)] == [1, 2, 1]
+    parent, children = parent_and_children(project.root)
+    assert (parent.info.run_id, parent.info.status) == (before.info.run_id, "FINISHED")
+    finished = [run for run in children if run.info.status == "FINISHED"]
+    assert len(finished) == 3
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+
+
+def test_search_without_m_is_refused(project: Project) -> None:
+    said = project.python("pipeline.train", *SHORT, fails=True)
+    assert "error: search=coarse draws many trials; add -m, or leave it out to train one run" in said
+    assert not (project.root / "runs").exists()
+
+
+def test_plan_prints_the_trials_and_trains_nothing(project: Project) -> None:
+    said = project.python("pipeline.train", *SEARCH, "search.plan=true")
+    lines = [line.split() for line in said.splitlines()]
+    head = next(place for place, line in enumerate(lines) if line[:1] == ["trial"])
+    assert [line[0] for line in lines[head + 1 : head + 4]] == ["0", "1", "2"]
+    assert not (project.root / "runs" / "searches").exists()
+    assert not (project.root / "mlflow.db").exists()
+
+
+def test_search_with_a_mistake_is_refused_before_its_first_trial(project: Project) -> None:
+    said = project.python("pipeline.train", *SEARCH, "search.sampler=grid", fails=True)
+    assert "error: search.space.optimizer.lr: a grid cannot try every number from 0.0001 to 1;" in said
+    assert not (project.root / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_metric_that_the_task_does_not_log_is_refused_with_those_it_does(project: Project) -> None:
+    said = project.python("pipeline.train", *SEARCH, "search.trials=1", "search.metric=scor", fails=True)
+    assert "search.metric: the task does not log scor; did you mean 'score'? allowed: " in said
