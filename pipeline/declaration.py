@@ -192,21 +192,30 @@ def _check_step(step: Any, where: str) -> None:
 def _check_transforms(config: Mapping[str, Any]) -> None:
     """Check preprocessing, augmentation and views against the images."""
     facts = Facts.of(config["data"])
-    is_dense = contract_of(config["task"]["_target_"]).is_dense
     shape, input_shape = tuple(facts.shape), tuple(config["input_shape"])
-    mirror_changes_label = facts.mirror_changes_label and not is_dense
     check_preprocess(config["preprocess"], shape=shape, input_shape=input_shape)
-    warnings = check_augmentation(
-        AugmentationSettings(**config["augmentation"]), shape=shape, mirror_changes_label=mirror_changes_label
-    ) + check_views(
-        config["views"],
-        shape=shape,
-        input_shape=input_shape,
-        is_dense=is_dense,
-        mirror_changes_label=mirror_changes_label,
-    )
-    for text in warnings:
+    settings = AugmentationSettings(**config["augmentation"])
+    for text in check_augmentation(settings, shape=shape, mirror_changes_label=_mirror_changes_label(config)):
         warn(text)
+    check_test_views(config)
+
+
+def check_test_views(config: Mapping[str, Any]) -> None:
+    """Check how test images are seen; warn of views that make labels wrong."""
+    for text in check_views(
+        config["views"],
+        shape=tuple(config["data"]["shape"]),
+        input_shape=tuple(config["input_shape"]),
+        is_dense=contract_of(config["task"]["_target_"]).is_dense,
+        mirror_changes_label=_mirror_changes_label(config),
+    ):
+        warn(text)
+
+
+def _mirror_changes_label(config: Mapping[str, Any]) -> bool:
+    """Tell whether a mirrored image may have another label; a mask is mirrored with its image."""
+    is_dense = contract_of(config["task"]["_target_"]).is_dense
+    return bool(config["data"]["mirror_changes_label"]) and not is_dense
 
 
 def _check_norms(network: Network, batch_size: int) -> None:

@@ -26,7 +26,7 @@ from pipeline.assemble import model_of, task_of, views_of
 from pipeline.compose import composed
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
-from pipeline.declaration import SECTIONS, check, load
+from pipeline.declaration import check_test_views, load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.layers.crops import centred
 from pipeline.pictures.confusion import draw_confusion
@@ -66,8 +66,8 @@ def evaluate(
         raise ConfigError(f"{run.path} holds no finished run; train it first")
     config = run.config()
     if views is not None:
-        config = {section: config[section] for section in SECTIONS} | {"views": dict(views)}
-        check(config)
+        config = {**config, "views": dict(views)}
+        check_test_views(config)
     found, trained_on = data_digest(config, root=root), run.state()["data"]
     if found != trained_on:
         raise ConfigError(
