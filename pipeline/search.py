@@ -1,7 +1,7 @@
 """Search: draw points from a space, train each, keep the best.
 
     python -m pipeline.train -m experiment=digits_lenet5 search=coarse
-    python -m pipeline.train -m experiment=digits_lenet5 search=fine search.after=coarse
+    python -m pipeline.train -m experiment=digits_lenet5 search=fine
     python -m pipeline.train -m experiment=digits_lenet5 search=coarse search.plan=true
 
 A search that was killed goes on by the same command: whatever was killed and when, each trial is done once.

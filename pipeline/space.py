@@ -34,7 +34,21 @@ def space_of(space: Mapping[str, Any]) -> list[Entry]:
             draw = value["draw"]
             when = _condition(key, str(value["when"]), space)
         entries.append(Entry(key, _dimension(key, _parsed(f"{key}={draw}", key).value(), draw), when))
+    _check_circles({entry.key: entry.when for entry in entries})
     return entries
+
+
+def _check_circles(conditions: Mapping[str, tuple[str, Any] | None]) -> None:
+    """Refuse keys that hang on each other."""
+    for key in conditions:
+        chain, when = [key], conditions[key]
+        while when is not None:
+            if when[0] in chain:
+                raise ConfigError(
+                    f"search.space.{key}.when: {' and '.join(chain)} hang on each other; remove one of the conditions"
+                )
+            chain.append(when[0])
+            when = conditions[when[0]]
 
 
 def _condition(key: str, text: str, space: Mapping[str, Any]) -> tuple[str, Any]:

@@ -197,3 +197,15 @@ def test_coarse_searches_keys_that_the_declaration_has() -> None:
     check_keys(entries, sections)
     assert entries[0] == Entry("optimizer.lr", Interval(1e-4, 1.0, is_log=True))
     assert [entry.key for entry in entries[1:]] == ["optimizer.weight_decay", "trainer.batch_size"]
+
+
+def test_conditions_that_hang_on_each_other_are_refused() -> None:
+    space = {
+        "a": {"draw": "choice(1, 2)", "when": "b=1"},
+        "b": {"draw": "choice(1, 2)", "when": "a=1"},
+    }
+    with pytest.raises(ConfigError) as refused:
+        space_of(space)
+    assert str(refused.value) == (
+        "search.space.a.when: a and b hang on each other; remove one of the conditions"
+    )
