@@ -24,6 +24,7 @@ from pipeline.sweeps.importance import importances, share_at
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import finished, mean_and_error, ranked
 from pipeline.sweeps.refine import EDGE
+from pipeline.sweeps.samplers import Point
 
 BEST = 5  # trials that are told at the end
 
@@ -36,27 +37,38 @@ def plan_of(search: Search, *, root: Path) -> str:
     Raises:
         ConfigError: the first point that cannot work, by its number.
     """
-    rows = [["trial", *(entry.key for entry in search.entries), "weights", "multiply-adds", "seconds"]]
-    total, rate = 0.0, None
-    for index, point in enumerate(search.points()):
-        try:
-            config = compose(search.jobs(point)[0])
-        except ConfigError as reason:
-            raise ConfigError(f"search: trial {index} ({named(point)}) cannot work: {reason}") from None
+    points = search.points()
+    configs = [_composed(search, index, point) for index, point in enumerate(points)]
+    rate = _seconds_per_work(root, configs[0]["data"])
+    rows = [["trial", *_keys(search), "weights", "multiply-adds", "seconds"]]
+    total = 0.0
+    for index, (point, config) in enumerate(zip(points, configs, strict=True)):
         network = planned(config)
-        if index == 0:
-            rate = _seconds_per_work(root, config["data"])
-        seconds = None if rate is None else rate * _work(network, config) * search.settings.seeds
-        total += seconds or 0
-        shown = [written(point[entry.key]) if entry.key in point else "" for entry in search.entries]
-        costs = [
-            f"{network.weights:,}",
-            f"{network.multiply_adds:,}",
-            "" if seconds is None else f"{seconds:.0f}",
-        ]
-        rows.append([str(index), *shown, *costs])
+        costs = [f"{network.weights:,}", f"{network.multiply_adds:,}", ""]
+        if rate is not None:
+            seconds = rate * _work(network, config) * search.settings.seeds
+            total += seconds
+            costs[-1] = f"{seconds:.0f}"
+        rows.append([str(index), *_shown(search, point), *costs])
     told = "" if rate is None else f"about {total:.0f} seconds in all, as finished runs on these data took\n"
     return _table(rows) + told
+
+
+def _composed(search: Search, index: int, point: Point) -> dict[str, Any]:
+    """Return the declaration of a trial's first training; refuse one that cannot work by its number."""
+    try:
+        return compose(search.jobs(point)[0])
+    except ConfigError as reason:
+        raise ConfigError(f"search: trial {index} ({named(point)}) cannot work: {reason}") from None
+
+
+def _keys(search: Search) -> list[str]:
+    return [entry.key for entry in search.entries]
+
+
+def _shown(search: Search, point: Point) -> list[str]:
+    """Return the value of each key at a point; nothing for a key that does not count there."""
+    return [written(point[key]) if key in point else "" for key in _keys(search)]
 
 
 def _work(network: Network, config: Mapping[str, Any]) -> int:
@@ -79,11 +91,10 @@ def _seconds_per_work(root: Path, data: Mapping[str, Any]) -> float | None:
 
 def best_of(search: Search, trials: Sequence[Trial]) -> str:
     """Return the five best trials as a table, and how many failed."""
-    rows = [["trial", "value", "error", *(entry.key for entry in search.entries)]]
+    rows = [["trial", "value", "error", *_keys(search)]]
     for trial in ranked(trials, direction=search.settings.direction)[:BEST]:
         mean, error = mean_and_error(trial.values)
-        shown = [written(trial.point[e.key]) if e.key in trial.point else "" for e in search.entries]
-        rows.append([str(trial.index), f"{mean:.4f}", f"{error:.4f}", *shown])
+        rows.append([str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)])
     failed = [trial for trial in trials if trial.state == "failed"]
     told = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
     return f"\nBest of {len(trials)} trials:\n{_table(rows)}{''.join(told)}"
@@ -134,12 +145,10 @@ def _csv(search: Search, trials: Sequence[Trial]) -> str:
     """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    keys = [entry.key for entry in search.entries]
-    rows.writerow(["trial", "state", "value", "error", *keys, "reason"])
+    rows.writerow(["trial", "state", "value", "error", *_keys(search), "reason"])
     for trial in trials:
         worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
-        shown = [written(trial.point[key]) if key in trial.point else "" for key in keys]
-        rows.writerow([trial.index, trial.state, *worth, *shown, trial.reason])
+        rows.writerow([trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason])
     return text.getvalue()
 
 

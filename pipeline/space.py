@@ -25,17 +25,20 @@ def space_of(space: Mapping[str, Any]) -> list[Entry]:
         raise ConfigError(
             "search.space is empty, so there is nothing to search; choose search=coarse, or add keys"
         )
-    entries = []
+    draws: dict[str, Any] = {}
     for key, value in space.items():
-        draw, when = value, None
-        if isinstance(value, Mapping):
-            if set(value) != {"draw", "when"}:
-                raise ConfigError(f"search.space.{key} must have draw and when, got {', '.join(value)}")
-            draw = value["draw"]
-            when = _condition(key, str(value["when"]), space)
-        entries.append(Entry(key, _dimension(key, _parsed(f"{key}={draw}", key).value(), draw), when))
-    _check_circles({entry.key: entry.when for entry in entries})
-    return entries
+        if isinstance(value, Mapping) and set(value) != {"draw", "when"}:
+            raise ConfigError(f"search.space.{key} must have draw and when, got {', '.join(value)}")
+        draws[key] = value["draw"] if isinstance(value, Mapping) else value
+    dimensions = {
+        key: _dimension(key, _parsed(f"{key}={draw}", key).value(), draw) for key, draw in draws.items()
+    }
+    conditions = {
+        key: _condition(key, str(value["when"]), draws, dimensions) if isinstance(value, Mapping) else None
+        for key, value in space.items()
+    }
+    _check_circles(conditions)
+    return [Entry(key, dimensions[key], conditions[key]) for key in space]
 
 
 def _check_circles(conditions: Mapping[str, tuple[str, Any] | None]) -> None:
@@ -51,19 +54,19 @@ def _check_circles(conditions: Mapping[str, tuple[str, Any] | None]) -> None:
             when = conditions[when[0]]
 
 
-def _condition(key: str, text: str, space: Mapping[str, Any]) -> tuple[str, Any]:
+def _condition(
+    key: str, text: str, draws: Mapping[str, Any], dimensions: Mapping[str, Dimension]
+) -> tuple[str, Any]:
     """Read `<other key>=<value>`."""
     other, equals, _ = text.partition("=")
     if not equals or other == key:
         raise ConfigError(f"search.space.{key}.when must be <other key>=<value>, got {text!r}")
-    if other not in space:
-        raise ConfigError(f"search.space.{key}.when: unknown key '{other}'; {closest(other, space)}")
-    value = _parsed(text, key).value()
-    draw = space[other]["draw"] if isinstance(space[other], Mapping) else space[other]
-    dimension = _dimension(other, _parsed(f"{other}={draw}", other).value(), draw)
+    if other not in dimensions:
+        raise ConfigError(f"search.space.{key}.when: unknown key '{other}'; {closest(other, dimensions)}")
+    value, dimension = _parsed(text, key).value(), dimensions[other]
     if not isinstance(dimension, Choice) or value not in dimension.values:
         raise ConfigError(
-            f"search.space.{key}.when: {other} is never {value!r}, since it is {draw}; name one of a choice"
+            f"search.space.{key}.when: {other} is never {value!r}, since it is {draws[other]}; name one of a choice"
         )
     return other, value
 
