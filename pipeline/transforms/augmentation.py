@@ -20,6 +20,8 @@ from pipeline.errors import ConfigError
 Array = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 
+TOLD = ("told",)  # the composition that names the steps it applied
+
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # its version check would ask the network at import
 
 
@@ -70,7 +72,9 @@ class Augmentation:
 
     def told(self, image: Array, mask: Array | None = None, *, seed: int) -> tuple[Drawn, list[str]]:
         """Return the draw of `__call__`, and the names of the steps that changed it."""
-        drawn = _apply(self._compose(save_applied_params=True), image, mask, seed)
+        if TOLD not in self._composed:
+            self._composed[TOLD] = self._compose(save_applied_params=True)
+        drawn = _apply(self._composed[TOLD], image, mask, seed)
         return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
 
     def _compose(self, *kinds: str, **options: Any) -> Any:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
-from pipeline.transforms.statistics import Statistics
+from pipeline.transforms.statistics import Floats, Statistics
 
 
 class Scaled(nn.Module):
@@ -148,18 +147,33 @@ class PerImage(nn.Module):
 
 
 class _Whiten(nn.Module):
-    """Multiply each tile by a matrix, after its mean is subtracted; tiles stay where they are."""
+    """Multiply each tile by a matrix, after its mean is subtracted; tiles stay where they are.
+
+    Args:
+        statistics: of the training split, with its whitening.
+        patch: side of the tiles; null for the whole image as one tile.
+        epsilon: added to each variance (on the scale 0 to 1), so that the noise of weak axes is not blown up.
+    """
 
     mean: Tensor
     matrix: Tensor
 
-    def __init__(
-        self, mean: NDArray[np.float64], matrix: NDArray[np.float64], *, patch: tuple[int, int]
-    ) -> None:
+    def __init__(self, statistics: Statistics, *, patch: int | None, epsilon: float) -> None:
         super().__init__()
-        self.patch = patch
-        self.register_buffer("mean", torch.from_numpy(mean * 255).float())
+        white = statistics.whitening
+        assert white is not None, "the stage `statistics` measures it for these classes"
+        if not epsilon > 0:
+            raise ConfigError(f"preprocess.epsilon must be above 0, got {epsilon}; 0.01 is usual")
+        rows, columns = statistics.mean_image.shape[:2]
+        self.patch = (rows, columns) if patch is None else (patch, patch)
+        matrix = self._matrix(white.axes, 1 / np.sqrt(white.variances + epsilon))
+        self.register_buffer("mean", torch.from_numpy(white.mean * 255).float())
         self.register_buffer("matrix", torch.from_numpy(matrix.T / 255).float())
+
+    @staticmethod
+    def _matrix(axes: Floats, scale: Floats) -> Floats:
+        """Return the matrix (D, D) that whitens, given the axes as columns and what each is to be scaled by."""
+        raise NotImplementedError
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the whitened tiles in the place of those of (N, C, H, W)."""
@@ -182,46 +196,19 @@ class PcaWhiten(_Whiten):
     """Turn tiles of images to their principal axes, and divide by the deviation along each.
 
     The part along axis k, the k-th largest, stands where value k of the tile stood (by channel, row, column).
-
-    Args:
-        statistics: of the training split, with its whitening.
-        patch: side of the tiles; null for the whole image as one tile.
-        epsilon: added to each variance (on the scale 0 to 1), so that the noise of weak axes is not blown up.
     """
 
-    def __init__(self, statistics: Statistics, *, patch: int | None, epsilon: float) -> None:
-        axes, scale = _axes_of(statistics, epsilon)
-        super().__init__(_mean_of(statistics), scale[:, None] * axes.T, patch=_sides(statistics, patch))
+    @staticmethod
+    def _matrix(axes: Floats, scale: Floats) -> Floats:
+        return scale[:, None] * axes.T
 
 
 class ZcaWhiten(_Whiten):
     """Whiten as `PcaWhiten`, then turn back: the whitened tile that is nearest to the tile.
 
     Source: Bell and Sejnowski 1997; for images Krizhevsky 2009, appendix A.
-
-    Args:
-        statistics: of the training split, with its whitening.
-        patch: side of the tiles; null for the whole image as one tile.
-        epsilon: added to each variance (on the scale 0 to 1), so that the noise of weak axes is not blown up.
     """
 
-    def __init__(self, statistics: Statistics, *, patch: int | None, epsilon: float) -> None:
-        axes, scale = _axes_of(statistics, epsilon)
-        super().__init__(_mean_of(statistics), axes * scale @ axes.T, patch=_sides(statistics, patch))
-
-
-def _axes_of(statistics: Statistics, epsilon: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    assert statistics.whitening is not None, "the stage `statistics` measures it for these classes"
-    if not epsilon > 0:
-        raise ConfigError(f"preprocess.epsilon must be above 0, got {epsilon}; 0.01 is usual")
-    return statistics.whitening.axes, 1 / np.sqrt(statistics.whitening.variances + epsilon)
-
-
-def _mean_of(statistics: Statistics) -> NDArray[np.float64]:
-    assert statistics.whitening is not None
-    return statistics.whitening.mean
-
-
-def _sides(statistics: Statistics, patch: int | None) -> tuple[int, int]:
-    rows, columns = statistics.mean_image.shape[:2]
-    return (rows, columns) if patch is None else (patch, patch)
+    @staticmethod
+    def _matrix(axes: Floats, scale: Floats) -> Floats:
+        return axes * scale @ axes.T
