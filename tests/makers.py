@@ -147,6 +147,8 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "shape": [1, 8, 8],
         "classes": ["cat", "dog"],
         "split": "folders",
+        "groups": None,
+        "fold": None,
         "background": None,
         "ignore_label": None,
         "mirror_changes_label": False,

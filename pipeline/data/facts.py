@@ -5,6 +5,7 @@ Shapes: C channels, H rows, W columns.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,11 @@ class Facts:
         classes: names of the classes, in the order of their indices.
         split: `folders` (train/, val/ and test/ inside), or shares {val: 0.15, test: 0.15, seed: 0} drawn by
             file name, the same for a file whatever is added later.
+        groups: a regular expression, searched in the names of images in the archive; those where it finds the same
+            text (a writer, a patient, a scan) are never drawn to two sides. The text is that of its capturing
+            group, or of the whole match. Null where every image stands alone. Folders are taken as they are.
+        fold: {index: 0, of: 5} pools train and val, cuts them into `of` parts and validates on part `index`; the
+            test split stays. Null where train and val are as `split` says.
         background: index of the class that mean scores leave out; null where every class counts.
         ignore_label: mask value that is neither learnt nor scored; null where there is none.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
@@ -40,6 +46,8 @@ class Facts:
     shape: list[int]
     classes: list[str]
     split: str | dict[str, float]
+    groups: str | None
+    fold: dict[str, int] | None
     background: int | None
     ignore_label: int | None
     mirror_changes_label: bool
@@ -66,6 +74,10 @@ class Facts:
                 f"got {self.ignore_label}"
             )
         _check_split(self.split)
+        if self.groups is not None:
+            _check_groups(self.groups)
+        if self.fold is not None:
+            _check_fold(self.fold)
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> Facts:
@@ -83,4 +95,33 @@ def _check_split(split: str | Mapping[str, float]) -> None:
         raise ConfigError(
             f"data.split: val {val} and test {test} must be above 0 and leave some to train on; "
             "choose shares that add up to less than 1"
+        )
+
+
+def _check_groups(groups: str) -> None:
+    try:
+        num_texts = re.compile(groups).groups
+    except re.error as reason:
+        raise ConfigError(
+            f"data.groups must be null or a regular expression, got '{groups}' ({reason}); write one that finds "
+            r"what images share in their names, such as patient\d+"
+        ) from None
+    if num_texts > 1:
+        raise ConfigError(
+            f"data.groups: '{groups}' has {num_texts} capturing groups, and one names the group; "
+            "write (?:...) instead of the other (...)"
+        )
+
+
+def _check_fold(fold: Mapping[str, int]) -> None:
+    is_fold = isinstance(fold, Mapping) and set(fold) == {"index", "of"}
+    if not is_fold or not all(type(n) is int for n in fold.values()):
+        raise ConfigError(f"data.fold must be null or {{index: 0, of: 5}}, got {fold!r}")
+    if fold["of"] < 2:
+        raise ConfigError(
+            f"data.fold: of must be at least 2, to train on one part and validate on another, got {fold['of']}"
+        )
+    if not 0 <= fold["index"] < fold["of"]:
+        raise ConfigError(
+            f"data.fold: index must be 0 to {fold['of'] - 1}, as of is {fold['of']}, got {fold['index']}"
         )

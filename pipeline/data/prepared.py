@@ -25,6 +25,7 @@ from pipeline.data.arrays import start_array
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import decode_image, decode_mask, sides_of
 from pipeline.data.sources import Sample, source_of
+from pipeline.data.splits import fold_samples
 from pipeline.errors import ConfigError
 
 Array = NDArray[np.uint8]
@@ -67,7 +68,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     """
     source = source_of(facts.format)
     with opened(Path(facts.root)) as archive:
-        samples = source.samples(archive, facts)
+        samples = fold_samples(source.samples(archive, facts), facts)
         _check_counts(samples, facts, source.TARGET)
         _check_disk(len(samples), facts, source.TARGET, folder)
         with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:

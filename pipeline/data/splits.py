@@ -1,26 +1,131 @@
-"""Splits of data that come without: by share, drawn from each file's own name.
+"""Splits of data that come without, and folds of training and validation images.
 
-A file's draw depends on its name, its class and the seed alone, so that adding files never moves one
-that was there from the test split into training.
+A split is drawn by share from each file's own name: a draw depends on the name, the class and the seed alone, or
+on the group and the seed, so that adding files never moves one that was there from the test split into training.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.data.facts import Facts
+from pipeline.data.sources import Sample
+from pipeline.errors import ConfigError, warn
+
+FOLD_SEED = 0  # one cut for everybody; another seed would be another data set
 
 
-def split_by_name(labels: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, str]:
+def split_by_name(
+    labels: Mapping[str, int], shares: Mapping[str, float], *, groups: Mapping[str, str] | None
+) -> dict[str, str]:
     """Assign each file to train, val or test.
 
     Args:
         labels: file name -> class index; each class is split by the same shares, in expectation.
         shares: {val, test, seed}; val and test are probabilities.
+        groups: file name -> group; a group is drawn as a whole, whatever its classes. None where every file is
+            drawn alone.
 
     Returns:
         File name -> split.
     """
+    if groups is not None:
+        return {name: _split(f"{shares['seed']}/{groups[name]}", shares) for name in labels}
     return {name: _split(f"{shares['seed']}/{label}/{name}", shares) for name, label in labels.items()}
+
+
+def group_of(file: str, pattern: str) -> str:
+    """Return the text that `data.groups` finds in the name of an image.
+
+    Raises:
+        ConfigError: it finds none.
+    """
+    found = re.search(pattern, file)
+    text = found[found.re.groups] if found else None  # 0 is the whole match, 1 the capturing group
+    if not text:
+        raise ConfigError(
+            f"data.groups: '{pattern}' finds no group in the name {file}; rename the file, or write an expression "
+            "that finds one in every name"
+        )
+    return text
+
+
+def fold_samples(samples: Sequence[Sample], facts: Facts) -> list[Sample]:
+    """Cut train and val together into the parts of `data.fold`, and validate on one of them.
+
+    Parts depend on names, labels and `of` alone. Each class has about the same share in every part, as far as groups
+    allow; images with masks are dealt by the number of groups.
+
+    Returns:
+        The samples in the same order; those of the test split, and all where there is no fold, as they were.
+
+    Raises:
+        ConfigError: there are too few groups or images for as many parts, or an image without a group.
+    """
+    if facts.fold is None:
+        return list(samples)
+    pool = sorted((sample for sample in samples if sample.split != "test"), key=lambda sample: sample.file)
+    if facts.groups is None:
+        groups = [sample.file for sample in pool]
+    else:
+        groups = [group_of(sample.file, facts.groups) for sample in pool]
+    _check_parts(pool, groups, facts, facts.fold["of"])
+    parts = _cut(pool, groups, facts.fold["of"])
+    if not all(parts):
+        raise ConfigError(
+            f"data.fold: a part of {len(parts)} stays empty, as each of the {len(set(groups))} groups has few classes; "
+            "choose a smaller `of`"
+        )
+    splits = {sample.file: "train" for sample in pool}
+    splits |= {pool[index].file: "val" for index in parts[facts.fold["index"]]}
+    return [replace(sample, split=splits.get(sample.file, sample.split)) for sample in samples]
+
+
+def _check_parts(pool: Sequence[Sample], groups: Sequence[str], facts: Facts, num_parts: int) -> None:
+    """Refuse more parts than there is to cut; warn of classes that some part cannot hold."""
+    unit = "images" if facts.groups is None else f"groups (data.groups: '{facts.groups}')"
+    num_groups = len(set(groups))
+    if num_groups < num_parts:
+        raise ConfigError(
+            f"data.fold: train and val have {num_groups} {unit}, too few for {num_parts} parts; choose an `of` of "
+            f"at most {num_groups}, or add images"
+        )
+    images = Counter(sample.label for sample in pool)
+    if max(images.values()) < num_parts:
+        raise ConfigError(
+            f"data.fold: no class has more than {max(images.values())} images in train and val, too few for "
+            f"{num_parts} parts; choose an `of` of at most {max(images.values())}, or add images"
+        )
+    places = Counter(
+        label for label, _ in {(sample.label, group) for sample, group in zip(pool, groups, strict=True)}
+    )
+    for label, count in sorted((label, count) for label, count in places.items() if label is not None):
+        if count < num_parts:
+            warn(
+                f"data.fold: class '{facts.classes[label]}' has {count} {unit} in train and val, so that some of "
+                f"{num_parts} parts have none of it"
+            )
+
+
+def _cut(pool: Sequence[Sample], groups: Sequence[str], num_parts: int) -> list[list[int]]:
+    """Return the indices of each part."""
+    from sklearn import model_selection  # takes a second
+
+    labels = [sample.label for sample in pool]
+    is_each_alone = len(set(groups)) == len(groups)
+    kind = "KFold" if is_each_alone else "GroupKFold"  # which takes 20 s for 60,000 images one by one
+    if None not in labels:
+        kind = f"Stratified{kind}"
+    splitter = getattr(model_selection, kind)(num_parts, shuffle=True, random_state=FOLD_SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of rare classes, which are told by name above
+        parts = splitter.split(labels, labels, None if is_each_alone else groups)
+        return [chosen.tolist() for _, chosen in parts]
 
 
 def _split(text: str, shares: Mapping[str, float]) -> str:

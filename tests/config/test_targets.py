@@ -122,6 +122,8 @@ FACTS: dict[str, Any] = {
     "shape": [1, 8, 8],
     "classes": ["a", "b"],
     "split": "folders",
+    "groups": None,
+    "fold": None,
     "background": None,
     "ignore_label": None,
     "mirror_changes_label": False,
@@ -140,6 +142,9 @@ BAD_FACTS: list[tuple[Any, str]] = [
     (FACTS | {"classes": [0, 1]}, "data.classes must be list[str], got [0, 1] (list); YAML writes"),
     (FACTS | {"split": {"val": "a"}},
      "data.split must be str | dict[str, float], got {'val': 'a'} (dict); YAML"),
+    (FACTS | {"groups": 3}, "data.groups must be str | None, got 3 (int); YAML writes"),
+    (FACTS | {"fold": {"index": 0.0, "of": 5}},
+     "data.fold must be dict[str, int] | None, got {'index': 0.0, 'of': 5} (dict); YAML writes"),
     (FACTS | {"background": "0"}, "data.background must be int | None, got '0' (str); YAML writes"),
 ]  # fmt: skip
 

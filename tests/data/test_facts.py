@@ -35,12 +35,32 @@ REFUSED = [
         {"split": {"val": 0.5, "test": -0.1, "seed": 0}},
         r"data\.split: val 0\.5 and test -0\.1 must be above 0",
     ),
+    (
+        {"groups": r"form(\d+"},
+        r"data\.groups must be .* expression, got 'form\(\\d\+' \(missing \).*; write one .*as patient\\d\+$",
+    ),
+    (
+        {"groups": r"(form|sheet)(\d+)"},
+        r"data\.groups: '.*' has 2 capturing groups, .*; write \(\?:\.\.\.\) inst",
+    ),
+    ({"fold": {}}, r"data\.fold must be null or \{index: 0, of: 5\}, got \{\}"),
+    ({"fold": {"index": 0}}, r"data\.fold must be null or \{index: 0, of: 5\}, got \{'index': 0\}"),
+    ({"fold": {"index": 0, "of": 5, "seed": 0}}, r"data\.fold must be null or .*'seed': 0\}"),
+    ({"fold": {"index": False, "of": 5}}, r"data\.fold must be null or .*'index': False"),
+    ({"fold": {"index": 0, "of": 2.0}}, r"data\.fold must be null or .*'of': 2\.0"),
+    ({"fold": 5}, r"data\.fold must be null or \{index: 0, of: 5\}, got 5"),
+    ({"fold": {"index": 0, "of": 1}}, r"data\.fold: of must be at least 2, .*got 1$"),
+    ({"fold": {"index": 5, "of": 5}}, r"data\.fold: index must be 0 to 4, as of is 5, got 5$"),
+    ({"fold": {"index": -1, "of": 2}}, r"data\.fold: index must be 0 to 1, as of is 2, got -1$"),
 ]
 ACCEPTED: list[dict[str, Any]] = [
     {"shape": [3, 1, 224]},
     {"classes": [*map(str, range(255))], "ignore_label": 255},
     {"background": 0, "ignore_label": 2},
     {"mirror_changes_label": True},
+    {"groups": r"(?:form|sheet)(\d+)"},
+    {"fold": {"index": 1, "of": 2}},
+    {"fold": {"index": 0, "of": 2}},
     {"split": {"val": 0.3, "test": 0.3, "seed": 5}},
 ]
 

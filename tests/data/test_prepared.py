@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +92,28 @@ def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> No
     section = data_section(tmp_path / "data.zip")
     expected = {"facts": section, "digest": "sha256:0123", "counts": {"train": 8, "val": 8, "test": 8}}
     assert prepare(section, folder).about() == expected
+
+
+@pytest.mark.parametrize("splits", [SPLITS, ("train", "test")])
+def test_fold_moves_images_between_train_and_val_alone(splits: Sequence[str], tmp_path: Path) -> None:
+    written = write_class_folders(tmp_path / "data", splits=splits, num_images=6)
+    validated = []
+    for index in range(3):
+        folder = tmp_path / f"prepared_{index}"
+        folder.mkdir()
+        section = data_section(tmp_path / "data", fold={"index": index, "of": 3})
+        prepared = prepare(section, folder)
+        assert prepared.files("test") == sorted_in(written, "test")
+        pool = sorted(sorted_in(written, "train") + sorted_in(written, "val"))
+        assert sorted(prepared.files("train") + prepared.files("val")) == pool
+        counts = {"train": len(pool) * 2 // 3, "val": len(pool) // 3, "test": 12}
+        assert prepared.about()["counts"] == counts
+        assert {split: len(prepared.targets(split)) for split in SPLITS} == counts
+        validated += prepared.files("val")
+        for split in ("train", "val"):
+            for file, image in zip(prepared.files(split), prepared.images(split), strict=True):
+                np.testing.assert_array_equal(image[..., 0], written[file])
+    assert sorted(validated) == pool
 
 
 @pytest.mark.parametrize("absent", SPLITS)

@@ -93,9 +93,21 @@ def test_shares_are_drawn_by_name(row: Row, kind: str, tmp_path: Path) -> None:
     found = list_samples(tmp_path / kind, format=row.name, split=SHARES)
     for sample in found:
         name, label = row.draws(sample.file)
-        assert sample.split == split_by_name({name: label}, SHARES)[name]
+        assert sample.split == split_by_name({name: label}, SHARES, groups=None)[name]
     assert {sample.split for sample in found} == set(SPLITS)
     assert len(found) == 12 * len(row.expected) / 2
+
+
+@EACH_FORMAT
+def test_groups_are_found_in_whole_names_and_drawn_whole(row: Row, tmp_path: Path) -> None:
+    row.write(tmp_path / "data", splits=(), num_images=120)
+    found = list_samples(tmp_path / "data", format=row.name, split=SHARES, groups=r"^\w+/(\d\d)\d\.png")
+    groups = {sample.file: sample.file.split("/")[1][:2] for sample in found}
+    drawn = split_by_name(dict.fromkeys(groups, 0), SHARES, groups=groups)
+    assert {sample.file: sample.split for sample in found} == drawn
+    assert set(drawn.values()) == set(SPLITS)
+    with pytest.raises(ConfigError, match=rf"data\.groups: 'z' finds no group in the name {found[0].file}; "):
+        list_samples(tmp_path / "data", format=row.name, split=SHARES, groups="z")
 
 
 @EACH_FORMAT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample, is_image, split_of
-from pipeline.data.splits import split_by_name
+from pipeline.data.splits import group_of, split_by_name
 from pipeline.errors import ConfigError, closest
 
 TARGET = "label"
@@ -15,14 +15,15 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     """List the images of all splits, sorted by name.
 
     Raises:
-        ConfigError: a folder that is no class, or a file outside the folders of the splits.
+        ConfigError: a folder that is no class, a file outside the folders of the splits or in no group.
     """
     files = [name for name in archive.names() if is_image(name)]
     labels = {name: _label(name, archive, facts) for name in files}
     if isinstance(facts.split, str):
         splits = {name: split_of(name, archive) for name in files}
     else:
-        splits = split_by_name(labels, facts.split)
+        groups = None if facts.groups is None else {name: group_of(name, facts.groups) for name in files}
+        splits = split_by_name(labels, facts.split, groups=groups)
     return [Sample(name, splits[name], label=labels[name]) for name in files]
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample, is_image, split_of
-from pipeline.data.splits import split_by_name
+from pipeline.data.splits import group_of, split_by_name
 from pipeline.errors import ConfigError
 
 TARGET = "mask"
@@ -20,7 +20,8 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     """List the images of all splits with their masks, sorted by name.
 
     Raises:
-        ConfigError: an image without a mask, a mask without an image, or a file in neither folder.
+        ConfigError: an image without a mask, a mask without an image, a file in neither folder, or an image in no
+            group.
     """
     images: dict[str, str] = {}
     masks: dict[str, str] = {}
@@ -39,7 +40,10 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     if isinstance(facts.split, str):
         splits = {key: split_of(name, archive) for key, name in images.items()}
     else:
-        splits = split_by_name(dict.fromkeys(images, 0), facts.split)
+        groups = (
+            None if facts.groups is None else {key: group_of(images[key], facts.groups) for key in images}
+        )
+        splits = split_by_name(dict.fromkeys(images, 0), facts.split, groups=groups)
     return [Sample(images[key], splits[key], mask=masks[key]) for key in sorted(images)]
 
 
