@@ -42,4 +42,4 @@ ui: install  ## compare runs in the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 clean:  ## remove runs, caches and artifacts; data and MLflow's runs stay
-	rm -rf runs cache artifacts/prepare artifacts/statistics artifacts/train artifacts/evaluate artifacts/report
+	rm -rf runs cache artifacts/prepare artifacts/statistics artifacts/search artifacts/train artifacts/evaluate artifacts/report

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.figures import Figure, rates, times_faster
 from pipeline.assemble import augmentation_of, mixing_of
-from pipeline.compose import CONF, composed
+from pipeline.composition import CONF, composed
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.draws import OnTheFly
 from pipeline.transforms.statistics import Statistics, measure

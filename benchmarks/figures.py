@@ -25,18 +25,22 @@ class Figure:
         name: what it is, with its unit where it has one.
         value: median over the rounds.
         spread: lowest and highest round.
-        goal: what it should reach at least; None where it is only told.
+        goal: what it should reach; None where it is only told.
+        is_limit: whether the goal is to be kept to, rather than to be reached.
     """
 
     name: str
     value: float
     spread: tuple[float, float]
     goal: float | None = None
+    is_limit: bool = False
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is reached; None without one."""
-        return None if self.goal is None else self.value >= self.goal
+        if self.goal is None:
+            return None
+        return self.value <= self.goal if self.is_limit else self.value >= self.goal
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -97,7 +101,7 @@ def write(figures: Sequence[Figure], folder: Path) -> None:
 
 def _row(figure: Figure) -> str:
     low, high = figure.spread
-    goal = "" if figure.goal is None else f"at least {figure.goal:g}"
+    goal = "" if figure.goal is None else f"at {'most' if figure.is_limit else 'least'} {figure.goal:g}"
     met = {None: "", True: "yes", False: "no"}[figure.met]
     return f"| {figure.name} | {_text(figure.value)} | {_text(low)} to {_text(high)} | {goal} | {met} |"
 

@@ -6,16 +6,17 @@ python -m benchmarks.run
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from pathlib import Path
 
-from benchmarks import augmentation
+from benchmarks import augmentation, search
 from benchmarks.figures import write
 
 
 def main() -> None:
     """Measure, telling each figure as it comes."""
     figures = []
-    for figure in augmentation.measured():
+    for figure in chain(augmentation.measured(), search.measured()):
         figures.append(figure)
         goal = "" if figure.goal is None else f"  (goal {figure.goal:g}: {'met' if figure.met else 'missed'})"
         sys.stdout.write(f"{figure.value:10.2f}  {figure.name}{goal}\n")

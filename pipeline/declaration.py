@@ -45,9 +45,11 @@ SECTIONS = (
     "trainer",
     "views",
     "search",
+    "from",
+    "plan",
     "tracking",
 )
-LISTS_AND_VALUES = ("name", "seed", "allowed_targets", "input_shape")
+LISTS_AND_VALUES = ("name", "seed", "allowed_targets", "input_shape", "from", "plan")
 
 # What the pipeline itself gives to the constructor a section names.
 GIVEN = {
@@ -97,6 +99,7 @@ def check(config: Mapping[str, Any]) -> None:
     check_section(config["tracking"], "pipeline.tracking.settings.TrackingSettings", path="tracking")
     for section, schema in (("augmentation", "settings.AugmentationSettings"), ("views", "views.Views")):
         check_section(config[section], f"pipeline.transforms.{schema}", path=section)
+    _check_search(config)
     _check_steps(config["augmentation"]["steps"], "augmentation.steps")
     if config["augmentation"]["mixing"] is not None:
         _check_step(config["augmentation"]["mixing"], "augmentation.mixing")
@@ -166,9 +169,25 @@ def _check_values(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"seed must be a whole number from 0 to {2**32 - 1}, got {seed!r}")
     if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):
         raise ConfigError(f"allowed_targets must be a list of prefixes such as [mylab.], got {allowed!r}")
+    if not isinstance(config["from"], str | None) or not isinstance(config["plan"], bool):
+        raise ConfigError(
+            f"from must name an earlier search or be null, plan must be true or false; got {config['from']!r} and "
+            f"{config['plan']!r}"
+        )
     for key in SECTIONS:
         if key not in LISTS_AND_VALUES and not isinstance(config[key], Mapping):
             raise ConfigError(f"{key} must be a mapping of keys, got {config[key]!r}")
+
+
+def _check_search(config: Mapping[str, Any]) -> None:
+    """Refuse what only a search would look at where nothing is searched."""
+    if config["search"]["space"]:
+        return
+    trial = config["search"]["trial"]
+    asked = {"plan=true": config["plan"], f"from={config['from']}": config["from"] is not None}
+    for text, is_asked in (asked | {f"search.trial={trial}": trial is not None}).items():
+        if is_asked:
+            raise ConfigError(f"{text} belongs to a search; add search=coarse, or leave it out")
 
 
 def _check_steps(steps: Sequence[Any], path: str) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.assemble import model_of, task_of, views_of
-from pipeline.compose import composed
+from pipeline.composition import composed
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
 from pipeline.declaration import check_test_views, load

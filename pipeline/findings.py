@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
@@ -12,19 +13,19 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder, write_text
-from pipeline.search import Search, named
 from pipeline.space import written
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.importance import importances, share_at
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import finished, mean_and_error, ranked
-from pipeline.sweeps.refine import EDGE
+from pipeline.sweeps.refine import is_at_edge, joined
 from pipeline.sweeps.samplers import Point
+from pipeline.trials import Search, named
 
 BEST = 5  # trials that are told at the end
 
@@ -33,6 +34,7 @@ def plan_of(search: Search, *, root: Path) -> str:
     """Return the trials as a table: the point, and what its network costs; composes and plans every one.
 
     Times are estimated from finished runs on the same data, by multiply-adds and epochs; without any they are left out.
+    Trials whose points depend on what comes of others are counted, not listed.
 
     Raises:
         ConfigError: the first point that cannot work, by its number.
@@ -40,24 +42,29 @@ def plan_of(search: Search, *, root: Path) -> str:
     points = search.points()
     configs = [_composed(search, index, point) for index, point in enumerate(points)]
     rate = _seconds_per_work(root, configs[0]["data"])
+    trainings = search.settings.seeds * search.settings.folds
     rows = [["trial", *_keys(search), "weights", "multiply-adds", "seconds"]]
     total = 0.0
     for index, (point, config) in enumerate(zip(points, configs, strict=True)):
         network = planned(config)
         costs = [f"{network.weights:,}", f"{network.multiply_adds:,}", ""]
         if rate is not None:
-            seconds = rate * _work(network, config) * search.settings.seeds
+            seconds = rate * _work(network, config) * trainings
             total += seconds
             costs[-1] = f"{seconds:.0f}"
         rows.append([str(index), *_shown(search, point), *costs])
-    told = "" if rate is None else f"about {total:.0f} seconds in all, as finished runs on these data took\n"
+    more = search.settings.trials - len(points)
+    told = f"and {more} more, drawn when it is known what comes of these\n" if more else ""
+    if rate is not None:
+        whole = total * search.settings.trials / len(points)
+        told += f"about {whole:.0f} seconds in all, as finished runs on these data took\n"
     return _table(rows) + told
 
 
 def _composed(search: Search, index: int, point: Point) -> dict[str, Any]:
     """Return the declaration of a trial's first training; refuse one that cannot work by its number."""
     try:
-        return compose(search.jobs(point)[0])
+        return compose(search.jobs(index, point)[0])
     except ConfigError as reason:
         raise ConfigError(f"search: trial {index} ({named(point)}) cannot work: {reason}") from None
 
@@ -90,53 +97,78 @@ def _seconds_per_work(root: Path, data: Mapping[str, Any]) -> float | None:
 
 
 def best_of(search: Search, trials: Sequence[Trial]) -> str:
-    """Return the five best trials as a table, and how many failed."""
-    rows = [["trial", "value", "error", *_keys(search)]]
-    for trial in ranked(trials, direction=search.settings.direction)[:BEST]:
-        mean, error = mean_and_error(trial.values)
-        rows.append([str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)])
+    """Return the five best trials as a table, how many were pruned, and which failed."""
+    best = ranked(trials, direction=search.settings.direction)[:BEST]
     failed = [trial for trial in trials if trial.state == "failed"]
     told = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
-    return f"\nBest of {len(trials)} trials:\n{_table(rows)}{''.join(told)}"
+    pruned = sum(trial.state == "pruned" for trial in trials)
+    if pruned:
+        told.append(f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}\n")
+    table = _table([["trial", "value", "error", *_keys(search)], *(_row(search, trial) for trial in best)])
+    return f"\nBest of {len(trials)} trials:\n{table}{''.join(told)}"
+
+
+def _row(search: Search, trial: Trial) -> list[str]:
+    mean, error = mean_and_error(trial.values)
+    return [str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)]
 
 
 def write_results(search: Search, trials: Sequence[Trial]) -> Path:
-    """Write what came of a search: table, best declaration, pictures, remarks.
+    """Write what came of a search: table, best declaration, pictures, page, remarks.
 
     Returns:
-        The folder `results` of the search: trials.csv, best.yaml, remarks.txt and pictures.
+        The folder `results` of the search: trials.csv, best.yaml, remarks.txt, search.html and pictures.
     """
+    from pipeline.pages.search import TrialRow, write_search_page
     from pipeline.pictures.search import Key, draw_best_so_far, draw_parallel, draw_slices
 
-    folder = search.ledger.folder / "results"
-    folder.mkdir(exist_ok=True)
+    final = search.ledger.folder / "results"
+    folder = final.with_name("results.unfinished")  # files of `final` may be shared with what was published
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     write_text(folder / "trials.csv", _csv(search, trials))
     best = ranked(trials, direction=search.settings.direction)[0]
-    write_text(folder / "best.yaml", yaml.safe_dump(compose(search.jobs(best.point)[0]), sort_keys=False))
+    write_text(folder / "best.yaml", yaml.safe_dump(compose(search.at(best.point)), sort_keys=False))
+    spaces = list(search.spaces({trial.index: trial for trial in trials}))
+    entries = joined([entries for entries, _ in spaces])
     done = finished(trials)
     values = [fmean(trial.values) for trial in done]
-    points = [trial.point for trial in done]
-    shares = np.array([[share_at(entry, point) for entry in search.entries] for point in points])
-    keys = [Key(entry.key, _ticks(entry)) for entry in search.entries]
-    weights = importances(search.entries, points, values)
+    shares = np.array([[share_at(entry, trial.point) for entry in entries] for trial in done])
+    weights = importances(entries, [trial.point for trial in done], values)
+    keys = [Key(entry.key, _ticks(entry)) for entry in entries]
     maximizes = search.settings.direction == "maximize"
     draw_best_so_far(values, folder / "best_so_far.png", maximizes=maximizes)
     draw_slices(keys, shares, values, folder / "slices.png", importances=weights)
     draw_parallel(keys, shares, values, folder / "parallel.png")
-    remarks = [*search.notes, *at_edges(search.entries, best)]
+    notes = [note for _, notes in spaces for note in notes]
+    remarks = [*notes, *at_edges(spaces[-1][0], best)]
     write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
-    return folder
+    write_search_page(
+        folder / "search.html",
+        title=folder.parent.name,
+        keys=[(key.name, key.ticks) for key in keys],
+        shares=shares,
+        trials=[
+            TrialRow(trial.index, *mean_and_error(trial.values), _shown(search, trial.point))
+            for trial in done
+        ],
+        importances=weights,
+        maximizes=maximizes,
+        remarks=remarks,
+    )
+    shutil.rmtree(final, ignore_errors=True)
+    return folder.rename(final)
 
 
 def at_edges(entries: Sequence[Entry], best: Trial) -> list[str]:
     """Return a warning for each key whose best value lies at the edge of its interval."""
     found = []
     for entry in entries:
-        interval, share = entry.dimension, share_at(entry, best.point)
-        if isinstance(interval, Interval) and share >= 0 and not EDGE < share < 1 - EDGE:
+        interval, value = entry.dimension, best.point.get(entry.key)
+        if isinstance(interval, Interval) and value is not None and is_at_edge(interval, value):
             found.append(
-                f"{entry.key}: the best value, {best.point[entry.key]:g}, lies at the edge of {interval.low:g} to "
-                f"{interval.high:g}; better ones may lie beyond (search=fine widens there)"
+                f"{entry.key}: the best value, {value:g}, lies at the edge of {interval.low:g} to "
+                f"{interval.high:g}; better ones may lie beyond (a search from this one widens there)"
             )
     return found
 

@@ -40,10 +40,11 @@ from pipeline.plans.table import as_text
 from pipeline.preview import draw_previews
 from pipeline.runs.folder import RunFolder, write_text
 from pipeline.runs.settings import TrainerSettings
+from pipeline.runs.watch import Watch
 from pipeline.tasks.contracts import contract_of
 from pipeline.tasks.learner import Learner, Row
 from pipeline.tracking.run import TrackedRun
-from pipeline.trainer import deterministic_restored, quieten, trainer_of
+from pipeline.trainer import device_slot, process_restored, quieten, trainer_of
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
@@ -58,12 +59,16 @@ def fit(
     statistics: Statistics,
     copies: Path | None,
     tracked: TrackedRun | None,
-) -> None:
+    watch: Watch,
+) -> bool:
     """Train from the last checkpoint, or from the start, and write the results.
 
     Args:
         copies: the folder of draws made ahead; None to draw on the fly.
         tracked: the MLflow run to log to; None in all but the leading process.
+
+    Returns:
+        Whether it was trained to its end, and not stopped before.
 
     Raises:
         ConfigError: a setting that only shows to be wrong when objects are made or the loss diverges.
@@ -72,16 +77,10 @@ def fit(
     quieten()
     augmentation = augmentation_of(config, statistics)
     history = _history(folder)
-    data = PreparedData(
-        train_split_of(config, prepared, augmentation, copies),
-        PreparedSplit(
-            prepared.images("val"), prepared.targets("val"), sides=tuple(config["input_shape"][1:])
-        ),
-        batch_size=settings.batch_size,
-        num_workers=settings.num_workers,
-        seed=config["seed"],
-        first_epoch=len(history),
-    )
+    if watch.has_ended(history):
+        return False
+    train_split = train_split_of(config, prepared, augmentation, copies)
+    data = _data_of(config, train_split, prepared, first_epoch=len(history))
     model = model_of(config, statistics)
     account = start_from(config, model)
     levels = levels_of(config, model)
@@ -96,36 +95,62 @@ def fit(
         make_optimizer=lambda parameters: optimizer_of(config)(groups_of(config, parameters, levels)),
         make_scheduler=scheduler_of(config),
         seed=config["seed"],
-        on_epoch=_EpochReport(settings, tracked, score=score),
+        on_epoch=_EpochReport(settings, tracked, watch, score=score),
         frozen=frozen_modules(levels, freeze=config["model"]["freeze"]),
     )
-    trainer = trainer_of(settings, folder, monitor=score)
-    if tracked is not None:
+    if tracked is not None and watch.shows:
         draw_previews(config, data.train, augmentation, folder.path / "pictures")
         _show_network(config, account, tracked)
     if not _is_complete(folder, settings, history):
-        with deterministic_restored():
+        slots = folder.path.parent / "slots"
+        with process_restored(), device_slot(settings, slots) as devices:
+            trainer = trainer_of(settings, folder, monitor=score, devices=devices)
             trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
+    if learner.is_stopped:
+        return False
     if tracked is not None:
-        _write_results(config, folder, model, data, tracked, score=score)
+        _write_results(config, folder, model, tracked, score=score)
+        if watch.shows:
+            _show_results(config, folder, model, data, tracked)
+    return True
+
+
+def _data_of(
+    config: Mapping[str, Any], train_split: PreparedSplit, prepared: Prepared, *, first_epoch: int
+) -> PreparedData:
+    """Return the training split, and the validation split as the network sees it."""
+    settings = TrainerSettings.of(config["trainer"])
+    sides = tuple(config["input_shape"][1:])
+    return PreparedData(
+        train_split,
+        PreparedSplit(prepared.images("val"), prepared.targets("val"), sides=sides),
+        batch_size=settings.batch_size,
+        num_workers=settings.num_workers,
+        seed=config["seed"],
+        first_epoch=first_epoch,
+    )
 
 
 class _EpochReport:
     """Pass each epoch's numbers on: to MLflow, and to a log where no progress bar can be shown."""
 
-    def __init__(self, settings: TrainerSettings, tracked: TrackedRun | None, *, score: str) -> None:
+    def __init__(
+        self, settings: TrainerSettings, tracked: TrackedRun | None, watch: Watch, *, score: str
+    ) -> None:
         self._epochs = settings.max_epochs
         self._tracked = tracked
+        self._watch = watch
         self._score = score
-        self._tells = settings.progress and not sys.stderr.isatty()
+        self._tells = settings.progress and watch.shows and not sys.stderr.isatty()
 
-    def __call__(self, history: list[Row]) -> None:
+    def __call__(self, history: list[Row]) -> bool:
         if self._tracked is not None:
             self._tracked.log_history(history)
         if self._tells:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
+        return self._watch.ends(history)
 
 
 def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row]) -> bool:
@@ -151,12 +176,11 @@ def _write_results(
     config: Mapping[str, Any],
     folder: RunFolder,
     model: nn.Module,
-    data: PreparedData,
     tracked: TrackedRun,
     *,
     score: str,
 ) -> None:
-    """Write weights, history, scores and pictures of a trained run, and log them."""
+    """Write weights, history and scores of a trained run, and log them; leave the kept weights in the model."""
     history = _history(folder)
     source = folder.best if config["trainer"]["keep"] == "best" else folder.last
     checkpoint = torch.load(source, map_location="cpu", weights_only=True)
@@ -172,10 +196,22 @@ def _write_results(
         key: kept[key] for key in kept if key.startswith("val/")
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
-    draw_curves(history, folder.path / "pictures" / "learning_curves.png", kept=int(kept["epoch"]))
     tracked.log_history(history)
     tracked.log_final(scores)
+
+
+def _show_results(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    model: nn.Module,
+    data: PreparedData,
+    tracked: TrackedRun,
+) -> None:
+    """Draw the pictures of a trained run, and log them and its model."""
+    kept = int(folder.metrics()["epoch"])
+    draw_curves(_history(folder), folder.path / "pictures" / "learning_curves.png", kept=kept)
     tracked.log_files(folder.path / "pictures", "pictures")
+    tracked.log_files(folder.path / "statistics", "statistics")
     if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):
         example = data.val[0, [0, -1]]["image"]
         exported = fold_norms(model)

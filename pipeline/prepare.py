@@ -8,6 +8,7 @@ Prepared data are found by a digest of all that decides them, whichever door ask
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def prepare(config: Mapping[str, Any], *, root: Path) -> Path:
 def prepared_key(config: Mapping[str, Any], *, root: Path) -> str:
     """Return the digest of all that decides the prepared data: archive, facts, code."""
     facts = {name: value for name, value in config["data"].items() if name not in NOT_DECIDING}
-    return digest([data_digest(config, root=root), facts, code_digest([ROOM])])
+    shuffled = None if facts["fold"] is None else version("scikit-learn")  # which cuts the folds
+    return digest([data_digest(config, root=root), facts, code_digest([ROOM]), shuffled])
 
 
 def data_digest(config: Mapping[str, Any], *, root: Path) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.assemble import augmentation_of, train_split_of
 from pipeline.augment import augment
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.data.batches import Batch, PreparedSplit
 from pipeline.data.draws import seed_of
 from pipeline.data.prepared import Prepared

@@ -1,183 +1,184 @@
-"""Search: draw points from a space, train each, keep the best.
+r"""Stage `search`: draw points from a space, train each, keep the best.
 
-    python -m pipeline.train -m experiment=digits_lenet5 search=coarse
-    python -m pipeline.train -m experiment=digits_lenet5 search=fine
-    python -m pipeline.train -m experiment=digits_lenet5 search=coarse search.plan=true
+    python -m pipeline.search artifacts/compose/digits_search.yaml artifacts/search/digits_search \
+        experiment=digits_search
 
-A search that was killed goes on by the same command: whatever was killed and when, each trial is done once.
+The other door to the same is the sweeper: python -m pipeline.train -m experiment=digits_search
+A declaration without a search passes through: it is its own best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import TYPE_CHECKING
 
-from pipeline.compose import composed
-from pipeline.declaration import check
-from pipeline.errors import ConfigError, closest
-from pipeline.prepare import prepared_key
-from pipeline.runs.fingerprint import deciding
-from pipeline.space import check_keys, space_of, written
-from pipeline.sweeps.dimensions import Entry
-from pipeline.sweeps.ledger import Ledger, Trial
-from pipeline.sweeps.objective import ranked, worth
-from pipeline.sweeps.refine import refined, top
-from pipeline.sweeps.samplers import Grid, Point, Sampler, sampler_of
-from pipeline.sweeps.settings import SearchSettings
+from pipeline.composition import compose
+from pipeline.declaration import load
+from pipeline.declared_search import search_of
+from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.findings import best_of, write_results
+from pipeline.runs.folder import RunFolder, write_text
+from pipeline.runs.found import publish
+from pipeline.runs.leader import is_leader
+from pipeline.runs.lock import Held, locked
+from pipeline.sweeps.ledger import Trial
+from pipeline.sweeps.objective import ranked
+from pipeline.train import Asked, attempt, follow, train
+from pipeline.trials import FOLD, SEED, Launch, Outcome, Search, named
 
-SEARCHES = Path("runs") / "searches"
+if TYPE_CHECKING:
+    from pipeline.tracking.run import TrackedRun
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one training: a value, or the reason why there is none."""
-
-    value: float | None
-    reason: str = ""
+BEST = "best.yaml"
 
 
-Launch = Callable[[Sequence[Sequence[str]]], Sequence[Outcome]]
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search that is ready to run.
+def conduct(
+    search: Search, *, root: Path, door: str, launch: Launch | None = None, renews: bool = False
+) -> Path:
+    """Run a search, or what is left of it, and write down what it finds.
 
     Args:
-        experiment: of MLflow, in which the runs are compared.
-        overrides: of the command line that all trials share.
-        around: the best points of the earlier search that the space was drawn around; None without one.
-        notes: what is worth knowing about the space, such as where it was widened.
-    """
+        door: who asks; kept as a tag.
+        launch: trains jobs; None to train one after the other in this process.
+        renews: whether the ledger of another search under the same name is set aside rather than refused.
 
-    settings: SearchSettings
-    entries: list[Entry]
-    sampler: Sampler
-    ledger: Ledger
-    experiment: str
-    overrides: list[str]
-    identity: dict[str, Any]
-    around: list[Point] | None
-    notes: list[str]
-
-    def jobs(self, point: Point) -> list[list[str]]:
-        """Return the overrides of each training of a point: one per seed."""
-        shared = [each for each in self.overrides if each.split("=")[0].lstrip("+") not in point]
-        chosen = [f"{key}={written(value)}" for key, value in point.items()]
-        seeds = [f"seed={seed}" for seed in range(self.settings.seeds)] if self.settings.seeds > 1 else []
-        return [[*shared, *chosen, seed] for seed in seeds] or [[*shared, *chosen]]
-
-    def points(self) -> list[Point]:
-        """Return the points of all trials, as far as they do not depend on what comes of earlier ones."""
-        known = self.ledger.trials()
-        told = self._told(known)
-        return [
-            known[index].point if index in known else self.sampler.point(index, told)
-            for index in range(self.settings.trials)
-        ]
-
-    def run(self, launch: Launch) -> list[Trial]:
-        """Run what is left to do.
-
-        Args:
-            launch: trains jobs given by their overrides.
-
-        Returns:
-            All trials, in their order.
-
-        Raises:
-            ConfigError: every trial failed.
-        """
-        self.ledger.open(self.identity)
-        self.ledger.update(around=self.around)
-        trials = self.ledger.trials()
-        for index in range(self.settings.trials):
-            trial = trials.get(index) or Trial(index, self.sampler.point(index, self._told(trials)))
-            trials[index] = self._settled(trial, launch) if trial.state == "running" else trial
-        done = [trials[index] for index in range(self.settings.trials)]
-        if not ranked(done, direction=self.settings.direction):
-            raise ConfigError(
-                f"search: all {len(done)} trials failed, the first of them: {done[0].reason}; see {self.ledger.folder}"
-            )
-        return done
-
-    def _settled(self, trial: Trial, launch: Launch) -> Trial:
-        """Train a trial, unless it was killed too often."""
-        if trial.attempts > self.settings.retries:
-            return self.ledger.fail(trial, f"was killed {trial.attempts} times")
-        started = self.ledger.start(trial)
-        try:
-            outcomes = launch(self.jobs(trial.point))
-        except KeyboardInterrupt:
-            self.ledger.keep(trial)  # who asks to stop does not use up a retry
-            raise
-        trial = started
-        reasons = [outcome.reason for outcome in outcomes if outcome.value is None]
-        if reasons and reasons[0].startswith("search.metric"):
-            raise ConfigError(reasons[0])  # no trial could do better
-        values = [outcome.value for outcome in outcomes if outcome.value is not None]
-        if reasons:
-            return self.ledger.fail(trial, reasons[0])
-        if not all(map(isfinite, values)):
-            return self.ledger.fail(trial, f"{self.settings.metric or 'the score'} is not a number")
-        return self.ledger.finish(trial, values)
-
-    def _told(self, trials: Mapping[int, Trial]) -> list[tuple[Point, float]]:
-        direction = self.settings.direction
-        found = sorted(ranked(trials.values(), direction=direction), key=lambda trial: trial.index)
-        return [(trial.point, worth(trial, direction=direction)) for trial in found]
-
-
-def search_of(overrides: Sequence[str], *, root: Path) -> Search:
-    """Return the search that a command line declares.
+    Returns:
+        The folder of its results.
 
     Raises:
-        ConfigError: its space or settings cannot work.
+        ConfigError: another process runs it, its ledger belongs to another search, or no trial has a value.
     """
-    sections = composed(overrides)
-    check(sections)
-    settings = SearchSettings.of(sections["search"])
-    entries = space_of(settings.space)
-    notes: list[str] = []
-    check_keys(entries, sections)
-    ledger = Ledger(root / SEARCHES / f"{sections['name']}-{settings.name}")
-    around = None if settings.after is None else _around(settings, ledger, sections["name"], root)
-    if around is not None:
-        entries, notes = refined(entries, around)
-    sampler = sampler_of(settings.sampler, entries, seed=settings.seed)
-    if isinstance(sampler, Grid) and len(sampler) < settings.trials:
+    from pipeline.tracking.comparison import log_search
+    from pipeline.tracking.parents import Parent
+
+    if not is_leader():
         raise ConfigError(
-            f"search.trials: the grid has {len(sampler)} points, got {settings.trials} trials; set "
-            f"search.trials={len(sampler)}"
+            "search: one process leads a search and starts those of each training itself; run it without torchrun and "
+            "srun"
         )
-    identity = {
-        "data": prepared_key(sections, root=root),
-        "declaration": deciding(sections),
-        "search": settings.identity(),
-        "keys": [entry.key for entry in entries],
+    for note in search.notes:
+        sys.stderr.write(f"search: {note}\n")
+    folder = search.ledger.folder
+    swept = [*(entry.key for entry in search.entries), SEED, FOLD]
+    with _held(folder):
+        difference = search.ledger.difference(search.identity)
+        if renews and difference is not None:
+            place = search.ledger.set_aside()
+            sys.stderr.write(
+                f"search: {difference}; it starts anew, and what was there lies in {place} now\n"
+            )
+        tracked = _tracked(search, root=root, door=door)
+        with Parent(tracked, swept=swept, search=str(folder.relative_to(root))):
+            trials = search.run(launch or in_this_process(root, door), tell=_teller(search))
+            best = ranked(trials, direction=search.settings.direction)[0]
+            shown = _show(search, best, root=root, door=door).state()["mlflow_run_id"]
+            results = write_results(search, trials)
+            log_search(tracked, results, best=shown, name=named(best.point), value=fmean(best.values))
+    sys.stdout.write(best_of(search, trials))
+    sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
+    return results
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the search, so that others can tell that it lives; refuse where another process does."""
+    try:
+        with locked(folder / "lock", waits=False):
+            yield
+    except Held as holder:
+        raise ConfigError(f"search {folder.name} is being run by {holder}; wait for it") from None
+
+
+def _tracked(search: Search, *, root: Path, door: str) -> TrackedRun:
+    """Open the parent run of a search, or take it up again."""
+    from pipeline.tracking.run import TrackedRun
+    from pipeline.tracking.store import FOLDER_TAG, Store
+
+    folder = search.ledger.folder
+    search.ledger.open(search.identity)
+    store = Store(root, search.experiment)
+    store.close_dead_runs()
+    known = search.ledger.about().get("mlflow_run_id")
+    if known is not None and store.has_run(known):
+        return TrackedRun.resume(store, known)
+    tags = {
+        "convoy.door": door,
+        "convoy.sweep": " ".join(search.overrides),
+        "mlflow.source.name": "pipeline.train",
+        FOLDER_TAG: str(folder.relative_to(root)),
     }
-    experiment = sections["tracking"]["experiment"]
-    return Search(settings, entries, sampler, ledger, experiment, list(overrides), identity, around, notes)
+    tracked = TrackedRun.start(store, name=f"search {folder.name}", parent=None, tags=tags)
+    search.ledger.update(mlflow_run_id=tracked.run_id)
+    return tracked
 
 
-def _around(settings: SearchSettings, ledger: Ledger, name: str, root: Path) -> list[Point]:
-    """Return the best points of an earlier search: those that this one has started with, where it has."""
-    known: list[Point] | None = ledger.about().get("around")
-    if known is not None:
-        return known
-    folder = root / SEARCHES / f"{name}-{settings.after}"
-    if not folder.is_dir():
-        there = [path.name.removeprefix(f"{name}-") for path in (root / SEARCHES).glob(f"{name}-*")]
+def _show(search: Search, best: Trial, *, root: Path, door: str) -> RunFolder:
+    """Draw the pictures of the best trial's first training, and log its model; trials do without."""
+    job = search.jobs(best.index, best.point)[0]
+    return train(compose(job), Asked(door, named(best.point), waits=True), root=root)
+
+
+def in_this_process(root: Path, door: str) -> Launch:
+    """Return what trains jobs one after the other in this process, each trial until one of its trainings fails."""
+
+    def outcome(job: Sequence[str]) -> Outcome:
+        try:
+            return attempt(compose(job), job, root=root, door=door)
+        except Exception as reason:  # whatever a training raises is the end of its trial alone
+            return Outcome.of_failure(reason)
+
+    def launch(jobs: Sequence[Sequence[str]]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        ended = set()
+        for job in jobs:
+            (trial,) = (each for each in job if each.startswith("search.trial="))
+            outcomes.append(Outcome(None, "not needed") if trial in ended else outcome(job))
+            if outcomes[-1].value is None or outcomes[-1].is_pruned:
+                ended.add(trial)
+        return outcomes
+
+    return launch
+
+
+def _teller(search: Search) -> Callable[[Trial], None]:
+    """Return what tells a trial that is settled in a line."""
+
+    def tell(trial: Trial) -> None:
+        value = f"{fmean(trial.values):.4f}" if trial.values else trial.state
+        place = f"{trial.index + 1} of {search.settings.trials}"
+        parts = (place, f"trial {trial.index}", value, named(trial.point), trial.reason)
+        sys.stdout.write("  ".join(filter(None, parts)) + "\n")
+        sys.stdout.flush()
+
+    return tell
+
+
+def main() -> None:
+    """Search for one experiment, or pass its declaration through."""
+    if follow():
+        return
+    if len(sys.argv) < 3:
         raise ConfigError(
-            f"search.after: there is no search '{settings.after}' of {name}; {closest(settings.after, there)}"
+            "usage: python -m pipeline.search <declaration>.yaml <folder to write> experiment=<name> [overrides]; "
+            f"got {len(sys.argv) - 1} arguments"
         )
-    best = ranked(Ledger(folder).trials().values(), direction=settings.direction)
-    return [trial.point for trial in best[: top(len(best), share=settings.keep)]]
+    declaration, out, overrides = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    root = Path.cwd()
+    config = load(declaration)
+    if config["plan"]:
+        raise ConfigError("plan=true searches nothing; leave it out of what DVC reproduces")
+    if config["search"]["space"]:
+        publish(conduct(search_of(overrides, root=root), root=root, door="dvc", renews=True), out)
+        return
+    with tempfile.TemporaryDirectory() as draft:
+        write_text(Path(draft) / BEST, declaration.read_text(encoding="utf-8"))
+        publish(Path(draft), out)
 
 
-def named(point: Point) -> str:
-    """Name a point as its runs are named."""
-    return " ".join(f"{key}={written(value)}" for key, value in point.items())
+if __name__ == "__main__":
+    exit_on_mistake(main)

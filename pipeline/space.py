@@ -10,9 +10,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 
-from pipeline.compose import CONF
+from pipeline.composition import CONF, composed
+from pipeline.config.digests import digest
+from pipeline.declaration import SECTIONS
 from pipeline.errors import ConfigError, closest
+from pipeline.runs.fingerprint import SECTIONS as OF_TRAINING
+from pipeline.runs.settings import NOT_DECIDING
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
+
+DECIDING = (*OF_TRAINING, "data", "trainer")
 
 
 def space_of(space: Mapping[str, Any]) -> list[Entry]:
@@ -72,12 +78,18 @@ def _condition(
 
 
 def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
-    """Refuse keys that the declaration does not have; those with a condition may come with it."""
-    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    """Refuse keys that the declaration lacks (those with a condition may come with it), or that decide nothing."""
     for entry in entries:
-        node: Any = sections
-        if entry.key in groups or entry.when is not None:
+        section = re.split("[@.]", entry.key)[0]
+        is_idle = section in SECTIONS and section not in DECIDING
+        if is_idle or entry.key in [f"trainer.{key}" for key in NOT_DECIDING]:
+            raise ConfigError(
+                f"search.space.{entry.key}: it does not decide how a training goes, so there is nothing to "
+                "choose; set it for all trials"
+            )
+        if is_group(entry.key) or entry.when is not None:
             continue
+        node: Any = sections
         for part in entry.key.split("."):
             inner = list(map(str, range(len(node)))) if isinstance(node, list) else list(node or ())
             if part not in inner:
@@ -85,6 +97,36 @@ def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
             node = node[int(part)] if isinstance(node, list) else node[part]
             if not isinstance(node, Mapping | list):
                 node = {}
+
+
+def is_group(key: str) -> bool:
+    """Tell whether a key chooses a file of conf/, such as `model` or `model@model.encoder`."""
+    return (CONF / key.partition("@")[0]).is_dir()
+
+
+def options_of(entries: Sequence[Entry], overrides: Sequence[str]) -> dict[str, str]:
+    """Return each option of conf/ that a space can pick, and the digest of the declaration it makes.
+
+    Raises:
+        ConfigError: there is no such option.
+    """
+    found = {}
+    for entry in entries:
+        if is_group(entry.key) and isinstance(entry.dimension, Choice):
+            for value in entry.dimension.values:
+                chosen = f"{entry.key}={written(value)}"
+                sections = composed([*overrides, *_conditions(entry, entries), chosen])
+                found[chosen] = digest({key: sections[key] for key in DECIDING})
+    return found
+
+
+def _conditions(entry: Entry, entries: Sequence[Entry]) -> list[str]:
+    """Return the overrides under which an entry counts."""
+    if entry.when is None:
+        return []
+    other, value = entry.when
+    (before,) = (each for each in entries if each.key == other)
+    return [*_conditions(before, entries), f"{other}={written(value)}"]
 
 
 def written(value: Any) -> str:

@@ -19,7 +19,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.compose import compose, composed
+from pipeline.composition import compose, composed
 from pipeline.config.targets import check_modules
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError, closest, exit_on_mistake

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import sys
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,7 +22,11 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.lock import POLL, Held, locked
 from pipeline.runs.settings import TrainerSettings
+from pipeline.tracking.variables import PARENT_VARIABLE
+
+Devices = int | str | list[int]
 
 
 def device_precision(settings: TrainerSettings) -> str:
@@ -45,11 +54,36 @@ class _Checkpoint(ModelCheckpoint):
         super().load_state_dict(moved | {"best_k_models": best})
 
 
-def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str) -> pl.Trainer:
+@contextmanager
+def device_slot(settings: TrainerSettings, slots: Path) -> Iterator[Devices]:
+    """Hold a GPU of its own for one run of a sweep or search, where there are several; wait until one is free.
+
+    Lightning would train all that go on beside each other on the first.
+
+    Args:
+        slots: folder of the locks, on this machine's devices and others'.
+    """
+    count = torch.cuda.device_count()
+    is_for_gpu = settings.devices == 1 and settings.accelerator in ("auto", "gpu", "cuda")
+    if count < 2 or not is_for_gpu or PARENT_VARIABLE not in os.environ:
+        yield settings.devices
+        return
+    with ExitStack() as stack:
+        for number in cycle(range(count)):
+            try:
+                stack.enter_context(locked(slots / f"{socket.gethostname()}-{number}", waits=False))
+                break
+            except Held:
+                time.sleep(POLL / count)
+        yield [number]
+
+
+def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str, devices: Devices) -> pl.Trainer:
     """Return a trainer that keeps its best and last checkpoints in a run folder.
 
     Args:
         monitor: score that picks the best epoch; up is better.
+        devices: as Lightning takes them.
 
     Raises:
         ConfigError: Lightning refuses the settings on this machine.
@@ -76,7 +110,7 @@ def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str) ->
     try:
         return pl.Trainer(
             accelerator=settings.accelerator,
-            devices=settings.devices,
+            devices=devices,
             strategy=settings.strategy,
             precision=device_precision(settings),  # type: ignore[arg-type]
             max_epochs=settings.max_epochs,
@@ -95,20 +129,30 @@ def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str) ->
 
 
 @contextmanager
-def deterministic_restored() -> Iterator[None]:
-    """Undo what Lightning switches in torch for the whole process, so that the next run starts fresh."""
+def process_restored() -> Iterator[None]:
+    """Undo what Lightning switches for the whole process, so that the next run starts fresh.
+
+    What it leaves in the environment would make the next run wait for processes that have ended with this one.
+    """
     before = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    environment = dict(os.environ)
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warns)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
 
 
 def quieten() -> None:
     """Silence what Lightning says at each start and nobody can act on."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # what is logged is that of all processes
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*No complete tensor found in the group.*")

@@ -7,11 +7,12 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from pipeline.search import Launch, Outcome, Search, search_of
+from pipeline.declared_search import search_of
+from pipeline.judge import Judge
 from pipeline.sweeps.dimensions import Entry
-from pipeline.sweeps.ledger import Ledger
-from pipeline.sweeps.samplers import sampler_of
+from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.settings import SearchSettings
+from pipeline.trials import Launch, Outcome, Search
 
 Settings = dict[str, str]
 
@@ -20,15 +21,20 @@ DEFAULTS: dict[str, Any] = {
     "name": "planted",
     "space": {},
     "trials": 64,
+    "rounds": 1,
+    "keep": 0.25,
     "metric": None,
     "direction": "maximize",
     "seed": 0,
     "sampler": "random",
     "seeds": 1,
-    "after": None,
-    "keep": 0.25,
+    "folds": 1,
+    "pruner": "none",
+    "warmup": 1,
+    "factor": 3,
+    "parallel": 1,
     "retries": 2,
-    "plan": False,
+    "trial": None,
 }
 
 
@@ -62,6 +68,58 @@ class Trainings:
         return [Outcome(self._response(settings_of(job))) for job in jobs]
 
 
+class JudgedTrainings(Trainings):
+    """Train by curves that rise to the value of a job, each epoch judged as a training's is.
+
+    Args:
+        ledger: folder of the search.
+        search: its settings.
+    """
+
+    EPOCHS = 6
+
+    def __init__(
+        self,
+        response: Callable[[Settings], float],
+        deaths: Collection[int] = (),
+        *,
+        ledger: Path,
+        search: SearchSettings,
+    ) -> None:
+        super().__init__(response, deaths)
+        self._ledger = ledger
+        self._search = search
+
+    def __call__(self, jobs: Sequence[Sequence[str]]) -> list[Outcome]:
+        """Train some jobs, the last one first, as jobs that run side by side may end."""
+        finals = [outcome.value for outcome in super().__call__(jobs)]
+        outcomes = [self._judged(job, final) for job, final in reversed(list(zip(jobs, finals, strict=True)))]
+        return outcomes[::-1]
+
+    def _judged(self, job: Sequence[str], final: float | None) -> Outcome:
+        assert final is not None
+        trial = int(settings_of(job)["search.trial"])
+        judge = Judge.of(judged(self._search, trial=trial, epochs=self.EPOCHS), self._ledger)
+        history = [{"val/accuracy": final * epoch / self.EPOCHS} for epoch in range(1, self.EPOCHS + 1)]
+        epochs = judge.stopped_at(history)
+        curve = judge.curve(history[:epochs])
+        return Outcome(curve[-1], "" if epochs is None else "stopped", curve, is_pruned=epochs is not None)
+
+
+def judged(search: SearchSettings, *, trial: int, epochs: int) -> dict[str, Any]:
+    """Return the part of a trial's declaration that its judge reads."""
+    return {
+        "search": vars(search) | {"trial": trial},
+        "trainer": {"max_epochs": epochs},
+        "task": {"_target_": "pipeline.tasks.classification.Classification"},
+    }
+
+
+def table(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
+    """Return what came of trials, however often each was started."""
+    return [(each.index, each.point, each.state, each.values, each.curves, each.reason) for each in trials]
+
+
 def by_rate(settings: Settings) -> float:
     """Return a response with its best, 0, at a learning rate of 0.01."""
     return -abs(log10(float(settings["optimizer.lr"])) + 2)
@@ -80,5 +138,15 @@ def coarse(root: Path, *overrides: str) -> Search:
 def planted(root: Path, entries: list[Entry], **changed: Any) -> Search:
     """Return a search over entries that no declaration has."""
     settings = SearchSettings(**DEFAULTS | changed)
-    sampler = sampler_of(settings.sampler, entries, seed=settings.seed)
-    return Search(settings, entries, sampler, Ledger(root), "digits", [], settings.identity(), None, [])
+    return Search(
+        settings,
+        entries,
+        Ledger(root),
+        is_plan=False,
+        seed=0,
+        experiment="digits",
+        overrides=[],
+        identity=settings.identity(),
+        around=None,
+        notes=[],
+    )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.assemble import augmentation_of, mixing_of, train_split_of, views_of
-from pipeline.compose import composed
+from pipeline.composition import composed
 from pipeline.data.draws import OnTheFly
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError

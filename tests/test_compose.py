@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import compose as stage
-from pipeline.compose import compose
+from pipeline import composition
+from pipeline.compose import main as command
+from pipeline.composition import compose
 from pipeline.config.digests import digest
 from pipeline.declaration import SECTIONS, check, load
 from pipeline.errors import ConfigError, closest, exit_on_mistake
@@ -103,6 +104,8 @@ def test_written_declaration_is_resolved_and_each_section_has_its_digest(name: s
     assert "???" not in path.read_text()
     config = load(path)
     assert config.keys() == {*SECTIONS, "digest"}
+    options = config["digest"].pop("options", None)
+    assert (options is None) == (not config["search"]["space"])
     assert config["digest"] == {section: digest(config[section]) for section in SECTIONS}
     check({section: config[section] for section in SECTIONS})
     assert list(path.parent.iterdir()) == [path]
@@ -198,14 +201,14 @@ def test_mistake_in_a_file_is_told_in_one_sentence(
     shutil.copytree(CONF, tmp_path / "conf")
     file = tmp_path / "conf" / "experiment" / "bad.yaml"
     file.write_text(f"# @package _global_\n{text}\n")
-    monkeypatch.setattr(stage, "CONF", tmp_path / "conf")
+    monkeypatch.setattr(composition, "CONF", tmp_path / "conf")
     said = refusal_of("experiment=bad")
     assert said.startswith(message.format(file=file))
     assert "\n" not in said
 
 
 def test_error_that_is_no_mistake_of_the_user_keeps_its_own_type() -> None:
-    with pytest.raises(ValueError, match=r"^ours$") as told, stage.explained():
+    with pytest.raises(ValueError, match=r"^ours$") as told, composition.explained():
         raise ValueError("ours")
     assert not isinstance(told.value, ConfigError)
 
@@ -240,7 +243,7 @@ def test_command_without_a_file_to_write_says_how_it_is_used(
     monkeypatch.setattr(sys, "argv", ["compose", *arguments])
     usage = "usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]"
     with pytest.raises(ConfigError, match=f"^{re.escape(usage)}$"):
-        stage.main()
+        command()
 
 
 def test_error_of_ours_keeps_its_traceback() -> None:
@@ -265,7 +268,7 @@ def test_closest_name_comes_first_then_all_in_order(name: object, names: list[st
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from pipeline.compose import compose; "
+        "import sys; from pipeline.composition import compose; "
         "[compose([f'experiment={name}']) for name in sys.argv[1:]]; print(' '.join(sys.modules))"
     )
     command = [sys.executable, "-c", code, *EXPERIMENTS]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError
 
@@ -134,7 +134,7 @@ def test_declaration_that_fits_composes(overrides: Callable[[Path], list[str]], 
 
 
 def test_checkpoint_is_found_without_being_opened_or_importing_anything_heavy(weights: Path) -> None:
-    code = "import sys; from pipeline.compose import compose; compose(sys.argv[1:]); print(' '.join(sys.modules))"
+    code = "import sys; from pipeline.composition import compose; compose(sys.argv[1:]); print(' '.join(sys.modules))"
     chosen = [*DIGITS, *with_pretrained(weights), "model.freeze=1", "model.lr_factors=[0,1,1,2]"]
     command = [sys.executable, "-c", code, *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.declaration import check
 from pipeline.errors import ConfigError
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import yaml
 
 from pipeline.findings import at_edges, best_of, write_results
-from pipeline.search import Outcome
 from pipeline.sweeps.dimensions import Entry, Interval
 from pipeline.sweeps.ledger import Trial
-from tests.launches import coarse
+from pipeline.trials import Outcome
+from tests.launches import Trainings, by_rate, coarse
 
 RATE = Entry("optimizer.lr", Interval(1.0e-4, 1.0, is_log=True))
 
@@ -41,11 +41,23 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
     assert told.endswith("trial 2 failed: out of memory\n")
 
 
+def test_results_that_were_half_written_when_killed_leave_nothing_behind(tmp_path: Path) -> None:
+    search = coarse(tmp_path, "search.trials=2")
+    trials = search.run(Trainings(by_rate))
+    draft = search.ledger.folder / "results.unfinished"
+    draft.mkdir()
+    (draft / "half.png").touch()
+    names = {path.name for path in write_results(search, trials).iterdir()}
+    assert "half.png" not in names
+    assert names == {path.name for path in write_results(search, trials).iterdir()}
+    assert not draft.exists()
+
+
 def test_best_value_at_an_edge_is_remarked() -> None:
     best = Trial(0, {"optimizer.lr": 0.9}, "finished", 1, [0.5])
     assert at_edges([RATE], best) == [
-        "optimizer.lr: the best value, 0.9, lies at the edge of 0.0001 to 1; better ones may lie beyond (search=fine "
-        "widens there)"
+        "optimizer.lr: the best value, 0.9, lies at the edge of 0.0001 to 1; better ones may lie beyond (a search "
+        "from this one widens there)"
     ]
     assert at_edges([RATE], Trial(0, {"optimizer.lr": 0.01}, "finished", 1, [0.5])) == []
     assert at_edges([RATE], Trial(0, {}, "finished", 1, [0.5])) == [], "the key does not count there"

@@ -1,4 +1,4 @@
-"""Before the first step: what augmentation makes of images must be what the model takes."""
+"""Fitting: what is refused before the first step, and what is left where a training is stopped."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.assemble import augmentation_of, model_of, train_split_of
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError
-from pipeline.fit import _check_shape
+from pipeline.fit import _check_shape, fit
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.watch import Watch
 from pipeline.transforms.statistics import measure
 
 DENSE = ["data=brain", "task=segmentation", "model=unet_small", "data.shape=[1,32,48]"]
@@ -38,6 +41,49 @@ def check(overrides: list[str], folder: Path) -> None:
     train = train_split_of(config, Prepared(folder), augmentation_of(config, statistics), None)
     data = PreparedData(train, PreparedSplit(images, targets), batch_size=2, num_workers=0, seed=0)
     _check_shape(config, data, model_of(config, statistics))
+
+
+def trained(folder: RunFolder, watch: Watch, *, epochs: int = 4) -> bool:
+    """Fit a small network on noise; tell whether it was trained to its end."""
+    overrides = ["experiment=digits_lenet5", "augmentation=none", f"trainer.max_epochs={epochs}"]
+    config = compose([*overrides, "trainer.batch_size=4", "trainer.progress=false", "model.width=0.5"])
+    prepared = folder.path.parent / "prepared"
+    prepared.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    for split in ("train", "val"):
+        images = random.integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
+        np.save(prepared / f"{split}_images.npy", images)
+        np.save(prepared / f"{split}_targets.npy", np.arange(8, dtype=np.uint8))
+    found = measure([np.load(prepared / "train_images.npy")], patch=None)
+    return fit(
+        config,
+        folder,
+        prepared=Prepared(prepared),
+        statistics=found,
+        copies=None,
+        tracked=None,
+        watch=watch,
+    )
+
+
+def kept_in(folder: RunFolder) -> list[dict[str, float]]:
+    checkpoint = torch.load(folder.last, weights_only=True)
+    assert checkpoint["epoch"] == checkpoint["history"][-1]["epoch"]
+    return [{key: v for key, v in row.items() if key != "seconds"} for row in checkpoint["history"]]
+
+
+def test_stopped_training_keeps_its_epoch_stays_stopped_and_can_go_on(tmp_path: Path) -> None:
+    whole, parts = (RunFolder(tmp_path / name / "run") for name in ("whole", "parts"))
+    assert trained(whole, Watch())
+    stops = Watch(shows=False, stops=lambda history: len(history) == 2)
+    assert not trained(parts, stops)
+    assert kept_in(parts) == kept_in(whole)[:2]
+    written = parts.last.stat().st_mtime_ns
+    assert not trained(parts, stops), "it is asked again, and not trained"
+    assert parts.last.stat().st_mtime_ns == written
+    assert trained(parts, Watch())
+    assert kept_in(parts) == kept_in(whole)
+    assert not trained(parts, stops), "as one who had stopped it there"
 
 
 REFUSED = [

@@ -88,6 +88,8 @@ KEYS = [
     ({"format": "image_masks"}, True),
     ({"ignore_label": 255}, True),
     ({"licence": "MIT"}, False),
+    ({"groups": r"\d"}, True),
+    ({"fold": {"index": 0, "of": 3}}, True),
 ]
 
 

@@ -1,86 +1,20 @@
-"""The report: everything of two experiments, in one file that needs no other."""
+"""The report: everything of three experiments, in one file that needs no other."""
 
-import csv
 import json
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import yaml
-from PIL import Image
 
 from pipeline import report as stage
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError
 from pipeline.report import report
-
-NASTY = "g<r>&e|y"
-EXPERIMENTS: dict[str, dict[str, Any]] = {
-    "digits_lenet5": {
-        "scores": {
-            "accuracy": {"value": 0.95014, "low": 0.92632, "high": 0.97111},
-            "auroc": {"value": float("nan"), "low": float("nan"), "high": float("nan")},
-            "calibration_error": {"value": 0.03283, "low": 0.0204, "high": 0.0562},
-        },
-        "pictures": [
-            "evaluate/confusion",
-            "evaluate/mistakes",
-            "train/learning_curves",
-            "train/training_images",
-        ],
-        "dirty": "true",
-    },
-    "brain_unet": {
-        "scores": {
-            "dice": {"value": 0.8942, "low": 0.8797, "high": 0.9075},
-            f"dice_{NASTY}": {"value": 0.9227, "low": 0.919, "high": 0.9261},
-        },
-        "pictures": ["evaluate/best", "evaluate/worst", "train/learning_curves", "evaluate/not_known_yet"],
-        "dirty": "false",
-    },
-}
-
-
-def run_of(name: str) -> dict[str, Any]:
-    return {
-        "state": "finished",
-        "fingerprint": f"fingerprint-{name}",
-        "commit": f"commit-{name}",
-        "dirty": EXPERIMENTS[name]["dirty"],
-        "data": f"sha256:data-{name}",
-        "versions": {"python": "3.11.7", "torch": "2.13.0"},
-        "hardware": {"processor": "Some <Processor>", "cores": "2"},
-        "mlflow_run_id": f"mlflow-{name}",
-    }
-
-
-def write_experiment(artifacts: Path, name: str) -> None:
-    about = EXPERIMENTS[name]
-    config = compose([f"experiment={name}"])
-    config["data"]["licence"] = "to | be <b>free</b>"
-    if name == "brain_unet":
-        config["data"]["classes"] = ["other", NASTY, "white"]
-    trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
-    for folder in (artifacts / "compose", trained / "pictures", evaluated / "pictures"):
-        folder.mkdir(parents=True, exist_ok=True)
-    (artifacts / "compose" / f"{name}.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
-    (trained / "run.json").write_text(json.dumps(run_of(name)), "utf-8")
-    (trained / "metrics.json").write_text(json.dumps({"score": 0.9, "epoch": 6.0}), "utf-8")
-    with (trained / "history.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["epoch", "train/loss"])
-        rows.writerows([epoch, 1 / (epoch + 1)] for epoch in range(9))
-    (evaluated / "metrics.json").write_text(json.dumps(about["scores"]), "utf-8")
-    for index, place in enumerate(about["pictures"]):
-        room, picture = place.split("/")
-        pixels = np.full((len(name), 4 + index), 50 * index, np.uint8)
-        Image.fromarray(pixels).save(artifacts / room / name / "pictures" / f"{picture}.png")
+from tests.reports import EXPERIMENTS, NASTY, run_of, write_experiment
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +92,7 @@ def test_every_picture_is_on_the_page_in_order(artifacts: Path, page: Page, mark
     assert [Path(path).stem for path in paths] == [
         *("best", "worst", "not_known_yet", "learning_curves"),
         *("confusion", "mistakes", "training_images", "learning_curves"),
+        *("best_so_far", "slices", "parallel", "confusion"),
     ]
     for title in ("Confusion matrix of the test split", "not known yet"):
         assert title in page.text
@@ -235,7 +170,8 @@ def tables_in(markdown: str) -> list[list[str]]:
 
 def test_markdown_tables_are_well_formed(markdown: str) -> None:
     tables = tables_in(markdown)
-    assert len(tables) == 1 + 4 * len(EXPERIMENTS)
+    num_searches = sum("trials" in about for about in EXPERIMENTS.values())
+    assert len(tables) == 1 + 4 * len(EXPERIMENTS) + num_searches
     for table in tables:
         assert len(table) >= 3
         assert set(table[1]) == {"|", "-"}
@@ -254,6 +190,31 @@ def test_same_artifacts_give_the_same_report(artifacts: Path, html: str, tmp_pat
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
 
 
+def test_both_formats_tell_what_the_search_found(page: Page, markdown: str) -> None:
+    # By the mean minus its error; what failed or was pruned is counted, not ranked.
+    best = ["4 0.88 0 0.03 0.0001 128", "1 0.875 0 0.02 1e-05 64", "0 0.9 0.05 0.01 0.001 32"]
+    best += ["6 0.25 0 0.0002 0.0001 128", "5 0.2 0 0.0001 0.0001 128"]
+    header = "trial value error optimizer.lr optimizer.weight_decay trainer.batch_size"
+    assert " ".join([header, *best]) in page.text
+    [table] = [table for table in tables_in(markdown) if table[0].startswith("| trial |")]
+    rows = [" ".join(cell.strip() for cell in row.strip("| ").split("|")) for row in table]
+    assert rows[:1] + rows[2:] == [header, *best]
+    summary = "8 trials by random, judged by the task's score on the validation split, 1 pruned, 1 failed"
+    escaped = r"optimizer.lr: g&lt;r>&amp;e\|y lies at the edge"
+    for text, remark in ((page.text, f"optimizer.lr: {NASTY} lies at the edge"), (markdown, escaped)):
+        assert summary in text
+        assert "../search/digits_search/search.html" in text
+        assert remark in text
+        assert "k: a second remark" in text
+
+
+def test_experiment_without_a_search_has_no_chapter_on_one(html: str, markdown: str) -> None:
+    assert html.count("<h3>Search</h3>") == 1
+    assert markdown.count("search.html") == 1
+    section = html[html.index('<section id="digits_search">') :]
+    assert "<h3>Search</h3>" in section
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path) -> None:
     if exists:
@@ -262,7 +223,7 @@ def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path
         report(tmp_path, tmp_path / "report")
 
 
-@pytest.mark.parametrize("missing", ["compose/digits_lenet5.yaml", "train/digits_lenet5/run.json"])
+@pytest.mark.parametrize("missing", ["search/digits_lenet5/best.yaml", "train/digits_lenet5/run.json"])
 def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, "digits_lenet5")
     (tmp_path / missing).unlink()
@@ -281,6 +242,7 @@ IMPORTED = """
 import json, sys
 from pathlib import Path
 from pipeline.report import report
+from tests.reports import EXPERIMENTS, NASTY, run_of, write_experiment
 report(Path(sys.argv[1]), Path(sys.argv[2]))
 heavy = ("torch", "mlflow", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
 print(json.dumps([name for name in heavy if name in sys.modules]))

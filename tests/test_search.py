@@ -1,205 +1,239 @@
-"""A search: what it tries, what it keeps, and that being killed changes nothing."""
+"""The stage of searches: who has none passes through, and a changed one starts anew."""
 
-from math import nan
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
-import numpy as np
 import pytest
+import yaml
 
+from pipeline import search as stage
+from pipeline.compose import declaration_of
+from pipeline.composition import compose
+from pipeline.declared_search import search_of
 from pipeline.errors import ConfigError
-from pipeline.findings import best_of, plan_of
-from pipeline.search import Outcome, search_of
-from pipeline.sweeps.dimensions import Choice, Entry, Interval
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.lock import locked
+from pipeline.sweeps.dimensions import Interval
 from pipeline.sweeps.ledger import Ledger
-from tests.launches import COARSE, Settings, Trainings, by_rate, coarse, planted, refused, settings_of
+from pipeline.trials import Outcome, Search
+from tests.launches import COARSE, Trainings, by_rate, table
+
+DATA = Path(__file__).parents[1] / "data"
+LEDGER = Path("runs") / "searches" / "digits_lenet5-coarse"
+Run = Callable[..., Path]
 
 
-def test_every_trial_is_launched_once_with_its_point_and_kept_with_its_value(tmp_path: Path) -> None:
-    trainings = Trainings(by_rate)
-    trials = coarse(tmp_path, "search.trials=5").run(trainings)
-    assert [trial.index for trial in trials] == list(range(5))
-    for trial, [job] in zip(trials, trainings.launched, strict=True):
-        assert job[:3] == [*COARSE, "search.trials=5"]
-        assert settings_of(job[3:]) == {key: str(value) for key, value in trial.point.items()}
-        assert (trial.state, trial.attempts, trial.values) == ("finished", 1, [by_rate(settings_of(job))])
-    folder = tmp_path / "runs" / "searches" / "digits_lenet5-coarse"
-    assert list(Ledger(folder).trials().values()) == trials
-    assert coarse(tmp_path, "search.trials=5").run(refused("trained again")) == trials
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what runs the stage on some overrides in a project of its own, and returns what it wrote."""
+    (tmp_path / "data").symlink_to(DATA)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*overrides: str) -> Path:
+        declaration = tmp_path / "declared.yaml"
+        declaration.write_text(yaml.safe_dump(declaration_of(overrides), sort_keys=False), encoding="utf-8")
+        monkeypatch.setattr(sys, "argv", ["search", "declared.yaml", "artifacts/search/digits", *overrides])
+        stage.main()
+        return tmp_path / "artifacts" / "search" / "digits"
+
+    return run
 
 
-def test_random_beats_a_grid_where_few_of_many_keys_matter(tmp_path: Path) -> None:
-    """Bergstra and Bengio 2012, figure 1: 64 points of a grid are 2 values per key, those of random 64."""
-    keys = [f"k{number}" for number in range(6)]
-    ways = {
-        "random": [Entry(key, Interval(0.0, 1.0)) for key in keys],
-        "grid": [Entry(key, Choice((0.25, 0.75), is_ordered=True)) for key in keys],
-    }
-    best: dict[str, list[float]] = {"random": [], "grid": []}
-    for seed in range(10):
-        target = np.random.default_rng(seed).random(2)
+class Tracked:
+    """Stand in for the parent run of a search, which MLflow would keep."""
 
-        def response(settings: Settings, target: Any = target) -> float:
-            return -float(np.hypot(*(target - [float(settings["k1"]), float(settings["k4"])])))
+    run_id = "1f0"
 
-        for name, entries in ways.items():
-            search = planted(tmp_path / f"{name}{seed}", entries, sampler=name, seed=seed)
-            best[name].append(max(trial.values[0] for trial in search.run(Trainings(response))))
-    assert fmean(best["random"]) > fmean(best["grid"]) / 2, "the best is 0"
+    def end(self, status: str, *, reason: str = "") -> None:
+        """Close the run."""
 
 
-def test_trial_without_a_value_fails_with_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
-    answers = [
-        Outcome(0.5),
-        Outcome(None, "out of memory"),
-        Outcome(nan),
-        Outcome(float("inf")),
-        Outcome(0.7),
-    ]
-    trials = coarse(tmp_path, "search.trials=5").run(lambda jobs: [answers.pop(0)])
-    assert [(trial.state, trial.values, trial.reason) for trial in trials] == [
-        ("finished", [0.5], ""),
-        ("failed", [], "out of memory"),
-        ("failed", [], "the score is not a number"),
-        ("failed", [], "the score is not a number"),
-        ("finished", [0.7], ""),
-    ]
-    told = best_of(coarse(tmp_path, "search.trials=5"), trials)
-    assert told.startswith("\nBest of 5 trials:\n")
-    assert [line.split()[:2] for line in told.splitlines()[3:5]] == [["4", "0.7000"], ["0", "0.5000"]]
-    assert "trial 1 failed: out of memory\n" in told
+@pytest.fixture
+def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Search]:
+    """Let searches be conducted by stand-ins for trainings, without MLflow; return those that were."""
+    found: list[Search] = []
+
+    def tracked(search: Search, *, root: Path, door: str) -> Tracked:
+        found.append(search)
+        return Tracked()
+
+    monkeypatch.setattr(stage, "_tracked", tracked)
+    shown = RunFolder(tmp_path / "shown")
+    shown.update(mlflow_run_id="the best child")
+    monkeypatch.setattr(stage, "_show", lambda *_, **__: shown)
+    monkeypatch.setattr("pipeline.tracking.comparison.log_search", lambda *_, **__: None)
+    monkeypatch.setattr(stage, "in_this_process", lambda *_: Trainings(by_rate))
+    return found
 
 
-def test_tpe_is_told_what_came_of_the_trials_before_with_its_sign(tmp_path: Path) -> None:
-    def points(direction: str, sign: int) -> list[dict[str, Any]]:
-        entries = [Entry("optimizer.lr", Interval(1e-4, 1.0, is_log=True))]
-        root = tmp_path / f"{direction}{sign}"
-        search = planted(root, entries, sampler="tpe", trials=16, direction=direction)
-        return [trial.point for trial in search.run(Trainings(lambda settings: sign * by_rate(settings)))]
-
-    best = points("maximize", 1)
-    assert points("minimize", -1) == best
-    worst = points("maximize", -1)
-    assert worst[:10] == best[:10], "the first ten are drawn at random"
-    assert all(one != other for one, other in zip(worst[10:], best[10:], strict=True))
+def test_declaration_without_a_search_is_its_own_best(run: Run, conducted: list[Search]) -> None:
+    out = run("experiment=digits_lenet5", "optimizer.lr=0.02")
+    assert [path.name for path in out.iterdir()] == ["best.yaml"]
+    assert (out / "best.yaml").read_text() == Path("declared.yaml").read_text()
+    assert yaml.safe_load((out / "best.yaml").read_text())["optimizer"]["lr"] == 0.02
+    assert not conducted
+    assert not Path("runs").exists()
 
 
-def test_metric_that_is_not_a_number_is_named(tmp_path: Path) -> None:
-    search = coarse(tmp_path, "search.trials=2", "search.metric=val/loss")
-    answers = [Outcome(nan), Outcome(1.0)]
-    trials = search.run(lambda jobs: [answers.pop(0)])
-    assert trials[0].reason == "val/loss is not a number"
+def test_best_of_a_search_is_a_declaration_that_can_be_trained(run: Run, conducted: list[Search]) -> None:
+    out = run(*COARSE, "search.trials=4")
+    [search] = conducted
+    best = yaml.safe_load((out / "best.yaml").read_text())
+    trials = Ledger(LEDGER).trials().values()
+    point = max(trials, key=lambda trial: trial.values[0]).point
+    assert best == compose([*COARSE, "search.trials=4", *(f"{key}={value}" for key, value in point.items())])
+    wanted = {"trials.csv", "best.yaml", "remarks.txt", "search.html", "best_so_far.png", "slices.png"}
+    assert {path.name for path in out.iterdir()} == wanted | {"parallel.png"}
+    assert search.settings.trial is None
 
 
-def test_search_whose_trials_all_fail_is_an_error_with_the_first_reason(tmp_path: Path) -> None:
-    search = coarse(tmp_path, "search.trials=2")
-    with pytest.raises(ConfigError) as mistake:
-        search.run(refused("no such optimizer"))
-    assert str(mistake.value) == (
-        f"search: all 2 trials failed, the first of them: no such optimizer; see {search.ledger.folder}"
-    )
+def test_search_that_goes_on_keeps_its_trials(
+    run: Run, conducted: list[Search], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*COARSE, "search.trials=2")
+    first = Ledger(LEDGER).trials()
+    run(*COARSE, "search.trials=4")
+    assert table(list(Ledger(LEDGER).trials().values())[:2]) == table(list(first.values()))
+    assert "starts anew" not in capsys.readouterr().err
 
 
-def test_more_trials_extend_a_search_and_fewer_show_its_beginning(tmp_path: Path) -> None:
-    three = coarse(tmp_path, "search.trials=3").run(Trainings(by_rate))
-    trainings = Trainings(by_rate)
-    five = coarse(tmp_path, "search.trials=5").run(trainings)
-    assert five[:3] == three
-    assert len(trainings.launched) == 2
-    assert coarse(tmp_path, "search.trials=2").run(refused("trained")) == three[:2]
-
-
-def test_seeds_are_launched_together_and_their_spread_is_taken_off(tmp_path: Path) -> None:
-    search = coarse(tmp_path, "search.trials=2", "search.seeds=3")
-    values = {"0": 0.4, "1": 0.6, "2": 0.8}
-    trainings = Trainings(lambda settings: values[settings["seed"]])
-    trials = search.run(trainings)
-    assert [[settings_of(job)["seed"] for job in jobs] for jobs in trainings.launched] == [
-        ["0", "1", "2"]
-    ] * 2
-    assert trials[0].values == [0.4, 0.6, 0.8]
-    # Deviations of 0.2: their standard deviation is 0.2, the error of the mean 0.2 / sqrt(3) = 0.1155.
-    assert "0.6000  0.1155" in best_of(search, trials)
-    answers = [Outcome(0.5), Outcome(None, "died"), Outcome(0.5), *[Outcome(0.5)] * 3]
-    other = coarse(tmp_path, "search.trials=2", "search.seeds=3", "search.name=other")
-    failed = other.run(lambda jobs: [answers.pop(0) for _ in jobs])
-    assert [(trial.state, trial.reason) for trial in failed] == [("failed", "died"), ("finished", "")]
-
-
-def test_another_search_under_the_same_name_is_refused(tmp_path: Path) -> None:
-    coarse(tmp_path, "search.trials=1").run(Trainings(by_rate))
-    for changed, difference in [
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
         ("search.seed=1", "search.seed was 0 there and is 1 now"),
         ("optimizer.momentum=0.5", "declaration.optimizer.momentum was 0.9 there and is 0.5 now"),
-    ]:
-        with pytest.raises(ConfigError, match=difference):
-            coarse(tmp_path, "search.trials=1", changed).run(Trainings(by_rate))
+    ],
+)
+def test_changed_search_starts_anew_and_says_where_the_old_one_lies(
+    run: Run, conducted: list[Search], capsys: pytest.CaptureFixture[str], changed: str, difference: str
+) -> None:
+    run(*COARSE, "search.trials=2")
+    first = Ledger(LEDGER).trials()
+    capsys.readouterr()
+    run(*COARSE, "search.trials=2", changed)
+    place = Path.cwd() / LEDGER.with_name("digits_lenet5-coarse.before1")
+    assert capsys.readouterr().err == (
+        f"search: {difference}; it starts anew, and what was there lies in {place} now\n"
+    )
+    assert Ledger(place).trials() == first
+    assert Ledger(LEDGER).about()["identity"] == conducted[-1].identity
+    assert [trial.attempts for trial in Ledger(LEDGER).trials().values()] == [1, 1]
 
 
-def test_fine_draws_around_the_best_of_coarse(tmp_path: Path) -> None:
-    best = sorted(coarse(tmp_path).run(Trainings(by_rate)), key=lambda trial: -trial.values[0])[:5]
-    fine = search_of(["experiment=digits_lenet5", "search=fine", "search.trials=8"], root=tmp_path)
-    rates = [trial.point["optimizer.lr"] for trial in best]
-    [rate] = [entry.dimension for entry in fine.entries if entry.key == "optimizer.lr"]
-    assert isinstance(rate, Interval)
-    # The span of the best and a tenth of the four decades, 10^0.4, on either side.
-    assert (rate.low, rate.high) == pytest.approx((min(rates) / 10**0.4, max(rates) * 10**0.4), rel=1e-4)
-    trials = fine.run(Trainings(by_rate))
-    assert all(rate.low <= trial.point["optimizer.lr"] <= rate.high for trial in trials)
-    assert fine.ledger.folder.name == "digits_lenet5-fine"
-
-
-def test_search_after_one_that_never_ran_is_refused_with_those_that_did(tmp_path: Path) -> None:
-    fine = ["experiment=digits_lenet5", "search=fine"]
-    with pytest.raises(ConfigError) as mistake:
-        search_of(fine, root=tmp_path)
+def test_search_around_another_starts_anew_around_that_one(run: Run, conducted: list[Search]) -> None:
+    for number, name in enumerate(("one", "two")):
+        run(*COARSE, "search.trials=4", f"search.name={name}", f"search.seed={number}")
+    fine = ["experiment=digits_lenet5", "search=fine", "search.trials=3"]
+    ledger = Ledger(LEDGER.with_name("digits_lenet5-fine"))
+    for name in ("one", "two"):
+        run(*fine, f"from={name}")
+        earlier = Ledger(LEDGER.with_name(f"digits_lenet5-{name}")).trials().values()
+        best = [trial.point for trial in sorted(earlier, key=lambda trial: -trial.values[0])[:2]]
+        assert ledger.about()["around"] == conducted[-1].around == best
+        rates = [trial.point["optimizer.lr"] for trial in ledger.trials().values()]
+        (rate,) = (entry.dimension for entry in conducted[-1].entries if entry.key == "optimizer.lr")
+        assert isinstance(rate, Interval)
+        assert all(rate.low <= each <= rate.high for each in rates)
     assert (
-        str(mistake.value) == "search.after: there is no search 'coarse' of digits_lenet5; allowed: nothing"
+        Ledger(LEDGER.with_name("digits_lenet5-fine.before1")).about()["identity"]["search"]["from"] == "one"
     )
-    coarse(tmp_path, "search.trials=1").run(Trainings(by_rate))
-    with pytest.raises(ConfigError, match="no search 'cors' of digits_lenet5; did you mean 'coarse'"):
-        search_of([*fine, "search.after=cors"], root=tmp_path)
 
 
-def test_fine_keeps_its_space_when_coarse_goes_on(tmp_path: Path) -> None:
-    fine = ["experiment=digits_lenet5", "search=fine", "search.trials=2"]
-    coarse(tmp_path, "search.trials=4").run(Trainings(by_rate))
-    before = search_of(fine, root=tmp_path)
-    before.run(Trainings(by_rate))
-    coarse(tmp_path, "search.trials=30").run(Trainings(by_rate))
-    assert search_of(fine, root=tmp_path).entries == before.entries
+def test_search_that_another_process_runs_is_refused_and_not_set_aside(
+    run: Run, conducted: list[Search]
+) -> None:
+    run(*COARSE, "search.trials=2")
+    before = {path: path.read_bytes() for path in LEDGER.rglob("*") if path.is_file() and path.name != "lock"}
+    for changed in ([], ["search.seed=1"]):
+        with (
+            locked(LEDGER / "lock", waits=False),
+            pytest.raises(
+                ConfigError, match=r"^search digits_lenet5-coarse is being run by process \d+ on .*; wait"
+            ),
+        ):
+            run(*COARSE, "search.trials=2", *changed)
+        assert {path: path.read_bytes() for path in before} == before
+    assert [path.name for path in LEDGER.parent.iterdir()] == [LEDGER.name]
+    run(*COARSE, "search.trials=2", "search.seed=1")
+    assert LEDGER.with_name("digits_lenet5-coarse.before1").exists()
 
 
-def test_grid_smaller_than_its_trials_is_refused(tmp_path: Path) -> None:
-    grid = [
-        "experiment=digits_lenet5",
-        "+search.space={trainer.batch_size: 'choice(8, 16)'}",
-        "search.sampler=grid",
+def test_what_was_published_stays_as_it_is_when_the_search_goes_on(
+    run: Run, conducted: list[Search], tmp_path: Path
+) -> None:
+    """DVC keeps the digests of what it published, and its files are those of the search's folder."""
+    published = run(*COARSE, "search.trials=2")
+    results = LEDGER / "results"
+    assert (published / "trials.csv").samefile(results / "trials.csv")
+    before = {path.name: path.read_bytes() for path in published.iterdir()}
+    longer = search_of([*COARSE, "search.trials=4"], root=tmp_path)
+    stage.conduct(longer, root=tmp_path, door="sweep")
+    assert {path.name: path.read_bytes() for path in published.iterdir()} == before
+    assert {path.name for path in results.iterdir()} == set(before)
+    assert len((results / "trials.csv").read_text().splitlines()) == 1 + 4
+    assert [path.name for path in LEDGER.glob("results*")] == ["results"]
+
+
+def test_plan_is_refused_by_the_stage(run: Run, conducted: list[Search]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^plan=true searches nothing; leave it out of what DVC reproduces$"
+    ):
+        run(*COARSE, "plan=true")
+    assert not conducted
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("given", [[], ["declared.yaml"]])
+def test_too_few_arguments_are_told_with_the_usage(
+    given: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["search", *given])
+    with pytest.raises(
+        ConfigError, match=rf"usage: python -m pipeline\.search .*; got {len(given)} arguments"
+    ):
+        stage.main()
+
+
+def test_training_that_raises_is_the_end_of_its_trial_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attempt(config: object, job: Sequence[str], *, root: Path, door: str) -> Outcome:
+        if "seed=1" in job:
+            raise RuntimeError("out of\nmemory")
+        if "seed=2" in job:
+            raise ConfigError("no such optimizer")
+        return Outcome(0.5)
+
+    monkeypatch.setattr(stage, "attempt", attempt)
+    jobs = [["search=coarse", f"search.trial={seed}", f"seed={seed}"] for seed in range(4)]
+    launch = stage.in_this_process(tmp_path, "dvc")
+    outcomes = launch([*jobs, ["search=coarse", "optimizer.lrr=1", "search.trial=4"]])
+    assert [(outcome.value, outcome.reason) for outcome in outcomes[:4]] == [
+        (0.5, ""),
+        (None, "RuntimeError: out of memory"),
+        (None, "no such optimizer"),
+        (0.5, ""),
     ]
-    with pytest.raises(ConfigError) as mistake:
-        search_of([*grid, "search.trials=3"], root=tmp_path)
-    assert str(mistake.value) == "search.trials: the grid has 2 points, got 3 trials; set search.trials=2"
-    points = search_of([*grid, "search.trials=2"], root=tmp_path).points()
-    assert points == [{"trainer.batch_size": 8}, {"trainer.batch_size": 16}]
+    assert outcomes[4].reason.startswith("optimizer.lrr: unknown key 'lrr'; did you mean 'lr'?")
 
 
-def test_plan_lists_every_trial_with_its_cost_and_keeps_nothing(tmp_path: Path) -> None:
-    search = coarse(tmp_path, "search.trials=3")
-    head, *rows = [line.split() for line in plan_of(search, root=tmp_path).splitlines()]
-    assert head == ["trial", *(entry.key for entry in search.entries), "weights", "multiply-adds", "seconds"]
-    for index, (row, point) in enumerate(zip(rows, search.points(), strict=True)):
-        # LeNet-5 as of LeCun et al. 1998, fully connected and on 32 x 32 images, has 61,706 weights.
-        assert row == [str(index), *map(str, point.values()), "61,706", "416,520"]
-    assert not (tmp_path / "runs").exists()
+def test_trial_is_given_up_at_its_first_training_that_fails_or_is_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
 
+    def attempt(config: object, job: Sequence[str], *, root: Path, door: str) -> Outcome:
+        trained.append(tuple(job[1:]))
+        return Outcome(0.5, is_pruned=tuple(job[1:]) == ("search.trial=0", "seed=1"))
 
-def test_plan_names_the_first_trial_that_cannot_work(tmp_path: Path) -> None:
-    space = "+search.space={model.activation: 'choice(relu, rely)'}"
-    search = search_of(["experiment=digits_lenet5", space, "search.trials=9"], root=tmp_path)
-    first = [point["model.activation"] for point in search.points()].index("rely")
-    with pytest.raises(ConfigError) as mistake:
-        plan_of(search, root=tmp_path)
-    assert str(mistake.value).startswith(
-        f"search: trial {first} (model.activation=rely) cannot work: model lenet5"
-    )
+    monkeypatch.setattr(stage, "attempt", attempt)
+    jobs = [
+        ["search=coarse", f"search.trial={trial}", f"seed={seed}"] for trial in range(2) for seed in range(3)
+    ]
+    outcomes = stage.in_this_process(tmp_path, "dvc")(jobs)
+    assert [outcome.value for outcome in outcomes] == [0.5, 0.5, None, 0.5, 0.5, 0.5]
+    assert ("search.trial=0", "seed=2") not in trained
+    assert len(trained) == 5

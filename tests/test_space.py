@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.compose import composed
+from pipeline.composition import composed
 from pipeline.errors import ConfigError
 from pipeline.space import check_keys, space_of, written
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval
@@ -108,7 +108,16 @@ SECTIONS = {
 
 
 @pytest.mark.parametrize(
-    "key", ["optimizer.lr", "model.block.norm", "model.lr_factors.1", "seed", "optimizer", "model.block"]
+    "key",
+    [
+        "optimizer.lr",
+        "model.block.norm",
+        "model.lr_factors.1",
+        "seed",
+        "optimizer",
+        "model.block",
+        "model@model.encoder",
+    ],
 )
 def test_keys_of_the_declaration_and_groups_are_taken(key: str) -> None:
     check_keys([Entry(key, Choice((1, 2)))], SECTIONS)
@@ -135,6 +144,34 @@ def test_key_that_the_declaration_lacks_is_refused(key: str, answer: str) -> Non
     with pytest.raises(ConfigError) as refused:
         check_keys([Entry(key, Choice((1, 2)))], SECTIONS)
     assert str(refused.value) == f"search.space.{key}: {answer}"
+
+
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("name", "name"),
+        ("views", "views"),
+        ("views.mirror", "views"),
+        ("tracking.experiment", "tracking"),
+        ("allowed_targets", "allowed_targets"),
+        ("search", "search"),
+        ("search.seed", "search"),
+        ("from", "from"),
+        ("plan", "plan"),
+        ("trainer.num_workers", "trainer"),
+        ("trainer.progress", "trainer"),
+    ],
+)
+@pytest.mark.parametrize("when", [None, ("optimizer", "adam")], ids=["always", "at times"])
+def test_key_that_does_not_decide_a_training_is_refused(
+    key: str, section: str, when: tuple[str, str] | None
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_keys([Entry(key, Choice((1, 2)), when)], SECTIONS)
+    assert str(refused.value) == (
+        f"search.space.{key}: it does not decide how a training goes, so there is nothing to choose; set it "
+        "for all trials"
+    )
 
 
 def read(text: str) -> Any:

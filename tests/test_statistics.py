@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.compose import CONF
+from pipeline.composition import CONF
 from pipeline.data.prepared import Prepared
 from pipeline.prepare import prepare
 from pipeline.statistics import statistics, statistics_key

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ def code_digest(paths: Iterable[Path]) -> str:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             name = f"{path.name}/{file.relative_to(path)}"
             assert name not in sources, f"two of the paths hold a {name}"
-            sources[name] = _meaning(file)
+            sources[name] = _meaning(file, file.stat().st_mtime_ns)
     return digest(sources)
 
 
-def _meaning(file: Path) -> str:
+@cache
+def _meaning(file: Path, changed: int) -> str:  # noqa: ARG001
+    """Return what a file says to Python, read once as long as it does not change."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

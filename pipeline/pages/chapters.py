@@ -16,6 +16,9 @@ from pipeline.errors import ConfigError
 
 TITLES = {
     "statistics": "Statistics of the training images",
+    "best_so_far": "Every trial's value in order, and the best so far",
+    "slices": "Each key against the value; importance says how much the value hangs on it",
+    "parallel": "Every trial as a line across its keys, coloured by its value",
     "training_images": "Training images, as the network sees them",
     "augmentation": "Draws of the first epochs, with the steps that changed them",
     "augmentation_steps": "Each step of the augmentation by itself",
@@ -27,6 +30,7 @@ TITLES = {
     "worst": "Worst test cases",
 }
 PER_CLASS = {"dice": "Dice", "iou": "IoU"}
+BEST = 5  # trials of a search that are told
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,31 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Args:
+        summary: how many trials, and how many of them came to nothing.
+        header: names of the columns of the best trials.
+        best: a row for each of them, best first.
+        page: where its interactive page lies, seen from the report.
+    """
+
+    summary: str
+    header: list[str]
+    best: list[list[str]]
+    remarks: list[str]
+    pictures: list[Picture]
+    page: str
+
+
+@dataclass(frozen=True)
 class Chapter:
     """One experiment.
 
     Args:
-        declaration: (what, choice) pairs, the experiment in short.
+        declaration: (what, choice) pairs, the experiment in short; after a search, with the best of its values.
+        search: what the search found; None without one.
         scores: (name, value, low, high) on the test split.
         origin: (what, value) pairs: run, commit, data, versions, hardware.
     """
@@ -51,6 +75,7 @@ class Chapter:
     name: str
     summary: str
     declaration: list[tuple[str, str]]
+    search: Found | None
     scores: list[tuple[str, float, float, float]]
     epochs: int
     kept_epoch: int
@@ -64,18 +89,19 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
     """Gather the chapter of an experiment.
 
     Args:
-        artifacts: the folder with compose/, train/ and evaluate/.
+        artifacts: the folder with search/, train/ and evaluate/.
 
     Raises:
         ConfigError: it was evaluated, but its declaration or its training is not there.
     """
-    for place in (artifacts / "compose" / f"{name}.yaml", artifacts / "train" / name / "run.json"):
+    for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "run.json"):
         if not place.is_file():
             raise ConfigError(
                 f"{artifacts}/evaluate/{name} is there, {place} is not; `dvc repro` makes it, or remove "
                 f"{artifacts}/evaluate/{name} if the experiment was given up"
             )
-    config = yaml.safe_load((artifacts / "compose" / f"{name}.yaml").read_text(encoding="utf-8"))
+    searched = artifacts / "search" / name
+    config = yaml.safe_load((searched / "best.yaml").read_text(encoding="utf-8"))
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
     scores = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
     run = json.loads((trained / "run.json").read_text(encoding="utf-8"))
@@ -88,6 +114,7 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
         name=name,
         summary=f"test {first[0]} {first[1]:.3f} ({first[2]:.3f} to {first[3]:.3f})",
         declaration=_declaration(config),
+        search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
         scores=rows,
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
@@ -95,6 +122,27 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
         train_pictures=_pictures([trained / "statistics", trained / "pictures"], artifacts),
         test_pictures=_pictures([evaluated / "pictures"], artifacts),
         config=config,
+    )
+
+
+def _found(folder: Path, search: Mapping[str, Any], artifacts: Path) -> Found:
+    """Gather what a search left in its folder."""
+    with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+        trials = list(csv.DictReader(file))
+    counts = {state: sum(trial["state"] == state for trial in trials) for state in ("pruned", "failed")}
+    ends = "".join(f", {count} {state}" for state, count in counts.items() if count)
+    sign = -1 if search["direction"] == "maximize" else 1
+    finished = [trial for trial in trials if trial["state"] == "finished"]
+    finished.sort(key=lambda trial: sign * float(trial["value"]) + float(trial["error"]))
+    header = [name for name in trials[0] if name not in ("state", "reason")]
+    metric = search["metric"] or "the task's score"
+    return Found(
+        summary=f"{len(trials)} trials by {search['sampler']}, judged by {metric} on the validation split{ends}",
+        header=header,
+        best=[[trial[name] for name in header] for trial in finished[:BEST]],
+        remarks=(folder / "remarks.txt").read_text(encoding="utf-8").splitlines(),
+        pictures=_pictures([folder], artifacts),
+        page=f"../{(folder / 'search.html').relative_to(artifacts).as_posix()}",
     )
 
 

@@ -57,6 +57,10 @@ class RunFolder:
         """Tell whether all results are there."""
         return self.state().get("state") == "finished"
 
+    def is_shown(self) -> bool:
+        """Tell whether there are pictures of a finished run; trials of a search do without."""
+        return bool(self.state().get("is_shown"))
+
     def update(self, **values: Any) -> None:
         """Set values of `run.json`; a reader sees the file before or after, never between."""
         self.path.mkdir(parents=True, exist_ok=True)

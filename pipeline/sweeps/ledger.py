@@ -4,7 +4,7 @@ A file appears whole or not at all, and says before a trial starts that it start
 leaves a ledger from which the search goes on: no trial is lost, none is done twice.
 
 search.json       the identity of the search, and the MLflow run that its trials hang under
-trials/00007.json point, state (running, finished, failed), attempts, value, reason
+trials/00007.json point, state (running, finished, pruned, failed), attempts, values, curves, reason
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ class Trial:
     Args:
         index: counted from 0.
         point: key -> value.
-        state: running, finished or failed.
+        state: running, finished, pruned (a training was stopped since others went better) or failed.
         attempts: how often it was started.
-        values: what it is judged by, one per training; empty unless finished.
-        reason: why it failed.
+        values: what it is judged by, one per training; empty while it runs, and where it failed.
+        curves: the same after each epoch, one list per training.
+        reason: why it was pruned, or failed.
     """
 
     index: int
@@ -36,6 +38,7 @@ class Trial:
     state: str = "running"
     attempts: int = 0
     values: list[float] = field(default_factory=list)
+    curves: list[list[float]] = field(default_factory=list)
     reason: str = ""
 
 
@@ -62,11 +65,30 @@ class Ledger:
         if not known:
             (self.folder / "trials").mkdir(parents=True, exist_ok=True)
             self.update(identity=dict(identity))
-        elif known["identity"] != json.loads(json.dumps(identity)):
+        elif (difference := self.difference(identity)) is not None:
             raise ConfigError(
-                f"search.name: {self.folder} holds another search: {_difference(known['identity'], identity)}; choose "
-                "another search.name for this one, or remove that folder"
+                f"search.name: {self.folder} holds another search: {difference}; choose another search.name for this "
+                "one, or remove that folder"
             )
+
+    def difference(self, identity: Mapping[str, Any]) -> str | None:
+        """Return where the search that the ledger holds differs from another; None where they are the same."""
+        known: dict[str, Any] | None = self.about().get("identity")
+        if known is None or known == json.loads(json.dumps(identity)):
+            return None
+        return _difference(known, identity)
+
+    def set_aside(self) -> Path:
+        """Move all but the lock away, so that another search can start here; return where it lies now."""
+        places = (self.folder.with_name(f"{self.folder.name}.before{number}") for number in count(1))
+        place = next(place for place in places if not place.exists())
+        place.mkdir()
+        # What says whose trials they are goes last: killed in between, it is done again.
+        files = sorted(self.folder.iterdir(), key=lambda file: file.name == "search.json")
+        for file in files:
+            if file.name != "lock":
+                file.rename(place / file.name)
+        return place
 
     def about(self) -> dict[str, Any]:
         """Return `search.json`; empty where the search has never started."""
@@ -90,13 +112,9 @@ class Ledger:
         """Say that a trial starts, once more."""
         return self.keep(replace(trial, state="running", attempts=trial.attempts + 1))
 
-    def finish(self, trial: Trial, values: list[float]) -> Trial:
-        """Keep what came of a trial."""
-        return self.keep(replace(trial, state="finished", values=values))
-
-    def fail(self, trial: Trial, reason: str) -> Trial:
-        """Keep why nothing came of a trial."""
-        return self.keep(replace(trial, state="failed", reason=reason))
+    def settle(self, trial: Trial, state: str, **found: Any) -> Trial:
+        """Keep how a trial ended, and what came of it."""
+        return self.keep(replace(trial, state=state, **found))
 
     def keep(self, trial: Trial) -> Trial:
         """Write a trial as it is."""

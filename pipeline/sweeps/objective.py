@@ -1,6 +1,6 @@
 """What a trial is worth: the mean of its trainings, made careful by their spread, and who is best.
 
-Shapes: a trial has one value per training; up is better after `signed`.
+Shapes: a trial has one value per training; `worth` makes up better.
 """
 
 from __future__ import annotations

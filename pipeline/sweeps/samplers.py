@@ -22,14 +22,34 @@ START = 10  # trials at random before TPE has something to go by
 
 
 class Sampler(Protocol):
-    """What proposes points."""
+    """What proposes points.
+
+    Args:
+        learns: whether a point depends on what came of the trials before it.
+    """
+
+    learns: bool
+
+    def knows(self, index: int, told: int) -> bool:
+        """Tell whether the point of trial `index` is fixed once so many trials before it have been told."""
+        ...
 
     def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
         """Return the point of trial `index`; `told` are the points and scores of the trials before it."""
         ...
 
 
-class Random:
+class _Blind:
+    """A sampler that does not look at what came of earlier trials."""
+
+    learns = False
+
+    def knows(self, index: int, told: int) -> bool:  # noqa: ARG002
+        """Tell that every point is fixed from the start."""
+        return True
+
+
+class Random(_Blind):
     """Draw every key of every trial by itself."""
 
     def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
@@ -42,7 +62,7 @@ class Random:
         return point_at(self._entries, shares)
 
 
-class Grid:
+class Grid(_Blind):
     """Try every combination of the values, the last key fastest.
 
     Raises:
@@ -76,7 +96,7 @@ class Grid:
         return list(points.values())
 
 
-class QuasiRandom:
+class QuasiRandom(_Blind):
     """Spread the points evenly by Sobol's sequence, scrambled by the seed; its dimensions are the keys in order."""
 
     def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
@@ -101,10 +121,16 @@ class Tpe:
     The first trials are those of the random sampler.
     """
 
+    learns = True
+
     def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
         self._entries = entries
         self._seed = seed
         self._random = Random(entries, seed=seed)
+
+    def knows(self, index: int, told: int) -> bool:
+        """Tell whether all trials before this one have been told, or it is one of the first."""
+        return told == index or index < START
 
     def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
         """Return the point of trial `index`, given all that were told; up is better."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError, closest
@@ -14,10 +15,22 @@ class Contract:
     Args:
         target: what a sample must carry: `label` or `mask`.
         is_dense: one output vector per pixel rather than per image.
+        score: name of the score that picks the best epoch; up is better.
+        scores: names of all its scores.
+        per_class: those of them that there also are for each class but the background.
     """
 
     target: str
     is_dense: bool
+    score: str
+    scores: tuple[str, ...]
+    per_class: tuple[str, ...] = ()
+
+    def logged(self, classes: Sequence[str], background: int | None) -> list[str]:
+        """Return the names of what `metrics.json` holds of a training."""
+        kept = [name for index, name in enumerate(classes) if index != background]
+        parts = [f"{score}_{name}" for score in self.per_class for name in kept]
+        return ["score", "val/loss", *(f"val/{name}" for name in (*self.scores, *parts))]
 
     def output_shape(self, num_classes: int, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return what the network must put out for an image of shape (C, H, W)."""
@@ -34,8 +47,15 @@ class Contract:
 
 
 CONTRACTS = {
-    "pipeline.tasks.classification.Classification": Contract(target="label", is_dense=False),
-    "pipeline.tasks.segmentation.Segmentation": Contract(target="mask", is_dense=True),
+    "pipeline.tasks.classification.Classification": Contract(
+        target="label",
+        is_dense=False,
+        score="accuracy",
+        scores=("accuracy", "balanced_accuracy", "macro_f1", "auroc", "calibration_error"),
+    ),
+    "pipeline.tasks.segmentation.Segmentation": Contract(
+        target="mask", is_dense=True, score="dice", scores=("dice", "iou"), per_class=("dice", "iou")
+    ),
 }
 
 

@@ -34,7 +34,7 @@ class Learner(pl.LightningModule):
         make_optimizer: parameters of the model, in groups or not -> optimizer.
         make_scheduler: optimizer -> schedule, stepped once per epoch (on val/loss if it asks for one).
         seed: decides dropout and other draws in forward, together with the epoch.
-        on_epoch: told the history after each epoch, in the leading process only.
+        on_epoch: told the history after each epoch, in the leading process only; says whether to stop there.
         frozen: modules that stay in evaluation, so that their norms keep their statistics too.
     """
 
@@ -46,13 +46,14 @@ class Learner(pl.LightningModule):
         make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         make_scheduler: Callable[[Optimizer], LRScheduler],
         seed: int,
-        on_epoch: Callable[[list[Row]], None],
+        on_epoch: Callable[[list[Row]], bool],
         frozen: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.model = model
         self.task = task
         self.history: list[Row] = []
+        self.is_stopped = False
         self._make_optimizer = make_optimizer
         self._make_scheduler = make_scheduler
         self._seed = seed
@@ -152,8 +153,9 @@ class Learner(pl.LightningModule):
         self.history.append(row)
         self.log_dict({key: value for key, value in row.items() if "/" in key}, prog_bar=True)
         self._step_schedule()
-        if self.global_rank == 0:
-            self._on_epoch(self.history)
+        stops = self.global_rank == 0 and self._on_epoch(self.history)
+        self.is_stopped = self.trainer.strategy.reduce_boolean_decision(stops, all=False)
+        self.trainer.should_stop = self.trainer.should_stop or self.is_stopped
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep history and schedule with the weights they belong to."""

@@ -16,6 +16,7 @@ from pipeline.tasks.intervals import mean_interval
 from pipeline.tracking.run import TrackedRun
 
 SCORE = "final/score"
+BEST_TAG = "convoy.best_of"
 
 
 def log_comparison(parent: TrackedRun) -> str:
@@ -58,22 +59,27 @@ def log_comparison(parent: TrackedRun) -> str:
     return means
 
 
-def log_search(parent: TrackedRun, results: Path, *, best: str, value: float) -> None:
-    """Log what a search found on its parent run: its results, the best value, and which child reached it.
+def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value: float) -> None:
+    """Log what a search found on its parent run: its results, the best value, and which run reached it.
 
     Args:
-        best: the name of the best trial's runs, but for their seeds.
+        best: id of that run.
+        name: its point.
     """
     parent.log_files(results)
     parent.log_scores({SCORE: value})
-    children = parent.store.client.search_runs(
-        [parent.store.experiment_id],
-        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.run_id}'",
-        ViewType.ACTIVE_ONLY,
-    )
-    reached = [run for run in children if (run.info.run_name or "").partition(" seed=")[0] == best]
-    if reached:
-        parent.log_tags({"convoy.best_run": reached[0].info.run_id, "convoy.best_name": best})
+    parent.log_tags({"convoy.best_run": best, "convoy.best_name": name})
+    if parent.store.has_run(best):
+        _tag_best(parent, best)
+
+
+def _tag_best(parent: TrackedRun, best: str) -> None:
+    """Tag a child as the best, and no other."""
+    client = parent.store.client
+    tagged = client.search_runs([parent.store.experiment_id], f"tags.`{BEST_TAG}` = '{parent.run_id}'")
+    for run in tagged:
+        client.delete_tag(run.info.run_id, BEST_TAG)
+    client.set_tag(best, BEST_TAG, parent.run_id)
 
 
 def _over_seeds(children: list[Run], differing: list[str]) -> list[tuple[str, list[float]]]:

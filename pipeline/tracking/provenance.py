@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def git_state(root: Path) -> dict[str, str]:
     return state | ({"patch": patch} if patch.strip() else {})
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that shape a result."""
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}

@@ -25,6 +25,7 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells
 
 SQLITE = "sqlite:///"
 FOLDER_TAG = "convoy.run_folder"
+SAME_TAG = "convoy.same_as"  # the run that a link stands for
 
 
 def tracking_uri(root: Path) -> str:
@@ -83,6 +84,11 @@ class Store:
             return None
         parent: str | None = self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
         return parent
+
+    def has_link(self, run_id: str, *, parent: str) -> bool:
+        """Tell whether a run is shown below a parent that it does not belong to."""
+        wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' AND tags.`{SAME_TAG}` = '{run_id}'"
+        return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY))
 
     def close_dead_runs(self) -> None:
         """Mark runs whose process died without a word as KILLED: nobody holds their folder's lock.

@@ -58,7 +58,7 @@ def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPa
     assert not (project.root / "data").exists()
     shrink(project)
     said = project.run("dvc", "repro", "--pull")
-    assert stages_run(said) == ["compose", "prepare", "statistics", "train", "evaluate", "report"]
+    assert stages_run(said) == ["compose", "prepare", "statistics", "search", "train", "evaluate", "report"]
     return project
 
 
@@ -82,20 +82,20 @@ def test_comment_in_conf_runs_compose_alone(copy: Project) -> None:
 def test_activation_runs_train_and_later(copy: Project) -> None:
     change(copy, "params.yaml", "augmentation=steps", "augmentation=steps model.activation=tanh")
     before = metrics(copy)
-    assert stages_run(copy.run("dvc", "repro")) == ["compose", "train", "evaluate", "report"]
+    assert stages_run(copy.run("dvc", "repro")) == ["compose", "search", "train", "evaluate", "report"]
     assert metrics(copy) != before
 
 
 def test_preprocessing_runs_statistics_and_later(copy: Project) -> None:
     change(copy, "params.yaml", "augmentation=steps", "augmentation=steps preprocess=unit")
-    later = ["statistics", "train", "evaluate", "report"]
+    later = ["statistics", "search", "train", "evaluate", "report"]
     assert stages_run(copy.run("dvc", "repro")) == ["compose", *later]
 
 
 def test_views_of_test_images_run_evaluate_and_later(copy: Project) -> None:
     change(copy, "params.yaml", "augmentation=steps", "augmentation=steps views=flips")
     before = metrics(copy)
-    assert stages_run(copy.run("dvc", "repro")) == ["compose", "evaluate", "report"]
+    assert stages_run(copy.run("dvc", "repro")) == ["compose", "search", "evaluate", "report"]
     after = metrics(copy)
     assert after["train"] == before["train"]
     assert after["evaluate"] != before["evaluate"]
@@ -106,7 +106,7 @@ def test_draws_made_ahead_are_kept_by_dvc_and_change_no_result(copy: Project) ->
     change(copy, "params.yaml", "augmentation=steps", "augmentation=steps augmentation.copies=8")
     change(copy, "params.yaml", "augmented: {}", "augmented: {digits_lenet5: {}}")
     said = copy.run("dvc", "repro")
-    assert sorted(stages_run(said)) == ["augment", "compose", "evaluate", "report", "train"]
+    assert sorted(stages_run(said)) == ["augment", "compose", "evaluate", "report", "search", "train"]
     assert "8 drawn copies of 1,159 training images take 9,494,528 bytes" in said
     assert (copy.root / "artifacts/augment/digits_lenet5/images.npy").stat().st_size > 9_000_000
     assert metrics(copy) == before, "copy k is what epoch k would have drawn"
@@ -115,7 +115,7 @@ def test_draws_made_ahead_are_kept_by_dvc_and_change_no_result(copy: Project) ->
 def test_nested_size_of_a_step_runs_train_and_later(copy: Project) -> None:
     change(copy, "conf/augmentation/steps.yaml", "size: [28, 28]", "size: [30, 30]")
     before = metrics(copy)
-    assert stages_run(copy.run("dvc", "repro")) == ["compose", "train", "evaluate", "report"]
+    assert stages_run(copy.run("dvc", "repro")) == ["compose", "search", "train", "evaluate", "report"]
     assert metrics(copy) != before, "the run cache gave back the old result"
 
 

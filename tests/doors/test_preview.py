@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import preview
 from pipeline.assemble import augmentation_of, train_split_of
-from pipeline.compose import composed
+from pipeline.composition import composed
 from pipeline.data.prepared import Prepared
 from pipeline.preview import draw_previews
 from pipeline.transforms.statistics import measure

@@ -92,7 +92,7 @@ def test_search_without_m_is_refused(project: Project) -> None:
 
 
 def test_plan_prints_the_trials_and_trains_nothing(project: Project) -> None:
-    said = project.python("pipeline.train", *SEARCH, "search.plan=true")
+    said = project.python("pipeline.train", *SEARCH, "plan=true")
     lines = [line.split() for line in said.splitlines()]
     head = next(place for place, line in enumerate(lines) if line[:1] == ["trial"])
     assert [line[0] for line in lines[head + 1 : head + 4]] == ["0", "1", "2"]
@@ -106,7 +106,33 @@ def test_search_with_a_mistake_is_refused_before_its_first_trial(project: Projec
     assert not (project.root / "mlflow.db").exists()
 
 
-@pytest.mark.slow
-def test_metric_that_the_task_does_not_log_is_refused_with_those_it_does(project: Project) -> None:
-    said = project.python("pipeline.train", *SEARCH, "search.trials=1", "search.metric=scor", fails=True)
+def test_metric_that_the_task_does_not_log_is_refused_before_its_first_trial(project: Project) -> None:
+    said = project.python("pipeline.train", *SEARCH, "search.metric=scor", fails=True)
     assert "search.metric: the task does not log scor; did you mean 'score'? allowed: " in said
+    assert not (project.root / "mlflow.db").exists()
+
+
+def test_earlier_search_that_is_not_there_is_refused(project: Project) -> None:
+    said = project.python("pipeline.train", *SEARCH, "search=fine", fails=True)
+    assert "error: from: there is no search 'coarse' of digits_lenet5; allowed: nothing" in said
+
+
+@pytest.mark.slow
+def test_search_by_its_stage_is_the_search_by_the_sweeper(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Both doors train the same trials; the stage writes the best as what `train` reads."""
+    overrides = [*SEARCH[1:], "search.pruner=halving", "trainer.max_epochs=2", "search.parallel=2"]
+    project.python("pipeline.compose", "declared.yaml", *overrides)
+    project.python("pipeline.search", "declared.yaml", "artifacts/search/digits", *overrides)
+    swept = Project(tmp_path_factory.mktemp("swept"))
+    (swept.root / "data").symlink_to(ROOT / "data")
+    swept.python("pipeline.train", "-m", *overrides)
+    assert outcomes(swept.root) == outcomes(project.root)
+    best = project.root / "artifacts" / "search" / "digits" / "best.yaml"
+    assert best.read_text() == (swept.root / LEDGER / "results" / "best.yaml").read_text()
+    # What the search trained and showed is not trained again.
+    before = {path.name for path in (project.root / "runs").iterdir()}
+    project.python("pipeline.train", str(best), "artifacts/train/digits")
+    assert {path.name for path in (project.root / "runs").iterdir()} == before
+    assert list((project.root / "artifacts" / "train" / "digits" / "pictures").glob("*.png"))

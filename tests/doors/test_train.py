@@ -12,10 +12,11 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.errors import ConfigError
+from pipeline.identity import CODE, fingerprint
 from pipeline.runs.lock import locked
-from pipeline.train import CODE, fingerprint, train
+from pipeline.train import Asked, train
 from tests.doors.project import ROOT, TINY, Project, kill_group
 
 
@@ -42,9 +43,9 @@ def only_run(root: Path) -> Path:
 
 def test_finished_run_is_found_and_the_store_has_all_of_it(here: Path) -> None:
     config = compose([*TINY, "trainer.max_epochs=2", "trainer.keep=best"])
-    first = train(config, root=here, door="hydra", name="one", waits=False)
+    first = train(config, Asked("hydra", "one", waits=False), root=here)
     stamp = (first.path / "weights.pt").stat().st_mtime_ns
-    again = train(config, root=here, door="dvc", name="two", waits=True)
+    again = train(config, Asked("dvc", "two", waits=True), root=here)
     assert again.path == first.path
     assert (first.path / "weights.pt").stat().st_mtime_ns == stamp
 
@@ -74,7 +75,7 @@ def test_second_process_is_refused_by_name(here: Path) -> None:
         locked(lock, waits=False),
         pytest.raises(ConfigError, match=rf"being trained by process {os.getpid()} on .*; wait for it"),
     ):
-        train(config, root=here, door="hydra", name="x", waits=False)
+        train(config, Asked("hydra", "x", waits=False), root=here)
 
 
 RESUMED = [*TINY[:2], "trainer.max_epochs=4", "tracking.log_model=false"]  # with random augmentation
@@ -132,17 +133,21 @@ def test_bad_override_is_refused_before_anything_is_written(project: Project) ->
     assert not (project.root / "runs").exists()
 
 
-def test_dvc_stage_depends_on_the_code_that_the_fingerprint_covers() -> None:
+def test_dvc_stages_depend_on_the_code_that_the_fingerprint_covers() -> None:
     import yaml
 
     stages = yaml.safe_load(Path(__file__).parents[2].joinpath("dvc.yaml").read_text())["stages"]
-    listed = {dep for dep in stages["train"]["do"]["deps"] if dep.startswith("pipeline/")}
-    assert listed == {f"pipeline/{path.name}" for path in CODE}
+    trained, searched = (
+        {dep for dep in stages[stage]["do"]["deps"] if dep.startswith("pipeline/")}
+        for stage in ("train", "search")
+    )
+    assert trained == {f"pipeline/{path.name}" for path in CODE}
+    assert searched > trained
 
 
 def test_history_and_metrics_agree(here: Path) -> None:
     config = compose([*TINY, "trainer.max_epochs=3", "trainer.keep=last"])
-    folder = train(config, root=here, door="hydra", name="x", waits=False)
+    folder = train(config, Asked("hydra", "x", waits=False), root=here)
     metrics = json.loads((folder.path / "metrics.json").read_text())
     assert metrics["epoch"] == 2
     assert metrics["score"] == metrics["val/accuracy"] == folder.history()[-1]["val/accuracy"]

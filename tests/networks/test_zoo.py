@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import nn
 
-from pipeline.compose import composed
+from pipeline.composition import composed
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
 from pipeline.networks.build import build, modules_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.config.digests import digest
 from pipeline.runs.fingerprint import FACTS, SECTIONS, deciding
 from pipeline.runs.settings import NOT_DECIDING
@@ -49,9 +49,9 @@ def test_every_deciding_section_decides(section: str) -> None:
 def test_sections_either_decide_or_are_known_not_to() -> None:
     # The name, where to log and how test images are seen do not change a training, nor which classes are allowed;
     # data count by digest.
-    beside = {"name", "allowed_targets", "tracking", "views", "search", "digest", "data", "trainer"}
-    assert set(CONFIG) == beside | set(SECTIONS)
-    for section in ("name", "allowed_targets", "tracking", "views", "search", "digest"):
+    beside = {"name", "allowed_targets", "tracking", "views", "search", "from", "plan", "digest"}
+    assert set(CONFIG) == beside | {"data", "trainer"} | set(SECTIONS)
+    for section in beside:
         assert digest_with(section, None) == digest(deciding(CONFIG))
 
 

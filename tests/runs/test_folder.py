@@ -28,6 +28,14 @@ def test_state_survives_and_is_added_to(tmp_path: Path) -> None:
     assert folder.is_finished()
 
 
+def test_run_is_shown_only_where_it_was_finished_with_pictures(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "abc")
+    assert not folder.is_shown()
+    for shows in (False, True):
+        folder.update(state="finished", is_shown=shows)
+        assert folder.is_shown() is shows
+
+
 def test_text_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.json"
     write_text(path, "old")

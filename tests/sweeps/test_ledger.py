@@ -1,6 +1,7 @@
 """The ledger: what was written is read again, and what was half written is not."""
 
 import json
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
+from pipeline.runs.lock import is_held, locked
 from pipeline.sweeps.ledger import Ledger, Trial
 
 IDENTITY: dict[str, Any] = {"declaration": {"seed": 0, "optimizer": {"lr": 0.1}}, "search": {"seed": 3}}
@@ -30,7 +32,7 @@ def test_nothing_is_written_before_a_ledger_is_opened(tmp_path: Path) -> None:
 
 def test_same_search_takes_its_ledger_up_again(ledger: Ledger) -> None:
     ledger.update(mlflow_run_id="abc")
-    trial = ledger.finish(ledger.start(Trial(0, {"optimizer.lr": 0.1})), [0.5])
+    trial = ledger.settle(ledger.start(Trial(0, {"optimizer.lr": 0.1})), "finished", values=[0.5])
     again = Ledger(ledger.folder)
     again.open({"search": {"seed": 3}, "declaration": {"optimizer": {"lr": 0.1}, "seed": 0}})
     assert again.about() == {"identity": IDENTITY, "mlflow_run_id": "abc"}
@@ -50,7 +52,7 @@ def test_tuples_of_an_identity_are_as_good_as_lists(tmp_path: Path) -> None:
             {**IDENTITY, "declaration": {"seed": 0, "optimizer": {"lr": "a"}}},
             "declaration.optimizer.lr was 0.1 there and is 'a' now",
         ),
-        ({**IDENTITY, "search": {"seed": 3, "after": "x"}}, "search.after was 'absent' there and is 'x' now"),
+        ({**IDENTITY, "search": {"seed": 3, "keep": "x"}}, "search.keep was 'absent' there and is 'x' now"),
         ({"declaration": IDENTITY["declaration"]}, "search was {'seed': 3} there and is 'absent' now"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
@@ -68,21 +70,85 @@ def test_another_search_is_refused_with_the_first_difference(
 
 
 def test_setting_that_an_older_ledger_does_not_know_is_refused_by_name(ledger: Ledger) -> None:
-    with pytest.raises(ConfigError, match=r"search\.after"):
-        ledger.open({**IDENTITY, "search": {"seed": 3, "after": None}})
+    with pytest.raises(ConfigError, match=r"search\.keep"):
+        ledger.open({**IDENTITY, "search": {"seed": 3, "keep": None}})
 
 
-def test_trial_goes_from_running_to_finished_or_failed(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ("finished", {"values": [0.5, 0.25], "curves": [[0.1, 0.5], [0.25]]}),
+        ("pruned", {"values": [0.5], "curves": [[0.5]], "reason": "stopped after 1 of 9 epochs by median"}),
+        ("failed", {"reason": "out of memory"}),
+    ],
+)
+def test_trial_goes_from_running_to_how_it_ended(ledger: Ledger, state: str, found: dict[str, Any]) -> None:
     trial = Trial(0, {"model.width": 2})
     started = ledger.start(trial)
     assert ledger.trials() == {0: started}
     assert started == Trial(0, {"model.width": 2}, state="running", attempts=1)
     twice = ledger.start(started)
     assert twice.attempts == 2
-    assert ledger.finish(twice, [0.5, 0.25]) == Trial(0, trial.point, "finished", 2, [0.5, 0.25])
-    assert ledger.trials()[0].values == [0.5, 0.25]
-    failed = ledger.fail(ledger.start(Trial(1, {})), "out of memory")
-    assert ledger.trials()[1] == failed == Trial(1, {}, "failed", 1, [], "out of memory")
+    settled = ledger.settle(twice, state, **found)
+    assert settled == ledger.trials()[0] == Trial(0, trial.point, state, attempts=2, **found)
+
+
+def test_difference_is_that_of_the_identity_and_none_before_there_is_one(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    assert Ledger(tmp_path / "new").difference(IDENTITY) is None
+    assert ledger.difference(json.loads(json.dumps(IDENTITY))) is None
+    ledger.update(mlflow_run_id="abc")
+    assert ledger.difference(IDENTITY) is None
+    assert ledger.difference({**IDENTITY, "search": {"seed": 4}}) == "search.seed was 3 there and is 4 now"
+
+
+def test_ledgers_set_aside_are_all_kept_and_the_name_is_free_again(ledger: Ledger) -> None:
+    trials = []
+    for number in (1, 2):
+        ledger.open(IDENTITY)
+        trials.append(ledger.settle(ledger.start(Trial(number, {"k": number})), "finished", values=[0.5]))
+        place = ledger.set_aside()
+        assert place == ledger.folder.parent / f"digits-coarse.before{number}"
+        assert (ledger.about(), ledger.trials()) == ({}, {})
+    for number, trial in enumerate(trials, start=1):
+        kept = Ledger(ledger.folder.parent / f"digits-coarse.before{number}")
+        assert (kept.about(), kept.trials()) == ({"identity": IDENTITY}, {number: trial})
+
+
+def test_lock_of_a_search_set_aside_stays_where_its_holder_has_it(ledger: Ledger) -> None:
+    with locked(ledger.folder / "lock", waits=False):
+        (ledger.folder / "results").mkdir()
+        place = ledger.set_aside()
+        assert [path.name for path in ledger.folder.iterdir()] == ["lock"]
+        assert is_held(ledger.folder / "lock")
+    assert {path.name for path in place.iterdir()} == {"results", "search.json", "trials"}
+
+
+@pytest.mark.parametrize("moved", range(4))
+def test_ledger_that_was_half_set_aside_when_killed_is_set_aside_as_another_still(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    ledger.start(Trial(0, {"k": 1}))
+    for name in ("a_picture", "z_picture"):
+        (ledger.folder / name).mkdir()
+    rename, done = Path.rename, []
+
+    def dies(path: Path, target: Path) -> Path:
+        if len(done) == moved:
+            raise KeyboardInterrupt
+        done.append(path)
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", dies)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.set_aside()
+    assert ledger.difference({**IDENTITY, "search": {"seed": 4}}) is not None
+    ledger.set_aside()
+    assert list(ledger.folder.iterdir()) == []
+    kept = sorted(path.name for path in ledger.folder.parent.glob("*.before*/*"))
+    assert kept == ["a_picture", "search.json", "trials", "z_picture"]
 
 
 def test_trials_come_in_their_order_however_they_were_written(ledger: Ledger) -> None:
@@ -104,14 +170,14 @@ def test_half_written_draft_is_not_seen(ledger: Ledger, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_text", killed)
         with pytest.raises(KeyboardInterrupt):
-            ledger.finish(trial, [1.0])
+            ledger.settle(trial, "finished", values=[1.0])
         with pytest.raises(KeyboardInterrupt):
             ledger.start(Trial(1, {"k": 2}))
         with pytest.raises(KeyboardInterrupt):
             ledger.update(mlflow_run_id="abc")
     assert Ledger(ledger.folder).trials() == {0: trial}
     assert ledger.about() == {"identity": IDENTITY}
-    assert ledger.finish(trial, [1.0]) == ledger.trials()[0]
+    assert ledger.settle(trial, "finished", values=[1.0]) == ledger.trials()[0]
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -120,20 +186,33 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 @given(
     point=st.dictionaries(st.text(min_size=1), SCALARS | st.lists(SCALARS)),
     values=st.lists(st.floats(allow_nan=False), min_size=1),
+    curves=st.lists(st.lists(st.floats(allow_nan=False))),
 )
-def test_points_and_values_are_read_as_they_were_written(
-    tmp_path_factory: pytest.TempPathFactory, point: dict[str, Any], values: list[float]
+def test_points_values_and_curves_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    point: dict[str, Any],
+    values: list[float],
+    curves: list[list[float]],
 ) -> None:
     ledger = Ledger(tmp_path_factory.mktemp("ledger"))
     ledger.open({})
-    trial = ledger.finish(ledger.start(Trial(3, point)), values)
+    trial = ledger.settle(ledger.start(Trial(3, point)), "finished", values=values, curves=curves)
     assert ledger.trials() == {3: trial}
     kinds = {key: type(value) for key, value in ledger.trials()[3].point.items()}
     assert kinds == {key: type(value) for key, value in point.items()}
 
 
+def test_curve_with_a_score_that_is_not_a_number_is_read_again(ledger: Ledger) -> None:
+    ledger.settle(ledger.start(Trial(0, {})), "pruned", values=[0.5], curves=[[nan, 0.5]])
+    [[first, second]] = Ledger(ledger.folder).trials()[0].curves
+    assert isnan(first)
+    assert second == 0.5
+
+
 def test_files_are_as_the_module_says(ledger: Ledger) -> None:
-    ledger.finish(ledger.start(Trial(7, {"optimizer.lr": 1e-05})), [0.5])
+    ledger.settle(
+        ledger.start(Trial(7, {"optimizer.lr": 1e-05})), "finished", values=[0.5], curves=[[0.25, 0.5]]
+    )
     files = {path.relative_to(ledger.folder).as_posix() for path in ledger.folder.rglob("*.json")}
     assert files == {"search.json", "trials/00007.json"}
     assert json.loads((ledger.folder / "trials" / "00007.json").read_text()) == {
@@ -142,5 +221,6 @@ def test_files_are_as_the_module_says(ledger: Ledger) -> None:
         "state": "finished",
         "attempts": 1,
         "values": [0.5],
+        "curves": [[0.25, 0.5]],
         "reason": "",
     }

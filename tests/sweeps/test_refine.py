@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval
-from pipeline.sweeps.refine import refined, top
+from pipeline.sweeps.refine import joined, refined, top
 
 LOG = Interval(1e-4, 1.0, is_log=True)
 PLAIN = Interval(0.0, 1.0)
@@ -121,10 +120,12 @@ def test_key_that_none_of_the_best_has_stays_as_it_is() -> None:
     assert notes == []
 
 
-def test_nothing_to_go_by_is_refused() -> None:
-    with pytest.raises(ConfigError) as refused:
-        refined([Entry("k", PLAIN)], [])
-    assert str(refused.value) == "search.after: that search has no finished trial to go by; let it run first"
+def test_joined_space_holds_every_point_of_its_spaces() -> None:
+    narrowed = [Entry("k", Interval(0.2, 1.1)), Entry("sub", Choice(("a", "c")), when=("x", 1))]
+    moved = [Entry("k", Interval(1.0, 1.4)), Entry("sub", Choice(("c",)), when=("x", 1))]
+    first = [Entry("k", PLAIN), Entry("sub", LETTERS, when=("x", 1))]
+    assert joined([first, narrowed, moved]) == [Entry("k", Interval(0.0, 1.4)), first[1]]
+    assert joined([first]) == first
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,29 @@ def test_nothing_to_go_by_is_refused() -> None:
 )
 def test_best_are_a_share_of_the_trials_and_at_least_two(count: int, share: float, best: int) -> None:
     assert top(count, share=share) == best
+
+
+@pytest.mark.parametrize(
+    ("dimension", "foreign"),
+    [
+        (LETTERS, "e"),
+        (LETTERS, 1),
+        (Choice((1, 2, 4), is_ordered=True), 3),
+        (PLAIN, "a"),
+        (PLAIN, None),
+        (PLAIN, True),
+        (LOG, 0.0),
+        (LOG, -0.1),
+        (LOG_COUNT, 0),
+    ],
+    ids=str,
+)
+def test_value_that_another_space_chose_and_this_one_has_no_place_for_is_left_out(
+    dimension: Dimension, foreign: object
+) -> None:
+    assert around(dimension, foreign) == (dimension, [])
+    own = dimension.values[1] if isinstance(dimension, Choice) else dimension.low
+    assert around(dimension, foreign, own) == around(dimension, own)
 
 
 def test_best_beyond_the_space_do_not_reverse_the_interval() -> None:
@@ -146,3 +170,24 @@ def test_interval_above_0_is_not_widened_below_0(dimension: Interval) -> None:
     found, _ = around(dimension, dimension.low)
     assert isinstance(found, Interval)
     assert found.low >= 0
+
+
+@pytest.mark.parametrize(
+    ("interval", "best", "grows"),
+    [
+        # A whole number is at an edge where it is the bound itself, however few there are.
+        (Interval(1, 8, is_integer=True), 8, True),
+        (Interval(1, 16, is_integer=True), 1, False),  # what starts at 1 counts things
+        (Interval(0, 4, is_integer=True), 0, False),
+        (Interval(0.0, 1.0), 0.99, False),  # a share
+        (Interval(0.0, 2.0), 1.99, True),
+        (Interval(2.0, 3.0), 2.01, True),
+    ],
+    ids=str,
+)
+def test_widened_interval_keeps_to_what_can_be_meant(interval: Interval, best: float, grows: bool) -> None:
+    [entry], _ = refined([Entry("k", interval)], [{"k": best}] * 3)
+    found = entry.dimension
+    assert isinstance(found, Interval)
+    assert found.low < found.high
+    assert (found.low < interval.low or found.high > interval.high) == grows

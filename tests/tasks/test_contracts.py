@@ -45,6 +45,27 @@ def test_task_takes_what_its_contract_promises(name: str) -> None:
     assert task.score in task.scores(evidence.numpy())
 
 
+@pytest.mark.parametrize(
+    ("name", "background"), [("classification", None), ("segmentation", None), ("segmentation", 1)]
+)
+def test_contract_names_what_a_training_logs(name: str, background: int | None) -> None:
+    """As the learner and `metrics.json` name it: loss and scores of validation."""
+    settings: dict[str, Any] = dict(SECTIONS[name])
+    target, classes = settings.pop("_target_"), ["a", "b_c", "d"]
+    contract = contract_of(target)
+    module, _, kind = target.rpartition(".")
+    task = getattr(importlib.import_module(module), kind)(
+        classes=classes, background=background, ignore_label=None, **settings
+    )
+    shape = contract.output_shape(3, (1, 4, 5))
+    outputs = torch.randn(3, *shape, generator=torch.manual_seed(0))
+    targets = (torch.arange(3)[(slice(None), *[None] * (len(shape) - 1))]).expand(3, *shape[1:])
+    scores = task.scores(task.evidence(outputs, targets).numpy())
+    logged = contract.logged(classes, background)
+    assert sorted(logged) == sorted(["score", "val/loss", *(f"val/{score}" for score in scores)])
+    assert contract.score == task.score
+
+
 def test_unknown_task_is_refused_with_the_closest() -> None:
     wanted = r"task\._target_: unknown task pipeline\.tasks\.segmentatoin\..*; did you mean '.*segmentation"
     with pytest.raises(ConfigError, match=wanted):

@@ -70,7 +70,7 @@ def fit(
     seed: int = 0,
     task: Task = TASK,
     resumes: bool = False,
-    on_epoch: Callable[[list[Row]], None] = lambda _: None,
+    on_epoch: Callable[[list[Row]], bool] = lambda _: False,
 ) -> list[Row]:
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=rate, momentum=0.9)
@@ -131,7 +131,12 @@ def test_row_holds_the_means_over_samples_and_the_scores_of_all(tmp_path: Path) 
 
 def test_history_is_told_after_each_epoch(tmp_path: Path) -> None:
     told: list[list[float]] = []
-    fit(tmp_path, make_model(), epochs=3, on_epoch=lambda history: told.append([r["epoch"] for r in history]))
+
+    def on_epoch(history: list[Row]) -> bool:
+        told.append([row["epoch"] for row in history])
+        return False
+
+    fit(tmp_path, make_model(), epochs=3, on_epoch=on_epoch)
     assert told == [[0], [0, 1], [0, 1, 2]]
 
 
@@ -174,6 +179,16 @@ def test_resumed_run_equals_one_that_was_never_interrupted(schedule: MakeSchedul
     resumed = fit(tmp_path / "parts", resumed_model, epochs=4, schedule=schedule, resumes=True)
     assert without_clock(resumed) == without_clock(whole)
     torch.testing.assert_close(resumed_model.state_dict(), whole_model.state_dict(), rtol=0, atol=0)
+
+
+def test_run_that_was_told_to_stop_keeps_its_epoch_and_can_go_on(tmp_path: Path) -> None:
+    whole = fit(tmp_path / "whole", make_model(), epochs=4)
+    stopped = fit(tmp_path / "parts", make_model(), epochs=4, on_epoch=lambda history: len(history) == 2)
+    assert without_clock(stopped) == without_clock(whole[:2])
+    kept = torch.load(tmp_path / "parts" / "last.ckpt", weights_only=True)
+    assert (kept["epoch"], kept["history"]) == (1, stopped)
+    resumed = fit(tmp_path / "parts", make_model(), epochs=4, resumes=True)
+    assert without_clock(resumed) == without_clock(whole)
 
 
 def test_draws_depend_on_seed_and_epoch_alone(tmp_path: Path) -> None:
@@ -239,7 +254,7 @@ def learner_of(model: nn.Module) -> Learner:
         make_optimizer=partial(SGD, lr=0.1),
         make_scheduler=CONSTANT,
         seed=0,
-        on_epoch=lambda _: None,
+        on_epoch=lambda _: False,
     )
 
 

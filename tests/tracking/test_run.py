@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.tracking.run import TrackedRun, flat
 from pipeline.tracking.store import Store
 

@@ -14,7 +14,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, StepLR
 
 from pipeline.assemble import groups_of, levels_of, model_of
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.classification import Classification

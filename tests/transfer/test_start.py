@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.assemble import model_of, network_of, start_from
-from pipeline.compose import compose
+from pipeline.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.transforms.statistics import Statistics
 

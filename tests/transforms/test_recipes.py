@@ -12,7 +12,7 @@ from hydra.utils import get_object
 from numpy.typing import NDArray
 
 from pipeline.assemble import augmentation_of, mixing_of
-from pipeline.compose import CONF, composed
+from pipeline.composition import CONF, composed
 from pipeline.declaration import check
 from pipeline.errors import ConfigError
 from pipeline.transforms.augmentation import Augmentation, Drawn

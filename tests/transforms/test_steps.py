@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.assemble import augmentation_of
-from pipeline.compose import composed
+from pipeline.composition import composed
 from pipeline.declaration import check
 from pipeline.errors import ConfigError
 from pipeline.transforms.augmentation import Augmentation

@@ -1,12 +1,14 @@
-"""Hydra sweeper of a search: trains what `pipeline.search` draws, by Hydra's launcher."""
+"""Hydra sweeper of a search: the door by which Hydra starts one, and by which its launchers train the trials."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -14,9 +16,14 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from pipeline.composition import compose
+from pipeline.declared_search import search_of
 from pipeline.errors import ConfigError
-from pipeline.findings import best_of, plan_of, write_results
-from pipeline.search import Outcome, search_of
+from pipeline.findings import plan_of
+from pipeline.search import conduct
+from pipeline.space import written
+from pipeline.tracking.variables import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE
+from pipeline.trials import Died, Outcome
 
 
 class SearchSweeper(Sweeper):
@@ -28,34 +35,56 @@ class SearchSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take Hydra's launcher."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search of a command line, or print its plan."""
-        search = search_of(arguments, root=Path.cwd())
-        for note in search.notes:
-            sys.stderr.write(f"search: {note}\n")
-        if search.settings.plan:
-            sys.stdout.write(plan_of(search, root=Path.cwd()))
+        root = Path.cwd()
+        search = search_of(arguments, root=root)
+        if search.is_plan:
+            sys.stdout.write(plan_of(search, root=root))
             return None
-        trials = search.run(self._launch)
-        folder = write_results(search, trials)
-        sys.stdout.write(best_of(search, trials))
-        sys.stdout.write((folder / "remarks.txt").read_text(encoding="utf-8"))
-        return trials
+        if search.settings.parallel == 1 and not self._is_basic():
+            raise ConfigError(
+                f"search.parallel: {type(self._launcher).__name__} runs trials side by side; say how many, such as "
+                "search.parallel=4"
+            )
+        return conduct(search, root=root, door="sweep", launch=None if self._is_basic() else self._launch)
+
+    def _is_basic(self) -> bool:
+        """Tell whether Hydra would run jobs in this process, as the search does itself with less ado."""
+        return isinstance(self._launcher, BasicLauncher)
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Outcome]:
+        """Train jobs elsewhere; tell them by their overrides what this process has in its environment."""
         assert self._launcher is not None
-        returns = self._launcher.launch(jobs, initial_job_idx=self._launched)
+        names = (PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE)
+        outcomes = [_refusal(job) for job in jobs]  # or a worker would die of it
+        jobs = [job for job, refusal in zip(jobs, outcomes, strict=True) if refusal is None]
+        told = [f"+hydra.job.env_set.{name}={written(os.environ[name])}" for name in names]
+        try:
+            returns = self._launcher.launch([[*job, *told] for job in jobs], initial_job_idx=self._launched)
+        except Exception as reason:  # each launcher has its own for a worker that died
+            raise Died(f"{type(reason).__name__}: {reason}") from reason
         self._launched += len(jobs)
-        return [_outcome(each) for each in returns]
+        trained = map(_outcome, returns)
+        return [next(trained) if refusal is None else refusal for refusal in outcomes]
+
+
+def _refusal(job: Sequence[str]) -> Outcome | None:
+    """Return what comes of a job that does not compose; None where it does."""
+    try:
+        compose(job)
+    except ConfigError as reason:
+        return Outcome.of_failure(reason)
+    return None
 
 
 def _outcome(done: JobReturn) -> Outcome:
-    if done.status == JobStatus.COMPLETED:
-        return Outcome(float(done.return_value))
-    reason = done._return_value  # what the job raised; the property would raise it again
-    text = " ".join(str(reason).split())
-    return Outcome(None, text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
+    if done.status != JobStatus.COMPLETED:
+        return Outcome.of_failure(done._return_value)  # the property would raise it again
+    assert isinstance(done.return_value, Outcome)
+    return done.return_value

@@ -1,0 +1,71 @@
+"""The MLflow run of a training: opened or continued, and shown below the parent that asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.runs.folder import RunFolder
+from pipeline.tracking.variables import PARENT_VARIABLE
+
+if TYPE_CHECKING:
+    from pipeline.tracking.run import TrackedRun
+    from pipeline.tracking.store import Store
+
+
+def tracked_run(
+    config: Mapping[str, Any], folder: RunFolder, store: Store, *, door: str, name: str
+) -> TrackedRun:
+    """Continue the MLflow run of a training, or open one.
+
+    Args:
+        door: who asks; kept as a tag.
+    """
+    from pipeline.tracking.run import TrackedRun
+
+    known = folder.state().get("mlflow_run_id")
+    if known is not None and store.has_run(known):
+        return TrackedRun.resume(store, known)
+    parent = os.environ.get(PARENT_VARIABLE)
+    tracked = TrackedRun.start(store, name=name, parent=parent, tags=_tags(folder, door))
+    tracked.log_config(config)
+    folder.update(mlflow_run_id=tracked.run_id, parent=parent, is_model_logged=False)
+    return tracked
+
+
+def link_to_parent(config: Mapping[str, Any], folder: RunFolder, *, root: Path, name: str) -> None:
+    """In a sweep, show a run that was started before it as a child of this sweep too."""
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is None or folder.state().get("parent") == parent:
+        return
+    from pipeline.tracking.run import TrackedRun
+    from pipeline.tracking.store import SAME_TAG, Store
+
+    store = Store(root, config["tracking"]["experiment"])
+    known = folder.state()["mlflow_run_id"]
+    if store.parent_of(known) == parent or store.has_link(known, parent=parent):
+        return
+    tags = _tags(folder, "sweep") | {SAME_TAG: known}
+    linked = TrackedRun.start(store, name=name, parent=parent, tags=tags)
+    linked.log_config(config)
+    if folder.is_finished():
+        linked.log_history(folder.history())
+        linked.log_final(folder.metrics())
+    linked.end("FINISHED" if folder.is_finished() else "KILLED")
+
+
+def _tags(folder: RunFolder, door: str) -> dict[str, str]:
+    state = folder.state()
+    return {
+        "convoy.fingerprint": folder.path.name,
+        "convoy.run_folder": f"runs/{folder.path.name}",
+        "convoy.door": door,
+        "convoy.data_digest": state["data"],
+        "mlflow.source.git.commit": state["commit"],
+        "convoy.dirty": state["dirty"],
+        "mlflow.source.name": "pipeline.train",
+        **{f"version.{package}": number for package, number in state["versions"].items()},
+        **{f"hardware.{part}": text for part, text in state["hardware"].items()},
+    }
