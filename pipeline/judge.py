@@ -53,7 +53,7 @@ class Judge:
         pruner = _pruner(settings, config)
         peers: list[Peer] = []
         if pruner is not None:
-            sign, batch = _sign(settings), settings.trial - _place_in_batch(settings, settings.trial)
+            sign, batch = _sign(settings), settings.batch_start(settings.trial)
             peers = [
                 Peer(trial.index, tuple(sign * score for score in curve), trial.state == "pruned")
                 for trial in Ledger(ledger).trials().values()
@@ -129,9 +129,3 @@ def _pruner(settings: SearchSettings, config: Mapping[str, Any]) -> Pruner | Non
 
 def _sign(settings: SearchSettings) -> int:
     return 1 if settings.direction == "maximize" else -1
-
-
-def _place_in_batch(settings: SearchSettings, index: int) -> int:
-    """Return how many trials of its batch come before a trial."""
-    (indices,) = (indices for indices in settings.rounds_of_trials() if index in indices)
-    return (index - indices.start) % settings.parallel

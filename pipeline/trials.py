@@ -118,8 +118,7 @@ class Search:
         for indices, (entries, _) in zip(self.settings.rounds_of_trials(), self.spaces(known), strict=False):
             sampler = sampler_of(self.settings.sampler, entries, seed=self.settings.seed)
             for index in indices:
-                start = index - (index - indices.start) % self.settings.parallel
-                told = self._told(known, before=start)
+                told = self._told(known, before=self.settings.batch_start(index))
                 if index not in known and not sampler.knows(index, len(told)):
                     return points
                 points.append(known[index].point if index in known else sampler.point(index, told))

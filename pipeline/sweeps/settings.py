@@ -95,6 +95,11 @@ class SearchSettings:
         ends = [self.trials * number // self.rounds for number in range(self.rounds + 1)]
         return [range(start, end) for start, end in pairwise(ends)]
 
+    def batch_start(self, index: int) -> int:
+        """Return the first trial of those that a trial is launched with; what came of earlier ones is known to it."""
+        (indices,) = (indices for indices in self.rounds_of_trials() if index in indices)
+        return index - (index - indices.start) % self.parallel
+
     def _check_together(self) -> None:
         """Refuse settings that contradict each other."""
         for key, drawn in (("seeds", "seed"), ("folds", "data.fold")):

@@ -20,6 +20,13 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
+@pytest.fixture
+def copy(reproduced: Project, tmp_path: Path) -> Project:
+    """Return a copy of what the module has reproduced, to be changed."""
+    shutil.copytree(reproduced.root, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
+
+
 @pytest.fixture(scope="session")
 def clone() -> Callable[[Path], Project]:
     """Return a function that makes a git checkout of the working tree, data included."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -60,13 +59,6 @@ def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPa
     said = project.run("dvc", "repro", "--pull")
     assert stages_run(said) == ["compose", "prepare", "statistics", "search", "train", "evaluate", "report"]
     return project
-
-
-@pytest.fixture
-def copy(reproduced: Project, tmp_path: Path) -> Project:
-    """Return a copy of the reproduced clone, to be changed."""
-    shutil.copytree(reproduced.root, tmp_path / "copy", symlinks=True)
-    return Project(tmp_path / "copy")
 
 
 def test_nothing_runs_the_second_time(copy: Project) -> None:

@@ -57,13 +57,6 @@ def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPa
     return project
 
 
-@pytest.fixture
-def copy(reproduced: Project, tmp_path: Path) -> Project:
-    """Return a copy of the reproduced clone, to be changed."""
-    shutil.copytree(reproduced.root, tmp_path / "copy", symlinks=True)
-    return Project(tmp_path / "copy")
-
-
 def test_best_trial_is_what_was_trained_and_reported(reproduced: Project) -> None:
     found = reproduced.root / "artifacts" / "search" / "digits_lenet5"
     best = max(rows(found), key=lambda row: float(row["value"]))
