@@ -55,7 +55,7 @@ def _key(config: Mapping[str, Any], *, root: Path) -> str:
     images = [prepared_key(config, root=root), statistics_key(config, root=root)]
     section = config["augmentation"]
     steps = [section["steps"], section["copies"], config["data"]["ignore_label"], config["seed"]]
-    return digest([images, steps, code_digest(CODE), version("albumentations")])
+    return digest([images, steps, code_digest(CODE, root=root), version("albumentations")])
 
 
 def main() -> None:

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.composition import compose
 from pipeline.config.digests import digest
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.plain import yaml_text
 from pipeline.runs.folder import write_text
 from pipeline.space import options_of, space_of
 
@@ -41,7 +40,7 @@ def main() -> None:
         )
     path = Path(sys.argv[1])
     header = "# Written by the stage compose from conf/; edit that, not this.\n"
-    text = header + yaml.safe_dump(declaration_of(sys.argv[2:]), sort_keys=False, width=100)
+    text = header + yaml_text(declaration_of(sys.argv[2:]), width=100)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
 

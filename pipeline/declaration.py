@@ -11,14 +11,13 @@ from operator import gt, le
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.config.digests import digest
 from pipeline.config.targets import check_modules, check_section, check_targets
 from pipeline.data.facts import Facts
 from pipeline.data.sources import source_of
 from pipeline.errors import ConfigError, closest, warn
 from pipeline.networks.planner import plan
+from pipeline.plain import read_yaml
 from pipeline.plans.network import Network
 from pipeline.runs.settings import TrainerSettings
 from pipeline.tasks.contracts import Contract, contract_of
@@ -65,7 +64,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read a resolved declaration that this stage wrote."""
     if not path.is_file():
         raise ConfigError(f"{path} does not exist; `dvc repro compose` writes it")
-    config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config: Any = read_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(config, dict) or "digest" not in config:
         raise ConfigError(f"{path} is no resolved declaration; `python -m pipeline.compose` writes one")
     return config

@@ -11,11 +11,11 @@ from statistics import fmean, median
 from typing import Any
 
 import numpy as np
-import yaml
 
 from pipeline.composition import compose
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError
+from pipeline.plain import yaml_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder, write_text
 from pipeline.space import written
@@ -128,7 +128,7 @@ def write_results(search: Search, trials: Sequence[Trial]) -> Path:
     folder.mkdir()
     write_text(folder / "trials.csv", _csv(search, trials))
     best = ranked(trials, direction=search.settings.direction)[0]
-    write_text(folder / "best.yaml", yaml.safe_dump(compose(search.at(best.point)), sort_keys=False))
+    write_text(folder / "best.yaml", yaml_text(compose(search.at(best.point))))
     spaces = list(search.spaces({trial.index: trial for trial in trials}))
     entries = joined([entries for entries, _ in spaces])
     done = finished(trials)

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
 from pipeline.transforms.statistics import Statistics
+
+PAUSE = 1.0  # seconds between two calls of MLflow
 
 
 def fit(
@@ -105,11 +108,16 @@ def fit(
         slots = folder.path.parent / "slots"
         with process_restored(), device_slot(settings, slots) as devices:
             trainer = trainer_of(settings, folder, monitor=score, devices=devices)
-            trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
+            try:
+                trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
+            finally:
+                if tracked is not None:
+                    tracked.log_history(learner.history)
     if learner.is_stopped:
         return False
     if tracked is not None:
-        _write_results(config, folder, model, tracked, score=score)
+        history = learner.history or history  # empty where all was trained before
+        _write_results(config, folder, model, tracked, history=history, score=score)
         if watch.shows:
             _show_results(config, folder, model, data, tracked)
     return True
@@ -132,7 +140,10 @@ def _data_of(
 
 
 class _EpochReport:
-    """Pass each epoch's numbers on: to MLflow, and to a log where no progress bar can be shown."""
+    """Pass each epoch's numbers on: to MLflow, and to a log where no progress bar can be shown.
+
+    Short epochs reach MLflow together: its database takes as long for one as many a network for an epoch.
+    """
 
     def __init__(
         self, settings: TrainerSettings, tracked: TrackedRun | None, watch: Watch, *, score: str
@@ -141,11 +152,14 @@ class _EpochReport:
         self._tracked = tracked
         self._watch = watch
         self._score = score
+        self._logged_at = time.monotonic()
         self._tells = settings.progress and watch.shows and not sys.stderr.isatty()
 
     def __call__(self, history: list[Row]) -> bool:
-        if self._tracked is not None:
+        now = time.monotonic()
+        if self._tracked is not None and now - self._logged_at >= PAUSE:
             self._tracked.log_history(history)
+            self._logged_at = now
         if self._tells:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
@@ -178,10 +192,10 @@ def _write_results(
     model: nn.Module,
     tracked: TrackedRun,
     *,
+    history: list[Row],
     score: str,
 ) -> None:
     """Write weights, history and scores of a trained run, and log them; leave the kept weights in the model."""
-    history = _history(folder)
     source = folder.best if config["trainer"]["keep"] == "best" else folder.last
     checkpoint = torch.load(source, map_location="cpu", weights_only=True)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
@@ -209,7 +223,7 @@ def _show_results(
 ) -> None:
     """Draw the pictures of a trained run, and log them and its model."""
     kept = int(folder.metrics()["epoch"])
-    draw_curves(_history(folder), folder.path / "pictures" / "learning_curves.png", kept=kept)
+    draw_curves(folder.history(), folder.path / "pictures" / "learning_curves.png", kept=kept)
     tracked.log_files(folder.path / "pictures", "pictures")
     tracked.log_files(folder.path / "statistics", "statistics")
     if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):

@@ -35,12 +35,12 @@ def identity(config: Mapping[str, Any], *, root: Path) -> dict[str, Any]:
         "declaration": deciding(config),
         "data": [prepared_key(config, root=root), statistics_key(config, root=root)],
         "pretrained": None if pretrained is None else file_digest(file_of(pretrained)),
-        "code": code_digest(CODE),
-        "own_code": _own_code(config),
+        "code": code_digest(CODE, root=root),
+        "own_code": _own_code(config, root=root),
     }
 
 
-def _own_code(config: Mapping[str, Any]) -> dict[str, str]:
+def _own_code(config: Mapping[str, Any], *, root: Path) -> dict[str, str]:
     """Return the digests of the user's own modules that a declaration builds from."""
     own = tuple(config["allowed_targets"])
     files = {
@@ -52,4 +52,4 @@ def _own_code(config: Mapping[str, Any]) -> dict[str, str]:
                 f"allowed_targets: the source of {target} cannot be found, so its changes could not be told; "
                 "define it in a Python module on the path"
             )
-    return {target: code_digest([file]) for target, file in files.items() if file is not None}
+    return {target: code_digest([file], root=root) for target, file in files.items() if file is not None}

@@ -52,7 +52,7 @@ def prepared_key(config: Mapping[str, Any], *, root: Path) -> str:
     """Return the digest of all that decides the prepared data: archive, facts, code."""
     facts = {name: value for name, value in config["data"].items() if name not in NOT_DECIDING}
     shuffled = None if facts["fold"] is None else version("scikit-learn")  # which cuts the folds
-    return digest([data_digest(config, root=root), facts, code_digest([ROOM]), shuffled])
+    return digest([data_digest(config, root=root), facts, code_digest([ROOM], root=root), shuffled])
 
 
 def data_digest(config: Mapping[str, Any], *, root: Path) -> str:

@@ -46,7 +46,7 @@ def statistics(config: Mapping[str, Any], *, root: Path) -> Path:
 
 def statistics_key(config: Mapping[str, Any], *, root: Path) -> str:
     """Return the digest of all that decides the statistics: prepared data, what is whitened, code."""
-    return digest([prepared_key(config, root=root), _tile(config), code_digest(CODE)])
+    return digest([prepared_key(config, root=root), _tile(config), code_digest(CODE, root=root)])
 
 
 def _tile(config: Mapping[str, Any]) -> tuple[int, int] | None:

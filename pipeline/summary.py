@@ -24,6 +24,7 @@ from pipeline.config.targets import check_modules
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError, closest, exit_on_mistake
 from pipeline.networks.planner import plan
+from pipeline.plain import read_yaml
 from pipeline.plans.explain import formulas
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_comparison, as_json, as_rows, bytes_text, totals
@@ -101,7 +102,7 @@ def _print(what: Table | str, *, wider: int = 0) -> None:
 def _read(value: str) -> Any:
     """Read an option as YAML; what is none stays text, and is refused by name later."""
     try:
-        return yaml.safe_load(value)
+        return read_yaml(value)
     except yaml.YAMLError:
         return value
 

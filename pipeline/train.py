@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -29,6 +28,7 @@ from pipeline.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.identity import PACKAGE, fingerprint
 from pipeline.judge import Judge
+from pipeline.plain import yaml_text
 from pipeline.prepare import data_digest, prepare
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.folder import RESULTS, RunFolder, write_text
@@ -126,7 +126,7 @@ def _train_locked(config: Mapping[str, Any], folder: RunFolder, asked: Asked, *,
 
     store = Store(root, config["tracking"]["experiment"])
     git = git_state(root)
-    write_text(folder.path / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+    write_text(folder.path / "config.yaml", yaml_text(dict(config)))
     facts = {"commit": git["commit"], "dirty": git["dirty"], "data": data_digest(config, root=root)}
     about = facts | {"versions": versions(), "hardware": hardware(), "name": config["name"]}
     folder.update(state="running", fingerprint=folder.path.name, **about)

@@ -10,15 +10,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from itertools import cycle
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, RichProgressBar
 
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
@@ -40,18 +40,37 @@ def device_precision(settings: TrainerSettings) -> str:
     return "bf16-mixed" if has_bf16 else "32-true"
 
 
-class _Checkpoint(ModelCheckpoint):
-    """A checkpoint that remembers its best score where the project was moved; Lightning would forget it."""
+class Checkpoints(Checkpoint):
+    """Keep the last epoch, to resume from, and the weights of the best one.
+
+    Lightning's ModelCheckpoint would be needed twice, with hooks at every step, and forgets its best score where the
+    project was moved.
+
+    Args:
+        monitor: score that picks the best epoch; up is better, and the first of equal ones is kept.
+    """
+
+    def __init__(self, folder: RunFolder, *, monitor: str) -> None:
+        self.folder = folder
+        self.monitor = monitor
+        self.best: float | None = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Write the checkpoints, each of which appears whole or not at all; best first, for `last` tells of it."""
+        score = float(trainer.callback_metrics[self.monitor])
+        score = -inf if isnan(score) else score
+        if self.best is None or score > self.best:
+            self.best = score
+            trainer.save_checkpoint(self.folder.best, weights_only=True)
+        trainer.save_checkpoint(self.folder.last)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the state as if it had been saved in the present folder."""
-        here, before = str(self.dirpath), state_dict["dirpath"]
-        moved = {
-            key: value.replace(before, here) if isinstance(value, str) else value
-            for key, value in state_dict.items()
-        }
-        best = {path.replace(before, here): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict(moved | {"best_k_models": best})
+        """Restore the best score so far."""
+        self.best = state_dict["best"]
 
 
 @contextmanager
@@ -88,13 +107,7 @@ def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str, de
     Raises:
         ConfigError: Lightning refuses the settings on this machine.
     """
-    checkpoint = partial(
-        _Checkpoint, dirpath=folder.path, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    callbacks: list[Callback] = [
-        checkpoint(filename="best", monitor=monitor, mode="max", save_weights_only=True),
-        checkpoint(filename="last"),
-    ]
+    callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor)]
     if settings.early_stopping is not None:
         callbacks.append(
             EarlyStopping(
@@ -132,15 +145,21 @@ def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str, de
 def process_restored() -> Iterator[None]:
     """Undo what Lightning switches for the whole process, so that the next run starts fresh.
 
+    Meanwhile torch does not fill new memory where only deterministic algorithms may be used: that is a help to find
+    reads of memory never written, and takes up to a tenth of a training's time.
+
     What it leaves in the environment would make the next run wait for processes that have ended with this one.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     environment = dict(os.environ)
+    memory: Any = torch.utils.deterministic  # a module that hides its one switch from mypy
+    fills, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warns)
+        memory.fill_uninitialized_memory = fills
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         for name in os.environ.keys() - environment.keys():
@@ -153,7 +172,6 @@ def quieten() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # what is logged is that of all processes
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*No complete tensor found in the group.*")
     warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than.*")

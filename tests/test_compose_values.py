@@ -48,7 +48,7 @@ VALUES: list[tuple[str, Any, str]] = [
     ("trainer.max_epochs", ...,
      "trainer.max_epochs is missing; pipeline.runs.settings.TrainerSettings needs it"),
     ("trainer.batch_size", 0, "trainer.batch_size must be at least 1, got 0"),
-    ("trainer.num_workers", -1, "trainer.num_workers must be at least 0, got -1"),
+    ("trainer.num_workers", -1, "trainer.num_workers must be auto or at least 0, got -1"),
     ("trainer.keep", "first", "trainer.keep must be best or last, got 'first'"),
     ("trainer.gradient_clip", 0.0, "trainer.gradient_clip must be above 0 or null, got 0.0"),
     ("trainer.early_stopping", {"patience": 3},

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline import fit as fitting
 from pipeline.assemble import augmentation_of, model_of, train_split_of
 from pipeline.composition import compose
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError
-from pipeline.fit import _check_shape, fit
+from pipeline.fit import _check_shape, _EpochReport, fit
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.settings import TrainerSettings
 from pipeline.runs.watch import Watch
 from pipeline.transforms.statistics import measure
 
@@ -147,3 +149,34 @@ def test_augmentation_that_the_model_does_not_take_is_refused(
 )
 def test_augmentation_that_fits_is_not(overrides: list[str], tmp_path: Path) -> None:
     check(overrides, tmp_path)
+
+
+class Log:
+    """A tracked run that notes how many epochs it is told of, and when."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def log_history(self, history: list[dict[str, float]]) -> None:
+        self.told.append(len(history))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(3.0, [1, 2, 3, 4, 5, 6]), (0.4, [3, 6]), (0.01, [])],
+    ids=["long epochs", "short epochs", "tiny epochs"],
+)
+def test_mlflow_is_told_of_short_epochs_together(
+    seconds: float, told: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(fitting.time, "monotonic", lambda: now[0])
+    settings = TrainerSettings.of(compose(["trainer.progress=false"])["trainer"])
+    log: Any = Log()
+    report = _EpochReport(settings, log, Watch(), score="val/accuracy")
+    history: list[dict[str, float]] = []
+    for epoch in range(6):
+        now[0] += seconds
+        history.append({"epoch": float(epoch)})
+        report(history)
+    assert log.told == told

@@ -1,4 +1,4 @@
-"""The devices of a training: in a sweep or search each one has a GPU of its own, where there are several."""
+"""The trainer: a GPU for each training of a sweep, checkpoints, and a process left as it was."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 import yaml
 
 from pipeline.composition import CONF
+from pipeline.runs.folder import RunFolder
 from pipeline.runs.settings import TrainerSettings
 from pipeline.tracking.variables import PARENT_VARIABLE
-from pipeline.trainer import device_slot
+from pipeline.trainer import Checkpoints, device_slot, process_restored
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"))
 
@@ -96,3 +97,66 @@ def test_single_run_or_gpu_needs_no_slot(
     with device_slot(settings_with(), tmp_path) as one, device_slot(settings_with(), tmp_path) as other:
         assert (one, other) == (1, 1)
     assert list(tmp_path.iterdir()) == []
+
+
+# What is switched for the whole process.
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_new_memory_is_filled_again_after_a_training(fills: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory: Any = torch.utils.deterministic
+    monkeypatch.setattr(memory, "fill_uninitialized_memory", fills)
+    with process_restored():
+        assert not memory.fill_uninitialized_memory
+    assert memory.fill_uninitialized_memory is fills
+
+
+# Checkpoints.
+
+
+class Saves:
+    """A trainer that notes what it is told to save."""
+
+    def __init__(self) -> None:
+        self.callback_metrics: dict[str, torch.Tensor] = {}
+        self.saved: list[tuple[str, bool]] = []
+
+    def save_checkpoint(self, path: Path, *, weights_only: bool = False) -> None:
+        self.saved.append((path.name, weights_only))
+
+
+def bests(scores: list[float], checkpoints: Checkpoints) -> list[int]:
+    """Return the epochs whose weights are kept as the best so far; `last` is to be saved after each epoch."""
+    kept = []
+    for epoch, score in enumerate(scores):
+        trainer: Any = Saves()
+        trainer.callback_metrics["val/accuracy"] = torch.tensor(score)
+        checkpoints.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+        assert trainer.saved[-1] == ("last.ckpt", False)
+        assert trainer.saved[:-1] in ([], [("best.ckpt", True)])
+        kept += [epoch] * (len(trainer.saved) - 1)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([0.5, 0.4, 0.6, 0.6, 0.7], [0, 2, 4]),
+        ([0.0, float("nan"), 0.1], [0, 2]),
+        ([float("nan"), float("nan"), -3.0], [0, 2]),
+    ],
+    ids=["better", "undefined between", "undefined at first"],
+)
+def test_first_epoch_and_each_better_one_is_kept(
+    tmp_path: Path, scores: list[float], kept: list[int]
+) -> None:
+    assert bests(scores, Checkpoints(RunFolder(tmp_path), monitor="val/accuracy")) == kept
+
+
+def test_best_score_is_remembered_from_one_process_to_the_next(tmp_path: Path) -> None:
+    before, after = (
+        Checkpoints(RunFolder(tmp_path / name), monitor="val/accuracy") for name in ("here", "moved")
+    )
+    bests([0.5, 0.7], before)
+    after.load_state_dict(before.state_dict())
+    assert bests([0.6, 0.7, 0.8], after) == [2]

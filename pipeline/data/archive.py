@@ -7,8 +7,6 @@ names and digests in the order of names.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,12 +15,13 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import ConfigError
+from pipeline.memory import remembered, state_of
 
 CHUNK = 1 << 20  # bytes
 
 
 class Archive(Protocol):
-    """Names and bytes of the files in a folder or zip."""
+    """Names and bytes of the files in a folder or zip; threads may read at once."""
 
     root: Path
 
@@ -104,17 +103,8 @@ def archive_digest(root: Path, *, memory: Path) -> str:
     """
     if not root.is_dir():
         _refuse_missing(root)
-    stamp = json.dumps(_stamp(root))
-    state = hashlib.sha256(stamp.encode()).hexdigest()
-    known = _recall(memory)
-    key = str(root.resolve())
-    if known.get(key, {}).get("state") != state:
-        known[key] = {"state": state, "digest": f"sha256:{_hash_of(root)}"}
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        draft = memory.with_name(f"{memory.name}.{os.getpid()}")
-        draft.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        draft.replace(memory)
-    return known[key]["digest"]
+    wanted = (str(root.resolve()), _state(root), lambda: f"sha256:{_hash_of(root)}")
+    return remembered(memory, [wanted])[0]
 
 
 def restore(root: Path) -> str:
@@ -146,18 +136,11 @@ def _file_hash(path: Path) -> str:
     return whole.hexdigest()
 
 
-def _stamp(root: Path) -> list[tuple[str, int, int]]:
-    names = [str(root / name) for name in Folder(root).names()] if root.is_dir() else [str(root)]
-    stats = ((name, Path(name).stat()) for name in names)
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-
-
-def _recall(memory: Path) -> dict[str, dict[str, str]]:
-    try:
-        known: dict[str, dict[str, str]] = json.loads(memory.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return known
+def _state(root: Path) -> str:
+    if not root.is_dir():
+        return state_of(root)
+    stamps = [f"{name} {state_of(root / name)}" for name in Folder(root).names()]
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
 
 
 def _is_visible(parts: tuple[str, ...]) -> bool:

@@ -110,8 +110,10 @@ class PreparedSplit(Dataset[Batch]):
         sides: tuple[int, int] | None = None,
         seed: int = 0,
     ) -> None:
-        self.images = images
-        self.targets = targets
+        self.images = np.asarray(
+            images
+        )  # memmap's own class makes every row an object that costs as much as a draw
+        self.targets = np.asarray(targets)
         self.draws = draws
         self.mix = mix
         self.sides = sides

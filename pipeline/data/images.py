@@ -20,6 +20,15 @@ Pixels = NDArray[np.uint8]
 ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
 
 
+def load_formats() -> None:
+    """Load all formats now, as threads must before they decode.
+
+    Pillow loads most at the first file that needs one; a second thread then finds them half loaded and its file
+    unreadable.
+    """
+    Image.init()
+
+
 def decode_image(data: bytes, *, name: str, shape: tuple[int, int, int]) -> Pixels:
     """Decode an image and resize it (antialiased bilinear) to rows and columns of a shape.
 
@@ -100,7 +109,8 @@ def _opened(data: bytes, name: str) -> Image.Image:
             raise ConfigError(f"{name}: has several frames; save the one you mean as a file of its own")
         _refuse_deep_colour(image, name)
         image.load()
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
     except (UnidentifiedImageError, OSError, SyntaxError, TypeError, ValueError, struct.error) as reason:
         if isinstance(reason, ConfigError):
             raise
@@ -143,7 +153,9 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _to_grey(image: Image.Image, name: str) -> Image.Image:
-    if image.mode in ("L", "1"):
+    if image.mode == "L":
+        return image
+    if image.mode == "1":
         return image.convert("L")
     if image.mode.startswith("I"):
         return _from_16_bits(image, name)

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from pipeline.data.batches import Batch, EpochBatches, PreparedSplit
+from pipeline.data.threads import num_threads
 
 
 class PreparedData(pl.LightningDataModule):
@@ -18,7 +19,8 @@ class PreparedData(pl.LightningDataModule):
         batch_size: images per step and process.
         first_epoch: the epoch that training starts or resumes at. Resuming, Lightning starts the loader
             before it tells the sampler the epoch, and loader workers fetch ahead at once.
-        num_workers: loader processes; 0 loads in the training process. Does not change any batch.
+        num_workers: loader processes; 0 loads in the training process; `auto` takes none where training takes the
+            CPU's cores itself, and all but one of a GPU's share of the cores. Does not change any batch.
         seed: decides the order of training images.
     """
 
@@ -28,7 +30,7 @@ class PreparedData(pl.LightningDataModule):
         val: PreparedSplit,
         *,
         batch_size: int,
-        num_workers: int,
+        num_workers: int | str,
         seed: int,
         first_epoch: int = 0,
     ) -> None:
@@ -51,12 +53,21 @@ class PreparedData(pl.LightningDataModule):
     def _loader(self, split: PreparedSplit, *, seed: int | None) -> DataLoader[Batch]:
         sampler = EpochBatches(len(split), batch_size=self.batch_size, seed=seed)
         sampler.set_epoch(self.first_epoch)
+        workers = self._workers()
         return DataLoader(
             split,
             batch_size=None,
             sampler=sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
         )
+
+    def _workers(self) -> int:
+        """Return how many processes load."""
+        if isinstance(self.num_workers, int):
+            return self.num_workers
+        if self.trainer is None or self.trainer.strategy.root_device.type == "cpu":
+            return 0
+        return max(num_threads() // self.trainer.num_devices - 1, 0)

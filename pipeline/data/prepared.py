@@ -10,12 +10,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +26,16 @@ from numpy.typing import NDArray
 from pipeline.data.archive import Archive, opened
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import SPLITS, Facts
-from pipeline.data.images import decode_image, decode_mask, sides_of
+from pipeline.data.images import decode_image, decode_mask, load_formats, sides_of
 from pipeline.data.sources import Sample, source_of
 from pipeline.data.splits import fold_samples
+from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError
 
 Array = NDArray[np.uint8]
+
+PIECE = 2**18  # prepared bytes that a thread is handed at once, about
+PIECE_IMAGES = 16  # images at most, as each may be large on disk
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Prepared:
 
 
 def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
-    """Decode an archive into a prepared folder, one image in memory at a time.
+    """Decode an archive into a prepared folder on all cores, a few images in memory at a time.
 
     Args:
         folder: an empty folder; what is in it after an error is for the caller to remove.
@@ -68,24 +75,62 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     """
     source = source_of(facts.format)
     with opened(Path(facts.root)) as archive:
-        samples = fold_samples(source.samples(archive, facts), facts)
+        samples = _by_split(fold_samples(source.samples(archive, facts), facts))
         _check_counts(samples, facts, source.TARGET)
         _check_disk(len(samples), facts, source.TARGET, folder)
-        with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        with (
+            (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file,
+            closing(_decoded(archive, samples, facts)) as decoded,
+        ):
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["split", "index", "file", source.TARGET, "digest"])
             for split in SPLITS:
                 chosen = [sample for sample in samples if sample.split == split]
-                rows.writerows(_write_split(archive, chosen, facts, folder))
+                rows.writerows(_write_split(chosen, decoded, facts, folder))
     counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
     about = {"facts": asdict(facts), "digest": data_digest, "counts": counts}
     (folder / "prepared.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
+class _Decoded(NamedTuple):
+    """What a sample becomes: an image (H, W, C), a label () or mask (H, W); and the digest of its file."""
+
+    image: Array
+    target: Array
+    digest: str
+
+
+def _by_split(samples: Sequence[Sample]) -> list[Sample]:
+    return [sample for split in SPLITS for sample in samples if sample.split == split]
+
+
+def _decoded(archive: Archive, samples: Sequence[Sample], facts: Facts) -> Generator[_Decoded]:
+    """Yield what samples become, in order; the first of them that cannot be used ends it."""
+    load_formats()
+    piece = max(1, min(PIECE_IMAGES, PIECE // math.prod(facts.shape)))
+    return in_order(partial(_decode, archive, facts), samples, piece=piece)
+
+
+def _decode(archive: Archive, facts: Facts, sample: Sample) -> _Decoded:
+    channels, rows, columns = facts.shape
+    data = archive.read(sample.file)
+    image = decode_image(data, name=sample.file, shape=(channels, rows, columns))
+    if sample.mask is None:
+        assert sample.label is not None
+        target = np.array(sample.label, dtype=np.uint8)
+    else:
+        target = _mask(archive, sample.mask, data, facts)
+    return _Decoded(image, target, hashlib.sha256(data).hexdigest())
+
+
 def _write_split(
-    archive: Archive, samples: Sequence[Sample], facts: Facts, folder: Path
-) -> Iterator[tuple[str, int, str, str | int, str]]:
-    """Write the arrays of one split; yield the rows of its manifest."""
+    samples: Sequence[Sample], decoded: Iterator[_Decoded], facts: Facts, folder: Path
+) -> Iterator[tuple[str, int, str, str | int | None, str]]:
+    """Write the arrays of one split; yield the rows of its manifest.
+
+    Args:
+        decoded: what the samples become, and then those of later splits.
+    """
     channels, rows, columns = facts.shape
     is_mask = samples[0].mask is not None
     with ExitStack() as stack:
@@ -93,17 +138,11 @@ def _write_split(
         targets = stack.enter_context((folder / f"{samples[0].split}_targets.npy").open("wb"))
         start_array(images, (len(samples), rows, columns, channels))
         start_array(targets, (len(samples), rows, columns) if is_mask else (len(samples),))
-        for index, sample in enumerate(samples):
-            data = archive.read(sample.file)
-            images.write(decode_image(data, name=sample.file, shape=(channels, rows, columns)).tobytes())
-            if sample.mask is None:
-                assert sample.label is not None
-                targets.write(bytes([sample.label]))
-            else:
-                targets.write(_mask(archive, sample.mask, data, facts).tobytes())
-            target = sample.label if sample.mask is None else sample.mask
-            assert target is not None
-            yield sample.split, index, sample.file, target, hashlib.sha256(data).hexdigest()
+        own = islice(decoded, len(samples))
+        for index, (sample, made) in enumerate(zip(samples, own, strict=True)):
+            images.write(made.image.data)
+            targets.write(made.target.data)
+            yield sample.split, index, sample.file, sample.mask if is_mask else sample.label, made.digest
 
 
 def _mask(archive: Archive, name: str, image: bytes, facts: Facts) -> Array:

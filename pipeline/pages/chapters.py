@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.errors import ConfigError
+from pipeline.plain import read_yaml
 
 TITLES = {
     "statistics": "Statistics of the training images",
@@ -101,7 +100,7 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
                 f"{artifacts}/evaluate/{name} if the experiment was given up"
             )
     searched = artifacts / "search" / name
-    config = yaml.safe_load((searched / "best.yaml").read_text(encoding="utf-8"))
+    config = read_yaml((searched / "best.yaml").read_text(encoding="utf-8"))
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
     scores = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
     run = json.loads((trained / "run.json").read_text(encoding="utf-8"))

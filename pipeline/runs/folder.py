@@ -19,7 +19,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pipeline.plain import read_yaml
 
 RESULTS = ["config.yaml", "run.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
 
@@ -77,7 +77,7 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """Return the resolved config of the run."""
-        loaded: dict[str, Any] = yaml.safe_load((self.path / "config.yaml").read_text("utf-8"))
+        loaded: dict[str, Any] = read_yaml((self.path / "config.yaml").read_text("utf-8"))
         return loaded
 
 

@@ -31,7 +31,8 @@ class TrainerSettings:
             multiplies bf16 matrices, else 32-true.
         channels_last: whether images lie in memory with channels last.
         deterministic: whether only deterministic algorithms may be used; `warn` takes others with a warning.
-        num_workers: loader processes; 0 loads in the training process. Does not change the result.
+        num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, and on a GPU all but one
+            of its share of the cores. Does not change the result.
         progress: whether to show a progress bar (on a terminal) or a line per epoch. Does not change the
             result.
     """
@@ -47,14 +48,17 @@ class TrainerSettings:
     precision: str
     channels_last: bool
     deterministic: bool | str
-    num_workers: int
+    num_workers: int | str
     progress: bool
 
     def __post_init__(self) -> None:
         """Refuse settings out of their range, by name."""
-        for name, least in (("max_epochs", 1), ("batch_size", 1), ("num_workers", 0)):
+        for name, least in (("max_epochs", 1), ("batch_size", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"trainer.{name} must be at least {least}, got {getattr(self, name)}")
+        workers = self.num_workers
+        if workers != "auto" and (isinstance(workers, str) or workers < 0):
+            raise ConfigError(f"trainer.num_workers must be auto or at least 0, got {workers}")
         if self.precision not in PRECISIONS:
             names = closest(self.precision, PRECISIONS)
             raise ConfigError(f"trainer.precision: unknown precision '{self.precision}'; {names}")

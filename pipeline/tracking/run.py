@@ -12,17 +12,18 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import yaml
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from numpy.typing import NDArray
 
+from pipeline.plain import yaml_text
 from pipeline.tracking.store import Store
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LONGEST_PARAM = 6000  # characters, MLflow's own limit
 PARAMS_AT_ONCE = 100
+EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
 
 
 class TrackedRun:
@@ -62,23 +63,27 @@ class TrackedRun:
         params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(settings)]
         for start in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(self.run_id, params=params[start : start + PARAMS_AT_ONCE])
-        text = yaml.safe_dump(dict(config), sort_keys=False)
+        text = yaml_text(dict(config))
         self._client.log_text(self.run_id, text, "config.yaml")
 
     def log_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs that the run does not have yet, one call per epoch; a number once logged stays.
+        """Log the epochs that the run does not have yet, whole epochs at once; a number once logged stays.
 
         Args:
             history: one row per epoch with its `epoch` and numbers.
         """
-        for row in history:
-            epoch = int(row["epoch"])
-            if epoch <= self._logged_through:
-                continue
-            now = int(time.time() * 1000)
-            metrics = [Metric(key, value, now, epoch) for key, value in row.items() if key != "epoch"]
+        rows = [row for row in history if row["epoch"] > self._logged_through]
+        now = int(time.time() * 1000)
+        for start in range(0, len(rows), EPOCHS_AT_ONCE):
+            some = rows[start : start + EPOCHS_AT_ONCE]
+            metrics = [
+                Metric(key, value, now, int(row["epoch"]))
+                for row in some
+                for key, value in row.items()
+                if key != "epoch"
+            ]
             self._client.log_batch(self.run_id, metrics=metrics)
-            self._logged_through = epoch
+            self._logged_through = int(some[-1]["epoch"])
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
         """Log final numbers."""

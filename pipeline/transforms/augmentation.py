@@ -46,6 +46,7 @@ class Augmentation:
 
     def __init__(self, steps: Sequence[Any]) -> None:
         self.steps = list(steps)
+        self._randoms = _Randoms()
         self._composed: dict[tuple[str, ...], Any] = {(): self._compose()}
 
     def __call__(
@@ -58,11 +59,13 @@ class Augmentation:
         points: Floats | None = None,
     ) -> Drawn:
         """Return one draw; the same seed gives the same draw in every process."""
+        if boxes is None and points is None:
+            return self._drawn_directly(image, mask, seed)
         more = {"bboxes": boxes, "keypoints": points}
         kinds = tuple(kind for kind, values in more.items() if values is not None)
         if kinds not in self._composed:
             self._composed[kinds] = self._compose(*kinds)
-        drawn = _drawn(_apply(self._composed[kinds], image, mask, seed, **more))
+        drawn = _drawn(self._apply(self._composed[kinds], image, mask, seed, **more))
         if points is not None and drawn.points is not None and len(drawn.points) != len(points):
             raise ConfigError(
                 "augmentation: a step loses points that leave the image, and nobody could tell which; give it "
@@ -74,8 +77,25 @@ class Augmentation:
         """Return the draw of `__call__`, and the names of the steps that changed it."""
         if TOLD not in self._composed:
             self._composed[TOLD] = self._compose(save_applied_params=True)
-        drawn = _apply(self._composed[TOLD], image, mask, seed)
+        drawn = self._apply(self._composed[TOLD], image, mask, seed)
         return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
+
+    def _drawn_directly(self, image: Array, mask: Array | None, seed: int) -> Drawn:
+        """Return what the composition draws for image and mask, without its checks, which take longer than steps."""
+        self._randoms.seed(seed)
+        self._randoms.plain.random()  # by which a composition decides whether to run at all
+        sample = {"image": image} if mask is None else {"image": image, "mask": mask}
+        for step in self.steps:
+            sample = step(**sample)
+        return _drawn(sample)
+
+    def _apply(
+        self, compose: Any, image: Array, mask: Array | None, seed: int, **more: Floats | None
+    ) -> dict[str, Any]:
+        self._randoms.seed(seed)
+        sample = {"image": image, "mask": mask, **more}
+        done: dict[str, Any] = compose(**{key: value for key, value in sample.items() if value is not None})
+        return done
 
     def _compose(self, *kinds: str, **options: Any) -> Any:
         """Compose the steps for images, masks, and what `kinds` adds."""
@@ -87,19 +107,44 @@ class Augmentation:
         }
         with warnings.catch_warnings():  # boxes that no step moves are none of its business
             warnings.filterwarnings("ignore", message="Got processor for")
-            return albumentations.Compose(
+            composed = albumentations.Compose(
                 self.steps, **{key: value for kind in kinds for key, value in params[kind].items()}, **options
             )
+        # Not set_random_seed: it would give each step the same draws, so that all flip or none.
+        composed.set_random_state(self._randoms.later, self._randoms.plain)
+        return composed
 
 
-def _apply(
-    compose: Any, image: Array, mask: Array | None, seed: int, **more: Floats | None
-) -> dict[str, Any]:
-    # Not set_random_seed: it would give each step the same draws, so that all flip or none.
-    compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
-    sample = {"image": image, "mask": mask, **more}
-    done: dict[str, Any] = compose(**{key: value for key, value in sample.items() if value is not None})
-    return done
+class _Randoms:
+    """What steps draw from: Python's generator, and numpy's, which is only seeded for steps that use it."""
+
+    def __init__(self) -> None:
+        self.plain = random.Random()
+        self.later = _Later()
+
+    def seed(self, seed: int) -> None:
+        """Start both anew."""
+        self.plain.seed(seed)
+        self.later.seed(seed)
+
+
+class _Later:
+    """A `numpy.random.Generator` made at its first draw: making one takes longer than many a step."""
+
+    def __init__(self) -> None:
+        self._seed = 0
+        self._made: np.random.Generator | None = None
+
+    def seed(self, seed: int) -> None:
+        """Start anew."""
+        self._seed, self._made = seed, None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # of copies and pickles, which ask before there is a state
+            raise AttributeError(name)
+        if self._made is None:
+            self._made = np.random.default_rng(self._seed)
+        return getattr(self._made, name)
 
 
 def _drawn(done: dict[str, Any]) -> Drawn:

@@ -8,17 +8,22 @@ Shapes: images are (N, H, W, C) uint8; tiles of p rows and q columns are vectors
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Wholes = NDArray[np.int64]
+Value = TypeVar("Value", bound=np.generic)
 
 PIECE = 2**22  # values in memory at a time
+PART = 2**18  # values of a piece that are float64 at a time, which stay in a core's cache
 NUMBERS = "statistics.json"
 MEAN_IMAGE = "mean_image.npy"
 
@@ -92,9 +97,11 @@ class Statistics:
 
 
 def pieces_of(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Yield a (memory-mapped) array in pieces of some megabytes."""
+    """Yield a (memory-mapped) array in pieces of some megabytes; each leaves memory when the next is asked for."""
     step = max(1, PIECE // images[0].size)
-    return (images[start : start + step] for start in range(0, len(images), step))
+    for start in range(0, len(images), step):
+        yield images[start : start + step]
+        _forget_pages(images)
 
 
 def measure(pieces: Iterable[NDArray[np.uint8]], *, patch: tuple[int, int] | None) -> Statistics:
@@ -104,27 +111,31 @@ def measure(pieces: Iterable[NDArray[np.uint8]], *, patch: tuple[int, int] | Non
         patch: rows and columns of the tiles to find the principal axes of, which divide those of the images; None
             where nothing is whitened.
     """
-    total: NDArray[np.int64] | int = 0
     count = 0
-    colours, tiles = _Moments(), _Moments()
+    total: Wholes | int = 0
+    of_colours: Floats | int = 0
+    of_tiles: Floats | int = 0
     for piece in pieces:
         count += len(piece)
-        total = total + piece.sum(axis=0, dtype=np.int64)
-        colours.add(piece.reshape(-1, piece.shape[-1]))
+        total = total + piece.sum(axis=0, dtype=np.uint32).astype(np.int64)  # a piece has below 2**24 images
+        of_colours += _products(piece.reshape(-1, piece.shape[-1]))
         if patch is not None:
-            tiles.add(tiles_of(piece, patch))
+            of_tiles += _products(tiles_of(piece, patch))
+    total = np.asarray(total)
+    colours = _Moments.of(total.reshape(-1, total.shape[-1]), of_colours, count)
+    tiles = None if patch is None else _Moments.of(tiles_of(total[None], patch), of_tiles, count)
     mean, covariance = colours.result()
     return Statistics(
         mean=mean.tolist(),
         deviation=[sqrt(spread) / colours.count / 255 for spread in colours.spreads()],
         covariance=covariance.tolist(),
         pixels=colours.count,
-        mean_image=np.asarray(total) / count / 255,
-        whitening=None if patch is None else tiles.whitening(),
+        mean_image=total / count / 255,
+        whitening=None if tiles is None else tiles.whitening(),
     )
 
 
-def tiles_of(images: NDArray[np.uint8], patch: tuple[int, int]) -> NDArray[np.uint8]:
+def tiles_of(images: NDArray[Value], patch: tuple[int, int]) -> NDArray[Value]:
     """Cut images into tiles that do not overlap: (N, H, W, C) to (tiles, D)."""
     count, rows, columns, channels = images.shape
     p, q = patch
@@ -140,27 +151,46 @@ def principal_axes(covariance: Floats) -> tuple[Floats, Floats]:
     return variances, np.ascontiguousarray(axes * signs)
 
 
+def _forget_pages(images: NDArray[np.uint8]) -> None:
+    """Let go of the pages of a memory map that were read, which else count as memory of the process."""
+    if isinstance(images.base, mmap.mmap) and not images.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
+        images.base.madvise(mmap.MADV_DONTNEED)
+
+
+def _products(rows: NDArray[np.uint8]) -> Floats:
+    """Return the products of all pairs of columns: (N, D) to (D, D)."""
+    columns = rows.shape[1]
+    step = max(PART // columns, columns)  # with fewer rows than columns, adding up would take the time
+    parts = (rows[start : start + step].astype(np.float64) for start in range(0, len(rows), step))
+    return np.asarray(sum(part.T @ part for part in parts))
+
+
+@dataclass(frozen=True)
 class _Moments:
-    """First and second moments of rows of bytes (N, D)."""
+    """First and second moments of vectors of D bytes.
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._total: NDArray[np.int64] | int = 0
-        self._products: Floats | int = 0
+    Args:
+        count: how many vectors.
+        total: (D,), their sum.
+        products: (D, D), the sum of their outer products.
+    """
 
-    def add(self, rows: NDArray[np.uint8]) -> None:
-        self.count += len(rows)
-        self._total = self._total + rows.sum(axis=0, dtype=np.int64)
-        values = rows.astype(np.float64)
-        self._products = self._products + values.T @ values
+    count: int
+    total: Wholes
+    products: Floats
+
+    @classmethod
+    def of(cls, totals: Wholes, products: Floats | int, count: int) -> _Moments:
+        """Take the sums over `count` images of the vector at each place: (places, D)."""
+        return cls(count * len(totals), totals.sum(axis=0), np.asarray(products))
 
     def spreads(self) -> list[int]:
         """Return the squared deviation of each value times count squared, in whole numbers.
 
         So the deviation of a value that never changes is 0 and not a rounding error.
         """
-        squares = np.diagonal(self._products)
-        pairs = zip(np.asarray(self._total).tolist(), squares.tolist(), strict=True)
+        squares = np.diagonal(self.products)
+        pairs = zip(self.total.tolist(), squares.tolist(), strict=True)
         return [self.count * int(square) - total**2 for total, square in pairs]
 
     def whitening(self) -> Whitening:
@@ -170,5 +200,5 @@ class _Moments:
 
     def result(self) -> tuple[Floats, Floats]:
         """Return mean (D,) and covariance (D, D) on the scale 0 to 1."""
-        mean = np.asarray(self._total) / self.count / 255
-        return mean, np.asarray(self._products) / self.count / 255**2 - np.outer(mean, mean)
+        mean = self.total / self.count / 255
+        return mean, self.products / self.count / 255**2 - np.outer(mean, mean)

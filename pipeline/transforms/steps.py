@@ -5,6 +5,8 @@ Shapes: images (H, W, C) uint8.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import cos, radians, sin, tan
 from typing import Annotated, Any
 
 import albumentations
@@ -94,6 +96,58 @@ class PadCrop(albumentations.RandomCrop):  # type: ignore[misc]
         if not rows and not columns:
             return None
         return {"pad_top": rows, "pad_bottom": rows, "pad_left": columns, "pad_right": columns}
+
+
+class Affine(albumentations.Affine):  # type: ignore[misc]
+    """albumentations' Affine with the same settings, draws and pixels, in a fraction of its time.
+
+    It composes six matrices, for boxes once more, and looks for the identity; here boxes are served where there are
+    any, and one matrix is written down: with A = shear * rotation * scale, x -> A (x - c) + c + translation.
+    """
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw translation, shear, scale and rotation, in this order, and return their matrix (2, 3)."""
+        if self.fit_output or "bboxes" in data or "keypoints" in data:
+            drawn: dict[str, Any] = super().get_params_dependent_on_data(params, data)
+            return drawn
+        rows, columns = params["shape"][:2]
+        moved = self._get_translate_params((rows, columns))
+        slant = self._get_shear_params()
+        scale = self._get_scale(self.scale, self.keep_ratio, self.balanced_scale, self.py_random)
+        angle = radians(self.py_random.uniform(*self.rotate) % 360)
+        x, y = tan(radians(slant["x"])), tan(radians(slant["y"]))
+        a, b = scale["x"] * cos(angle), scale["y"] * sin(angle)
+        c, d = -scale["x"] * sin(angle), scale["y"] * cos(angle)
+        a, b, c, d = a + x * c, b + x * d, y * a + c, y * b + d
+        middle_x, middle_y = (columns - 1) / 2, (rows - 1) / 2
+        right = middle_x + moved["x"] - a * middle_x - b * middle_y
+        down = middle_y + moved["y"] - c * middle_x - d * middle_y
+        return {"matrix": np.array([[a, b, right], [c, d, down]]), "output_shape": (rows, columns)}
+
+    def apply(
+        self, img: Array, matrix: NDArray[np.float64], output_shape: tuple[int, int], **_: Any
+    ) -> Array:
+        """Return the image (H, W, C) as its matrix maps it."""
+        return self._warped(img, matrix, output_shape, self.interpolation, self.fill)
+
+    def apply_to_mask(
+        self, mask: Array, matrix: NDArray[np.float64], output_shape: tuple[int, int], **_: Any
+    ) -> Array:
+        """Return the mask as its image is mapped."""
+        return self._warped(mask, matrix, output_shape, self.mask_interpolation, self.fill_mask)
+
+    def _warped(
+        self, pixels: Array, matrix: NDArray[np.float64], sides: tuple[int, int], how: int, fill: Any
+    ) -> Array:
+        warped = cv2.warpAffine(
+            pixels,
+            matrix[:2],
+            (int(sides[1]), int(sides[0])),
+            flags=how,
+            borderMode=self.border_mode,
+            borderValue=fill if isinstance(fill, Sequence) else (fill,) * 4,
+        )
+        return warped.reshape(*warped.shape[:2], *pixels.shape[2:])  # OpenCV drops an axis of one channel
 
 
 def shifted(image: Array, offset: NDArray[np.float64]) -> Array:

@@ -1,10 +1,12 @@
 """Digests: equal where two declarations or sources mean the same, different where they do not."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.config import digests
 from pipeline.config.digests import code_digest, digest
 
 
@@ -72,7 +74,7 @@ CHANGED = [
 def digest_of(folder: Path, text: str) -> str:
     folder.mkdir(exist_ok=True)
     (folder / "disc.py").write_text(text)
-    return code_digest([folder])
+    return code_digest([folder], root=folder.parent)
 
 
 @pytest.mark.parametrize(("old", "new"), SAME)
@@ -94,7 +96,7 @@ def test_files_count_at_any_depth_by_name_wherever_the_project_lies(tmp_path: Pa
         file = tmp_path / place / "room" / name
         file.parent.mkdir(parents=True)
         file.write_text(SOURCE)
-        return code_digest([tmp_path / place / "room"])
+        return code_digest([tmp_path / place / "room"], root=tmp_path)
 
     assert write("here", "deep/disc.py") == write("there", "deep/disc.py")
     assert write("with", "deep/ring.py") != write("where", "deep/disc.py")
@@ -103,12 +105,28 @@ def test_files_count_at_any_depth_by_name_wherever_the_project_lies(tmp_path: Pa
 def test_other_files_do_not_count(tmp_path: Path) -> None:
     before = digest_of(tmp_path / "room", SOURCE)
     (tmp_path / "room" / "notes.md").write_text("text")
-    assert code_digest([tmp_path / "room"]) == before
+    assert code_digest([tmp_path / "room"], root=tmp_path) == before
 
 
 def test_a_file_by_itself_counts_and_no_other_of_its_name_may_hide_it(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         digest_of(tmp_path / folder, SOURCE)
-    assert code_digest([tmp_path / "a" / "disc.py"]) == code_digest([tmp_path / "b" / "disc.py"])
+    one, other = (code_digest([tmp_path / folder / "disc.py"], root=tmp_path) for folder in ("a", "b"))
+    assert one == other
     with pytest.raises(AssertionError, match=r"two of the paths hold a disc\.py"):
-        code_digest([tmp_path / "a" / "disc.py", tmp_path / "b" / "disc.py"])
+        code_digest([tmp_path / "a" / "disc.py", tmp_path / "b" / "disc.py"], root=tmp_path)
+
+
+def test_what_a_file_says_is_remembered_and_parsed_anew_where_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text: parsed.append(text) or parse(text))
+    before = digest_of(tmp_path / "room", SOURCE)
+    digests._meaning.cache_clear()  # as in a new process
+    assert code_digest([tmp_path / "room"], root=tmp_path) == before
+    assert parsed == [SOURCE]
+    changed = SOURCE + "MORE = 1\n"
+    assert digest_of(tmp_path / "room", changed) != before
+    assert parsed == [SOURCE, changed]

@@ -3,9 +3,11 @@
 import os
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.data import archive
@@ -31,6 +33,19 @@ def test_names_are_sorted_and_leave_out_hidden_files(root: Path) -> None:
 def test_bytes_are_those_of_the_files(root: Path) -> None:
     with opened(root) as found:
         assert {name: found.read(name) for name in found.names()} == FILES
+
+
+def test_threads_may_read_at_once(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    files = {f"{name}.png": random.bytes(100_000) for name in "abcdefgh"}
+    path = tmp_path / "data.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    asked = list(files) * 10
+    with opened(path) as found, ThreadPoolExecutor(8) as pool:
+        for name, content in zip(asked, pool.map(found.read, asked), strict=True):
+            assert content == files[name]
 
 
 def test_zip_with_entries_for_folders_names_files_only(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import shutil
+import threading
+import tracemalloc
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -10,9 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from pipeline.data import prepared, threads
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
+from pipeline.data.images import decode_image
 from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.errors import ConfigError
 from tests.makers import SPLITS, data_section, encode, write_class_folders, write_files, write_image_masks
@@ -169,6 +174,82 @@ def test_image_that_cannot_be_used_is_named(tmp_path: Path, folder: Path) -> Non
     write_files(tmp_path / "data", {"val/dog/001.png": b"\x89PNG"})
     with pytest.raises(ConfigError, match=r"^val/dog/001\.png: unreadable image"):
         prepare(data_section(tmp_path / "data"), folder)
+
+
+@pytest.mark.parametrize("kind", ["data", "data.zip"])
+@pytest.mark.parametrize("source", ["class_folders", "image_masks"])
+def test_number_of_threads_changes_no_byte(
+    source: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = write_class_folders if source == "class_folders" else write_image_masks
+    write(tmp_path / kind, num_images=20, sides=(30, 20))
+    section = data_section(tmp_path / kind, format=source)
+
+    def written(num_threads: int) -> dict[str, bytes]:
+        monkeypatch.setattr(threads, "num_threads", lambda: num_threads)
+        folder = tmp_path / f"prepared_{num_threads}"
+        folder.mkdir()
+        prepare(section, folder)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    one = written(1)
+    assert len(one) == 8
+    assert written(5) == one
+
+
+def test_first_file_that_cannot_be_used_is_named_though_a_later_one_failed_sooner(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_class_folders(tmp_path / "data", num_images=4)
+    write_files(
+        tmp_path / "data", {"train/cat/001.png": b"", "train/dog/002.png": b"", "val/cat/000.png": b""}
+    )
+    failed = threading.Event()
+
+    def decode(data: bytes, *, name: str, **options: Any) -> Any:
+        if name == "train/cat/001.png":
+            assert failed.wait(20)
+        try:
+            return decode_image(data, name=name, **options)
+        finally:
+            if name == "train/dog/002.png":
+                failed.set()
+
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    monkeypatch.setattr(prepared, "decode_image", decode)
+    with pytest.raises(ConfigError, match=r"^train/cat/001\.png: unreadable image"):
+        prepare(data_section(tmp_path / "data", shape=[3, 300, 300]), folder)  # an image at a time
+    assert failed.is_set()
+
+
+def test_formats_are_loaded_before_threads_open_files(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(Image, "init", lambda: calls.append("init"))
+    monkeypatch.setattr(prepared, "decode_image", lambda *_, **__: calls.append("open") or np.zeros(64))
+    write_class_folders(tmp_path / "data")
+    prepare(data_section(tmp_path / "data"), folder)
+    assert calls == ["init", *["open"] * 18]
+
+
+def test_memory_does_not_grow_with_the_number_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+
+    def peak(num_images: int) -> int:
+        root, folder = tmp_path / f"data_{num_images}", tmp_path / f"prepared_{num_images}"
+        write_class_folders(root, num_images=num_images)
+        folder.mkdir()
+        tracemalloc.start()
+        prepare(data_section(root, shape=[3, 256, 256]), folder)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(1)  # what is allocated once for all
+    assert peak(40) < 1.5 * peak(4)
 
 
 def test_mask_is_compared_with_its_own_image(tmp_path: Path, folder: Path) -> None:

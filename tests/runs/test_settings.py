@@ -27,6 +27,7 @@ def test_every_trainer_names_every_setting(path: Path) -> None:
         {"max_epochs": 1},
         {"batch_size": 1},
         {"num_workers": 0},
+        {"num_workers": "auto"},
         {"keep": "last"},
         {"gradient_clip": 0.5},
         {"early_stopping": {"patience": 3, "min_delta": 0.0}},
@@ -44,7 +45,8 @@ def test_settings_at_the_edge_are_taken(changed: dict[str, Any]) -> None:
     [
         ({"max_epochs": 0}, "trainer.max_epochs must be at least 1, got 0"),
         ({"batch_size": 0}, "trainer.batch_size must be at least 1, got 0"),
-        ({"num_workers": -1}, "trainer.num_workers must be at least 0, got -1"),
+        ({"num_workers": -1}, "trainer.num_workers must be auto or at least 0, got -1"),
+        ({"num_workers": "all"}, "trainer.num_workers must be auto or at least 0, got all"),
         ({"keep": "first"}, "trainer.keep must be best or last, got 'first'"),
         ({"gradient_clip": 0.0}, "trainer.gradient_clip must be above 0 or null, got 0.0"),
         (

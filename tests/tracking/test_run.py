@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from mlflow.entities import Metric
 from torch import Tensor, nn
 
 from pipeline.composition import compose
@@ -84,6 +86,25 @@ def test_each_epoch_is_logged_once_though_the_history_comes_again_and_again(trac
         tracked.log_history(history(length))
     assert steps(tracked, "train/loss") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
     assert steps(tracked, "val/dice") == [(0, 0.0), (1, 0.1), (2, 0.2)]
+
+
+def test_many_epochs_are_logged_whole_in_few_calls(
+    tracked: TrackedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[tuple[int, str]]] = []
+    log_batch = tracked._client.log_batch
+
+    def counted(run_id: str, metrics: Sequence[Metric]) -> None:
+        calls.append([(metric.step, metric.key) for metric in metrics])
+        log_batch(run_id, metrics=metrics)
+
+    monkeypatch.setattr(tracked._client, "log_batch", counted)
+    tracked.log_history(history(25))
+    assert [len({epoch for epoch, _ in call}) for call in calls] == [10, 10, 5]
+    assert [each for call in calls for each in call] == [
+        (epoch, key) for epoch in range(25) for key in history(1)[0] if key != "epoch"
+    ]
+    assert steps(tracked, "train/loss") == [(epoch, 1 / (epoch + 1)) for epoch in range(25)]
 
 
 def test_resumed_run_logs_the_missing_epochs_alone(store: Store) -> None:

@@ -1,5 +1,7 @@
 """Augmentation: a draw depends on its seed alone, steps draw apart, and a run without steps loads nothing."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections import Counter
@@ -186,3 +188,11 @@ def test_albumentations_is_imported_late_and_never_asks_the_network(monkeypatch:
         [sys.executable, "-c", IMPORT], cwd=CODE, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["room False", "imported with 1"]
+
+
+def test_copied_and_pickled_it_draws_alike() -> None:
+    augment = Augmentation(random_steps())
+    wanted = [augment(NOISE, seed=seed).image for seed in range(6)]
+    for other in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
+        for seed, image in enumerate(wanted):
+            np.testing.assert_array_equal(other(NOISE, seed=seed).image, image)

@@ -1,5 +1,6 @@
 """Augmentation recipes: what holds for every `conf/augmentation/*.yaml`, also for one not yet written."""
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.assemble import augmentation_of, mixing_of
 from pipeline.composition import CONF, composed
+from pipeline.data.batches import PreparedSplit
+from pipeline.data.draws import OnTheFly
 from pipeline.declaration import check
 from pipeline.errors import ConfigError
 from pipeline.transforms.augmentation import Augmentation, Drawn
@@ -234,3 +237,23 @@ def test_agreement_sees_a_mask_that_stays_behind(moved: object) -> None:
     assert agreement(image, mask) == 1
     assert agreement(moved(image), mask) < 0.8
     assert agreement(moved(image), moved(mask)) == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("recipe", WITH_STEPS)
+def test_batches_are_bit_equal_to_those_of_the_plain_path(recipe: str, channels: int) -> None:
+    """The plain path: one sample after the other through albumentations' own Compose, both its generators seeded."""
+    random_state = np.random.default_rng(1)
+    images = random_state.integers(0, 256, (12, ROWS, COLUMNS, channels), dtype=np.uint8)
+    masks = random_state.integers(0, 3, (12, ROWS, COLUMNS), dtype=np.uint8)
+    split = PreparedSplit(images, masks, draws=OnTheFly(build(recipe, channels=channels), seed=7))
+    plain = albumentations.Compose(build(recipe, channels=channels).steps)
+    for epoch, indices in ((0, [3, 0, 11]), (5, [4, 3, 10, 1])):
+        batch = split[epoch, indices]
+        for place, index in enumerate(indices):
+            seed = int(np.random.SeedSequence((7, epoch, index)).generate_state(1)[0])
+            plain.set_random_state(np.random.default_rng(seed), random.Random(seed))
+            drawn = plain(image=images[index], mask=masks[index])
+            image = drawn["image"].reshape(*drawn["image"].shape[:2], channels)
+            np.testing.assert_array_equal(batch["image"][place].permute(1, 2, 0), image)
+            np.testing.assert_array_equal(batch["target"][place], drawn["mask"])

@@ -1,5 +1,6 @@
 """Statistics: those of numpy on the whole array, however it is cut, in memory that does not grow."""
 
+import re
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,15 @@ from tests.transforms.photographs import photographs
 NUMBERS = ("mean", "deviation", "covariance", "pixels")
 WHITENING = ("mean", "variances", "axes")
 PATCHES = [None, (2, 2), (4, 3), (4, 6)]
+
+
+SMAPS = Path("/proc/self/smaps")
+
+
+def resident(path: Path) -> int:
+    """Return how many bytes of a mapped file are in the memory of this process."""
+    (mapping,) = re.findall(rf"{re.escape(str(path))}\n(?:.+\n)*?Rss: +(\d+) kB", SMAPS.read_text())
+    return int(mapping) * 1024
 
 
 def assert_equal(one: Statistics, other: Statistics) -> None:
@@ -94,6 +104,49 @@ def test_memory_does_not_grow_with_the_number_of_images(patch: tuple[int, int] |
 
     peak(2)  # what is allocated once for all
     assert peak(40) == pytest.approx(peak(4), rel=0.1)
+
+
+def test_pieces_of_a_memory_map_leave_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not SMAPS.exists():
+        pytest.skip("only Linux tells what of a memory map is in memory")
+    path = tmp_path / "images.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (512, 256, 256, 1), dtype=np.uint8))
+    monkeypatch.setattr(statistics, "PIECE", 2**20)
+    images = np.load(path, mmap_mode="r")
+    seen = []
+    for piece in pieces_of(images):
+        assert piece.any()
+        seen.append(resident(path))
+    assert len(seen) == 32
+    assert min(seen) >= 2**20
+    assert max(seen) <= images.nbytes / 4  # the system maps up to some megabytes more than was asked for
+    np.testing.assert_array_equal(images, np.load(path))
+
+
+@pytest.mark.parametrize("mode", ["c", None])
+def test_changes_in_memory_are_not_forgotten(mode: str | None, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((2, 4, 4, 1), np.uint8))
+    images = np.load(tmp_path / "images.npy", mmap_mode=mode)
+    images[:] = 255
+    for _ in range(2):
+        assert measure(pieces_of(images), patch=None).mean == [1]
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_result_does_not_depend_on_the_parts_of_a_piece(
+    patch: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (10, 4, 6, 3), dtype=np.uint8)
+    monkeypatch.setattr(statistics, "principal_axes", lambda matrix: (np.diagonal(matrix), matrix))
+    whole = measure([images], patch=patch)
+    monkeypatch.setattr(statistics, "PART", 7)
+    assert_equal(measure([images], patch=patch), whole)
+
+
+def test_sums_of_many_bright_images_do_not_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.broadcast_to(np.uint8(255), (2**24, 1, 1, 1))  # their sum is above 2**32 - 1 - 255
+    found = measure([images[1:], images[1:]], patch=None)
+    assert (found.mean, found.mean_image.tolist(), found.deviation) == ([1], [[[1]]], [0])
 
 
 @pytest.mark.parametrize("num_pixels", [1, 7, 49, 30_720])

@@ -1,6 +1,7 @@
 """Own steps of augmentation: colours shift as the paper says, crops are shifts of a padded image."""
 
 from collections import Counter
+from typing import Any
 
 import albumentations
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.declaration import check
 from pipeline.errors import ConfigError
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import measure
-from pipeline.transforms.steps import PadCrop, PcaColor, shifted
+from pipeline.transforms.steps import Affine, PadCrop, PcaColor, shifted
 
 # Of a photograph, about: the three channels nearly agree, so that the first axis is brightness.
 COVARIANCE = [[0.08, 0.06, 0.05], [0.06, 0.07, 0.06], [0.05, 0.06, 0.09]]
@@ -206,3 +207,42 @@ def test_boxes_and_points_move_along(rows: int, padding: float) -> None:
 def test_padding_is_a_share(padding: float) -> None:
     with pytest.raises(ValueError, match="padding"):
         PadCrop(8, 8, padding)
+
+
+# Affine.
+
+AFFINE = {
+    "jitter": {
+        "translate_percent": (-0.06, 0.06),
+        "rotate": (-10.0, 10.0),
+        "scale": (0.9, 1.1),
+        "shear": (-5.0, 5.0),
+    },
+    "half the time": {"shear": (-15.0, 15.0), "p": 0.5},
+    "whole pixels, filled": {"translate_px": (-5, 5), "fill": 7, "fill_mask": 2},
+    "a colour around": {"rotate": (-90.0, 90.0), "fill": (1.0, 2.0, 3.0)},
+    "one axis, cubic": {"scale": {"x": (0.5, 2.0), "y": (1.0, 1.0)}, "interpolation": 2},
+    "repeated border": {"rotate": (-180.0, 180.0), "border_mode": 1, "mask_interpolation": 1},
+    "nothing": {"rotate": (0.0, 0.0)},
+    "whole image in sight": {"rotate": (-90.0, 90.0), "fit_output": True},
+    "one scale": {"scale": (0.5, 2.0), "keep_ratio": True, "balanced_scale": True},
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("settings", AFFINE.values(), ids=AFFINE)
+def test_affine_draws_the_pixels_masks_boxes_and_points_of_albumentations(
+    settings: dict[str, Any], channels: int
+) -> None:
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (48, 40, channels), dtype=np.uint8)
+    mask = random.integers(0, 5, (48, 40), dtype=np.uint8)
+    boxes, points = np.array([[10.0, 12, 30, 33, 1]]), np.array([[0.0, 0], [20, 31]])
+    ours, theirs = (
+        Augmentation([made(**{"p": 1.0, **settings})]) for made in (Affine, albumentations.Affine)
+    )
+    for seed in range(40):
+        for more in ({}, {"boxes": boxes, "points": points}):
+            drawn, wanted = (each(image, mask, seed=seed, **more) for each in (ours, theirs))
+            for part, wanted_part in zip(drawn, wanted, strict=True):
+                np.testing.assert_array_equal(part, wanted_part)

@@ -1,0 +1,48 @@
+"""Memory: what was computed once is not computed again, until what it is computed from changes."""
+
+import os
+from pathlib import Path
+
+from pipeline.memory import remembered, state_of
+
+
+def ask(memory: Path, key: str, state: str, asked: list[str]) -> str:
+    def compute() -> str:
+        asked.append(key)
+        return f"{key} in {state}"
+
+    return remembered(memory, [(key, state, compute)])[0]
+
+
+def test_each_text_is_computed_once_per_state(tmp_path: Path) -> None:
+    memory, asked = tmp_path / "new" / "memory.json", []
+    states = [("a", "1"), ("b", "1"), ("a", "1"), ("a", "2"), ("b", "1")]
+    texts = [ask(memory, key, state, asked) for key, state in states]
+    assert texts == [f"{key} in {state}" for key, state in states]
+    assert asked == ["a", "b", "a"]
+    assert [path.name for path in memory.parent.iterdir()] == ["memory.json"]
+
+
+def test_many_texts_come_in_their_order(tmp_path: Path) -> None:
+    wanted = [(key, "1", lambda key=key: key.upper()) for key in "cab"]
+    assert remembered(tmp_path / "memory.json", wanted) == ["C", "A", "B"]
+    assert remembered(tmp_path / "memory.json", reversed(wanted)) == ["B", "A", "C"]
+
+
+def test_a_broken_memory_is_made_anew(tmp_path: Path) -> None:
+    memory, asked = tmp_path / "memory.json", []
+    memory.write_text('{"a": {"sta')
+    assert ask(memory, "a", "1", asked) == ask(memory, "a", "1", asked) == "a in 1"
+    assert asked == ["a"]
+
+
+def test_state_of_a_file_tells_its_length_and_time(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("12")
+    os.utime(file, ns=(0, 5))
+    before = state_of(file)
+    os.utime(file, ns=(0, 6))
+    assert state_of(file) != before
+    file.write_text("123")
+    os.utime(file, ns=(0, 5))
+    assert state_of(file) != before
