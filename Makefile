@@ -35,7 +35,7 @@ check: install  ## lint, format, types, import contracts
 	mypy
 	lint-imports
 
-bench: install  ## measure speed, and write benchmarks/results.md; leave the machine alone meanwhile
+bench: install data  ## measure speed, and write benchmarks/results.md; leave the machine alone meanwhile
 	$(BIN)/python -m benchmarks.run
 
 ui: install  ## compare runs in the MLflow UI on http://127.0.0.1:5000

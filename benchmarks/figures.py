@@ -42,6 +42,13 @@ class Figure:
             return None
         return self.value <= self.goal if self.is_limit else self.value >= self.goal
 
+    @classmethod
+    def over(
+        cls, name: str, rounds: Sequence[float], *, goal: float | None = None, is_limit: bool = False
+    ) -> Figure:
+        """Return the figure of a number that each round has given once."""
+        return cls(name, median(rounds), (min(rounds), max(rounds)), goal, is_limit)
+
 
 def seconds(work: Callable[[], object]) -> float:
     """Return how long a piece of work takes once."""
@@ -89,8 +96,8 @@ def write(figures: Sequence[Figure], folder: Path) -> None:
     lines = [
         "# Benchmarks",
         "",
-        f"Measured {results['date']} by `make bench` on {results['machine']}. Median over {ROUNDS} rounds (lowest to "
-        "highest); whatever is compared ran by turns.",
+        f"Measured {results['date']} by `make bench` on {results['machine']}. Median over {ROUNDS} rounds, "
+        "of trainings and commands fewer (lowest to highest); whatever is compared ran by turns.",
         "",
         "| figure | value | spread | goal | met |",
         "|---|---|---|---|---|",

@@ -1,0 +1,181 @@
+"""Who trains a workload: ours, plain Lightning, a loop by hand, and the bound that no loader or logger slows down.
+
+    python -m benchmarks.contenders W1 12 seed=1
+
+trains plain Lightning for some epochs in the present folder, and tells each epoch's score as it comes.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import nn
+from torch.utils.data import DataLoader
+
+from benchmarks.figures import seconds
+from benchmarks.plain import PlainImages, Sample, fit_plainly, loader_of, network_in, optimizer_for, step
+from benchmarks.turns import Contender
+from benchmarks.workloads import Job, job_of
+from pipeline.assemble import augmentation_of, model_of, scheduler_of, task_of, train_split_of
+from pipeline.data.batches import EpochBatches, PreparedSplit, Request
+from pipeline.runs.settings import TrainerSettings
+from pipeline.trainer import device_precision
+
+LEAST = 1.0  # seconds of the bound's epoch
+MANY = 1000  # epochs, of which nobody sees the last
+
+
+class Marks(Callback):
+    """Tell a contender where Lightning is in an epoch.
+
+    Args:
+        images: in the training split.
+        stops: whether to stop Lightning after the contender's last epoch.
+    """
+
+    def __init__(self, contender: Contender, *, images: int, stops: bool) -> None:
+        self.contender = contender
+        self.images = images
+        self.stops = stops
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Hand over, then start the clock."""
+        self.contender.begins_epoch()
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Stop the clock of the training part."""
+        if not trainer.sanity_checking:
+            self.contender.ends_training(self.images)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Stop after the last epoch."""
+        trainer.should_stop = trainer.should_stop or (self.stops and self.contender.is_last)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Stop the clock of the last epoch."""
+        self.contender.ends_epoch()
+
+
+def bound(job: Job, contender: Contender) -> None:
+    """Step on one batch in memory, in the best precision and layout, and do nothing else."""
+    config, statistics = job.config, job.statistics
+    settings = TrainerSettings.of(config["trainer"])
+    split = train_split_of(config, job.prepared, augmentation_of(config, statistics), None)
+    requests = EpochBatches(len(split), batch_size=settings.batch_size, seed=0)
+    batch = split[next(iter(requests))]
+    model: nn.Module = model_of(config, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task, optimizer = task_of(config), optimizer_for(job, model)
+    is_half = device_precision(settings) == "bf16-mixed"
+    while True:
+        contender.begins_epoch()
+        start, steps = time.perf_counter(), 0
+        while steps < len(requests) or time.perf_counter() - start < LEAST:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_half):
+                loss = task.loss(model(batch["image"]), batch["target"])
+            step(optimizer, loss)
+            steps += 1
+        contender.ends_training(steps * len(batch["image"]))
+        if contender.is_last:
+            return
+
+
+def ours(job: Job, contender: Contender) -> None:
+    """Train by the pipeline, with tracking, metrics, checkpoints and validation."""
+    from pipeline.runs.watch import Watch  # plain Lightning, as a command, does not wait for these
+    from pipeline.tasks.learner import Learner
+    from pipeline.train import Asked, train
+
+    draws: Callable[[PreparedSplit, Request], Any] = PreparedSplit.__getitem__
+    marks = Marks(contender, images=len(job.prepared.images("train")), stops=False)
+
+    class Timed(Learner):
+        def configure_callbacks(self) -> list[Callback]:
+            return [marks]
+
+    def timed_draws(split: PreparedSplit, request: Request) -> Any:
+        start = time.perf_counter()
+        batch = draws(split, request)
+        if split.draws is not None:  # validation has none
+            contender.augments(time.perf_counter() - start)
+        return batch
+
+    watch = Watch(stops=lambda _: contender.is_last)
+    with patch("pipeline.fit.Learner", Timed), patch.object(PreparedSplit, "__getitem__", timed_draws):
+        train(job.config, Asked("bench", job.config["name"], waits=True, watch=watch), root=job.root)
+
+
+def lightning(job: Job, contender: Contender) -> None:
+    """Train as lightning-hydra-template does."""
+    marks = Marks(contender, images=len(job.prepared.images("train")), stops=True)
+    fit_plainly(job, marks, max_epochs=MANY)
+
+
+def loop(job: Job, contender: Contender) -> None:
+    """Train by hand, with the faster of no and two loader processes."""
+    network, task, train = network_in(job), task_of(job.config), PlainImages(job, "train")
+    optimizer = optimizer_for(job, network)
+    scheduler = scheduler_of(job.config)(optimizer)
+
+    def train_on(batches: Iterable[Sample]) -> None:
+        for images, targets in batches:
+            step(optimizer, task.loss(network(images), targets))
+
+    def warm_epoch(loader: DataLoader[Sample]) -> float:
+        train_on(islice(loader, 1))
+        return seconds(lambda: train_on(loader))
+
+    loaders = [loader_of(job, train, shuffle=True, num_workers=number) for number in (0, 2)]
+    loader = min(loaders, key=warm_epoch)
+    val_loader = loader_of(job, PlainImages(job, "val"))
+    while True:
+        contender.begins_epoch()
+        train_on(loader)
+        contender.ends_training(len(train))
+        network.eval()
+        with torch.inference_mode():
+            evidence = [task.evidence(network(images), targets) for images, targets in val_loader]
+        task.scores(torch.cat(evidence).numpy())
+        network.train()
+        scheduler.step()
+        if contender.is_last:
+            return
+
+
+CONTENDERS: dict[str, Callable[[Job, Contender], None]] = {
+    "bound": bound,
+    "ours": ours,
+    "lightning": lightning,
+    "loop": loop,
+}
+
+
+class _Tells(Callback):
+    """Tell each epoch's score as it comes, as ours does."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        if not trainer.sanity_checking:
+            score = float(trainer.callback_metrics["val/score"])
+            sys.stderr.write(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  val/score {score:.4f}\n"
+            )
+
+
+def main() -> None:
+    """Train plain Lightning on a workload for some epochs."""
+    key, epochs, *more = sys.argv[1:]
+    job = job_of(key, Path.cwd(), [f"trainer.max_epochs={epochs}", *more])
+    pl.seed_everything(job.config["seed"], verbose=False)
+    fit_plainly(job, _Tells(), max_epochs=int(epochs))
+
+
+if __name__ == "__main__":
+    main()
