@@ -82,7 +82,7 @@ class Augmentation:
 
     def _drawn_directly(self, image: Array, mask: Array | None, seed: int) -> Drawn:
         """Return what the composition draws for image and mask, without its checks, which take longer than steps."""
-        self._randoms.seed(seed)
+        self._seed(self._composed[()], seed)
         self._randoms.plain.random()  # by which a composition decides whether to run at all
         sample = {"image": image} if mask is None else {"image": image, "mask": mask}
         for step in self.steps:
@@ -92,7 +92,7 @@ class Augmentation:
     def _apply(
         self, compose: Any, image: Array, mask: Array | None, seed: int, **more: Floats | None
     ) -> dict[str, Any]:
-        self._randoms.seed(seed)
+        self._seed(compose, seed)
         sample = {"image": image, "mask": mask, **more}
         done: dict[str, Any] = compose(**{key: value for key, value in sample.items() if value is not None})
         return done
@@ -107,12 +107,17 @@ class Augmentation:
         }
         with warnings.catch_warnings():  # boxes that no step moves are none of its business
             warnings.filterwarnings("ignore", message="Got processor for")
-            composed = albumentations.Compose(
+            return albumentations.Compose(
                 self.steps, **{key: value for kind in kinds for key, value in params[kind].items()}, **options
             )
-        # Not set_random_seed: it would give each step the same draws, so that all flip or none.
-        composed.set_random_state(self._randoms.later, self._randoms.plain)
-        return composed
+
+    def _seed(self, compose: Any, seed: int) -> None:
+        """Start what the steps draw from anew, and see to it that they do: other compositions may hold the same steps.
+
+        Not `set_random_seed`: it would give each step the same draws, so that all flip or none.
+        """
+        self._randoms.seed(seed)
+        compose.set_random_state(self._randoms.later, self._randoms.plain)
 
 
 class _Randoms:

@@ -196,3 +196,14 @@ def test_copied_and_pickled_it_draws_alike() -> None:
     for other in (copy.deepcopy(augment), pickle.loads(pickle.dumps(augment))):
         for seed, image in enumerate(wanted):
             np.testing.assert_array_equal(other(NOISE, seed=seed).image, image)
+
+
+def test_other_compositions_of_the_same_steps_change_no_draw() -> None:
+    steps = random_steps()
+    augment = Augmentation(steps)
+    wanted = [augment(NOISE, seed=seed).image for seed in range(6)]
+    others = Augmentation(steps[:2]), albumentations.Compose(steps, seed=3)
+    for seed, image in enumerate(wanted):
+        others[0](NOISE, seed=seed)
+        others[1](image=NOISE)
+        np.testing.assert_array_equal(augment(NOISE, seed=seed).image, image)
