@@ -13,7 +13,7 @@ from functools import partial
 from math import isfinite
 from pathlib import Path
 
-from benchmarks.figures import Figure, seconds
+from benchmarks.figures import Figure, by_turns
 from benchmarks.workloads import DATA, REPOSITORY, WORKLOADS
 
 # Epochs of plain Lightning, and how many times sooner ours is to be at the best score of them.
@@ -77,12 +77,7 @@ def _dvc() -> Iterator[Figure]:
 
 def _waits(works: Mapping[str, Callable[[], object]], limits: Mapping[str, float]) -> list[Figure]:
     """Return how long each work takes, run by turns, after each has run once."""
-    for work in works.values():
-        work()
-    found: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            found[name].append(seconds(work))
+    found = by_turns(works, rounds=ROUNDS)
     return [Figure.over(name, each, goal=limits.get(name), is_limit=True) for name, each in found.items()]
 
 

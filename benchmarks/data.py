@@ -23,7 +23,7 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from benchmarks.figures import Figure, seconds
+from benchmarks.figures import Figure, by_turns
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import write_prepared
 from pipeline.data.threads import num_threads
@@ -89,10 +89,8 @@ def _speeds(root: Path) -> Iterator[Figure]:
             "prepare": partial(prepare, root),
             "statistics": partial(statistics, array),
         }
-        for work in works.values():
-            work()
-        turns = [{name: IMAGES / seconds(work) for name, work in works.items()} for _ in range(ROUNDS)]
-    rates = {name: [turn[name] for turn in turns] for name in works}
+        found = by_turns(works, rounds=ROUNDS)
+    rates = {name: [IMAGES / each for each in found[name]] for name in works}
     decoder = max(rates["threads"], rates["processes"], key=median)
     size = "{1} x {0} JPEG to {3} x {4}".format(*SIDES, *SHAPE)
     yield Figure.over(f"the decoder alone on all cores, {size}, images/s", decoder)

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
@@ -57,6 +57,17 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def by_turns(works: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
+    """Return how long each work takes in each round, run by turns: A B A B; each has run once before."""
+    for work in works.values():
+        work()
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            found[name].append(seconds(work))
+    return found
+
+
 def times_faster(
     name: str, ours: Callable[[], object], theirs: Callable[[], object], *, goal: float
 ) -> Figure:
@@ -66,7 +77,7 @@ def times_faster(
     for _ in range(ROUNDS):
         mine = seconds(ours)
         ratios.append(seconds(theirs) / mine)
-    return Figure(name, median(ratios), (min(ratios), max(ratios)), goal)
+    return Figure.over(name, ratios, goal=goal)
 
 
 def rates(works: dict[str, tuple[int, Callable[[], object]]]) -> list[Figure]:
@@ -75,13 +86,10 @@ def rates(works: dict[str, tuple[int, Callable[[], object]]]) -> list[Figure]:
     Args:
         works: name -> how many things one call does, and the call.
     """
-    for _, work in works.values():
-        work()
-    measured: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, (count, work) in works.items():
-            measured[name].append(count / seconds(work))
-    return [Figure(name, median(each), (min(each), max(each))) for name, each in measured.items()]
+    measured = by_turns({name: work for name, (_, work) in works.items()}, rounds=ROUNDS)
+    return [
+        Figure.over(name, [count / each for each in measured[name]]) for name, (count, _) in works.items()
+    ]
 
 
 def write(figures: Sequence[Figure], folder: Path) -> None:

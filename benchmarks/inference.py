@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.figures import Figure, seconds
+from benchmarks.figures import Figure, by_turns
 from pipeline.assemble import model_of
 from pipeline.composition import composed
 from pipeline.transfer.folding import fold_norms
@@ -34,15 +35,11 @@ def _folded(name: str, overrides: list[str], count: int) -> Iterator[Figure]:
     model = model_of(config, measure([images], patch=None)).eval()
     batch = torch.from_numpy(images).permute(0, 3, 1, 2)
     models = {"plain": _in_layout(model), "folded": _in_layout(fold_norms(model))}
-    rates: dict[str, list[float]] = {form: [] for form in models}
     with torch.inference_mode():
-        for each in models.values():
-            each(batch)
-        for _ in range(ROUNDS):
-            for form, each in models.items():
-                rates[form].append(count / seconds(lambda each=each: each(batch)))  # type: ignore[misc]
-    for form, found in rates.items():
-        yield Figure.over(f"inference of {name}, {form}, images/s", found)
+        found = by_turns({form: partial(each, batch) for form, each in models.items()}, rounds=ROUNDS)
+    rates = {form: [count / each for each in found[form]] for form in models}
+    for form, of_form in rates.items():
+        yield Figure.over(f"inference of {name}, {form}, images/s", of_form)
     ratios = [folded / plain for folded, plain in zip(rates["folded"], rates["plain"], strict=True)]
     yield Figure.over(f"inference of {name}, folded / plain, images/s", ratios)
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
 from benchmarks.figures import Figure, seconds
 from pipeline.declared_search import search_of
@@ -46,7 +45,7 @@ def _beside_training(root: Path) -> Figure:
         conduct(_search(root, "tiny", TRIALS), root=root, door="bench", launch=launch)
     found = beside[FIRST:]
     name = f"search, seconds of a trial beside its training ({TRIALS} trials of one epoch)"
-    return Figure(name, median(found), (min(found), max(found)), 0.25, is_limit=True)
+    return Figure.over(name, found, goal=0.25, is_limit=True)
 
 
 def _growth(root: Path) -> Figure:
@@ -61,7 +60,7 @@ def _growth(root: Path) -> Figure:
     lengths = [after - before for before, after in pairwise(starts)]
     ratios = [late / early for early, late in zip(lengths[:WINDOW], lengths[-WINDOW:], strict=True)]
     name = f"search, one of the last {WINDOW} of {MANY} trials against one of the first, training left out"
-    return Figure(name, median(ratios), (min(ratios), max(ratios)), 1.5, is_limit=True)
+    return Figure.over(name, ratios, goal=1.5, is_limit=True)
 
 
 def _search(root: Path, name: str, trials: int) -> Search:
