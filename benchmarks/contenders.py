@@ -1,8 +1,8 @@
 """Who trains a workload: ours, plain Lightning, a loop by hand, and the bound that no loader or logger slows down.
 
-    python -m benchmarks.contenders W1 12 seed=1
+    python -m benchmarks.contenders W1 seed=1
 
-trains plain Lightning for some epochs in the present folder, and tells each epoch's score as it comes.
+trains plain Lightning in the present folder, and tells each epoch's score as it comes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pipeline.runs.settings import TrainerSettings
 from pipeline.trainer import device_precision
 
 LEAST = 1.0  # seconds of the bound's epoch
+STEPS = 8  # at most, by which the loop chooses its loader
 MANY = 1000  # epochs, of which nobody sees the last
 
 
@@ -129,12 +130,13 @@ def loop(job: Job, contender: Contender) -> None:
         for images, targets in batches:
             step(optimizer, task.loss(network(images), targets))
 
-    def warm_epoch(loader: DataLoader[Sample]) -> float:
+    def warm_steps(loader: DataLoader[Sample]) -> float:
         train_on(islice(loader, 1))
-        return seconds(lambda: train_on(loader))
+        return seconds(lambda: train_on(islice(loader, STEPS)))
 
+    contender.begins_epoch()  # the first turn, which does not count
     loaders = [loader_of(job, train, shuffle=True, num_workers=number) for number in (0, 2)]
-    loader = min(loaders, key=warm_epoch)
+    loader = min(loaders, key=warm_steps)
     val_loader = loader_of(job, PlainImages(job, "val"))
     while True:
         contender.begins_epoch()
@@ -170,11 +172,11 @@ class _Tells(Callback):
 
 
 def main() -> None:
-    """Train plain Lightning on a workload for some epochs."""
-    key, epochs, *more = sys.argv[1:]
-    job = job_of(key, Path.cwd(), [f"trainer.max_epochs={epochs}", *more])
+    """Train plain Lightning on a workload, for as many epochs as it declares."""
+    key, *more = sys.argv[1:]
+    job = job_of(key, Path.cwd(), more)
     pl.seed_everything(job.config["seed"], verbose=False)
-    fit_plainly(job, _Tells(), max_epochs=int(epochs))
+    fit_plainly(job, _Tells(), max_epochs=job.config["trainer"]["max_epochs"])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Shapes: N images, C channels, H rows, W columns; arrays are (N, H, W, C), tensor
 
 from __future__ import annotations
 
+from multiprocessing import get_all_start_methods
 from typing import Any
 
 import albumentations
@@ -134,6 +135,8 @@ def loader_of(
         batch_size=job.config["trainer"]["batch_size"],
         shuffle=shuffle,
         num_workers=num_workers,
+        # The platform's way of starting processes, whatever way this one was started in.
+        multiprocessing_context=get_all_start_methods()[0] if num_workers else None,
         persistent_workers=num_workers > 0,
         timeout=60 if num_workers else 0,  # seconds; a worker that hangs is told
     )

@@ -37,7 +37,10 @@ def _laps(job: Job) -> dict[str, list[Lap]]:
     try:
         for name, work in CONTENDERS.items():
             lanes.append(Lane(name, partial(work, job)))
-            lanes[-1].go()
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.go()
         start = time.perf_counter()
         for done in range(MOST):
             spent = time.perf_counter() - start
@@ -57,12 +60,16 @@ def _figures(name: str, laps: dict[str, list[Lap]], goals: dict[str, float]) -> 
     """Yield ratios of the same round, and rates."""
     rates = {who: [lap.images / lap.training for lap in each] for who, each in laps.items()}
     for other, goal in goals.items():
-        ratios = [mine / theirs for mine, theirs in zip(rates["ours"], rates[other], strict=True)]
-        yield Figure.over(f"{name}: ours / {other}, images/s", ratios, goal=goal)
-    pairs = zip(laps["ours"], laps["lightning"], strict=True)
-    epochs = [theirs.whole / mine.whole for mine, theirs in pairs]
-    yield Figure.over(f"{name}: ours / lightning, whole epochs/s", epochs)
+        yield Figure.over(
+            f"{name}: ours / {other}, images/s", _ratios(rates["ours"], rates[other]), goal=goal
+        )
+    whole = {who: [lap.images / lap.whole for lap in laps[who]] for who in ("ours", "lightning")}
+    yield Figure.over(f"{name}: ours / lightning, whole epochs/s", _ratios(whole["ours"], whole["lightning"]))
     for who, each in rates.items():
         yield Figure.over(f"{name}: {who}, images/s", each)
     shares = [lap.augmenting / lap.training for lap in laps["ours"]]
     yield Figure.over(f"{name}: ours, share of training that augmentation takes", shares)
+
+
+def _ratios(ours: list[float], theirs: list[float]) -> list[float]:
+    return [mine / other for mine, other in zip(ours, theirs, strict=True)]

@@ -113,6 +113,9 @@ class Lane:
         self._process = context.Process(target=_run, args=(work, theirs), name=name)
         self._process.start()
         theirs.close()
+
+    def start(self) -> None:
+        """Wait until it is ready for its first epoch; lanes get ready beside each other."""
         self._waits()
 
     def go(self, *, is_last: bool = False) -> None:

@@ -69,7 +69,7 @@ def _digits(_: Path) -> list[str]:
 
 
 def _small_photographs(root: Path) -> list[str]:
-    return [*_photographs(root, side=64, train=256, val=32), "model=resnet18", "augmentation=alexnet"]
+    return [*_photographs(root, side=64, train=128, val=32), "model=resnet18", "augmentation=alexnet"]
 
 
 def _brain(_: Path) -> list[str]:
@@ -89,7 +89,7 @@ def _large_photographs(root: Path) -> list[str]:
     recipes = [f"augmentation={name}" for name in ("resized_crop", "mirror", "pca_color")]
     steps = [step for recipe in recipes for step in _steps(recipe, *shapes)]
     return [
-        *_photographs(root, side=256, train=64, val=8),
+        *_photographs(root, side=256, train=32, val=8),
         "input_shape=[3,224,224]",
         "model=mobilenet_v2",
         f"augmentation.steps={in_hydra(steps)}",

@@ -15,8 +15,8 @@ from typing import Any
 from pipeline.composition import compose
 from pipeline.config.digests import digest
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.files import write_text
 from pipeline.plain import yaml_text
-from pipeline.runs.folder import write_text
 from pipeline.space import options_of, space_of
 
 

@@ -28,11 +28,12 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
 from pipeline.declaration import check_test_views, load
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.files import write_text
 from pipeline.layers.crops import centred
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.prepare import data_digest, prepare
-from pipeline.runs.folder import RunFolder, write_text
+from pipeline.runs.folder import RunFolder
 from pipeline.runs.found import publish
 from pipeline.tasks.classification import Classification, confusion
 from pipeline.tasks.intervals import with_intervals

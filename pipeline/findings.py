@@ -15,9 +15,10 @@ import numpy as np
 from pipeline.composition import compose
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError
+from pipeline.files import write_text
 from pipeline.plain import yaml_text
 from pipeline.plans.network import Network
-from pipeline.runs.folder import RunFolder, write_text
+from pipeline.runs.folder import RunFolder
 from pipeline.space import written
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.importance import importances, share_at

@@ -34,12 +34,13 @@ from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError
+from pipeline.files import write_text
 from pipeline.networks.planner import plan
 from pipeline.pictures.curves import draw_curves
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_text
 from pipeline.preview import draw_previews
-from pipeline.runs.folder import RunFolder, write_text
+from pipeline.runs.folder import RunFolder
 from pipeline.runs.settings import TrainerSettings
 from pipeline.runs.watch import Watch
 from pipeline.tasks.contracts import contract_of

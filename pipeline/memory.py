@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from pipeline.files import write_text
 
 Known = dict[str, dict[str, str]]
 
@@ -25,9 +26,7 @@ def remembered(memory: Path, wanted: Iterable[tuple[str, str, Callable[[], str]]
         texts.append(known[key]["text"])
     if is_new:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        draft = memory.with_name(f"{memory.name}.{os.getpid()}")
-        draft.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        draft.replace(memory)
+        write_text(memory, json.dumps(known, indent=1))
     return texts
 
 

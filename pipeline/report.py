@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pipeline.declaration import planned
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.files import write_text
 from pipeline.pages.chapters import Chapter, chapter_of
 from pipeline.pages.render import render
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_rows, bytes_text, totals
 from pipeline.runs.arguments import stage_paths
-from pipeline.runs.folder import write_text
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from pipeline.composition import compose
 from pipeline.declaration import load
 from pipeline.declared_search import search_of
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.files import write_text
 from pipeline.findings import best_of, write_results
-from pipeline.runs.folder import RunFolder, write_text
+from pipeline.runs.folder import RunFolder
 from pipeline.runs.found import publish
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked

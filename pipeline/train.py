@@ -26,12 +26,13 @@ from pipeline.augment import augment
 from pipeline.composition import CONF, declared, explained
 from pipeline.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.files import write_text
 from pipeline.identity import PACKAGE, fingerprint
 from pipeline.judge import Judge
 from pipeline.plain import yaml_text
 from pipeline.prepare import data_digest, prepare
 from pipeline.runs.arguments import stage_paths
-from pipeline.runs.folder import RESULTS, RunFolder, write_text
+from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.found import publish
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked

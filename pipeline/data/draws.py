@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,29 +25,20 @@ Array = NDArray[np.uint8]
 LARGEST_SHARE = 0.9  # of the free disk that copies may take
 
 
-class Sample(Protocol):
-    """An image with its mask, or None."""
-
-    @property
-    def image(self) -> Array:  # noqa: D102
-        ...
-
-    @property
-    def mask(self) -> Array | None:  # noqa: D102
-        ...
-
-
 class Augment(Protocol):
-    """One random change of an image and its mask; the same seed gives the same change."""
+    """Random changes of images and their masks; the same seed gives the same change."""
 
-    def __call__(self, image: Array, mask: Array | None = None, *, seed: int) -> Sample:
-        """Return the changed image and mask."""
+    def batch(
+        self, images: Array, masks: Array | None, *, seeds: Sequence[int]
+    ) -> tuple[Array, Array | None]:
+        """Return the changed images (N, H, W, C) and masks, where there are any; a seed for each."""
         ...
 
 
 def seed_of(*numbers: int) -> int:
     """Return a 32-bit seed that depends on all the numbers and on nothing else."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+    words = np.array(numbers, np.uint32)  # what SeedSequence makes of a tuple, in a fraction of the time
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
 @dataclass(frozen=True)
@@ -59,13 +51,9 @@ class OnTheFly:
     def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
         """Return images and targets of some samples as drawn for an epoch."""
         images, targets = images[indices], targets[indices]
-        has_masks = targets.ndim > 1
-        drawn = [
-            self.augment(image, target if has_masks else None, seed=seed_of(self.seed, epoch, index))
-            for image, target, index in zip(images, targets, indices, strict=True)
-        ]
-        masks = [each.mask for each in drawn if each.mask is not None]
-        return np.stack([each.image for each in drawn]), np.stack(masks) if has_masks else targets
+        seeds = [seed_of(self.seed, epoch, index) for index in indices]
+        images, masks = self.augment.batch(images, targets if targets.ndim > 1 else None, seeds=seeds)
+        return images, targets if masks is None else masks
 
 
 @dataclass(frozen=True)

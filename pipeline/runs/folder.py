@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import write_text
 from pipeline.plain import read_yaml
 
 RESULTS = ["config.yaml", "run.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
@@ -88,10 +88,3 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return loaded
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

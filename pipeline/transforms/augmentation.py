@@ -10,6 +10,7 @@ import os
 import random
 import warnings
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,8 @@ class Augmentation:
     ) -> Drawn:
         """Return one draw; the same seed gives the same draw in every process."""
         if boxes is None and points is None:
-            return self._drawn_directly(image, mask, seed)
+            self._take_up(self._composed[()])
+            return _drawn(self._stepped(image, mask, seed))
         more = {"bboxes": boxes, "keypoints": points}
         kinds = tuple(kind for kind, values in more.items() if values is not None)
         if kinds not in self._composed:
@@ -73,6 +75,19 @@ class Augmentation:
             )
         return drawn
 
+    def batch(
+        self, images: Array, masks: Array | None, *, seeds: Sequence[int]
+    ) -> tuple[Array, Array | None]:
+        """Return the draws of `__call__` for images (N, H, W, C) and masks (N, H, W) or None, a seed for each."""
+        self._take_up(self._composed[()])
+        pairs = zip(images, masks if masks is not None else repeat(None), seeds, strict=False)
+        drawn = [self._stepped(image, mask, seed) for image, mask, seed in pairs]
+        stacked = np.stack([each["image"] for each in drawn])
+        return (
+            stacked if stacked.ndim == 4 else stacked[..., None],
+            None if masks is None else np.stack([each["mask"] for each in drawn]),
+        )
+
     def told(self, image: Array, mask: Array | None = None, *, seed: int) -> tuple[Drawn, list[str]]:
         """Return the draw of `__call__`, and the names of the steps that changed it."""
         if TOLD not in self._composed:
@@ -80,19 +95,20 @@ class Augmentation:
         drawn = self._apply(self._composed[TOLD], image, mask, seed)
         return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
 
-    def _drawn_directly(self, image: Array, mask: Array | None, seed: int) -> Drawn:
-        """Return what the composition draws for image and mask, without its checks, which take longer than steps."""
-        self._seed(self._composed[()], seed)
+    def _stepped(self, image: Array, mask: Array | None, seed: int) -> dict[str, Any]:
+        """Return what a composition draws for image and mask, without its checks, which take longer than steps."""
+        self._randoms.seed(seed)
         self._randoms.plain.random()  # by which a composition decides whether to run at all
-        sample = {"image": image} if mask is None else {"image": image, "mask": mask}
+        sample: dict[str, Any] = {"image": image} if mask is None else {"image": image, "mask": mask}
         for step in self.steps:
             sample = step(**sample)
-        return _drawn(sample)
+        return sample
 
     def _apply(
         self, compose: Any, image: Array, mask: Array | None, seed: int, **more: Floats | None
     ) -> dict[str, Any]:
-        self._seed(compose, seed)
+        self._take_up(compose)
+        self._randoms.seed(seed)
         sample = {"image": image, "mask": mask, **more}
         done: dict[str, Any] = compose(**{key: value for key, value in sample.items() if value is not None})
         return done
@@ -111,12 +127,11 @@ class Augmentation:
                 self.steps, **{key: value for kind in kinds for key, value in params[kind].items()}, **options
             )
 
-    def _seed(self, compose: Any, seed: int) -> None:
-        """Start what the steps draw from anew, and see to it that they do: other compositions may hold the same steps.
+    def _take_up(self, compose: Any) -> None:
+        """See to it that the steps draw from our generators: other compositions may hold the same steps.
 
         Not `set_random_seed`: it would give each step the same draws, so that all flip or none.
         """
-        self._randoms.seed(seed)
         compose.set_random_state(self._randoms.later, self._randoms.plain)
 
 

@@ -101,16 +101,30 @@ class PadCrop(albumentations.RandomCrop):  # type: ignore[misc]
 class Affine(albumentations.Affine):  # type: ignore[misc]
     """albumentations' Affine with the same settings, draws and pixels, in a fraction of its time.
 
-    It composes six matrices, for boxes once more, and looks for the identity; here boxes are served where there are
-    any, and one matrix is written down: with A = shear * rotation * scale, x -> A (x - c) + c + translation.
+    It composes six matrices, for boxes once more, looks for the identity, and passes each image through four calls;
+    here an image, alone or with its mask, is warped by one matrix that is written down: with A = shear * rotation *
+    scale, x -> A (x - c) + c + translation. Samples with boxes or points go albumentations' way.
     """
 
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, *args: Any, force_apply: bool = False, **sample: Any) -> dict[str, Any]:
+        """Return the sample changed, or as it was where the draw of `p` says so."""
+        is_plain = not args and "image" in sample and sample.keys() <= {"image", "mask"}
+        if not is_plain or self.fit_output or self.deterministic or self.replay_mode:
+            done: dict[str, Any] = super().__call__(*args, force_apply=force_apply, **sample)
+            return done
+        self.params = {}
+        if not self.should_apply(force_apply=force_apply):
+            return sample
+        image = sample["image"]
+        matrix = self._matrix(*image.shape[:2])
+        self.params = {"shape": image.shape, "matrix": matrix, "output_shape": image.shape[:2]}
+        sample["image"] = self._warped(image, matrix, self.interpolation, self.fill)
+        if sample.get("mask") is not None:
+            sample["mask"] = self._warped(sample["mask"], matrix, self.mask_interpolation, self.fill_mask)
+        return sample
+
+    def _matrix(self, rows: int, columns: int) -> NDArray[np.float64]:
         """Draw translation, shear, scale and rotation, in this order, and return their matrix (2, 3)."""
-        if self.fit_output or "bboxes" in data or "keypoints" in data:
-            drawn: dict[str, Any] = super().get_params_dependent_on_data(params, data)
-            return drawn
-        rows, columns = params["shape"][:2]
         moved = self._get_translate_params((rows, columns))
         slant = self._get_shear_params()
         scale = self._get_scale(self.scale, self.keep_ratio, self.balanced_scale, self.py_random)
@@ -122,32 +136,18 @@ class Affine(albumentations.Affine):  # type: ignore[misc]
         middle_x, middle_y = (columns - 1) / 2, (rows - 1) / 2
         right = middle_x + moved["x"] - a * middle_x - b * middle_y
         down = middle_y + moved["y"] - c * middle_x - d * middle_y
-        return {"matrix": np.array([[a, b, right], [c, d, down]]), "output_shape": (rows, columns)}
+        return np.array([[a, b, right], [c, d, down]])
 
-    def apply(
-        self, img: Array, matrix: NDArray[np.float64], output_shape: tuple[int, int], **_: Any
-    ) -> Array:
-        """Return the image (H, W, C) as its matrix maps it."""
-        return self._warped(img, matrix, output_shape, self.interpolation, self.fill)
-
-    def apply_to_mask(
-        self, mask: Array, matrix: NDArray[np.float64], output_shape: tuple[int, int], **_: Any
-    ) -> Array:
-        """Return the mask as its image is mapped."""
-        return self._warped(mask, matrix, output_shape, self.mask_interpolation, self.fill_mask)
-
-    def _warped(
-        self, pixels: Array, matrix: NDArray[np.float64], sides: tuple[int, int], how: int, fill: Any
-    ) -> Array:
-        warped = cv2.warpAffine(
+    def _warped(self, pixels: Array, matrix: NDArray[np.float64], how: int, fill: Any) -> Array:
+        warped: Array = cv2.warpAffine(  # type: ignore[assignment]
             pixels,
-            matrix[:2],
-            (int(sides[1]), int(sides[0])),
+            matrix,
+            (pixels.shape[1], pixels.shape[0]),
             flags=how,
             borderMode=self.border_mode,
             borderValue=fill if isinstance(fill, Sequence) else (fill,) * 4,
         )
-        return warped.reshape(*warped.shape[:2], *pixels.shape[2:])  # OpenCV drops an axis of one channel
+        return warped.reshape(pixels.shape)  # OpenCV drops an axis of one channel
 
 
 def shifted(image: Array, offset: NDArray[np.float64]) -> Array:

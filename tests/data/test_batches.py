@@ -15,7 +15,7 @@ from pipeline.data.batches import Batch, EpochBatches, Mix, PreparedSplit
 from pipeline.data.draws import OnTheFly, seed_of
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
-from pipeline.transforms.augmentation import Augmentation, Drawn
+from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.mixing import CutMix, Mixup
 
 NUM_TRAIN, NUM_VAL = 11, 5
@@ -191,11 +191,17 @@ def test_augmented_sample_does_not_depend_on_its_batch(
 
 
 def test_mask_moves_with_its_image(prepared: Prepared) -> None:
-    def shift(image: np.ndarray, mask: np.ndarray | None = None, *, seed: int) -> Drawn:
-        assert mask is not None
-        return Drawn(np.roll(image, seed % 5, axis=0), np.roll(mask, seed % 5, axis=0), None, None)
+    class Shift:
+        def batch(
+            self, images: np.ndarray, masks: np.ndarray | None, *, seeds: Sequence[int]
+        ) -> tuple[np.ndarray, np.ndarray]:
+            assert masks is not None
+            return self.shifted(images, seeds), self.shifted(masks, seeds)
 
-    draws = OnTheFly(shift, seed=0)
+        def shifted(self, stack: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
+            return np.stack([np.roll(one, seed % 5, axis=0) for one, seed in zip(stack, seeds, strict=True)])
+
+    draws = OnTheFly(Shift(), seed=0)
     batch = PreparedSplit(prepared.images("train"), prepared.targets("train"), draws=draws)[0, [2, 5]]
     assert torch.equal(batch["image"][:, 0], batch["target"])
     expected = np.roll(prepared.images("train")[2], seed_of(0, 0, 2) % 5, axis=0)

@@ -1,4 +1,4 @@
-"""The folder of a run: state that survives, files that appear whole."""
+"""The folder of a run: state that survives, results that are read back."""
 
 import sys
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.files import write_text
 from pipeline.runs.arguments import stage_paths
-from pipeline.runs.folder import RunFolder, read_json, write_text
+from pipeline.runs.folder import RunFolder, read_json
 
 
 def test_run_that_never_started_has_no_state_and_no_folder(tmp_path: Path) -> None:
@@ -34,27 +35,6 @@ def test_run_is_shown_only_where_it_was_finished_with_pictures(tmp_path: Path) -
     for shows in (False, True):
         folder.update(state="finished", is_shown=shows)
         assert folder.is_shown() is shows
-
-
-def test_text_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "run.json"
-    write_text(path, "old")
-
-    def die(draft: Path, target: Path) -> None:
-        assert draft.read_text(encoding="utf-8") == "new"
-        assert target.read_text(encoding="utf-8") == "old"
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", die)
-    with pytest.raises(KeyboardInterrupt):
-        write_text(path, "new")
-    assert path.read_text(encoding="utf-8") == "old"
-
-
-def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "ä")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-    assert (tmp_path / "a.txt").read_bytes() == "ä".encode()
 
 
 def test_results_are_read_back_as_numbers(tmp_path: Path) -> None:

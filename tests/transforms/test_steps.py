@@ -246,3 +246,34 @@ def test_affine_draws_the_pixels_masks_boxes_and_points_of_albumentations(
             drawn, wanted = (each(image, mask, seed=seed, **more) for each in (ours, theirs))
             for part, wanted_part in zip(drawn, wanted, strict=True):
                 np.testing.assert_array_equal(part, wanted_part)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.4, 1.0])
+def test_affine_inside_other_steps_draws_as_albumentations_does_and_is_told_of(p: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 24, 3), dtype=np.uint8)
+
+    def steps(made: type[albumentations.Affine]) -> Augmentation:
+        affine = made(rotate=(-30.0, 30.0), p=p)
+        return Augmentation(
+            [albumentations.OneOf([affine, albumentations.Transpose(p=1 - p)], p=0.8), affine]
+        )
+
+    ours, theirs = steps(Affine), steps(albumentations.Affine)
+    told = set()
+    for seed in range(40):
+        drawn, names = ours.told(image, seed=seed)
+        np.testing.assert_array_equal(drawn.image, theirs(image, seed=seed).image)
+        np.testing.assert_array_equal(drawn.image, ours(image, seed=seed).image)
+        assert ("Affine" in names) <= (drawn.image.shape != image.shape or (drawn.image != image).any())
+        told.update(names)
+    assert ("Affine" in told) == (p > 0)
+
+
+def test_affine_keeps_what_it_drew_and_leaves_the_rest_of_a_sample_alone() -> None:
+    image = np.zeros((8, 8, 1), np.uint8)
+    affine = Affine(rotate=(30.0, 30.0), p=1.0)
+    assert affine(image=image, mask=None, other="kept").items() >= {"mask": None, "other": "kept"}.items()
+    assert affine(image=image)["image"].shape == image.shape
+    assert affine.get_applied_params()["matrix"].shape == (2, 3)
+    with pytest.raises(KeyError):
+        affine(image)
