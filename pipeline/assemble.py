@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from torch import nn
 
 from pipeline.config.signatures import signature
@@ -143,8 +143,9 @@ def check_optimizer(config: Mapping[str, Any]) -> None:
 
 def _waiting(config: Mapping[str, Any], section: str) -> Callable[[Any], Any]:
     """Return the constructor of a section, waiting for its first argument."""
-    made = _instantiated({**config[section], "_partial_": True}, section)
-    return lambda first: _told(lambda: made(first), section, config[section]["_target_"])
+    target = config[section]["_target_"]
+    made = _told(lambda: _constructor(config[section]), section, target)
+    return lambda first: _told(lambda: made(first), section, target)
 
 
 def _made(config: Mapping[str, Any], section: str, **given: Any) -> Any:
@@ -173,12 +174,25 @@ def _step(node: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Any:
 
 def _instantiated(node: Mapping[str, Any], path: str, **given: Any) -> Any:
     """Build what a node names; given objects pass by untouched."""
+    return _told(lambda: _constructor(node)(**given), path, node["_target_"])
 
-    def make() -> Any:
-        made = instantiate({**node, "_partial_": True}, _convert_="all")
-        return made if node.get("_partial_") else made(**given)
 
-    return _told(make, path, node["_target_"])
+def _constructor(node: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return what a node names, with the node's settings.
+
+    As Hydra's `instantiate` for values that are plain and names that have been checked, without its milliseconds.
+    """
+    settings = {key: _built(value) for key, value in node.items() if key != "_target_"}
+    return partial(resolve_name(node["_target_"]), **settings)
+
+
+def _built(value: Any) -> Any:
+    """Return a setting of its own, what it names built."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        return _constructor(value)()
+    if isinstance(value, Mapping):
+        return {key: _built(each) for key, each in value.items()}
+    return [_built(each) for each in value] if isinstance(value, list) else value
 
 
 def _told(make: Callable[[], Any], path: str, target: str) -> Any:
@@ -187,7 +201,6 @@ def _told(make: Callable[[], Any], path: str, target: str) -> Any:
         return make()
     except ConfigError:
         raise
-    except (InstantiationException, TypeError, ValueError) as reason:
-        why = reason.__cause__ or reason
-        text = " ".join(str(why).split())
+    except (AttributeError, ImportError, TypeError, ValueError) as reason:
+        text = " ".join(str(reason).split())
         raise ConfigError(f"{path}: {target} refuses its settings: {text}") from None
