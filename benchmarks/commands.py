@@ -36,7 +36,12 @@ def measured() -> Iterator[Figure]:
 
 def _short_commands() -> Iterator[Figure]:
     """Yield what commands take that train nothing, beside the start of Python."""
-    run = ["experiment=digits_lenet5", f"data.root={DATA / 'digits.zip'}", "trainer.max_epochs=1"]
+    run = [
+        "experiment=digits_lenet5",
+        f"data.root={DATA / 'digits.zip'}",
+        "trainer.max_epochs=1",
+        "tracking.log_model=false",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         works: dict[str, Callable[[], object]] = {

@@ -15,7 +15,7 @@ from pipeline.composition import composed
 from pipeline.transfer.folding import fold_norms
 from pipeline.transforms.statistics import measure
 
-ROUNDS = 5
+ROUNDS = 3
 NETWORKS = {  # name -> its declaration, and images in a batch
     "unet_small, 192 x 160": (["experiment=brain_unet"], 32),
     "resnet18, 224 x 224": (["model=resnet18", "data.shape=[3,224,224]"], 8),

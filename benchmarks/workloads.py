@@ -69,7 +69,7 @@ def _digits(_: Path) -> list[str]:
 
 
 def _small_photographs(root: Path) -> list[str]:
-    return [*_photographs(root, side=64, train=128, val=32), "model=resnet18", "augmentation=alexnet"]
+    return [*_photographs(root, side=64, train=192, val=32), "model=resnet18", "augmentation=alexnet"]
 
 
 def _brain(_: Path) -> list[str]:

@@ -182,8 +182,11 @@ def _constructor(node: Mapping[str, Any]) -> Callable[..., Any]:
 
     As Hydra's `instantiate` for values that are plain and names that have been checked, without its milliseconds.
     """
-    settings = {key: _built(value) for key, value in node.items() if key != "_target_"}
-    return partial(resolve_name(node["_target_"]), **settings)
+    try:
+        made = resolve_name(node["_target_"])
+    except (AttributeError, ImportError) as reason:
+        raise ValueError(f"there is no {node['_target_']}: {reason}") from None
+    return partial(made, **{key: _built(value) for key, value in node.items() if key != "_target_"})
 
 
 def _built(value: Any) -> Any:
@@ -201,6 +204,6 @@ def _told(make: Callable[[], Any], path: str, target: str) -> Any:
         return make()
     except ConfigError:
         raise
-    except (AttributeError, ImportError, TypeError, ValueError) as reason:
+    except (TypeError, ValueError) as reason:
         text = " ".join(str(reason).split())
         raise ConfigError(f"{path}: {target} refuses its settings: {text}") from None

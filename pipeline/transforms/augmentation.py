@@ -80,8 +80,9 @@ class Augmentation:
     ) -> tuple[Array, Array | None]:
         """Return the draws of `__call__` for images (N, H, W, C) and masks (N, H, W) or None, a seed for each."""
         self._take_up(self._composed[()])
-        pairs = zip(images, masks if masks is not None else repeat(None), seeds, strict=False)
-        drawn = [self._stepped(image, mask, seed) for image, mask, seed in pairs]
+        maybe_masks = repeat(None, len(images)) if masks is None else masks
+        samples = zip(images, maybe_masks, seeds, strict=True)
+        drawn = [self._stepped(image, mask, seed) for image, mask, seed in samples]
         stacked = np.stack([each["image"] for each in drawn])
         return (
             stacked if stacked.ndim == 4 else stacked[..., None],
