@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import MLFlowLogger
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks.workloads import Job
@@ -64,20 +64,12 @@ class PlainModule(pl.LightningModule):
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         """Return the loss of a batch."""
-        loss, outputs = self._loss(batch)
-        self.train_loss(loss)
-        self.train_accuracy(outputs.argmax(dim=1), batch[1])
-        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
-        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
+        loss, _outputs = self._logged(batch, "train", self.train_loss, self.train_accuracy)
         return loss
 
     def validation_step(self, batch: Sample, _: int) -> None:
         """Keep what the score is made of."""
-        loss, outputs = self._loss(batch)
-        self.val_loss(loss)
-        self.val_accuracy(outputs.argmax(dim=1), batch[1])
-        self.log("val/loss", self.val_loss, on_step=False, on_epoch=True)
-        self.log("val/accuracy", self.val_accuracy, on_step=False, on_epoch=True)
+        _loss, outputs = self._logged(batch, "val", self.val_loss, self.val_accuracy)
         self._evidence.append(self.task.evidence(outputs, batch[1]))
 
     def on_validation_epoch_end(self) -> None:
@@ -90,9 +82,15 @@ class PlainModule(pl.LightningModule):
         optimizer = optimizer_for(self.job, self.network)
         return [optimizer], [scheduler_of(self.job.config)(optimizer)]
 
-    def _loss(self, batch: Sample) -> tuple[Tensor, Tensor]:
+    def _logged(self, batch: Sample, split: str, mean: Metric, accuracy: Metric) -> tuple[Tensor, Tensor]:
+        """Return loss and outputs of a batch, both logged by what sums them up over an epoch."""
         outputs = self.network(batch[0])
-        return self.task.loss(outputs, batch[1]), outputs
+        loss = self.task.loss(outputs, batch[1])
+        mean(loss)
+        accuracy(outputs.argmax(dim=1), batch[1])
+        self.log(f"{split}/loss", mean, on_step=False, on_epoch=True)
+        self.log(f"{split}/accuracy", accuracy, on_step=False, on_epoch=True)
+        return loss, outputs
 
 
 class PlainImages(Dataset[Sample]):

@@ -110,9 +110,8 @@ class PreparedSplit(Dataset[Batch]):
         sides: tuple[int, int] | None = None,
         seed: int = 0,
     ) -> None:
-        self.images = np.asarray(
-            images
-        )  # memmap's own class makes every row an object that costs as much as a draw
+        # Plain arrays: memmap's own class makes every row an object that costs as much as a draw.
+        self.images = np.asarray(images)
         self.targets = np.asarray(targets)
         self.draws = draws
         self.mix = mix
