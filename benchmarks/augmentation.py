@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import Figure, rates, times_faster
-from pipeline.assemble import augmentation_of, mixing_of
-from pipeline.composition import CONF, composed
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.draws import OnTheFly
+from pipeline.declaration.composition import CONF, composed
+from pipeline.training.assemble import augmentation_of, mixing_of
 from pipeline.transforms.statistics import Statistics, measure
 
 Array = NDArray[np.uint8]

@@ -25,10 +25,10 @@ from benchmarks.figures import seconds
 from benchmarks.plain import PlainImages, Sample, fit_plainly, loader_of, network_in, optimizer_for, step
 from benchmarks.turns import Contender
 from benchmarks.workloads import Job, job_of
-from pipeline.assemble import augmentation_of, model_of, scheduler_of, task_of, train_split_of
 from pipeline.data.batches import EpochBatches, PreparedSplit, Request
 from pipeline.runs.settings import TrainerSettings
-from pipeline.trainer import device_precision
+from pipeline.training.assemble import augmentation_of, model_of, scheduler_of, task_of, train_split_of
+from pipeline.training.trainer import device_precision
 
 LEAST = 1.0  # seconds of the bound's epoch
 STEPS = 8  # at most, by which the loop chooses its loader
@@ -92,8 +92,8 @@ def bound(job: Job, contender: Contender) -> None:
 def ours(job: Job, contender: Contender) -> None:
     """Train by the pipeline, with tracking, metrics, checkpoints and validation."""
     from pipeline.runs.watch import Watch  # plain Lightning, as a command, does not wait for these
-    from pipeline.tasks.learner import Learner
-    from pipeline.train import Asked, train
+    from pipeline.training.learner import Learner
+    from pipeline.training.run import Asked, train
 
     draws: Callable[[PreparedSplit, Request], Any] = PreparedSplit.__getitem__
     marks = Marks(contender, images=len(job.prepared.images("train")), stops=False)
@@ -110,7 +110,10 @@ def ours(job: Job, contender: Contender) -> None:
         return batch
 
     watch = Watch(stops=lambda _: contender.is_last)
-    with patch("pipeline.fit.Learner", Timed), patch.object(PreparedSplit, "__getitem__", timed_draws):
+    with (
+        patch("pipeline.training.fit.Learner", Timed),
+        patch.object(PreparedSplit, "__getitem__", timed_draws),
+    ):
         train(job.config, Asked("bench", job.config["name"], waits=True, watch=watch), root=job.root)
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from benchmarks.figures import Figure, by_turns
-from pipeline.assemble import model_of
-from pipeline.composition import composed
+from pipeline.declaration.composition import composed
+from pipeline.training.assemble import model_of
 from pipeline.transfer.folding import fold_norms
 from pipeline.transforms.statistics import measure
 

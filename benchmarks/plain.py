@@ -24,8 +24,8 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks.workloads import Job
-from pipeline.assemble import model_of, network_of, optimizer_of, scheduler_of, task_of
-from pipeline.trainer import quieten
+from pipeline.training.assemble import model_of, network_of, optimizer_of, scheduler_of, task_of
+from pipeline.training.trainer import quieten
 
 Sample = tuple[Tensor, Any]  # a normalised image and its label or mask; of a batch, tensors of both
 

@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.figures import Figure, seconds
-from pipeline.declared_search import search_of
 from pipeline.runs.folder import RunFolder
-from pipeline.search import conduct, in_this_process
-from pipeline.trials import Outcome, Search
+from pipeline.trials.declared import search_of
+from pipeline.trials.runner import conduct, in_this_process
+from pipeline.trials.search import Outcome, Search
 
 TRIALS = 20
 FIRST = 2  # trials that pay for imports

@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.composition import compose, composed
 from pipeline.data.prepared import Prepared
-from pipeline.prepare import prepare
+from pipeline.declaration.composition import compose, composed
+from pipeline.training.inputs import prepare
 from pipeline.transforms.statistics import Statistics, measure, pieces_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]

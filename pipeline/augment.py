@@ -8,54 +8,13 @@ all that decides them, whichever door asks; DVC keeps those of experiments liste
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from pipeline.config.digests import code_digest, digest
-from pipeline.declaration import load
+from pipeline.declaration.checks import load
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.prepare import prepare, prepared_key
 from pipeline.runs.arguments import stage_paths
-from pipeline.runs.found import find_or_make, publish
-from pipeline.statistics import statistics, statistics_key
-
-PACKAGE = Path(__file__).parent
-CODE = [PACKAGE / "assemble.py", PACKAGE / "data", PACKAGE / "transforms"]
-
-
-def augment(config: Mapping[str, Any], *, root: Path) -> Path | None:
-    """Return the folder of a declaration's copies, made if need be; None where it draws on the fly.
-
-    Raises:
-        ConfigError: the disk is too small, or a step refuses the images.
-    """
-    copies = config["augmentation"]["copies"]
-    if copies is None:
-        return None
-
-    def make(folder: Path) -> None:
-        from pipeline.assemble import augmentation_of
-        from pipeline.data.draws import OnTheFly, write_draws
-        from pipeline.data.prepared import Prepared
-        from pipeline.transforms.statistics import Statistics
-
-        prepared = Prepared(prepare(config, root=root))
-        augmentation = augmentation_of(config, Statistics.load(statistics(config, root=root)))
-        assert augmentation is not None, "copies without steps are refused"
-        draws = OnTheFly(augmentation, seed=config["seed"])
-        write_draws(draws, prepared.images("train"), prepared.targets("train"), folder, copies=copies)
-
-    return find_or_make(root, "augment", _key(config, root=root), make)
-
-
-def _key(config: Mapping[str, Any], *, root: Path) -> str:
-    """Return the digest of all that decides the copies: images, steps, seed, code."""
-    images = [prepared_key(config, root=root), statistics_key(config, root=root)]
-    section = config["augmentation"]
-    steps = [section["steps"], section["copies"], config["data"]["ignore_label"], config["seed"]]
-    return digest([images, steps, code_digest(CODE, root=root), version("albumentations")])
+from pipeline.runs.found import publish
+from pipeline.training.inputs import augment
 
 
 def main() -> None:

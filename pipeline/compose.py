@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.composition import compose
-from pipeline.config.digests import digest
+from pipeline.declaration.composition import compose
+from pipeline.declaration.digests import digest
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import write_text
-from pipeline.plain import yaml_text
-from pipeline.space import options_of, space_of
+from pipeline.files import write_text, yaml_text
+from pipeline.trials.space import options_of, space_of
 
 
 def declaration_of(overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,20 +1,70 @@
-"""How a user's mistake is told: one sentence with the setting, the value got and the way out."""
+"""How a user's mistake is reported: one sentence with the setting, the value found and the way out."""
 
 from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
+from typing import Any, Final
+
+UNSET: Final[Any] = object()  # where None is a value like others
 
 
 class ConfigError(ValueError):
-    """A setting that cannot work; its text is complete and is shown without a traceback."""
+    """A setting, file or command that cannot work, printed as one sentence and without a traceback.
+
+    The sentence reads `<path> must be <allowed>, got <got>; <hint>`, or `<path>: <problem>, got <got>; <hint>`; parts
+    that are not given are left out.
+
+    Args:
+        path: of the setting in the declaration, such as `trainer.max_epochs`; or a file, or a command.
+        problem: what is wrong, where `must be <allowed>` does not say it.
+        got: the value found.
+        allowed: what the value may be: a phrase that ends "must be ...", or the names to choose from.
+        hint: the way out: what to write or type instead.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        problem: str = "",
+        *,
+        got: Any = UNSET,
+        allowed: str | Collection[str] = "",
+        hint: str = "",
+    ) -> None:
+        self.path = path
+        self.problem = problem
+        self.got = got
+        self.allowed = allowed
+        self.hint = hint
+        super().__init__(self._sentence())
+
+    @classmethod
+    def unknown(cls, path: str, got: object, names: Iterable[str], *, what: str = "name") -> ConfigError:
+        """Return the error for a name that is not one of those allowed; its hint names the closest one.
+
+        Args:
+            names: what is allowed.
+            what: the kind of name, such as `option`.
+        """
+        allowed = sorted(set(names))
+        hint = f"{nearest(got, allowed)}allowed: {', '.join(allowed) or 'nothing'}"
+        return cls(path, f"unknown {what} '{got}'", got=got, allowed=allowed, hint=hint)
+
+    def _sentence(self) -> str:
+        if not isinstance(self.allowed, str):  # names, which the hint lists
+            return f"{self.path}: {self.problem}; {self.hint}"
+        head = f"{self.path}: {self.problem}" if self.problem else self.path
+        must = f" must be {self.allowed}" if self.allowed and not self.problem else ""
+        got = "" if self.got is UNSET else f", got {self.got!r}"
+        return head + must + got + (f"; {self.hint}" if self.hint else "")
 
 
 @cache
 def warn(text: str) -> None:
-    """Tell on stderr, once per process, what works but is probably not meant."""
+    """Warn on stderr, once per process, of what works but is probably not meant."""
     sys.stderr.write(f"warning: {text}\n")
 
 

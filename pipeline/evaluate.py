@@ -22,25 +22,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.assemble import model_of, task_of, views_of
-from pipeline.composition import composed
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
-from pipeline.declaration import check_test_views, load
+from pipeline.declaration.checks import check_test_views, load
+from pipeline.declaration.composition import composed
+from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import write_text
 from pipeline.layers.crops import centred
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.sheets import draw_sheet
-from pipeline.prepare import data_digest, prepare
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.found import publish
-from pipeline.tasks.classification import Classification, confusion
+from pipeline.tasks.classification.task import Classification, confusion
 from pipeline.tasks.intervals import with_intervals
-from pipeline.tasks.segmentation import Segmentation
+from pipeline.tasks.segmentation.task import Segmentation
 from pipeline.tasks.task import Evidence, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
+from pipeline.training.assemble import model_of, task_of, views_of
+from pipeline.training.inputs import prepare
 from pipeline.transforms.statistics import Statistics
 
 BATCH = 64  # images at a time; does not change a score

@@ -1,9 +1,19 @@
-"""Files that others may read at any time."""
+"""Files that appear whole or not at all, YAML text, and what was computed from files, remembered until they change."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+Known = dict[str, dict[str, str]]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -11,3 +21,55 @@ def write_text(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
+
+
+def read_yaml(text: str) -> Any:
+    """Return the values that a text holds.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    return yaml.load(text, Loader=Loader)
+
+
+def yaml_text(values: Any, *, width: int = 80) -> str:
+    """Return values as text, keys in their order.
+
+    Args:
+        width: where long texts are wrapped, in characters.
+    """
+    text: str = yaml.dump(values, Dumper=Dumper, sort_keys=False, width=width)
+    return text
+
+
+def remembered(memory: Path, wanted: Iterable[tuple[str, str, Callable[[], str]]]) -> list[str]:
+    """Return texts, computed where they are not remembered.
+
+    Args:
+        memory: the JSON file; several processes may use it at once.
+        wanted: for each text its key, the state of what it is computed from, and how to compute it.
+    """
+    known, is_new = _recall(memory), False
+    texts = []
+    for key, state, compute in wanted:
+        if known.get(key, {}).get("state") != state:
+            known[key], is_new = {"state": state, "text": compute()}, True
+        texts.append(known[key]["text"])
+    if is_new:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_text(memory, json.dumps(known, indent=1))
+    return texts
+
+
+def state_of(file: Path) -> str:
+    """Return a text that changes when a file does: its length and modification time."""
+    stat = file.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _recall(memory: Path) -> Known:
+    try:
+        known: Known = json.loads(memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return known

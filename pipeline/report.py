@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.declaration import planned
+from pipeline.declaration.checks import planned
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import write_text
 from pipeline.pages.chapters import Chapter, chapter_of

@@ -11,152 +11,17 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING
 
-from pipeline.composition import compose
-from pipeline.declaration import load
-from pipeline.declared_search import search_of
+from pipeline.declaration.checks import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import write_text
-from pipeline.findings import best_of, write_results
-from pipeline.runs.folder import RunFolder
 from pipeline.runs.found import publish
-from pipeline.runs.leader import is_leader
-from pipeline.runs.lock import Held, locked
-from pipeline.sweeps.ledger import Trial
-from pipeline.sweeps.objective import ranked
-from pipeline.train import Asked, attempt, follow, train
-from pipeline.trials import FOLD, SEED, Launch, Outcome, Search, named
-
-if TYPE_CHECKING:
-    from pipeline.tracking.run import TrackedRun
+from pipeline.training.run import follow
+from pipeline.trials.declared import search_of
+from pipeline.trials.runner import conduct
 
 BEST = "best.yaml"
-
-
-def conduct(
-    search: Search, *, root: Path, door: str, launch: Launch | None = None, renews: bool = False
-) -> Path:
-    """Run a search, or what is left of it, and write down what it finds.
-
-    Args:
-        door: who asks; kept as a tag.
-        launch: trains jobs; None to train one after the other in this process.
-        renews: whether the ledger of another search under the same name is set aside rather than refused.
-
-    Returns:
-        The folder of its results.
-
-    Raises:
-        ConfigError: another process runs it, its ledger belongs to another search, or no trial has a value.
-    """
-    from pipeline.tracking.comparison import log_search
-    from pipeline.tracking.parents import Parent
-
-    if not is_leader():
-        raise ConfigError(
-            "search: one process leads a search and starts those of each training itself; run it without torchrun and "
-            "srun"
-        )
-    for note in search.notes:
-        sys.stderr.write(f"search: {note}\n")
-    folder = search.ledger.folder
-    swept = [*(entry.key for entry in search.entries), SEED, FOLD]
-    with _held(folder):
-        difference = search.ledger.difference(search.identity)
-        if renews and difference is not None:
-            place = search.ledger.set_aside()
-            sys.stderr.write(
-                f"search: {difference}; it starts anew, and what was there lies in {place} now\n"
-            )
-        tracked = _tracked(search, root=root, door=door)
-        with Parent(tracked, swept=swept, search=str(folder.relative_to(root))):
-            trials = search.run(launch or in_this_process(root, door), tell=_teller(search))
-            best = ranked(trials, direction=search.settings.direction)[0]
-            shown = _show(search, best, root=root, door=door).state()["mlflow_run_id"]
-            results = write_results(search, trials)
-            log_search(tracked, results, best=shown, name=named(best.point), value=fmean(best.values))
-    sys.stdout.write(best_of(search, trials))
-    sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
-    return results
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the search, so that others can tell that it lives; refuse where another process does."""
-    try:
-        with locked(folder / "lock", waits=False):
-            yield
-    except Held as holder:
-        raise ConfigError(f"search {folder.name} is being run by {holder}; wait for it") from None
-
-
-def _tracked(search: Search, *, root: Path, door: str) -> TrackedRun:
-    """Open the parent run of a search, or take it up again."""
-    from pipeline.tracking.run import TrackedRun
-    from pipeline.tracking.store import FOLDER_TAG, Store
-
-    folder = search.ledger.folder
-    search.ledger.open(search.identity)
-    store = Store(root, search.experiment)
-    store.close_dead_runs()
-    known = search.ledger.about().get("mlflow_run_id")
-    if known is not None and store.has_run(known):
-        return TrackedRun.resume(store, known)
-    tags = {
-        "convoy.door": door,
-        "convoy.sweep": " ".join(search.overrides),
-        "mlflow.source.name": "pipeline.train",
-        FOLDER_TAG: str(folder.relative_to(root)),
-    }
-    tracked = TrackedRun.start(store, name=f"search {folder.name}", parent=None, tags=tags)
-    search.ledger.update(mlflow_run_id=tracked.run_id)
-    return tracked
-
-
-def _show(search: Search, best: Trial, *, root: Path, door: str) -> RunFolder:
-    """Draw the pictures of the best trial's first training, and log its model; trials do without."""
-    job = search.jobs(best.index, best.point)[0]
-    return train(compose(job), Asked(door, named(best.point), waits=True), root=root)
-
-
-def in_this_process(root: Path, door: str) -> Launch:
-    """Return what trains jobs one after the other in this process, each trial until one of its trainings fails."""
-
-    def outcome(job: Sequence[str]) -> Outcome:
-        try:
-            return attempt(compose(job), job, root=root, door=door)
-        except Exception as reason:  # whatever a training raises is the end of its trial alone
-            return Outcome.of_failure(reason)
-
-    def launch(jobs: Sequence[Sequence[str]]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        ended = set()
-        for job in jobs:
-            (trial,) = (each for each in job if each.startswith("search.trial="))
-            outcomes.append(Outcome(None, "not needed") if trial in ended else outcome(job))
-            if outcomes[-1].value is None or outcomes[-1].is_pruned:
-                ended.add(trial)
-        return outcomes
-
-    return launch
-
-
-def _teller(search: Search) -> Callable[[Trial], None]:
-    """Return what tells a trial that is settled in a line."""
-
-    def tell(trial: Trial) -> None:
-        value = f"{fmean(trial.values):.4f}" if trial.values else trial.state
-        place = f"{trial.index + 1} of {search.settings.trials}"
-        parts = (place, f"trial {trial.index}", value, named(trial.point), trial.reason)
-        sys.stdout.write("  ".join(filter(None, parts)) + "\n")
-        sys.stdout.flush()
-
-    return tell
 
 
 def main() -> None:

@@ -19,12 +19,12 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.composition import compose, composed
-from pipeline.config.targets import check_modules
-from pipeline.declaration import planned
+from pipeline.declaration.checks import planned
+from pipeline.declaration.composition import compose, composed
+from pipeline.declaration.targets import check_modules
 from pipeline.errors import ConfigError, closest, exit_on_mistake
+from pipeline.files import read_yaml
 from pipeline.networks.planner import plan
-from pipeline.plain import read_yaml
 from pipeline.plans.explain import formulas
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_comparison, as_json, as_rows, bytes_text, totals

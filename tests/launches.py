@@ -7,12 +7,12 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from pipeline.declared_search import search_of
-from pipeline.judge import Judge
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.settings import SearchSettings
-from pipeline.trials import Launch, Outcome, Search
+from pipeline.trials.declared import search_of
+from pipeline.trials.early_stopping import Judge
+from pipeline.trials.search import Launch, Outcome, Search
 
 Settings = dict[str, str]
 
@@ -111,7 +111,7 @@ def judged(search: SearchSettings, *, trial: int, epochs: int) -> dict[str, Any]
     return {
         "search": vars(search) | {"trial": trial},
         "trainer": {"max_epochs": epochs},
-        "task": {"_target_": "pipeline.tasks.classification.Classification"},
+        "task": {"_target_": "pipeline.tasks.classification.task.Classification"},
     }
 
 

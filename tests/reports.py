@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
 
 NASTY = "g<r>&e|y"
 EXPERIMENTS: dict[str, dict[str, Any]] = {

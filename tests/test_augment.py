@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from pipeline import augment as stage
-from pipeline.assemble import augmentation_of, train_split_of
-from pipeline.augment import augment
 from pipeline.data import draws
 from pipeline.data.draws import Ahead, OnTheFly
 from pipeline.data.prepared import Prepared
-from pipeline.prepare import prepare
+from pipeline.declaration.keys import copies_key
 from pipeline.runs.found import publish
-from pipeline.statistics import statistics
+from pipeline.training.assemble import augmentation_of, train_split_of
+from pipeline.training.inputs import augment, prepare, statistics
 from pipeline.transforms.statistics import Statistics
 from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
 
@@ -137,8 +136,8 @@ KEYS = [
 def test_key_depends_on_what_decides_the_copies(
     changes: dict[str, Any], is_other: bool, config: dict[str, Any], tmp_path: Path
 ) -> None:
-    changed = stage._key(config | changes, root=tmp_path)
-    assert (changed != stage._key(config, root=tmp_path)) == is_other
+    changed = copies_key(config | changes, root=tmp_path)
+    assert (changed != copies_key(config, root=tmp_path)) == is_other
 
 
 def test_key_depends_on_the_order_of_steps_the_ignored_label_and_the_images(
@@ -150,9 +149,9 @@ def test_key_depends_on_the_order_of_steps_the_ignored_label_and_the_images(
         {"data": config["data"] | {"ignore_label": 9}},
         {},
     ]
-    keys = {stage._key(config | each, root=tmp_path) for each in changes}
+    keys = {copies_key(config | each, root=tmp_path) for each in changes}
     write_class_folders(tmp_path / "data.zip", channels=3, num_images=4)
-    assert len(keys | {stage._key(config, root=tmp_path)}) == 5
+    assert len(keys | {copies_key(config, root=tmp_path)}) == 5
 
 
 def test_other_copies_are_made_for_another_key(config: dict[str, Any], tmp_path: Path) -> None:

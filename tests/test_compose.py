@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import composition
 from pipeline.compose import main as command
-from pipeline.composition import compose
-from pipeline.config.digests import digest
-from pipeline.declaration import SECTIONS, check, load
+from pipeline.declaration import composition
+from pipeline.declaration.checks import SECTIONS, check, load
+from pipeline.declaration.composition import compose
+from pipeline.declaration.digests import digest
 from pipeline.errors import ConfigError, closest, exit_on_mistake
 
 ROOT = Path(__file__).parents[1]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.composition import composed
+from pipeline.declaration.composition import composed
 from pipeline.networks.parts import ACTIVATIONS, AS_PUBLISHED, INITIALISERS, NORMS
 from pipeline.networks.structures import LAYERS
-from pipeline.space import check_keys, space_of
+from pipeline.trials.space import check_keys, space_of
 
 ROOT = Path(__file__).parents[1]
 TRANSFORMS = (ROOT / "docs" / "augmentation.md").read_text()

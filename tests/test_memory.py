@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.memory import remembered, state_of
+from pipeline.files import remembered, state_of
 
 
 def ask(memory: Path, key: str, state: str, asked: list[str]) -> str:

@@ -14,9 +14,10 @@ import pytest
 
 from pipeline.data import prepared
 from pipeline.data.prepared import Prepared
+from pipeline.declaration.keys import data_digest, prepared_key
 from pipeline.errors import ConfigError
-from pipeline.prepare import data_digest, prepare, prepared_key
 from pipeline.runs.found import publish
+from pipeline.training.inputs import prepare
 from tests.makers import (
     data_section,
     write_class_folders,
@@ -176,8 +177,8 @@ ASK = """
 import sys, time
 from pathlib import Path
 from pipeline.data import prepared
-from pipeline.declaration import load
-from pipeline.prepare import prepare
+from pipeline.declaration.checks import load
+from pipeline.training.inputs import prepare
 
 write = prepared.write_prepared
 def counted(*arguments, **options):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import report as stage
-from pipeline.composition import compose
-from pipeline.declaration import planned
+from pipeline.declaration.checks import planned
+from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.report import report
 from tests.reports import EXPERIMENTS, NASTY, run_of, write_experiment

@@ -11,14 +11,15 @@ import yaml
 
 from pipeline import search as stage
 from pipeline.compose import declaration_of
-from pipeline.composition import compose
-from pipeline.declared_search import search_of
+from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.lock import locked
 from pipeline.sweeps.dimensions import Interval
 from pipeline.sweeps.ledger import Ledger
-from pipeline.trials import Outcome, Search
+from pipeline.trials import runner
+from pipeline.trials.declared import search_of
+from pipeline.trials.search import Outcome, Search
 from tests.launches import COARSE, Trainings, by_rate, table
 
 DATA = Path(__file__).parents[1] / "data"
@@ -60,12 +61,12 @@ def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Search]:
         found.append(search)
         return Tracked()
 
-    monkeypatch.setattr(stage, "_tracked", tracked)
+    monkeypatch.setattr(runner, "_tracked", tracked)
     shown = RunFolder(tmp_path / "shown")
     shown.update(mlflow_run_id="the best child")
-    monkeypatch.setattr(stage, "_show", lambda *_, **__: shown)
+    monkeypatch.setattr(runner, "_show", lambda *_, **__: shown)
     monkeypatch.setattr("pipeline.tracking.comparison.log_search", lambda *_, **__: None)
-    monkeypatch.setattr(stage, "in_this_process", lambda *_: Trainings(by_rate))
+    monkeypatch.setattr(runner, "in_this_process", lambda *_: Trainings(by_rate))
     return found
 
 
@@ -170,7 +171,7 @@ def test_what_was_published_stays_as_it_is_when_the_search_goes_on(
     assert (published / "trials.csv").samefile(results / "trials.csv")
     before = {path.name: path.read_bytes() for path in published.iterdir()}
     longer = search_of([*COARSE, "search.trials=4"], root=tmp_path)
-    stage.conduct(longer, root=tmp_path, door="sweep")
+    runner.conduct(longer, root=tmp_path, door="sweep")
     assert {path.name: path.read_bytes() for path in published.iterdir()} == before
     assert {path.name for path in results.iterdir()} == set(before)
     assert len((results / "trials.csv").read_text().splitlines()) == 1 + 4
@@ -207,9 +208,9 @@ def test_training_that_raises_is_the_end_of_its_trial_alone(
             raise ConfigError("no such optimizer")
         return Outcome(0.5)
 
-    monkeypatch.setattr(stage, "attempt", attempt)
+    monkeypatch.setattr(runner, "attempt", attempt)
     jobs = [["search=coarse", f"search.trial={seed}", f"seed={seed}"] for seed in range(4)]
-    launch = stage.in_this_process(tmp_path, "dvc")
+    launch = runner.in_this_process(tmp_path, "dvc")
     outcomes = launch([*jobs, ["search=coarse", "optimizer.lrr=1", "search.trial=4"]])
     assert [(outcome.value, outcome.reason) for outcome in outcomes[:4]] == [
         (0.5, ""),
@@ -229,11 +230,11 @@ def test_trial_is_given_up_at_its_first_training_that_fails_or_is_pruned(
         trained.append(tuple(job[1:]))
         return Outcome(0.5, is_pruned=tuple(job[1:]) == ("search.trial=0", "seed=1"))
 
-    monkeypatch.setattr(stage, "attempt", attempt)
+    monkeypatch.setattr(runner, "attempt", attempt)
     jobs = [
         ["search=coarse", f"search.trial={trial}", f"seed={seed}"] for trial in range(2) for seed in range(3)
     ]
-    outcomes = stage.in_this_process(tmp_path, "dvc")(jobs)
+    outcomes = runner.in_this_process(tmp_path, "dvc")(jobs)
     assert [outcome.value for outcome in outcomes] == [0.5, 0.5, None, 0.5, 0.5, 0.5]
     assert ("search.trial=0", "seed=2") not in trained
     assert len(trained) == 5

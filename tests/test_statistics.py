@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.composition import CONF
 from pipeline.data.prepared import Prepared
-from pipeline.prepare import prepare
-from pipeline.statistics import statistics, statistics_key
+from pipeline.declaration.composition import CONF
+from pipeline.declaration.keys import statistics_key
+from pipeline.training.inputs import prepare, statistics
 from pipeline.transforms import statistics as formulas
 from pipeline.transforms.statistics import Statistics
 from tests.makers import SPLITS, data_section, write_class_folders, write_declaration

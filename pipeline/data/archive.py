@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import ConfigError
-from pipeline.memory import remembered, state_of
+from pipeline.files import remembered, state_of
 
 CHUNK = 1 << 20  # bytes
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.plain import read_yaml
+from pipeline.files import read_yaml
 
 TITLES = {
     "statistics": "Statistics of the training images",

@@ -18,8 +18,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import write_text
-from pipeline.plain import read_yaml
+from pipeline.files import read_yaml, write_text
 
 RESULTS = ["config.yaml", "run.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
 

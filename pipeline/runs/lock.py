@@ -18,7 +18,7 @@ class Held(Exception):
 
 
 @contextmanager
-def locked(path: Path, *, waits: bool, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+def locked(path: Path, *, waits: bool, on_wait: Callable[[str], object] | None = None) -> Iterator[None]:
     """Hold the lock file at `path`.
 
     Args:

@@ -1,1 +1,1 @@
-"""Tasks: loss, evidence and scores; and the learner that trains them."""
+"""Tasks: what each demands, its loss, evidence, scores and cases; one folder each."""

@@ -17,7 +17,7 @@ from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from numpy.typing import NDArray
 
-from pipeline.plain import yaml_text
+from pipeline.files import yaml_text
 from pipeline.tracking.store import Store
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline import preview
-from pipeline.assemble import augmentation_of, train_split_of
-from pipeline.composition import composed
 from pipeline.data.prepared import Prepared
-from pipeline.preview import draw_previews
+from pipeline.declaration.composition import composed
+from pipeline.training.assemble import augmentation_of, train_split_of
+from pipeline.training.previews import draw_previews
 from pipeline.transforms.statistics import measure
 from tests.doors.project import Project
 

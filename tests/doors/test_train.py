@@ -12,11 +12,11 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
+from pipeline.declaration.keys import CODE, fingerprint
 from pipeline.errors import ConfigError
-from pipeline.identity import CODE, fingerprint
 from pipeline.runs.lock import locked
-from pipeline.train import Asked, train
+from pipeline.training.run import Asked, train
 from tests.doors.project import ROOT, TINY, Project, kill_group
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
 from pipeline.evaluate import evaluate
 from pipeline.runs.folder import RunFolder
-from pipeline.train import Asked, train
+from pipeline.training.run import Asked, train
 from tests.doors.project import ROOT, TINY, Project
 
 

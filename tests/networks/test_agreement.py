@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from pipeline.composition import composed
+from pipeline.declaration.composition import composed
 from pipeline.networks.build import build
 from pipeline.networks.planner import plan
 from pipeline.transfer.matching import load_matching

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import pipeline.networks
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.networks.planner import KEYS, plan
 from tests.networks.mistakes import FILTERS, GRAMMAR, OTHER_LEAVES, layers, lists_in_each_other

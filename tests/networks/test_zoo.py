@@ -9,15 +9,15 @@ import torch
 import yaml
 from torch import nn
 
-from pipeline.composition import composed
+from pipeline.declaration.composition import composed
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
 from pipeline.networks.build import build, modules_of
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
-from pipeline.tasks.classification import Classification
-from pipeline.tasks.contracts import CONTRACTS, contract_of
-from pipeline.tasks.segmentation import Segmentation
+from pipeline.tasks.classification.task import Classification
+from pipeline.tasks.demands import CONTRACTS, contract_of
+from pipeline.tasks.segmentation.task import Segmentation
 from tests.networks.row import Row
 from tests.networks.rows_classic import CLASSIC
 from tests.networks.rows_modern import MODERN

@@ -8,7 +8,7 @@ from jinja2 import UndefinedError
 
 from pipeline.pages import chapters, render
 from pipeline.pages.chapters import PER_CLASS, TITLES
-from pipeline.tasks.segmentation import Segmentation
+from pipeline.tasks.segmentation.task import Segmentation
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from pipeline.composition import composed
+from pipeline.declaration.composition import composed
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network, Shape
 from tests.networks.models import model_of

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_auroc
 
 from pipeline.errors import ConfigError
-from pipeline.tasks.classification import Classification, auroc, confusion
+from pipeline.tasks.classification.task import Classification, auroc, confusion
 
 NAMES = ("cat", "dog", "eel")
 

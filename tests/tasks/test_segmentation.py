@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.errors import ConfigError
-from pipeline.tasks.segmentation import Segmentation, per_image_scores
+from pipeline.tasks.segmentation.task import Segmentation, per_image_scores
 
 NAMES = ("other", "grey", "white")
 IGNORED = 9

@@ -14,7 +14,7 @@ import yaml
 from mlflow.entities import Metric
 from torch import Tensor, nn
 
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
 from pipeline.tracking.run import TrackedRun, flat
 from pipeline.tracking.store import Store
 

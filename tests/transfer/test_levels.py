@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, StepLR
 
-from pipeline.assemble import groups_of, levels_of, model_of
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
-from pipeline.tasks.classification import Classification
-from pipeline.tasks.learner import Learner
+from pipeline.tasks.classification.task import Classification
+from pipeline.training.assemble import groups_of, levels_of, model_of
+from pipeline.training.learner import Learner
 from pipeline.transfer.levels import frozen_modules, parameter_groups
 from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.statistics import Statistics

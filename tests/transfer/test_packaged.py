@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline.composition import composed
+from pipeline.declaration.composition import composed
 from pipeline.networks.build import build
 from pipeline.networks.planner import plan
 from pipeline.transfer.checkpoint import file_of, read_tensors

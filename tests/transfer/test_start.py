@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.assemble import model_of, network_of, start_from
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
+from pipeline.training.assemble import model_of, network_of, start_from
 from pipeline.transforms.statistics import Statistics
 
 SHAPE = (32, 32, 1)

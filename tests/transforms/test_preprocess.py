@@ -10,7 +10,7 @@ import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
 
-from pipeline.composition import CONF, composed
+from pipeline.declaration.composition import CONF, composed
 from pipeline.errors import ConfigError
 from pipeline.transforms.preprocess import ChannelMean, MeanImage, PerImage, Scaled, Standardize
 from pipeline.transforms.statistics import Statistics, Whitening, measure

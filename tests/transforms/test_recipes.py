@@ -12,12 +12,12 @@ import yaml
 from hydra.utils import get_object
 from numpy.typing import NDArray
 
-from pipeline.assemble import augmentation_of, mixing_of
-from pipeline.composition import CONF, composed
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.draws import OnTheFly
-from pipeline.declaration import check
+from pipeline.declaration.checks import check
+from pipeline.declaration.composition import CONF, composed
 from pipeline.errors import ConfigError
+from pipeline.training.assemble import augmentation_of, mixing_of
 from pipeline.transforms.augmentation import Augmentation, Drawn
 from pipeline.transforms.statistics import Statistics, measure
 

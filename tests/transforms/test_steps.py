@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.assemble import augmentation_of
-from pipeline.composition import composed
-from pipeline.declaration import check
+from pipeline.declaration.checks import check
+from pipeline.declaration.composition import composed
 from pipeline.errors import ConfigError
+from pipeline.training.assemble import augmentation_of
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import measure
 from pipeline.transforms.steps import Affine, PadCrop, PcaColor, shifted

@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from pipeline.composition import compose
+from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked

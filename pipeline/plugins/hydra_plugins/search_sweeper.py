@@ -16,14 +16,14 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from pipeline.composition import compose
-from pipeline.declared_search import search_of
+from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
-from pipeline.findings import plan_of
-from pipeline.search import conduct
-from pipeline.space import written
 from pipeline.tracking.variables import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE
-from pipeline.trials import Died, Outcome
+from pipeline.trials.declared import search_of
+from pipeline.trials.results import plan_of
+from pipeline.trials.runner import conduct
+from pipeline.trials.search import Died, Outcome
+from pipeline.trials.space import written
 
 
 class SearchSweeper(Sweeper):

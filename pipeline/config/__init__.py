@@ -1,1 +1,0 @@
-"""The declaration: what a config may name, and how two configs are told apart."""

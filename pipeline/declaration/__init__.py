@@ -1,0 +1,1 @@
+"""The declaration: composed from conf/, checked, and told apart by digests."""

@@ -1,0 +1,147 @@
+"""Composition: conf/ and overrides to one resolved, checked declaration.
+
+A bad declaration is refused here, in well under two seconds and before any data are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from pipeline.declaration.checks import SECTIONS, check, with_digests
+from pipeline.errors import ConfigError, closest
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose, resolve and check a declaration.
+
+    Args:
+        overrides: as on a Hydra command line, e.g. `experiment=digits_lenet5`, `optimizer.lr=0.02`.
+
+    Returns:
+        Plain values per section, and their digests.
+
+    Raises:
+        ConfigError: whatever is wrong with it.
+    """
+    sections = composed(overrides)
+    check(sections)
+    return with_digests(sections)
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose and resolve a declaration without checking that its parts fit each other.
+
+    Raises:
+        ConfigError: an override names what is not there.
+    """
+    with explained():
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        values = [override for override in parsed if _sets_a_value(override)]
+        others = [override.input_line or "" for override in parsed if not _sets_a_value(override)]
+        config = deepcopy(_chosen(tuple(others), CONF, _last_change(CONF)))
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)  # as Hydra itself does, after the files
+        return resolved(config)
+
+
+def _sets_a_value(override: Override) -> bool:
+    """Tell whether an override sets a value below a section, and so has no say in which files are read."""
+    is_plain = override.package is None and not override.is_sweep_override()
+    return "." in override.key_or_group and not override.is_hydra_override() and is_plain
+
+
+@cache
+def _chosen(choices: tuple[str, ...], conf: Path, changed: int) -> DictConfig:  # noqa: ARG001
+    """Compose the chosen files, read once as long as none of them changes: a search does so for every trial."""
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
+        return hydra.compose("config", overrides=list(choices))
+
+
+def _last_change(folder: Path) -> int:
+    """Return when a file or folder below was last changed, in nanoseconds."""
+    return max(path.stat().st_mtime_ns for path in folder.rglob("*"))
+
+
+def declared(config: DictConfig) -> dict[str, Any]:
+    """Resolve and check what Hydra composed, and add the digest of each section."""
+    sections = resolved(config)
+    check(sections)
+    return with_digests(sections)
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Return plain values, all interpolations looked up."""
+    with explained():
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items() if key != "hydra"}
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise into one clear sentence."""
+    try:
+        yield
+    except MissingConfigException as reason:
+        wanted = str(reason.missing_cfg_file or "")
+        group, _, option = wanted.rpartition("/")
+        if not group or reason.options is None:
+            raise ConfigError(f"{_first_line(reason)}") from None
+        raise ConfigError(f"{group}={option}: no such option; {closest(option, reason.options)}") from None
+    except MissingMandatoryValue as reason:
+        raise ConfigError(f"{reason.full_key} has no value; give it one") from None
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as reason:
+        raise ConfigError(_sentence(reason)) from None
+    except RecursionError:
+        raise ConfigError("a YAML anchor stands inside itself; write the list out") from None
+    except ValueError as reason:
+        if not str(reason).startswith("Config group override"):
+            raise  # what a training raises passes through here too
+        raise ConfigError(f"{reason}; choose an option by its file's name, such as model=lenet5") from None
+
+
+def _sentence(reason: Exception) -> str:
+    """Name the key that an override does not find, with the closest right one."""
+    cause = reason.__cause__
+    full_key = getattr(cause, "full_key", None)
+    if isinstance(reason, ConfigCompositionException) and full_key:
+        parent, _, name = str(full_key).rpartition(".")
+        parent_node = getattr(cause, "parent_node", None)
+        node = {} if parent_node is None else OmegaConf.to_container(parent_node, resolve=False)
+        if isinstance(node, dict) and node:
+            return f"{full_key}: unknown key '{name}'; {closest(name, map(str, node))}"
+        return f"{full_key}: unknown key '{name}'" + (f" below {parent}" if parent else "")
+    if isinstance(reason, OmegaConfBaseException) and reason.full_key:
+        return f"{reason.full_key}: {_first_line(reason)}; correct its value"
+    group = re.search(r"Could not override '([^']+)'", str(reason))
+    if group and group[1].endswith("@model.encoder"):
+        return f"{group[1]}: the model chosen has no such place; only model=unet_on has an encoder"
+    if group:
+        return f"{group[1]}: unknown key or group; {closest(group[1], _choices())}"
+    return " ".join(str(reason).split())
+
+
+def _choices() -> list[str]:
+    return [*SECTIONS, *(path.name for path in CONF.iterdir() if path.is_dir())]
+
+
+def _first_line(reason: Exception) -> str:
+    return str(reason).splitlines()[0]

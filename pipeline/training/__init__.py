@@ -1,0 +1,1 @@
+"""Training: from a request for a run to its folder of results."""

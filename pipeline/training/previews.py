@@ -1,0 +1,129 @@
+"""Sheets of training images: as the network sees them, and what augmentation draws of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.batches import Batch, PreparedSplit
+from pipeline.data.draws import seed_of
+from pipeline.pictures.sheets import draw_sheet
+from pipeline.transforms.augmentation import Augmentation
+
+Array = NDArray[np.uint8]
+
+SHEET_IMAGES = 16
+IMAGES = 4  # originals of the sheet of draws
+DRAWS = 7  # of each image
+MIXES = 4  # batches
+
+
+class _Cell(NamedTuple):
+    image: Array
+    mask: Array | None
+    caption: str
+
+
+def draw_previews(
+    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation | None, folder: Path
+) -> list[Path]:
+    """Draw training images as the network sees them in the first epoch, and what augments them.
+
+    All steps together, and each by itself where there are several.
+
+    Args:
+        split: the training split as training draws it.
+
+    Returns:
+        The files written.
+    """
+    written = [folder / "training_images.png"]
+    _draw_batch(config, split, written[0])
+    if augmentation is not None:
+        written.append(folder / "augmentation.png")
+        _draw_draws(config, split, augmentation, written[-1])
+    if augmentation is not None and len(augmentation.steps) > 1:
+        written.append(folder / "augmentation_steps.png")
+        _draw_steps(config, split, augmentation, written[-1])
+    return written
+
+
+def _draw_batch(config: Mapping[str, Any], split: PreparedSplit, path: Path) -> None:
+    """Draw images of the first epoch; where they are mixed, of several, since a batch is mixed by one weight."""
+    epochs, count = (range(MIXES), SHEET_IMAGES // 2) if split.mix else (range(1), SHEET_IMAGES)
+    cells: list[_Cell] = []
+    for epoch in epochs:
+        batch = split[epoch, _spread(split, count)]
+        images, targets = batch["image"].permute(0, 2, 3, 1).numpy(), batch["target"].numpy()
+        masks = targets if targets.ndim > 1 else [None] * len(images)
+        captions = [""] * len(images) if targets.ndim > 1 else _captions(batch, config["data"]["classes"])
+        cells += map(_Cell, images, masks, captions)
+    _draw(config, cells, path)
+
+
+def _captions(batch: Batch, classes: list[str]) -> list[str]:
+    """Name the class of each image of a batch; of a mixed image, both by weight."""
+    names = [classes[label] for label in batch["target"]]
+    if "partner" not in batch:
+        return names
+    weight = float(batch["weight"])
+    partners = [classes[label] for label in batch["partner"]]
+    return [f"{weight:.2f} {a} + {1 - weight:.2f} {b}" for a, b in zip(names, partners, strict=True)]
+
+
+def _draw_draws(
+    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation, path: Path
+) -> None:
+    """Draw a row per image: the original, and its draws of the first epochs with the steps that changed it."""
+    cells: list[_Cell] = []
+    for index in _spread(split, IMAGES):
+        cells += [_original(split, index, "original"), *_draws(config, split, augmentation, index)]
+    _draw(config, cells, path)
+
+
+def _draw_steps(
+    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation, path: Path
+) -> None:
+    """Draw a row per step: an original, and draws of that step alone."""
+    cells: list[_Cell] = []
+    places = _spread(split, IMAGES)
+    for number, step in enumerate(augmentation.steps):
+        index = places[number % len(places)]
+        cells.append(_original(split, index, f"{number + 1}. {type(step).__name__}, p {step.p:g}"))
+        cells += _draws(config, split, Augmentation([step]), index)
+    _draw(config, cells, path)
+
+
+def _original(split: PreparedSplit, index: int, caption: str) -> _Cell:
+    return _Cell(split.images[index], split.targets[index] if split.targets.ndim > 1 else None, caption)
+
+
+def _draws(
+    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation, index: int
+) -> Iterable[_Cell]:
+    image, mask, _ = _original(split, index, "")
+    for epoch in range(DRAWS):
+        seed = seed_of(config["seed"], epoch, index)
+        drawn, names = augmentation.told(image, mask, seed=seed)
+        yield _Cell(drawn.image, drawn.mask, ", ".join(names) or "as it was")
+
+
+def _draw(config: Mapping[str, Any], cells: list[_Cell], path: Path) -> None:
+    masks = [cell.mask for cell in cells if cell.mask is not None]
+    draw_sheet(
+        [cell.image for cell in cells],
+        path,
+        masks=masks or None,
+        captions=[cell.caption for cell in cells] if any(cell.caption for cell in cells) else None,
+        classes=config["data"]["classes"] if masks else None,
+    )
+
+
+def _spread(split: PreparedSplit, count: int) -> list[int]:
+    """Return indices that are spread over a split, each in the middle of its share."""
+    count = min(count, len(split))
+    return [(2 * place + 1) * len(split) // (2 * count) for place in range(count)]

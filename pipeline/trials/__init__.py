@@ -1,0 +1,1 @@
+"""Trials: how a search is declared, run, stopped early and written up."""

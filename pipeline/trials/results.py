@@ -1,0 +1,198 @@
+"""What a search finds, to be read: its plan before it starts, its best trials, table, pictures and remarks after."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from pipeline.declaration.checks import planned
+from pipeline.declaration.composition import compose
+from pipeline.errors import ConfigError
+from pipeline.files import write_text, yaml_text
+from pipeline.plans.network import Network
+from pipeline.runs.folder import RunFolder
+from pipeline.sweeps.dimensions import Choice, Entry, Interval
+from pipeline.sweeps.importance import importances, share_at
+from pipeline.sweeps.ledger import Trial
+from pipeline.sweeps.objective import finished, mean_and_error, ranked
+from pipeline.sweeps.refine import is_at_edge, joined
+from pipeline.sweeps.samplers import Point
+from pipeline.trials.search import Search, named
+from pipeline.trials.space import written
+
+BEST = 5  # trials that are told at the end
+
+
+def plan_of(search: Search, *, root: Path) -> str:
+    """Return the trials as a table: the point, and what its network costs; composes and plans every one.
+
+    Times are estimated from finished runs on the same data, by multiply-adds and epochs; without any they are left out.
+    Trials whose points depend on what comes of others are counted, not listed.
+
+    Raises:
+        ConfigError: the first point that cannot work, by its number.
+    """
+    points = search.points()
+    configs = [_composed(search, index, point) for index, point in enumerate(points)]
+    rate = _seconds_per_work(root, configs[0]["data"])
+    trainings = search.settings.seeds * search.settings.folds
+    rows = [["trial", *_keys(search), "weights", "multiply-adds", "seconds"]]
+    total = 0.0
+    for index, (point, config) in enumerate(zip(points, configs, strict=True)):
+        network = planned(config)
+        costs = [f"{network.weights:,}", f"{network.multiply_adds:,}", ""]
+        if rate is not None:
+            seconds = rate * _work(network, config) * trainings
+            total += seconds
+            costs[-1] = f"{seconds:.0f}"
+        rows.append([str(index), *_shown(search, point), *costs])
+    more = search.settings.trials - len(points)
+    told = f"and {more} more, drawn when it is known what comes of these\n" if more else ""
+    if rate is not None:
+        whole = total * search.settings.trials / len(points)
+        told += f"about {whole:.0f} seconds in all, as finished runs on these data took\n"
+    return _table(rows) + told
+
+
+def _composed(search: Search, index: int, point: Point) -> dict[str, Any]:
+    """Return the declaration of a trial's first training; refuse one that cannot work by its number."""
+    try:
+        return compose(search.jobs(index, point)[0])
+    except ConfigError as reason:
+        raise ConfigError(f"search: trial {index} ({named(point)}) cannot work: {reason}") from None
+
+
+def _keys(search: Search) -> list[str]:
+    return [entry.key for entry in search.entries]
+
+
+def _shown(search: Search, point: Point) -> list[str]:
+    """Return the value of each key at a point; nothing for a key that does not count there."""
+    return [written(point[key]) if key in point else "" for key in _keys(search)]
+
+
+def _work(network: Network, config: Mapping[str, Any]) -> int:
+    """Return multiply-adds per training image over all epochs."""
+    epochs: int = config["trainer"]["max_epochs"]
+    return network.multiply_adds * epochs
+
+
+def _seconds_per_work(root: Path, data: Mapping[str, Any]) -> float | None:
+    """Return the median time that finished runs on the same data took per multiply-add and epoch; None without any."""
+    folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/run.json")]
+    finished_runs = [(run, run.config()) for run in folders if run.is_finished()]
+    rates = [
+        sum(row["seconds"] for row in run.history()) / _work(planned(config), config)
+        for run, config in finished_runs
+        if config["data"] == data
+    ]
+    return median(rates) if rates else None
+
+
+def best_of(search: Search, trials: Sequence[Trial]) -> str:
+    """Return the five best trials as a table, how many were pruned, and which failed."""
+    best = ranked(trials, direction=search.settings.direction)[:BEST]
+    failed = [trial for trial in trials if trial.state == "failed"]
+    told = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
+    pruned = sum(trial.state == "pruned" for trial in trials)
+    if pruned:
+        told.append(f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}\n")
+    table = _table([["trial", "value", "error", *_keys(search)], *(_row(search, trial) for trial in best)])
+    return f"\nBest of {len(trials)} trials:\n{table}{''.join(told)}"
+
+
+def _row(search: Search, trial: Trial) -> list[str]:
+    mean, error = mean_and_error(trial.values)
+    return [str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)]
+
+
+def write_results(search: Search, trials: Sequence[Trial]) -> Path:
+    """Write what came of a search: table, best declaration, pictures, page, remarks.
+
+    Returns:
+        The folder `results` of the search: trials.csv, best.yaml, remarks.txt, search.html and pictures.
+    """
+    from pipeline.pages.search import TrialRow, write_search_page
+    from pipeline.pictures.search import Key, draw_best_so_far, draw_parallel, draw_slices
+
+    final = search.ledger.folder / "results"
+    folder = final.with_name("results.unfinished")  # files of `final` may be shared with what was published
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    write_text(folder / "trials.csv", _csv(search, trials))
+    best = ranked(trials, direction=search.settings.direction)[0]
+    write_text(folder / "best.yaml", yaml_text(compose(search.at(best.point))))
+    spaces = list(search.spaces({trial.index: trial for trial in trials}))
+    entries = joined([entries for entries, _ in spaces])
+    done = finished(trials)
+    values = [fmean(trial.values) for trial in done]
+    shares = np.array([[share_at(entry, trial.point) for entry in entries] for trial in done])
+    weights = importances(entries, [trial.point for trial in done], values)
+    keys = [Key(entry.key, _ticks(entry)) for entry in entries]
+    maximizes = search.settings.direction == "maximize"
+    draw_best_so_far(values, folder / "best_so_far.png", maximizes=maximizes)
+    draw_slices(keys, shares, values, folder / "slices.png", importances=weights)
+    draw_parallel(keys, shares, values, folder / "parallel.png")
+    notes = [note for _, notes in spaces for note in notes]
+    remarks = [*notes, *at_edges(spaces[-1][0], best)]
+    write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
+    write_search_page(
+        folder / "search.html",
+        title=folder.parent.name,
+        keys=[(key.name, key.ticks) for key in keys],
+        shares=shares,
+        trials=[
+            TrialRow(trial.index, *mean_and_error(trial.values), _shown(search, trial.point))
+            for trial in done
+        ],
+        importances=weights,
+        maximizes=maximizes,
+        remarks=remarks,
+    )
+    shutil.rmtree(final, ignore_errors=True)
+    return folder.rename(final)
+
+
+def at_edges(entries: Sequence[Entry], best: Trial) -> list[str]:
+    """Return a warning for each key whose best value lies at the edge of its interval."""
+    found = []
+    for entry in entries:
+        interval, value = entry.dimension, best.point.get(entry.key)
+        if isinstance(interval, Interval) and value is not None and is_at_edge(interval, value):
+            found.append(
+                f"{entry.key}: the best value, {value:g}, lies at the edge of {interval.low:g} to "
+                f"{interval.high:g}; better ones may lie beyond (a search from this one widens there)"
+            )
+    return found
+
+
+def _csv(search: Search, trials: Sequence[Trial]) -> str:
+    """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["trial", "state", "value", "error", *_keys(search), "reason"])
+    for trial in trials:
+        worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
+        rows.writerow([trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason])
+    return text.getvalue()
+
+
+def _ticks(entry: Entry) -> list[tuple[float, str]]:
+    """Return some shares of a key with the values they stand for."""
+    dimension = entry.dimension
+    if isinstance(dimension, Choice):
+        return [(dimension.share(value), written(value)) for value in dimension.values]
+    return [(share, f"{dimension.at(share):.2g}") for share in (0.0, 0.5, 1.0)]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "".join(f"{line}\n" for line in lines)

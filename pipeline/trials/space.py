@@ -1,0 +1,172 @@
+"""The space of a search in Hydra's words, read and checked; values written as Hydra's overrides are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+from hydra.errors import HydraException
+
+from pipeline.declaration.checks import SECTIONS
+from pipeline.declaration.composition import CONF, composed
+from pipeline.declaration.digests import digest
+from pipeline.declaration.keys import SECTIONS as OF_TRAINING
+from pipeline.errors import ConfigError, closest
+from pipeline.runs.settings import NOT_DECIDING
+from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
+
+DECIDING = (*OF_TRAINING, "data", "trainer")
+
+
+def space_of(space: Mapping[str, Any]) -> list[Entry]:
+    """Read a space: each key with what it may be, in Hydra's words.
+
+    Raises:
+        ConfigError: an entry cannot be read, or leaves nothing to choose.
+    """
+    if not space:
+        raise ConfigError(
+            "search.space is empty, so there is nothing to search; choose search=coarse, or add keys"
+        )
+    draws: dict[str, Any] = {}
+    for key, value in space.items():
+        if isinstance(value, Mapping) and set(value) != {"draw", "when"}:
+            raise ConfigError(f"search.space.{key} must have draw and when, got {', '.join(value)}")
+        draws[key] = value["draw"] if isinstance(value, Mapping) else value
+    dimensions = {
+        key: _dimension(key, _parsed(f"{key}={draw}", key).value(), draw) for key, draw in draws.items()
+    }
+    conditions = {
+        key: _condition(key, str(value["when"]), draws, dimensions) if isinstance(value, Mapping) else None
+        for key, value in space.items()
+    }
+    _check_circles(conditions)
+    return [Entry(key, dimensions[key], conditions[key]) for key in space]
+
+
+def _check_circles(conditions: Mapping[str, tuple[str, Any] | None]) -> None:
+    """Refuse keys that hang on each other."""
+    for key in conditions:
+        chain, when = [key], conditions[key]
+        while when is not None:
+            if when[0] in chain:
+                raise ConfigError(
+                    f"search.space.{key}.when: {' and '.join(chain)} hang on each other; remove one of the conditions"
+                )
+            chain.append(when[0])
+            when = conditions[when[0]]
+
+
+def _condition(
+    key: str, text: str, draws: Mapping[str, Any], dimensions: Mapping[str, Dimension]
+) -> tuple[str, Any]:
+    """Read `<other key>=<value>`."""
+    other, equals, _ = text.partition("=")
+    if not equals or other == key:
+        raise ConfigError(f"search.space.{key}.when must be <other key>=<value>, got {text!r}")
+    if other not in dimensions:
+        raise ConfigError(f"search.space.{key}.when: unknown key '{other}'; {closest(other, dimensions)}")
+    value, dimension = _parsed(text, key).value(), dimensions[other]
+    if not isinstance(dimension, Choice) or value not in dimension.values:
+        raise ConfigError(
+            f"search.space.{key}.when: {other} is never {value!r}, since it is {draws[other]}; name one of a choice"
+        )
+    return other, value
+
+
+def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
+    """Refuse keys that the declaration lacks (those with a condition may come with it), or that decide nothing."""
+    for entry in entries:
+        section = re.split("[@.]", entry.key)[0]
+        is_idle = section in SECTIONS and section not in DECIDING
+        if is_idle or entry.key in [f"trainer.{key}" for key in NOT_DECIDING]:
+            raise ConfigError(
+                f"search.space.{entry.key}: it does not decide how a training goes, so there is nothing to "
+                "choose; set it for all trials"
+            )
+        if is_group(entry.key) or entry.when is not None:
+            continue
+        node: Any = sections
+        for part in entry.key.split("."):
+            inner = list(map(str, range(len(node)))) if isinstance(node, list) else list(node or ())
+            if part not in inner:
+                raise ConfigError(f"search.space.{entry.key}: unknown key '{part}'; {closest(part, inner)}")
+            node = node[int(part)] if isinstance(node, list) else node[part]
+            if not isinstance(node, Mapping | list):
+                node = {}
+
+
+def is_group(key: str) -> bool:
+    """Tell whether a key chooses a file of conf/, such as `model` or `model@model.encoder`."""
+    return (CONF / key.partition("@")[0]).is_dir()
+
+
+def options_of(entries: Sequence[Entry], overrides: Sequence[str]) -> dict[str, str]:
+    """Return each option of conf/ that a space can pick, and the digest of the declaration it makes.
+
+    Raises:
+        ConfigError: there is no such option.
+    """
+    found = {}
+    for entry in entries:
+        if is_group(entry.key) and isinstance(entry.dimension, Choice):
+            for value in entry.dimension.values:
+                chosen = f"{entry.key}={written(value)}"
+                sections = composed([*overrides, *_conditions(entry, entries), chosen])
+                found[chosen] = digest({key: sections[key] for key in DECIDING})
+    return found
+
+
+def _conditions(entry: Entry, entries: Sequence[Entry]) -> list[str]:
+    """Return the overrides under which an entry counts."""
+    if entry.when is None:
+        return []
+    other, value = entry.when
+    (before,) = (each for each in entries if each.key == other)
+    return [*_conditions(before, entries), f"{other}={written(value)}"]
+
+
+def written(value: Any) -> str:
+    """Write a value as a Hydra override does."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(written, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{written(each)}" for key, each in value.items()) + "}"
+    if not isinstance(value, str):
+        return str(value)
+    if re.fullmatch(r"[A-Za-z][\w./-]*", value) and _parsed(f"key={value}", "key").value() == value:
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _parsed(override: str, key: str) -> Any:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as reason:
+        first = str(reason).splitlines()[0]
+        raise ConfigError(f"search.space.{key}: {first}; write choice(a, b) or interval(0.1, 1)") from None
+
+
+def _dimension(key: str, value: Any, draw: Any) -> Dimension:
+    tags: set[str] = getattr(value, "tags", set())
+    if tags and (not isinstance(value, IntervalSweep) or tags != {"log"}):
+        raise ConfigError(f"search.space.{key}: the only tag is log, of an interval; got {draw!r}")
+    if isinstance(value, IntervalSweep):
+        assert value.start is not None
+        assert value.end is not None
+        is_integer = isinstance(value.start, int)
+        return check_interval(key, Interval(value.start, value.end, "log" in tags, is_integer))
+    if isinstance(value, ChoiceSweep):
+        return check_choice(key, Choice(tuple(value.list)))
+    if isinstance(value, RangeSweep):
+        return check_choice(key, Choice(tuple(value.range()), is_ordered=True))
+    raise ConfigError(
+        f"search.space.{key}: {draw!r} is one value; write choice(a, b), interval(0.1, 1), range(1, 9, 2) or "
+        "tag(log, interval(1.0e-4, 0.1))"
+    )

@@ -1,0 +1,175 @@
+"""The stage compose and networks: what norms, levels, checkpoints and smaller outputs ask of a declaration."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.declaration.checks import planned
+from pipeline.declaration.composition import compose
+from pipeline.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"torch", "pytorch_lightning", "mlflow", "albumentations", "torchmetrics", "matplotlib", "sklearn"}
+NO_DATA = "data.root=data/there_is_no_such_file.zip"
+DIGITS, BRAIN = ("model=resnet20", NO_DATA), ("experiment=brain_unet", NO_DATA)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A checkpoint that is no checkpoint: a declaration is checked without opening it."""
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"not read")
+    return path
+
+
+# Mistakes, told before any data are read: the archive does not even exist.
+
+NORM = "1 image has no batch to normalise over, and model {} has batch norms; use at least 2, or model.norm=instance "
+FREEZE = "model.freeze must be a whole number from 0 to 3, the levels before the head, got "
+FACTORS = (
+    "model.lr_factors must be [] or a list of 4 finite numbers of at least 0, one for each level and the head, "
+    "got "
+)
+ENCODER = (
+    "model.encoder must be a network with a list of layers, and model.layers empty; choose the encoder by "
+    "model=unet_on model@model.encoder=<network>"
+)
+SIDE_NORM = "{auxiliary: [{pool: global}, {conv: 4, kernel: 1, norm: batch}, flatten, {linear: outputs}]}"
+END = "model.head=[flatten,{linear: outputs}]"
+
+MISTAKES = [
+    ((*DIGITS, "trainer.batch_size=1"), "trainer.batch_size: " + NORM.format("resnet20")),
+    ((*BRAIN, "trainer.batch_size=1"), "trainer.batch_size: " + NORM.format("unet_small")),
+    ((*DIGITS, "trainer.batch_size=1", "model.norm={batch: null, eps: 0.001}"), "trainer.batch_size: " + NORM[:20]),
+    ((NO_DATA, f"model.layers=[{{conv: 4}},{SIDE_NORM}]", END, "trainer.batch_size=1"), "trainer.batch_size: 1 image "),
+    ((*DIGITS, "~model.freeze"), "model.freeze is missing; conf/config.yaml sets its default"),
+    ((*DIGITS, "~model.lr_factors"), "model.lr_factors is missing; conf/config.yaml sets its default"),
+    ((*DIGITS, "model.pretrained=3"), "model.pretrained must be a file or package:<name>, got 3"),
+    ((*DIGITS, "+model.encoder={}"), ENCODER),
+    ((*DIGITS, "+model.encoder=3"), ENCODER),
+    ((NO_DATA, "model.layers=[]", "+model.encoder={}"), ENCODER),
+    ((NO_DATA, "model.layers=[]", "+model.encoder={layers: 3}"), ENCODER),
+    ((*BRAIN, "model=unet_on", "model.layers=[conv]"), ENCODER),
+    ((NO_DATA, "model.layers=[{conv: outputs}]", "model.head=[{pool: global},flatten]", "model.freeze=1"),
+     "model.freeze 1 and model.lr_factors [] leave no weight that learns; freeze fewer levels"),
+    ((*DIGITS, "model.freeze=4"), f"{FREEZE}4"),
+    ((*DIGITS, "model.freeze=-1"), f"{FREEZE}-1"),
+    ((*DIGITS, "model.freeze=true"), f"{FREEZE}True"),
+    ((*DIGITS, "model.freeze=all"), f"{FREEZE}'all'"),
+    ((*DIGITS, "model.freeze=null"), f"{FREEZE}None"),
+    ((*DIGITS, "model.lr_factors=[0.1,1]"), f"{FACTORS}[0.1, 1]"),
+    ((*DIGITS, "model.lr_factors=[0.1,0.1,0.1,-1]"), f"{FACTORS}[0.1, 0.1, 0.1, -1]"),
+    ((*DIGITS, "model.lr_factors=0.1"), f"{FACTORS}0.1"),
+    ((*DIGITS, "model.lr_factors=null"), f"{FACTORS}None"),
+    ((*DIGITS, "model.lr_factors=[1,1,1,inf]"), f"{FACTORS}[1, 1, 1, inf]"),
+    ((*DIGITS, "model.lr_factors=[1,1,1,2]", "~optimizer.lr"),
+     "model.lr_factors multiply optimizer.lr, which is not set; set it"),
+    ((*DIGITS, "model.pretrained=nowhere.pth"),
+     "model.pretrained: nowhere.pth is no file; name a checkpoint, or package:<name>"),
+    ((*DIGITS, "model.pretrained='package:not_there'"),
+     "model.pretrained: package 'not_there' is not installed; pip install it, or name a file"),
+    ((*DIGITS, "+model.pretrain=a.pth"), "model.pretrain: unknown key; did you mean 'pretrained'? allowed: "),
+    ((*BRAIN, "model.padding=valid", "data.shape=[1,16,16]"), "model unet_small, layers[1].skip[2].skip[1] "),
+    ((*BRAIN, "model.padding=vald"),
+     "model unet_small, layers[0] {conv: 16}: padding (same, valid or pixels) must be a whole number of"),
+    ((NO_DATA, "model=unet_small", "model.padding=valid", "data.shape=[1,64,64]"),
+     "model unet_small puts out (10, 24, 24) for an image of (1, 64, 64), the task needs (10,); choose a "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overrides", "message"), MISTAKES, ids=lambda value: str(value)[-60:])
+def test_mistake_is_told_at_once_and_before_any_data_are_read(overrides: Any, message: str) -> None:
+    start = time.process_time()
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}") as told:
+        compose(overrides)
+    assert time.process_time() - start < 2
+    assert "\n" not in str(told.value)
+
+
+# A group file of one's own, in a folder that Hydra is told of.
+
+
+@pytest.mark.parametrize(
+    "layers", ["&list [conv, *list]", "&list [{residual: *list}]", "[&item {residual: [*item]}]"]
+)
+def test_yaml_anchor_inside_itself_is_told_in_one_sentence(layers: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "endless.yaml").write_text(f"name: endless\nlayers: {layers}\n")
+    message = r"^a YAML anchor stands inside itself; write the list out$"
+    with pytest.raises(ConfigError, match=message):
+        compose(["model=endless", NO_DATA, f"hydra.searchpath=['file://{tmp_path}']"])
+
+
+# What composes.
+
+
+def with_pretrained(weights: Path) -> list[str]:
+    return [f"model.pretrained={weights}"]
+
+
+FITTING: list[tuple[str, Callable[[Path], list[str]]]] = [
+    ("two images are a batch", lambda _: [*DIGITS, "trainer.batch_size=2"]),
+    ("no norm, one image", lambda _: ["model=lenet5", NO_DATA, "trainer.batch_size=1"]),
+    ("instance norm, one image", lambda _: [*BRAIN, "model.norm=instance", "trainer.batch_size=1"]),
+    ("group norm, one image", lambda _: [*DIGITS, "model.norm={group: 8}", "trainer.batch_size=1"]),
+    ("all levels but the head", lambda _: [*DIGITS, "model.freeze=3"]),
+    ("a factor for each level", lambda _: [*DIGITS, "model.lr_factors=[0,0.1,0.5,1]"]),
+    ("a checkpoint", lambda weights: [*DIGITS, *with_pretrained(weights)]),
+    (
+        "all of it",
+        lambda weights: [*DIGITS, *with_pretrained(weights), "model.freeze=1", "model.lr_factors=[0,1,1,2]"],
+    ),
+]
+
+
+@pytest.mark.parametrize("overrides", [each for _, each in FITTING], ids=[name for name, _ in FITTING])
+def test_declaration_that_fits_composes(overrides: Callable[[Path], list[str]], weights: Path) -> None:
+    assert compose(overrides(weights))["model"]
+
+
+def test_checkpoint_is_found_without_being_opened_or_importing_anything_heavy(weights: Path) -> None:
+    code = "import sys; from pipeline.declaration.composition import compose; compose(sys.argv[1:]); print(' '.join(sys.modules))"
+    chosen = [*DIGITS, *with_pretrained(weights), "model.freeze=1", "model.lr_factors=[0,1,1,2]"]
+    command = [sys.executable, "-c", code, *chosen]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "hydra" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_levels_are_counted_for_the_network_that_is_declared() -> None:
+    """LeNet-5 has five levels and a head, ResNet-20 three and a head."""
+    assert compose(["model=lenet5", NO_DATA, "model.freeze=5"])["model"]["freeze"] == 5
+    with pytest.raises(ConfigError, match=r"^model\.freeze must be a whole number from 0 to 5, .* got 6$"):
+        compose(["model=lenet5", NO_DATA, "model.freeze=6"])
+
+
+@pytest.mark.parametrize("model", ["unet_small", "unet"])
+def test_unet_with_valid_filters_is_accepted_for_segmentation(model: str) -> None:
+    """Each convolution takes 2 rows, each pool halves, each step up doubles what is left."""
+    overrides = [*BRAIN, f"model={model}", "model.padding=valid"]
+    depth = {"unet_small": 2, "unet": 4}[model]
+    sides = [192, 160] if model == "unet_small" else [188, 220]
+    left = []
+    for side in sides:
+        n = side
+        for _ in range(depth):
+            n = (n - 4) // 2
+        n -= 4
+        for _ in range(depth):
+            n = 2 * n - 4
+        left.append(n)
+    config = compose([*overrides, f"data.shape=[1,{sides[0]},{sides[1]}]"])
+    assert planned(config).output_shape == (3, *left)
+    assert all(0 < n < side for n, side in zip(left, sides, strict=True))
+
+
+def test_paper_s_unet_turns_572_into_388() -> None:
+    config = compose([*BRAIN, "model=unet", "model.padding=valid", "data.shape=[1,572,572]"])
+    assert planned(config).output_shape == (3, 388, 388)

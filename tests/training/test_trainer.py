@@ -1,0 +1,162 @@
+"""The trainer: a GPU for each training of a sweep, checkpoints, and a process left as it was."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from pipeline.declaration.composition import CONF
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.settings import TrainerSettings
+from pipeline.tracking.variables import PARENT_VARIABLE
+from pipeline.training.trainer import Checkpoints, device_slot, process_restored
+
+DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"))
+
+
+def settings_with(**changed: Any) -> TrainerSettings:
+    return TrainerSettings.of(DEFAULTS | {"accelerator": "auto", "devices": 1} | changed)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a training that is part of a sweep find two GPUs."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv(PARENT_VARIABLE, "1f0")
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize("accelerator", ["auto", "gpu", "cuda"])
+def test_trainings_beside_each_other_have_a_gpu_each(tmp_path: Path, accelerator: str) -> None:
+    settings = settings_with(accelerator=accelerator)
+    for _ in range(2):  # and it is free again afterwards
+        with device_slot(settings, tmp_path) as first, device_slot(settings, tmp_path) as second:
+            assert (first, second) == ([0], [1])
+    with device_slot(settings, tmp_path), pytest.raises(KeyError), device_slot(settings, tmp_path):
+        raise KeyError
+    with device_slot(settings, tmp_path), device_slot(settings, tmp_path) as second:
+        assert second == [1]
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_training_waits_until_a_gpu_is_free(tmp_path: Path) -> None:
+    got: list[Any] = []
+    is_in = threading.Event()
+
+    def third() -> None:
+        with device_slot(settings_with(), tmp_path) as devices:
+            got.append(devices)
+            is_in.set()
+
+    waiting = threading.Thread(target=third)
+    with device_slot(settings_with(), tmp_path) as first:
+        assert first == [0]
+        with device_slot(settings_with(), tmp_path):
+            waiting.start()
+            assert not is_in.wait(0.7)
+        assert is_in.wait(5)
+    waiting.join()
+    assert got == [[1]]
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("changed", "devices"),
+    [
+        ({"devices": 2}, 2),
+        ({"devices": "auto"}, "auto"),
+        ({"accelerator": "cpu"}, 1),
+        ({"accelerator": "mps"}, 1),
+    ],
+    ids=str,
+)
+def test_settings_that_ask_for_other_devices_pass_through(
+    tmp_path: Path, changed: dict[str, Any], devices: int | str
+) -> None:
+    with (
+        device_slot(settings_with(**changed), tmp_path) as one,
+        device_slot(settings_with(**changed), tmp_path),
+    ):
+        assert one == devices
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(("is_sweep", "num_gpus"), [(False, 2), (True, 1), (True, 0)])
+def test_single_run_or_gpu_needs_no_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_sweep: bool, num_gpus: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: num_gpus)
+    if not is_sweep:
+        monkeypatch.delenv(PARENT_VARIABLE)
+    with device_slot(settings_with(), tmp_path) as one, device_slot(settings_with(), tmp_path) as other:
+        assert (one, other) == (1, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+# What is switched for the whole process.
+
+
+@pytest.mark.parametrize("fills", [True, False])
+def test_new_memory_is_filled_again_after_a_training(fills: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory: Any = torch.utils.deterministic
+    monkeypatch.setattr(memory, "fill_uninitialized_memory", fills)
+    with process_restored():
+        assert not memory.fill_uninitialized_memory
+    assert memory.fill_uninitialized_memory is fills
+
+
+# Checkpoints.
+
+
+class Saves:
+    """A trainer that notes what it is told to save."""
+
+    def __init__(self) -> None:
+        self.callback_metrics: dict[str, torch.Tensor] = {}
+        self.saved: list[tuple[str, bool]] = []
+
+    def save_checkpoint(self, path: Path, *, weights_only: bool = False) -> None:
+        self.saved.append((path.name, weights_only))
+
+
+def bests(scores: list[float], checkpoints: Checkpoints) -> list[int]:
+    """Return the epochs whose weights are kept as the best so far; `last` is to be saved after each epoch."""
+    kept = []
+    for epoch, score in enumerate(scores):
+        trainer: Any = Saves()
+        trainer.callback_metrics["val/accuracy"] = torch.tensor(score)
+        checkpoints.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+        assert trainer.saved[-1] == ("last.ckpt", False)
+        assert trainer.saved[:-1] in ([], [("best.ckpt", True)])
+        kept += [epoch] * (len(trainer.saved) - 1)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([0.5, 0.4, 0.6, 0.6, 0.7], [0, 2, 4]),
+        ([0.0, float("nan"), 0.1], [0, 2]),
+        ([float("nan"), float("nan"), -3.0], [0, 2]),
+    ],
+    ids=["better", "undefined between", "undefined at first"],
+)
+def test_first_epoch_and_each_better_one_is_kept(
+    tmp_path: Path, scores: list[float], kept: list[int]
+) -> None:
+    assert bests(scores, Checkpoints(RunFolder(tmp_path), monitor="val/accuracy")) == kept
+
+
+def test_best_score_is_remembered_from_one_process_to_the_next(tmp_path: Path) -> None:
+    before, after = (
+        Checkpoints(RunFolder(tmp_path / name), monitor="val/accuracy") for name in ("here", "moved")
+    )
+    bests([0.5, 0.7], before)
+    after.load_state_dict(before.state_dict())
+    assert bests([0.6, 0.7, 0.8], after) == [2]

@@ -1,0 +1,248 @@
+"""The space in Hydra's words: every form is read, every mistake told; what is written is read back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.declaration.composition import composed
+from pipeline.errors import ConfigError
+from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval
+from pipeline.trials.space import check_keys, space_of, written
+
+
+@pytest.mark.parametrize(
+    ("text", "dimension"),
+    [
+        ("interval(0.1, 1)", Interval(0.1, 1.0)),
+        ("interval(1, 8)", Interval(1.0, 8.0)),
+        ("int(interval(1, 8))", Interval(1, 8, is_integer=True)),
+        ("tag(log, interval(1.0e-4, 1.0))", Interval(1e-4, 1.0, is_log=True)),
+        ("tag(log, int(interval(1, 8)))", Interval(1, 8, is_log=True, is_integer=True)),
+        ("choice(relu, tanh)", Choice(("relu", "tanh"))),
+        ("relu, tanh", Choice(("relu", "tanh"))),
+        ("choice(32, 1.5, true, 'a b')", Choice((32, 1.5, True, "a b"))),
+        ("choice([1, 2], [3])", Choice(([1, 2], [3]))),
+        ("choice({group: 8}, batch)", Choice(({"group": 8}, "batch"))),
+        ("range(1, 9, 2)", Choice((1, 3, 5, 7), is_ordered=True)),
+        ("range(0.5, 2, 0.5)", Choice((0.5, 1.0, 1.5), is_ordered=True)),
+    ],
+)
+def test_every_form_of_a_dimension_is_read(text: str, dimension: Dimension) -> None:
+    [entry] = space_of({"model.width": text})
+    assert entry == Entry("model.width", dimension)
+    assert isinstance(entry.dimension, Interval) == isinstance(dimension, Interval)
+    if isinstance(entry.dimension, Interval):
+        assert isinstance(entry.dimension.low, int if entry.dimension.is_integer else float)
+
+
+@pytest.mark.parametrize(("when", "wanted"), [("k=a", "a"), ("k=1", 1), ("k=true", True), ("k='x y'", "x y")])
+def test_condition_names_another_key_and_the_value_it_must_have(when: str, wanted: Any) -> None:
+    entries = space_of({"k": "choice(a, 1, true, 'x y')", "sub": {"draw": "interval(0, 1)", "when": when}})
+    assert entries[1] == Entry("sub", Interval(0.0, 1.0), ("k", wanted))
+    assert type(entries[1].when[1]) is type(wanted)
+
+
+ONE_VALUE = (
+    "is one value; write choice(a, b), interval(0.1, 1), range(1, 9, 2) or tag(log, interval(1.0e-4, 0.1))"
+)
+
+
+@pytest.mark.parametrize(
+    ("space", "answer"),
+    [
+        ({}, "search.space is empty, so there is nothing to search; choose search=coarse, or add keys"),
+        ({"k": "0.1"}, f"search.space.k: '0.1' {ONE_VALUE}"),
+        ({"k": 0.1}, f"search.space.k: 0.1 {ONE_VALUE}"),
+        ({"k": "[1,2]"}, f"search.space.k: '[1,2]' {ONE_VALUE}"),
+        ({"k": [1, 2]}, f"search.space.k: [1, 2] {ONE_VALUE}"),
+        ({"k": None}, f"search.space.k: None {ONE_VALUE}"),
+        (
+            {"k": "interval(1, 0)"},
+            "search.space.k: the interval from 1 to 0 is empty; put the lower bound first",
+        ),
+        (
+            {"k": "choice(a)"},
+            "search.space.k: a choice needs at least two values, all different, got ['a']; set a fixed value in the "
+            "declaration",
+        ),
+        ({"k": {"draw": "choice(1, 2)"}}, "search.space.k must have draw and when, got draw"),
+        (
+            {"k": {"draw": "choice(1, 2)", "wen": "a=1"}},
+            "search.space.k must have draw and when, got draw, wen",
+        ),
+        (
+            {"kind": "choice(a, b)", "sub": {"draw": "choice(1, 2)", "when": "knd=a"}},
+            "search.space.sub.when: unknown key 'knd'; did you mean 'kind'? allowed: kind, sub",
+        ),
+    ],
+    ids=lambda each: str(each) if isinstance(each, Mapping) else "",
+)
+def test_mistake_in_a_space_is_told(space: dict[str, Any], answer: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        space_of(space)
+    assert str(refused.value) == answer
+
+
+@pytest.mark.parametrize("text", ["interval(1", "choice('a b', null)", "choice(a, b", "interval(a, b)"])
+def test_what_hydra_cannot_read_is_told_with_its_key(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^search\.space\.k: "):
+        space_of({"k": text})
+
+
+@pytest.mark.parametrize("when", ["k=c", "k", "sub=1"])
+def test_condition_that_can_never_be_met_is_refused(when: str) -> None:
+    with pytest.raises(ConfigError):
+        space_of({"k": "choice(a, b)", "sub": {"draw": "choice(1, 2)", "when": when}})
+
+
+SECTIONS = {
+    "model": {"width": 1, "block": {"norm": "batch"}, "lr_factors": [1, 2]},
+    "optimizer": {"lr": 0.1},
+    "seed": 0,
+}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "optimizer.lr",
+        "model.block.norm",
+        "model.lr_factors.1",
+        "seed",
+        "optimizer",
+        "model.block",
+        "model@model.encoder",
+    ],
+)
+def test_keys_of_the_declaration_and_groups_are_taken(key: str) -> None:
+    check_keys([Entry(key, Choice((1, 2)))], SECTIONS)
+
+
+def test_key_with_a_condition_may_come_with_it() -> None:
+    check_keys([Entry("optimizer.betas", Choice((1, 2)), ("optimizer", "adam"))], SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        ("optimizer.lrr", "unknown key 'lrr'; did you mean 'lr'? allowed: lr"),
+        (
+            "optimiser.lr",
+            "unknown key 'optimiser'; did you mean 'optimizer'? allowed: model, optimizer, seed",
+        ),
+        ("optimizer.lr.x", "unknown key 'x'; allowed: nothing"),
+        ("model.lr_factors.2", "unknown key '2'; allowed: 0, 1"),
+        ("seed.a", "unknown key 'a'; allowed: nothing"),
+    ],
+)
+def test_key_that_the_declaration_lacks_is_refused(key: str, answer: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_keys([Entry(key, Choice((1, 2)))], SECTIONS)
+    assert str(refused.value) == f"search.space.{key}: {answer}"
+
+
+@pytest.mark.parametrize(
+    ("key", "section"),
+    [
+        ("name", "name"),
+        ("views", "views"),
+        ("views.mirror", "views"),
+        ("tracking.experiment", "tracking"),
+        ("allowed_targets", "allowed_targets"),
+        ("search", "search"),
+        ("search.seed", "search"),
+        ("from", "from"),
+        ("plan", "plan"),
+        ("trainer.num_workers", "trainer"),
+        ("trainer.progress", "trainer"),
+    ],
+)
+@pytest.mark.parametrize("when", [None, ("optimizer", "adam")], ids=["always", "at times"])
+def test_key_that_does_not_decide_a_training_is_refused(
+    key: str, section: str, when: tuple[str, str] | None
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_keys([Entry(key, Choice((1, 2)), when)], SECTIONS)
+    assert str(refused.value) == (
+        f"search.space.{key}: it does not decide how a training goes, so there is nothing to choose; set it "
+        "for all trials"
+    )
+
+
+def read(text: str) -> Any:
+    return OverridesParser.create().parse_override(f"k={text}").value()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (False, "false"),
+        (1, "1"),
+        (-3, "-3"),
+        (0.1, "0.1"),
+        (1e-05, "1e-05"),
+        (1e22, "1e+22"),
+        ("relu", "relu"),
+        ("a b", "'a b'"),
+        ("a, b", "'a, b'"),
+        ("[x]", "'[x]'"),
+        ("data/x.csv", "data/x.csv"),
+        ("", "''"),
+        ([1, 0.5, None, True], "[1,0.5,null,true]"),
+        (["a b", "c, d"], "['a b','c, d']"),
+        ([[1], []], "[[1],[]]"),
+        ({"group": 8, "of": [1]}, "{group:8,of:[1]}"),
+    ],
+    ids=repr,
+)
+def test_values_are_written_as_hydra_reads_them(value: Any, text: str) -> None:
+    assert written(value) == text
+    assert read(text) == value
+    assert type(read(text)) is type(value)
+
+
+PLAIN = st.text("abcxyz -,.:;=[]{}()/+*&%$#@!?", max_size=12).map("z".__add__)
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | PLAIN, st.lists, max_leaves=6
+    )
+)
+def test_whatever_is_written_is_read_back(value: Any) -> None:
+    assert read(written(value)) == value
+
+
+@pytest.mark.parametrize("value", ["null", "true", "1", "1e-5", "nan", "it's", "é", "a\\"])
+def test_text_that_looks_like_something_else_stays_text(value: str) -> None:
+    try:
+        assert read(written(value)) == value
+    except HydraException as reason:
+        pytest.fail(str(reason))
+
+
+def test_coarse_searches_keys_that_the_declaration_has() -> None:
+    sections = composed(["experiment=digits_lenet5", "search=coarse"])
+    entries = space_of(sections["search"]["space"])
+    check_keys(entries, sections)
+    assert entries[0] == Entry("optimizer.lr", Interval(1e-4, 1.0, is_log=True))
+    assert [entry.key for entry in entries[1:]] == ["optimizer.weight_decay", "trainer.batch_size"]
+
+
+def test_conditions_that_hang_on_each_other_are_refused() -> None:
+    space = {
+        "a": {"draw": "choice(1, 2)", "when": "b=1"},
+        "b": {"draw": "choice(1, 2)", "when": "a=1"},
+    }
+    with pytest.raises(ConfigError) as refused:
+        space_of(space)
+    assert str(refused.value) == (
+        "search.space.a.when: a and b hang on each other; remove one of the conditions"
+    )

@@ -1,0 +1,104 @@
+"""The options of conf/ that a space can pick: their content belongs to a search."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.declaration import composition
+from pipeline.errors import ConfigError
+from pipeline.trials import space
+from pipeline.trials.space import options_of, space_of
+
+LENET = ["experiment=digits_lenet5"]
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of conf/ that declarations are composed from."""
+    copy = tmp_path / "conf"
+    shutil.copytree(composition.CONF, copy)
+    for module in (composition, space):
+        monkeypatch.setattr(module, "CONF", copy)
+    return copy
+
+
+def options(overrides: list[str] = LENET, **draws: str) -> dict[str, str]:
+    return options_of(space_of(draws), overrides)
+
+
+def change(file: Path, section: str, key: str, value: object) -> None:
+    """Set a key of an option's file, whether it stands for its section or for the whole declaration."""
+    loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    loaded.get(section, loaded)[key] = value
+    header = "# @package _global_\n" if section in loaded else ""
+    file.write_text(header + yaml.safe_dump(loaded, sort_keys=False), encoding="utf-8")
+
+
+def test_option_counts_by_what_its_file_declares(conf: Path) -> None:
+    before = options(optimizer="choice(sgd, adamw)")
+    assert list(before) == ["optimizer=sgd", "optimizer=adamw"]
+    assert len(set(before.values())) == 2
+    file = conf / "optimizer" / "adamw.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "# a remark\n", encoding="utf-8")
+    assert options(optimizer="choice(sgd, adamw)") == before
+    change(file, "optimizer", "weight_decay", 0.123)
+    after = options(optimizer="choice(sgd, adamw)")
+    assert after["optimizer=sgd"] == before["optimizer=sgd"]
+    assert after["optimizer=adamw"] != before["optimizer=adamw"]
+
+
+def test_option_that_the_space_cannot_pick_does_not_count(conf: Path) -> None:
+    before = options(optimizer="choice(sgd, adamw)")
+    mine = conf / "optimizer" / "mine.yaml"
+    mine.write_text("_target_: torch.optim.Adam\nlr: 1.0\n", encoding="utf-8")
+    assert options(optimizer="choice(sgd, adamw)") == before
+    change(conf / "model" / "mlp.yaml", "model", "name", "another")
+    (conf / "scheduler" / "cosine_of_mine.yaml").write_text("T_max: 1\n", encoding="utf-8")
+    assert options(optimizer="choice(sgd, adamw)") == before
+
+
+def test_what_does_not_decide_a_training_does_not_count(conf: Path) -> None:
+    before = options(optimizer="choice(sgd, adamw)")
+    assert options([*LENET, "views.mirror=true"], optimizer="choice(sgd, adamw)") == before
+    assert options([*LENET, "tracking.log_model=false"], optimizer="choice(sgd, adamw)") == before
+
+
+@pytest.mark.parametrize("draw", ["choice(sgd, adamw)", "choice(adamw, sgd)"])
+def test_override_of_the_same_group_does_not_stand_in_the_way(draw: str) -> None:
+    assert options([*LENET, "optimizer=adamw"], optimizer=draw) == options(optimizer=draw)
+
+
+def test_place_inside_of_a_model_is_a_group_of_models() -> None:
+    overrides = ["experiment=brain_unet", "model=unet_on"]
+    found = options(overrides, **{"model@model.encoder": "choice(resnet18, resnet34)"})
+    assert list(found) == ["model@model.encoder=resnet18", "model@model.encoder=resnet34"]
+    assert len(set(found.values())) == 2
+
+
+def test_group_with_a_condition_is_looked_up_where_it_counts() -> None:
+    """Without model=unet_on there is no place for an encoder, and without an encoder none for what hangs on it."""
+    encoder, optimizer = "choice(resnet18, resnet34)", "choice(sgd, adamw)"
+    space = {
+        "model": "choice(unet_on, unet_small)",
+        "model@model.encoder": {"draw": encoder, "when": "model=unet_on"},
+        "optimizer": {"draw": optimizer, "when": "model@model.encoder=resnet34"},
+    }
+    found = options_of(space_of(space), ["experiment=brain_unet"])
+    on = ["experiment=brain_unet", "model=unet_on"]
+    placed = options(on, **{"model@model.encoder": encoder})
+    hanging = options([*on, "model@model.encoder=resnet34"], optimizer=optimizer)
+    assert (len(set(placed.values())), len(set(hanging.values()))) == (2, 2)
+    assert {key: found[key] for key in [*placed, *hanging]} == placed | hanging
+
+
+def test_keys_that_are_no_groups_have_no_options() -> None:
+    assert options(**{"optimizer.lr": "interval(0, 1)", "model.activation": "choice(relu, tanh)"}) == {}
+
+
+def test_unknown_option_is_refused_with_the_closest() -> None:
+    with pytest.raises(ConfigError, match=r"^optimizer=sgdd: no such option; did you mean 'sgd'\? allowed: "):
+        options(optimizer="choice(adamw, sgdd)")
