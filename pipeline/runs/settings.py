@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import ConfigError, closest
+from pipeline.errors import ConfigError
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-# What speeds a run up or shows it, and never changes its result: not part of a fingerprint.
+# Settings of speed and display, which never change a result: not part of a fingerprint.
 NOT_DECIDING = ("num_workers", "progress")
 
 
@@ -27,10 +27,10 @@ class TrainerSettings:
         accelerator: as Lightning names it: auto, cpu, gpu, ...
         devices: how many devices, or auto.
         strategy: as Lightning names it: auto, ddp, ...
-        precision: one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed where the hardware
-            multiplies bf16 matrices, else 32-true.
-        channels_last: whether images lie in memory with channels last.
-        deterministic: whether only deterministic algorithms may be used; `warn` takes others with a warning.
+        precision: one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed on hardware with bf16 matrix
+            multiplication, else 32-true.
+        channels_last: whether to use the channels-last memory format.
+        deterministic: whether to use deterministic algorithms only; `warn` allows others with a warning.
         num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, and on a GPU all but one
             of its share of the cores. Does not change the result.
         progress: whether to show a progress bar (on a terminal) or a line per epoch. Does not change the
@@ -52,29 +52,27 @@ class TrainerSettings:
     progress: bool
 
     def __post_init__(self) -> None:
-        """Refuse settings out of their range, by name."""
+        """Refuse settings that are out of range."""
         for name, least in (("max_epochs", 1), ("batch_size", 1)):
             if getattr(self, name) < least:
-                raise ConfigError(f"trainer.{name} must be at least {least}, got {getattr(self, name)}")
+                raise ConfigError(f"trainer.{name}", got=getattr(self, name), allowed=f"at least {least}")
         workers = self.num_workers
         if workers != "auto" and (isinstance(workers, str) or workers < 0):
-            raise ConfigError(f"trainer.num_workers must be auto or at least 0, got {workers}")
+            raise ConfigError("trainer.num_workers", got=workers, allowed="auto or at least 0")
         if self.precision not in PRECISIONS:
-            names = closest(self.precision, PRECISIONS)
-            raise ConfigError(f"trainer.precision: unknown precision '{self.precision}'; {names}")
+            raise ConfigError.unknown("trainer.precision", self.precision, PRECISIONS, what="precision")
         if self.keep not in ("best", "last"):
-            raise ConfigError(f"trainer.keep must be best or last, got {self.keep!r}")
+            raise ConfigError("trainer.keep", got=self.keep, allowed="best or last")
         if self.gradient_clip is not None and self.gradient_clip <= 0:
-            raise ConfigError(f"trainer.gradient_clip must be above 0 or null, got {self.gradient_clip}")
+            raise ConfigError("trainer.gradient_clip", got=self.gradient_clip, allowed="above 0 or null")
         if self.early_stopping is not None and set(self.early_stopping) != {"patience", "min_delta"}:
             raise ConfigError(
-                "trainer.early_stopping must be null or {patience: 10, min_delta: 0.0}, got "
-                f"{self.early_stopping}"
+                "trainer.early_stopping",
+                got=self.early_stopping,
+                allowed="null or {patience: 10, min_delta: 0.0}",
             )
         if self.deterministic not in (True, False, "warn"):
-            raise ConfigError(
-                f"trainer.deterministic must be true, false or warn, got {self.deterministic!r}"
-            )
+            raise ConfigError("trainer.deterministic", got=self.deterministic, allowed="true, false or warn")
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> TrainerSettings:
