@@ -1,7 +1,7 @@
-"""Splits of data that come without, and folds of training and validation images.
+"""Splits of data sets that have none of their own, and folds of training and validation images.
 
-A split is drawn by share from each file's own name: a draw depends on the name, the class and the seed alone, or
-on the group and the seed, so that adding files never moves one that was there from the test split into training.
+Each file is drawn by share from its own name: a draw depends on the name, the class and the seed alone, or on the
+group and the seed, so that adding files never moves an earlier one from the test split into training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError, warn
 
-FOLD_SEED = 0  # one cut for everybody; another seed would be another data set
+FOLD_SEED = 0  # fixed, so that all runs share the same folds
 
 
 def split_by_name(
@@ -40,17 +40,19 @@ def split_by_name(
 
 
 def group_of(file: str, pattern: str) -> str:
-    """Return the text that `data.groups` finds in the name of an image.
+    """Return the text that `data.groups` matches in the name of an image.
 
     Raises:
-        ConfigError: it finds none.
+        ConfigError: there is no match, or an empty one.
     """
     found = re.search(pattern, file)
     text = found[found.re.groups] if found else None  # 0 is the whole match, 1 the capturing group
     if not text:
         raise ConfigError(
-            f"data.groups: '{pattern}' finds no group in the name {file}; rename the file, or write an expression "
-            "that finds one in every name"
+            "data.groups",
+            f"no group found in the name {file}",
+            got=pattern,
+            hint="rename the file, or write an expression that finds a group in every name",
         )
     return text
 
@@ -59,13 +61,13 @@ def fold_samples(samples: Sequence[Sample], facts: Facts) -> list[Sample]:
     """Cut train and val together into the parts of `data.fold`, and validate on one of them.
 
     Parts depend on names, labels and `of` alone. Each class has about the same share in every part, as far as groups
-    allow; images with masks are dealt by the number of groups.
+    allow; images with masks are distributed by the number of groups.
 
     Returns:
-        The samples in the same order; those of the test split, and all where there is no fold, as they were.
+        The samples in the same order. Those of the test split are unchanged, as are all where there is no fold.
 
     Raises:
-        ConfigError: there are too few groups or images for as many parts, or an image without a group.
+        ConfigError: there are fewer groups or images than parts, or an image has no group.
     """
     if facts.fold is None:
         return list(samples)
@@ -78,8 +80,10 @@ def fold_samples(samples: Sequence[Sample], facts: Facts) -> list[Sample]:
     parts = _cut(pool, groups, facts.fold["of"])
     if not all(parts):
         raise ConfigError(
-            f"data.fold: a part of {len(parts)} stays empty, as each of the {len(set(groups))} groups has few classes; "
-            "choose a smaller `of`"
+            "data.fold.of",
+            f"a part would be empty, as each of the {len(set(groups))} groups has few classes",
+            got=len(parts),
+            hint="choose fewer parts",
         )
     splits = {sample.file: "train" for sample in pool}
     splits |= {pool[index].file: "val" for index in parts[facts.fold["index"]]}
@@ -87,19 +91,23 @@ def fold_samples(samples: Sequence[Sample], facts: Facts) -> list[Sample]:
 
 
 def _check_parts(pool: Sequence[Sample], groups: Sequence[str], facts: Facts, num_parts: int) -> None:
-    """Refuse more parts than there is to cut; warn of classes that some part cannot hold."""
+    """Refuse more parts than groups or images; warn of classes that some parts will lack."""
     unit = "images" if facts.groups is None else f"groups (data.groups: '{facts.groups}')"
     num_groups = len(set(groups))
     if num_groups < num_parts:
         raise ConfigError(
-            f"data.fold: train and val have {num_groups} {unit}, too few for {num_parts} parts; choose an `of` of "
-            f"at most {num_groups}, or add images"
+            "data.fold.of",
+            got=num_parts,
+            allowed=f"at most {num_groups}, the number of {unit} in train and val",
+            hint="choose fewer parts, or add images",
         )
     images = Counter(sample.label for sample in pool)
     if max(images.values()) < num_parts:
         raise ConfigError(
-            f"data.fold: no class has more than {max(images.values())} images in train and val, too few for "
-            f"{num_parts} parts; choose an `of` of at most {max(images.values())}, or add images"
+            "data.fold.of",
+            got=num_parts,
+            allowed=f"at most {max(images.values())}, the number of images of the largest class in train and val",
+            hint="choose fewer parts, or add images",
         )
     places = Counter(
         label for label, _ in {(sample.label, group) for sample, group in zip(pool, groups, strict=True)}
@@ -107,7 +115,7 @@ def _check_parts(pool: Sequence[Sample], groups: Sequence[str], facts: Facts, nu
     for label, count in sorted((label, count) for label, count in places.items() if label is not None):
         if count < num_parts:
             warn(
-                f"data.fold: class '{facts.classes[label]}' has {count} {unit} in train and val, so that some of "
+                f"data.fold: class '{facts.classes[label]}' has {count} {unit} in train and val, so some of the "
                 f"{num_parts} parts have none of it"
             )
 
@@ -118,12 +126,12 @@ def _cut(pool: Sequence[Sample], groups: Sequence[str], num_parts: int) -> list[
 
     labels = [sample.label for sample in pool]
     is_each_alone = len(set(groups)) == len(groups)
-    kind = "KFold" if is_each_alone else "GroupKFold"  # which takes 20 s for 60,000 images one by one
+    kind = "KFold" if is_each_alone else "GroupKFold"  # which takes 20 s for 60,000 groups of one image
     if None not in labels:
         kind = f"Stratified{kind}"
     splitter = getattr(model_selection, kind)(num_parts, shuffle=True, random_state=FOLD_SEED)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of rare classes, which are told by name above
+        warnings.simplefilter("ignore", UserWarning)  # of rare classes, which _check_parts names
         parts = splitter.split(labels, labels, None if is_each_alone else groups)
         return [chosen.tolist() for _, chosen in parts]
 

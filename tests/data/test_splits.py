@@ -18,8 +18,8 @@ from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample, source_of
 from pipeline.data.splits import fold_samples, group_of, split_by_name
-from pipeline.errors import ConfigError
 from tests.makers import data_section
+from tests.refusals import refused
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,12 +102,12 @@ def test_group_is_the_text_of_the_capturing_group_or_of_the_whole_match(
 
 @pytest.mark.parametrize("pattern", [r"form\d+", r"x*", r"form(\d*)", r"(p\d+)?_1", ""])
 def test_image_without_a_group_is_refused_by_name_with_the_expression(pattern: str) -> None:
-    with pytest.raises(ConfigError) as refusal:
-        group_of("cat/form_1.png", pattern)
-    assert str(refusal.value) == (
-        f"data.groups: '{pattern}' finds no group in the name cat/form_1.png; rename the file, or write an "
-        "expression that finds one in every name"
+    text = (
+        f"data.groups: no group found in the name cat/form_1.png, got {pattern!r}; rename the file, or write an "
+        "expression that finds a group in every name"
     )
+    with refused("data.groups", got=pattern, text=text):
+        group_of("cat/form_1.png", pattern)
 
 
 def make_samples(target: str, *, num_files: int, num_groups: int) -> list[Sample]:
@@ -226,7 +226,7 @@ def test_shares_of_labels_are_those_of_the_pool(
         assert Counter(each.label for each in folded if each.split == "val") == expected
 
 
-def test_masks_are_dealt_by_the_number_of_groups() -> None:
+def test_masks_are_distributed_by_the_number_of_groups() -> None:
     samples = make_samples("mask", num_files=50, num_groups=9)
     dealt = [in_split(fold(samples, index, 4, r"p\d+"), "val") for index in range(4)]
     assert sorted(len({group_of(file, r"p\d+") for file in files}) for files in dealt) == [2, 2, 2, 3]
@@ -238,35 +238,46 @@ def test_without_a_fold_samples_are_as_they_were() -> None:
 
 
 REFUSED = [
-    # files  groups  pattern     of  what is said
-    (20, 3, r"p\d+", 5,
-     r"^data\.fold: train and val have 3 groups \(data\.groups: 'p\\d\+'\), too few for 5 parts; choose .*most 3, or"),
-    (4, 4, None, 5, r"^data\.fold: train and val have 4 images, too few for 5 parts; .* of at most 4, or add images$"),
-    (0, 1, None, 2, r"^data\.fold: train and val have 0 images, too few for 2 parts; .* or add images$"),
-    (6, 6, None, 5,
-     r"^data\.fold: no class has more than 4 images in train and val, too few for 5 parts; .* at most 4, or add"),
-    (20, 5, r"q\d+", 2, r"^data\.groups: 'q\\d\+' finds no group in the name train/p000_0000\.png; rename the file"),
+    # files  groups  pattern  of  allowed                                                  the whole sentence, once
+    (20, 3, r"p[0-9]+", 5, "at most 3, the number of groups (data.groups: 'p[0-9]+') in train and val",
+     "data.fold.of must be at most 3, the number of groups (data.groups: 'p[0-9]+') in train and val, got 5; "
+     "choose fewer parts, or add images"),
+    (4, 4, None, 5, "at most 4, the number of images in train and val",
+     "data.fold.of must be at most 4, the number of images in train and val, got 5; choose fewer parts, or add images"),
+    (0, 1, None, 2, "at most 0, the number of images in train and val", ""),
+    (6, 6, None, 5, "at most 4, the number of images of the largest class in train and val",
+     "data.fold.of must be at most 4, the number of images of the largest class in train and val, got 5; "
+     "choose fewer parts, or add images"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("num_files", "num_groups", "pattern", "of", "match"), REFUSED)
-def test_what_cannot_be_cut_is_refused(
-    num_files: int, num_groups: int, pattern: str | None, of: int, match: str
+@pytest.mark.parametrize(("num_files", "num_groups", "pattern", "of", "allowed", "text"), REFUSED)
+def test_more_parts_than_groups_or_images_are_refused(
+    num_files: int, num_groups: int, pattern: str | None, of: int, allowed: str, text: str
 ) -> None:
-    with pytest.raises(ConfigError, match=match):
-        fold(make_samples("label", num_files=num_files, num_groups=num_groups), 0, of, pattern)
+    samples = make_samples("label", num_files=num_files, num_groups=num_groups)
+    with refused(
+        "data.fold.of", got=of, allowed=allowed, hint="choose fewer parts, or add images", text=text
+    ):
+        fold(samples, 0, of, pattern)
+
+
+def test_image_without_a_group_cannot_be_folded() -> None:
+    with refused("data.groups", got=r"q\d+", hint="rename the file") as caught:
+        fold(make_samples("label", num_files=20, num_groups=5), 0, 2, r"q\d+")
+    assert "train/p000_0000.png" in str(caught.value)
 
 
 def test_empty_part_is_refused_in_every_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     # rare, and by rounding: 11 of 20,000 random cuts of groups of one class each (scikit-learn 1.9.1)
     monkeypatch.setattr(splits, "_cut", lambda *_: [[0, 1], [], [2, 3]])
-    wanted = r"^data\.fold: a part of 3 stays empty, as each of the 4 groups has few classes; choose a smaller `of`$"
-    with pytest.raises(ConfigError, match=wanted):
+    text = "data.fold.of: a part would be empty, as each of the 4 groups has few classes, got 3; choose fewer parts"
+    with refused("data.fold.of", got=3, text=text):
         fold(make_samples("label", num_files=8, num_groups=4), 0, 3, r"p\d+")
 
 
-def test_class_that_some_part_will_lack_is_told_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_class_that_some_parts_will_lack_is_named_in_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     fold(make_samples("label", num_files=9, num_groups=9), 0, 5, None, classes=["ant", "bee"])
     assert capsys.readouterr().err == (
-        "warning: data.fold: class 'bee' has 3 images in train and val, so that some of 5 parts have none of it\n"
+        "warning: data.fold: class 'bee' has 3 images in train and val, so some of the 5 parts have none of it\n"
     )

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
-from pipeline.errors import ConfigError, closest
+from pipeline.errors import ConfigError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
@@ -39,16 +39,16 @@ def source_of(name: str) -> Source:
     """Return the module of a format.
 
     Raises:
-        ConfigError: there is no such format.
+        ConfigError: the format is unknown.
     """
     formats = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"__init__"}
     if name not in formats:
-        raise ConfigError(f"data.format: unknown format '{name}'; {closest(name, formats)}")
+        raise ConfigError.unknown("data.format", name, formats, what="format")
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
 
 
 def is_image(name: str) -> bool:
-    """Tell by its suffix whether a file is an image."""
+    """Return whether a file has the suffix of an image."""
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
@@ -61,7 +61,9 @@ def split_of(name: str, archive: Archive) -> str:
     first = name.split("/", maxsplit=1)[0]
     if first not in SPLITS:
         raise ConfigError(
-            f"data.root: {archive.root} has {name} outside the folders train/, val/, test/; move it "
-            "there, or let Convoy split: data.split={val: 0.15, test: 0.15, seed: 0}"
+            "data.root",
+            f"{archive.root} has an image outside train/, val/ and test/",
+            got=name,
+            hint="move it there, or set data.split={val: 0.15, test: 0.15, seed: 0} to split by file name",
         )
     return first

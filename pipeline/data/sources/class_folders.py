@@ -1,4 +1,4 @@
-"""Format `class_folders`: one folder per class, `<class>/<image>`, below train/, val/, test/ or not."""
+"""Format `class_folders`: one folder per class, `<class>/<image>`, optionally below train/, val/ and test/."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample, is_image, split_of
 from pipeline.data.splits import group_of, split_by_name
-from pipeline.errors import ConfigError, closest
+from pipeline.errors import ConfigError
 
 TARGET = "label"
 
@@ -15,7 +15,7 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     """List the images of all splits, sorted by name.
 
     Raises:
-        ConfigError: a folder that is no class, a file outside the folders of the splits or in no group.
+        ConfigError: a folder is not a class, an image is outside the folders of classes or splits, or has no group.
     """
     files = [name for name in archive.names() if is_image(name)]
     labels = {name: _label(name, archive, facts) for name in files}
@@ -32,12 +32,13 @@ def _label(name: str, archive: Archive, facts: Facts) -> int:
     folders = name.split("/")[:-1]
     if len(folders) <= depth:
         raise ConfigError(
-            f"data.root: {archive.root} has {name} outside a class folder; "
-            f"expected {'<split>/' * depth}<class>/<image>"
+            "data.root",
+            f"{archive.root} has an image outside a class folder",
+            got=name,
+            hint=f"move it to {'<split>/' * depth}<class>/<image>",
         )
     if folders[depth] not in facts.classes:
-        raise ConfigError(
-            f"data.classes: {archive.root} has the folder '{folders[depth]}', which is no class; "
-            f"{closest(folders[depth], facts.classes)}"
+        raise ConfigError.unknown(
+            "data.classes", folders[depth], facts.classes, what=f"class folder in {archive.root}:"
         )
     return facts.classes.index(folders[depth])

@@ -1,4 +1,4 @@
-"""Format `image_masks`: `images/<name>` and `masks/<name>`, below train/, val/, test/ or not.
+"""Format `image_masks`: `images/<name>` and `masks/<name>`, optionally below train/, val/ and test/.
 
 A mask is a one-channel image whose value is the class index; image and mask share their stem.
 """
@@ -20,8 +20,8 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     """List the images of all splits with their masks, sorted by name.
 
     Raises:
-        ConfigError: an image without a mask, a mask without an image, a file in neither folder, or an image in no
-            group.
+        ConfigError: an image has no mask or no group, a mask has no image, two have the same stem, or one is outside
+            the folders of images, masks or splits.
     """
     images: dict[str, str] = {}
     masks: dict[str, str] = {}
@@ -29,13 +29,20 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
         kind, key = _place(name, archive, facts)
         found = images if kind == "images" else masks
         if key in found:
-            raise ConfigError(f"{archive.root}: {found[key]} and {name} share a stem; rename one")
+            raise ConfigError(
+                "data.root",
+                f"{archive.root} has two {kind} with the same stem",
+                got=[found[key], name],
+                hint="rename or remove one",
+            )
         found[key] = name
     for key in sorted(images.keys() ^ masks.keys()):
         alone, other = ("image", "mask") if key in images else ("mask", "image")
         raise ConfigError(
-            f"{archive.root}: {alone} {images.get(key) or masks[key]} has no {other}; add "
-            f"{other}s/{PurePosixPath(key).name} beside it or remove the {alone}"
+            "data.root",
+            f"{archive.root} has {'an image without a mask' if alone == 'image' else 'a mask without an image'}",
+            got=images.get(key) or masks[key],
+            hint=f"add its {other} as {other}s/{PurePosixPath(key).name}.png, or remove the {alone}",
         )
     if isinstance(facts.split, str):
         splits = {key: split_of(name, archive) for key, name in images.items()}
@@ -48,13 +55,16 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
 
 
 def _place(name: str, archive: Archive, facts: Facts) -> tuple[str, str]:
-    """Return `images` or `masks`, and the name without that folder and without suffix."""
+    """Return `images` or `masks`, and the name without that folder and its suffix."""
     depth = 1 if facts.split == "folders" else 0
     parts = name.split("/")
     if len(parts) <= depth + 1 or parts[depth] not in ("images", "masks"):
+        split = "<split>/" * depth
         raise ConfigError(
-            f"{archive.root}: {name} is neither in images/ nor in masks/; "
-            f"expected {'<split>/' * depth}images/<name> and {'<split>/' * depth}masks/<name>"
+            "data.root",
+            f"{archive.root} has an image outside {split}images/ and {split}masks/",
+            got=name,
+            hint="move it to one of them",
         )
     rest = PurePosixPath(*parts[:depth], *parts[depth + 1 :])
     return parts[depth], str(rest.with_suffix(""))
