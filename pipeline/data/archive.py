@@ -1,4 +1,4 @@
-"""An archive of images: a folder or a zip file, read alike; and its digest.
+"""An archive of images, a folder or a zip file behind one interface; and its digest.
 
 The digest of a zip file is the SHA-256 of its bytes; that of a folder is the SHA-256 of its files'
 names and digests in the order of names.
@@ -21,7 +21,7 @@ CHUNK = 1 << 20  # bytes
 
 
 class Archive(Protocol):
-    """Names and bytes of the files in a folder or zip; threads may read at once."""
+    """Names and bytes of the files in a folder or zip; several threads may read at the same time."""
 
     root: Path
 
@@ -67,7 +67,9 @@ class Zip:
         try:
             return self._file.read(name)
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as reason:
-            raise ConfigError(f"{self.root}: cannot read {name} ({reason}); {restore(self.root)}") from None
+            raise ConfigError(
+                str(self.root), f"cannot read {name} ({reason})", hint=restore(self.root)
+            ) from None
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def opened(root: Path) -> Iterator[Archive]:
     """Open a folder or zip.
 
     Raises:
-        ConfigError: it is missing, or neither a folder nor a whole zip.
+        ConfigError: it is missing, or neither a folder nor a complete zip.
     """
     if root.is_dir():
         yield Folder(root)
@@ -85,7 +87,7 @@ def opened(root: Path) -> Iterator[Archive]:
         file = zipfile.ZipFile(root)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as reason:
         raise ConfigError(
-            f"data.root: {root} is not a whole zip archive ({reason}); {restore(root)}"
+            "data.root", f"not a complete zip archive ({reason})", got=str(root), hint=restore(root)
         ) from None
     with file:
         yield Zip(root, file)
@@ -108,15 +110,15 @@ def archive_digest(root: Path, *, memory: Path) -> str:
 
 
 def restore(root: Path) -> str:
-    """Return the command that brings a bundled archive back, or the advice for a user's own."""
+    """Return the command that restores a bundled archive, or advice for a user's own archive."""
     if root.parts[:1] == ("data",):
         return "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
-    return "bring back a good copy, or point data.root at one"
+    return "restore an intact copy, or point data.root to one"
 
 
 def _refuse_missing(root: Path) -> None:
     if not root.exists():
-        raise ConfigError(f"data.root: {root} does not exist; {restore(root)}")
+        raise ConfigError("data.root", "no such file or folder", got=str(root), hint=restore(root))
 
 
 def _hash_of(root: Path) -> str:
