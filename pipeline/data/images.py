@@ -1,4 +1,4 @@
-"""Decode images and masks to uint8 arrays, refusing by name whatever would lose information.
+"""Decode images and masks to uint8 arrays; files that cannot be converted without loss are refused.
 
 Shapes: images (H, W, C), masks (H, W).
 """
@@ -21,10 +21,10 @@ ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
 
 
 def load_formats() -> None:
-    """Load all formats now, as threads must before they decode.
+    """Load all formats of Pillow; call this before decoding in several threads.
 
-    Pillow loads most at the first file that needs one; a second thread then finds them half loaded and its file
-    unreadable.
+    Pillow loads most formats when a file first needs one; another thread may then see them half loaded and fail to
+    read its file.
     """
     Image.init()
 
@@ -73,11 +73,15 @@ def decode_mask(
     if mask.mode == "1":
         mask = mask.convert("L").point(lambda value: value // 255)
     if mask.mode not in ("L", "P"):
-        raise ConfigError(f"{name}: a mask has one 8-bit channel of class indices, got mode {mask.mode}")
+        raise ConfigError(
+            name, got=mask.mode, allowed="a mask with one channel of at most 8 bits (mode 1, L or P)"
+        )
     if (mask.height, mask.width) != image_sides:
         raise ConfigError(
-            f"{name}: the mask is {mask.height}x{mask.width}, its image {image_sides[0]}x"
-            f"{image_sides[1]}; save both in the same shape"
+            name,
+            got=(mask.height, mask.width),
+            allowed=f"a mask of shape {image_sides}, like its image",
+            hint="save both in the same shape",
         )
     values = np.asarray(mask, dtype=np.uint8)
     allowed = np.zeros(256, dtype=bool)
@@ -86,9 +90,11 @@ def decode_mask(
         allowed[ignore_label] = True
     wrong = np.unique(values[~allowed[values]])
     if wrong.size:
-        ignored = "" if ignore_label is None else f" and data.ignore_label {ignore_label}"
+        ignored = "" if ignore_label is None else f", or {ignore_label} (data.ignore_label)"
         raise ConfigError(
-            f"{name}: mask value {wrong[0]} is no class; allowed are 0 to {num_classes - 1}{ignored}"
+            name,
+            got=int(wrong[0]),
+            allowed=f"a mask with class indices from 0 to {num_classes - 1}{ignored}",
         )
     if values.shape != sides:
         mask = Image.fromarray(values).resize((sides[1], sides[0]), Image.Resampling.NEAREST)
@@ -105,8 +111,14 @@ def sides_of(data: bytes) -> tuple[int, int]:
 def _opened(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
-        if getattr(image, "n_frames", 1) > 1:
-            raise ConfigError(f"{name}: has several frames; save the one you mean as a file of its own")
+        num_frames = getattr(image, "n_frames", 1)
+        if num_frames > 1:
+            raise ConfigError(
+                name,
+                got=num_frames,
+                allowed="an image with one frame",
+                hint="save the frame you need to a file of its own",
+            )
         _refuse_deep_colour(image, name)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
@@ -114,19 +126,19 @@ def _opened(data: bytes, name: str) -> Image.Image:
     except (UnidentifiedImageError, OSError, SyntaxError, TypeError, ValueError, struct.error) as reason:
         if isinstance(reason, ConfigError):
             raise
-        raise ConfigError(f"{name}: unreadable image ({reason}); replace or remove it") from None
+        raise ConfigError(name, f"unreadable image ({reason})", hint="replace or remove it") from None
     except Image.DecompressionBombError as reason:
-        raise ConfigError(f"{name}: too large to be safe ({reason}); make it smaller") from None
+        raise ConfigError(name, f"image too large to decode safely ({reason})", hint="downscale it") from None
 
 
 def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
-    """Refuse 16-bit colour (PNG, TIFF, PPM), which Pillow would cut to 8 bits without a word."""
+    """Refuse 16-bit colour (PNG, TIFF, PPM), which Pillow would silently cut to 8 bits."""
     for tile in image.tile:
         layout = tile.args if isinstance(tile.args, tuple) else (tile.args,)  # ("RGB;16B", ...)
         is_deep = re.search(r";16[BLN]$", str(layout[0])) is not None
         is_deep |= tile.codec_name.startswith("ppm") and layout[-1] > 255  # ("RGB", largest value)
         if is_deep and not image.mode.startswith("I"):
-            raise ConfigError(f"{name}: has 16 bits per channel; save it with 8")
+            raise _too_deep(name)
 
 
 def _opaque(image: Image.Image, name: str) -> Image.Image:
@@ -136,7 +148,9 @@ def _opaque(image: Image.Image, name: str) -> Image.Image:
     if image.mode not in ("RGBA", "LA", "PA"):
         return image
     if image.getchannel("A").getextrema() != (255, 255):
-        raise ConfigError(f"{name}: has transparent pixels; lay it on a background and save it without alpha")
+        raise ConfigError(
+            name, "image has transparent pixels", hint="paste it onto a background and save it without alpha"
+        )
     return image.convert("RGB")
 
 
@@ -148,7 +162,9 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_16_bits(image, name).convert("RGB")
     if image.mode != "RGB":
-        raise ConfigError(f"{name}: mode {image.mode} cannot be converted without loss; save it as RGB")
+        raise ConfigError(
+            name, "image mode cannot be converted without loss", got=image.mode, hint="save it as RGB"
+        )
     return image
 
 
@@ -162,7 +178,9 @@ def _to_grey(image: Image.Image, name: str) -> Image.Image:
     red, green, blue = _to_rgb(image, name).split()
     if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
         raise ConfigError(
-            f"{name}: is in colour, data.shape asks for 1 channel; use 3 channels or save it grey"
+            name,
+            "image is in colour, but data.shape has 1 channel",
+            hint="set 3 channels in data.shape, or save it in grey",
         )
     return red
 
@@ -171,5 +189,9 @@ def _from_16_bits(image: Image.Image, name: str) -> Image.Image:
     """Return 8 bits of a grey image whose 16-bit values are 8-bit ones widened (v * 257)."""
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535 or np.any(values % 257):
-        raise ConfigError(f"{name}: has 16 bits per channel; save it with 8")
+        raise _too_deep(name)
     return Image.fromarray((values // 257).astype(np.uint8))
+
+
+def _too_deep(name: str) -> ConfigError:
+    return ConfigError(name, got=16, allowed="an image with 8 bits per channel", hint="save it with 8 bits")
