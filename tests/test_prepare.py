@@ -159,8 +159,8 @@ def test_disk_that_fills_up_is_one_clear_error_and_leaves_nothing_behind(tmp_pat
     arguments = ["tiny.yaml", "artifacts/prepare/tiny"]
     full = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 8")  # KiB per file; arrays have 12
     assert full.stderr == (
-        "error: prepare: the disk took no more (File too large); free some space, "
-        "nothing half-written was left behind\n"
+        "error: prepare: cannot write the result (File too large); free some disk space and try again; "
+        "partial files were removed\n"
     )
     assert full.returncode == 1
     assert [path.suffix for path in (tmp_path / "cache" / "prepare").iterdir()] == [".lock"]
@@ -235,7 +235,8 @@ MISTAKES = [
     # arguments                     what is said
     (
         ["tiny.yaml"],
-        "error: usage: python -m pipeline.prepare <declaration>.yaml <folder to write>; got 1 arguments\n",
+        "error: python -m pipeline.prepare: expected 2 paths, got 1; "
+        "usage: python -m pipeline.prepare <declaration>.yaml <folder to write>\n",
     ),
     (["absent.yaml", "out"], "error: absent.yaml does not exist; `dvc repro compose` writes it\n"),
 ]

@@ -147,5 +147,6 @@ def test_command_without_a_folder_to_write_shows_its_usage(tmp_path: Path) -> No
     done = run(["tiny.yaml"], tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: usage: python -m pipeline.statistics <declaration>.yaml <folder to write>; got 1 arguments\n"
+        "error: python -m pipeline.statistics: expected 2 paths, got 1; "
+        "usage: python -m pipeline.statistics <declaration>.yaml <folder to write>\n"
     )

@@ -1,4 +1,4 @@
-"""The command line of a stage: a fixed row of paths."""
+"""The command line of a stage: a fixed number of paths."""
 
 from __future__ import annotations
 
@@ -19,5 +19,11 @@ def stage_paths(stage: str, *names: str) -> list[Path]:
     """
     given = sys.argv[1:]
     if len(given) != len(names):
-        raise ConfigError(f"usage: python -m pipeline.{stage} {' '.join(names)}; got {len(given)} arguments")
+        command = f"python -m pipeline.{stage}"
+        raise ConfigError(
+            command,
+            f"expected {len(names)} paths",
+            got=len(given),
+            hint=f"usage: {command} {' '.join(names)}",
+        )
     return [Path(each) for each in given]

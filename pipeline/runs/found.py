@@ -1,7 +1,7 @@
-"""Results found by key: what one door made, no other door makes again.
+"""Results cached by key, so that none is computed twice, whichever command asks for it.
 
-A result is a folder with a file `key`. It is kept in `cache/<stage>/<key>`; DVC's own copy lies in
-`artifacts/<stage>/<experiment>`. Both hold the same files, as hard links where the disk has them.
+A result is a folder with a file `key`. It is kept in `cache/<stage>/<key>`; DVC's own copy is in
+`artifacts/<stage>/<experiment>`. Both hold the same files, as hard links where the file system supports them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None])
     Args:
         root: the project's folder.
         stage: name of the stage, e.g. `prepare`.
-        key: digest of all that decides the result.
-        make: fills an empty folder. If it fails, nothing stays behind.
+        key: digest of everything that the result depends on.
+        make: fills an empty folder. If it fails, nothing is left behind.
 
     Raises:
         ConfigError: the disk is full.
@@ -43,8 +43,9 @@ def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None])
                 if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
                 raise ConfigError(
-                    f"{stage}: the disk took no more ({reason.strerror}); free some space, nothing "
-                    "half-written was left behind"
+                    stage,
+                    f"cannot write the result ({reason.strerror})",
+                    hint="free some disk space and try again; partial files were removed",
                 ) from None
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -52,18 +53,23 @@ def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None])
 
 
 def publish(source: Path, target: Path, *, names: list[str] | None = None) -> None:
-    """Copy a folder (or some of its entries) to `target`, which appears whole or not at all.
+    """Copy a folder (or some of its entries) to `target`, completely or not at all.
 
-    Files are hard links where possible, so that they take no room twice.
+    Files are hard links where possible, so that they take no extra disk space.
 
     Raises:
-        ConfigError: `target` holds something else than an older result.
+        ConfigError: `target` is something other than an older result.
     """
     target = target.resolve()
     names = sorted(each.name for each in source.iterdir()) if names is None else names
     foreign = sorted({each.name for each in target.iterdir()} - set(names)) if target.is_dir() else []
     if foreign or (target.exists() and not target.is_dir()):
-        raise ConfigError(f"{target} holds {', '.join(foreign) or 'a file'}, not ours; name a new folder")
+        raise ConfigError(
+            str(target),
+            got=foreign or "a file",
+            allowed="a new folder, or one that holds only an older result",
+            hint="choose another folder",
+        )
     draft = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         draft.mkdir(parents=True)
@@ -76,7 +82,7 @@ def publish(source: Path, target: Path, *, names: list[str] | None = None) -> No
 
 
 def _fill(draft: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> None:
-    for folder in sorted(artifacts.glob("[!.]*")):  # a hidden one is what a killed publish left
+    for folder in sorted(artifacts.glob("[!.]*")):  # hidden ones are left over from a killed publish
         if _has_key(folder, key):
             for file in folder.iterdir():
                 _copy(file, draft / file.name)
@@ -93,7 +99,7 @@ def _has_key(folder: Path, key: str) -> bool:
 
 
 def _remove_unfinished(home: Path, key: str) -> None:
-    """Remove what a killed process left; whoever holds the lock is alone here."""
+    """Remove what a killed process left; the caller holds the lock."""
     for path in home.glob(f"{key}*"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -109,5 +115,5 @@ def _copy(source: Path, target: Path) -> None:
 def _link(source: str, target: str) -> None:
     try:
         os.link(os.path.realpath(source), target)
-    except OSError:  # another disk, or one without hard links
+    except OSError:  # another file system, or one without hard links
         shutil.copy2(source, target)

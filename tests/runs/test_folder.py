@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ConfigError
 from pipeline.files import write_text
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.folder import RunFolder, read_json
+from tests.refusals import refused
 
 
 def test_run_that_never_started_has_no_state_and_no_folder(tmp_path: Path) -> None:
@@ -67,10 +67,11 @@ def test_stage_takes_its_paths_in_order(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("given", [[], ["a"], ["a", "b", "c"]])
-def test_wrong_number_of_paths_is_told_with_the_usage(
+def test_wrong_number_of_paths_is_refused_with_the_usage(
     given: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["report", *given])
-    wanted = rf"usage: python -m pipeline\.report <in> <out>; got {len(given)} arguments"
-    with pytest.raises(ConfigError, match=wanted):
+    usage = "usage: python -m pipeline.report <in> <out>"
+    text = f"python -m pipeline.report: expected 2 paths, got {len(given)}; {usage}"
+    with refused("python -m pipeline.report", got=len(given), hint=usage, text=text):
         stage_paths("report", "<in>", "<out>")

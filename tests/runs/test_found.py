@@ -1,8 +1,7 @@
-"""Results found by key: made once, whole or not at all, never twice on the disk."""
+"""Results cached by key: made once, completely or not at all, never twice on the disk."""
 
 import errno
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ConfigError
 from pipeline.runs.found import find_or_make, publish
+from tests.refusals import refused
 
 
 def write_numbers(folder: Path) -> None:
@@ -79,18 +78,19 @@ def test_failure_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_full_disk_is_told_in_a_sentence(number: int, tmp_path: Path) -> None:
+def test_full_disk_is_refused(number: int, tmp_path: Path) -> None:
     def fill_the_disk(folder: Path) -> None:
         write_numbers(folder)
         raise OSError(number, os.strerror(number))
 
-    wanted = rf"prepare: the disk took no more \({re.escape(os.strerror(number))}\); free some space"
-    with pytest.raises(ConfigError, match=wanted):
+    hint = "free some disk space and try again; partial files were removed"
+    text = f"prepare: cannot write the result ({os.strerror(number)}); {hint}"
+    with refused("prepare", hint=hint, text=text):
         find_or_make(tmp_path, "prepare", "abc", fill_the_disk)
     assert [path.name for path in (tmp_path / "cache" / "prepare").iterdir()] == ["abc.lock"]
 
 
-def test_other_trouble_with_the_disk_keeps_its_own_name(tmp_path: Path) -> None:
+def test_other_errors_of_the_disk_are_passed_on(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "not yours")
 
@@ -143,7 +143,7 @@ def test_processes_that_ask_at_once_make_it_once(tmp_path: Path) -> None:
     assert (tmp_path / "made").read_text() == "once "
 
 
-def test_published_files_take_no_room_twice(tmp_path: Path) -> None:
+def test_published_files_take_no_extra_space(tmp_path: Path) -> None:
     made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
     target = tmp_path / "artifacts" / "prepare" / "digits"
     publish(made, target)
@@ -169,9 +169,22 @@ def test_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
     (target / "thesis.tex").write_text("years of work")
     source.mkdir()
     write_numbers(source)
-    with pytest.raises(ConfigError, match=r"docs holds thesis\.tex, not ours; name a new folder"):
+    text = (
+        f"{target} must be a new folder, or one that holds only an older result, got ['thesis.tex']; "
+        "choose another folder"
+    )
+    with refused(str(target), got=["thesis.tex"], text=text):
         publish(source, target)
     assert tree(target) == {"thesis.tex": "years of work"}
+
+
+def test_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "thesis.tex"
+    source.mkdir()
+    target.write_text("years of work")
+    with refused(str(target), got="a file", hint="choose another folder"):
+        publish(source, target)
+    assert target.read_text() == "years of work"
 
 
 def test_failed_publish_keeps_what_was_there(tmp_path: Path) -> None:
