@@ -11,16 +11,16 @@ from pipeline.data.threads import num_threads
 
 
 class PreparedData(pl.LightningDataModule):
-    """Train and val batches; the test split stays closed.
+    """Train and val batches; the test split is not loaded.
 
     Args:
         train: the training split, augmented or not; its batches are shuffled.
         val: the validation split; its batches come in order.
         batch_size: images per step and process.
-        first_epoch: the epoch that training starts or resumes at. Resuming, Lightning starts the loader
-            before it tells the sampler the epoch, and loader workers fetch ahead at once.
-        num_workers: loader processes; 0 loads in the training process; `auto` takes none where training takes the
-            CPU's cores itself, and all but one of a GPU's share of the cores. Does not change any batch.
+        first_epoch: the epoch that training starts or resumes at. On resuming, Lightning starts the loader before it
+            sets the sampler's epoch, and workers prefetch immediately.
+        num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, whose cores training
+            uses itself, and on a GPU all but one of its share of the cores. Does not change any batch.
         seed: decides the order of training images.
     """
 
@@ -65,7 +65,7 @@ class PreparedData(pl.LightningDataModule):
         )
 
     def _workers(self) -> int:
-        """Return how many processes load."""
+        """Return the number of loader processes."""
         if isinstance(self.num_workers, int):
             return self.num_workers
         if self.trainer is None or self.trainer.strategy.root_device.type == "cpu":

@@ -1,7 +1,7 @@
 """Threads: a function applied to many items on all cores, results in the order of the items.
 
-Threads and not processes: Pillow, hashlib and zlib let go of the interpreter's lock where the time goes, and results
-need no copying.
+Threads rather than processes: Pillow, hashlib and zlib release the GIL for most of their time, and results need no
+copying.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 3  # pieces in flight per thread: one at work, two that wait or are done
+AHEAD = 3  # pieces in flight per thread: one in progress, two waiting or done
 
 
 def in_order(work: Callable[[Item], Result], items: Sequence[Item], *, piece: int) -> Generator[Result]:
     """Yield `work(item)` for each item in turn, computed on all cores a few pieces ahead.
 
-    The error that surfaces is that of the first item to fail in the order of the items, after the results before
-    its piece. On an error, or when closed, it waits only for the items at work.
+    An error is raised for the first failing item in the order of the items, after the results before its piece. On an
+    error, or when closed, it waits only for the items in progress.
 
     Args:
         piece: items handed to a thread at once; more than one where an item takes less than a millisecond.
@@ -48,7 +48,7 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], *, piece: in
 
 
 def num_threads() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "process_cpu_count"):  # Python 3.13
         return os.process_cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # Linux

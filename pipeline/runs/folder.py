@@ -2,13 +2,13 @@
 
 config.yaml   the declaration, resolved
 run.json      state (running, finished), fingerprint, MLflow run, git commit, versions, hardware
-last.ckpt     where to resume: weights, optimizer, scheduler, history; after every epoch
+last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
 best.ckpt     weights of the best epoch so far
 weights.pt    the model of the kept epoch, preprocessing included; with the files below when finished
 history.csv   one row per epoch
 metrics.json  validation scores of the kept epoch
-pictures/     what a person looks at
-statistics/   of the training images, as the model's preprocessing holds them, and their picture
+pictures/     pictures of the run, for people
+statistics/   of the training images, as the model's preprocessing uses them, and a picture of them
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class RunFolder:
     """One run's folder.
 
     Args:
-        path: `runs/<fingerprint>`; made when something is written.
+        path: `runs/<fingerprint>`; created on the first write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +35,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """The lock file; whoever trains holds it."""
+        """The lock file, held by the process that trains."""
         return self.path / "lock"
 
     @property
@@ -53,15 +53,15 @@ class RunFolder:
         return read_json(self.path / "run.json")
 
     def is_finished(self) -> bool:
-        """Tell whether all results are there."""
+        """Return whether all results are there."""
         return self.state().get("state") == "finished"
 
     def is_shown(self) -> bool:
-        """Tell whether there are pictures of a finished run; trials of a search do without."""
+        """Return whether there are pictures of the finished run; trials of a search have none."""
         return bool(self.state().get("is_shown"))
 
     def update(self, **values: Any) -> None:
-        """Set values of `run.json`; a reader sees the file before or after, never between."""
+        """Set values of `run.json` atomically: readers see the file as it was before or after."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "run.json", json.dumps(self.state() | values, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""A lock on a folder, held by one process and released by its death, however it dies."""
+"""A lock file, held by one process and released when it exits, even if it is killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLL = 0.2  # seconds between two tries
 
 
 class Held(Exception):
-    """The lock is held by another process; the text says by which."""
+    """The lock is held by another process, which the message names."""
 
 
 @contextmanager
@@ -23,22 +23,22 @@ def locked(path: Path, *, waits: bool, on_wait: Callable[[str], object] | None =
 
     Args:
         waits: whether to wait for another holder, or to raise at once.
-        on_wait: told who holds it, once, before waiting.
+        on_wait: called once with the holder's description before waiting.
 
     Raises:
         Held: another process holds it and `waits` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
-        told = False
+        has_called = False
         while not _try(file.fileno()):
             file.seek(0)
             holder = file.read().strip() or "another process"
             if not waits:
                 raise Held(holder)
-            if on_wait is not None and not told:
+            if on_wait is not None and not has_called:
                 on_wait(holder)
-                told = True
+                has_called = True
             time.sleep(POLL)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -47,7 +47,7 @@ def locked(path: Path, *, waits: bool, on_wait: Callable[[str], object] | None =
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether some process holds the lock file at `path`."""
+    """Return whether some process holds the lock file at `path`."""
     try:
         with path.open("a+", encoding="utf-8") as file:
             return not _try(file.fileno())

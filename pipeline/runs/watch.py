@@ -1,4 +1,4 @@
-"""How a training is looked at: what is shown of it, and what may stop it."""
+"""How a training is observed: what is shown of it, and what may stop it early."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Watch:
-    """How a training is looked at.
+    """How a training is observed.
 
     Args:
-        shows: whether pictures are drawn and the model is logged; trials of a search do without.
-        stops: told the history after each epoch, says whether to stop there; None to train to the end.
+        shows: whether to draw pictures and log the model; trials of a search do neither.
+        stops: called with the history after each epoch; returns whether to stop there. None to train to the end.
     """
 
     shows: bool = True
     stops: Callable[[Sequence[Row]], bool] | None = None
 
     def ends(self, history: Sequence[Row]) -> bool:
-        """Tell whether a training ends after its latest epoch."""
+        """Return whether to stop after the latest epoch."""
         return self.stops is not None and self.stops(history)
 
     def has_ended(self, history: Sequence[Row]) -> bool:
-        """Tell whether a training should have been stopped by now."""
+        """Return whether training should have stopped after this epoch or an earlier one."""
         return any(self.ends(history[:number]) for number in range(1, len(history) + 1))
