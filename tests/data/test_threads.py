@@ -1,4 +1,4 @@
-"""Threads: results in order, the first error in order, a bounded number ahead, an end at once."""
+"""Threads: results in order, the first error in order, bounded prefetch, an immediate end."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def test_as_many_threads_work_at_once_as_there_are_cores() -> None:
 
 
 @pytest.mark.parametrize("piece", [1, 2])
-def test_first_item_to_fail_in_order_is_told_though_a_later_one_failed_sooner(piece: int) -> None:
+def test_error_is_that_of_the_first_item_in_order_even_if_a_later_one_failed_sooner(piece: int) -> None:
     failed = threading.Event()
 
     def work(item: int) -> int:

@@ -1,4 +1,4 @@
-"""Locks: one holder, whoever it is, until it dies, however it dies."""
+"""Locks: one holder at a time, until it exits, even if it is killed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The watch: whoever is asked later finds what was decided epoch by epoch."""
+"""The watch: a finished history is judged as it was judged epoch by epoch."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def test_training_has_ended_where_some_epoch_ended_it(scores: list[int]) -> None
     history = history_of(scores)
     assert watch.has_ended(history) == (0 in scores)
     until = scores.index(0) + 1 if 0 in scores else len(scores)
-    assert asked == list(range(1, until + 1)), "no epoch after the one that ended it is looked at"
+    assert asked == list(range(1, until + 1)), "epochs after the one that stopped it are not looked at"
     assert [watch.ends(history[: n + 1]) for n in range(len(scores))] == [score == 0 for score in scores]
 
 
-def test_who_only_looks_stops_nothing_and_shows_all() -> None:
+def test_default_watch_shows_all_and_stops_nothing() -> None:
     assert Watch().shows
     assert not Watch().has_ended(history_of([0, 0]))
     assert not Watch().has_ended([])
