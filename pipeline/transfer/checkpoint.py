@@ -1,6 +1,6 @@
-"""Checkpoints of other programs: where they lie, and the layers inside.
+"""Checkpoints of other programs: where they are, and the tensors inside.
 
-A checkpoint is untrusted: it is read as plain tensors (`weights_only`), never unpickled.
+A checkpoint is untrusted: it is loaded as plain tensors (`weights_only`), never unpickled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError
 
 PACKAGE = "package:"
 SUFFIXES = (".pth", ".pt", ".ckpt")
-# Under which keys programs keep the weights in a larger checkpoint.
+# Keys under which programs keep the weights in a larger checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 DEEPEST = 3  # wrappers within wrappers
 
@@ -34,14 +34,20 @@ def file_of(pretrained: str) -> Path:
         path = Path(pretrained)
         if not path.is_file():
             raise ConfigError(
-                f"model.pretrained: {pretrained} is no file; name a checkpoint, or package:<name>"
+                "model.pretrained",
+                "there is no such file",
+                got=pretrained,
+                hint="name a checkpoint, or package:<name>",
             )
         return path
     name, _, inside = pretrained.removeprefix(PACKAGE).partition("/")
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
-            f"model.pretrained: package {name!r} is not installed; pip install it, or name a file"
+            "model.pretrained",
+            "the package is not installed",
+            got=pretrained,
+            hint="pip install it, or name a file",
         )
     folder = Path(spec.submodule_search_locations[0])
     if inside and (folder / inside).is_file():
@@ -50,8 +56,10 @@ def file_of(pretrained: str) -> Path:
     if inside or len(found) != 1:
         names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
         raise ConfigError(
-            f"model.pretrained: {pretrained} names no single checkpoint; the package holds {names}; write "
-            f"package:{name}/<file>"
+            "model.pretrained",
+            "it does not name exactly one checkpoint of the package",
+            got=pretrained,
+            hint=f"write package:{name}/<file>; checkpoints in the package: {names}",
         )
     return found[0]
 
@@ -66,7 +74,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
     """Read a checkpoint's tensors, in their order.
 
     Raises:
-        ConfigError: the file is no checkpoint, or holds more than plain tensors.
+        ConfigError: the file is not a checkpoint, or contains more than plain tensors.
     """
     import torch
 
@@ -75,8 +83,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
     except Exception as reason:
         first = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
         raise ConfigError(
-            f"model.pretrained: {path} cannot be read as plain tensors ({first}); save it anew with "
-            "torch.save(model.state_dict(), file)"
+            "model.pretrained",
+            f"the file cannot be loaded as plain tensors ({first})",
+            got=str(path),
+            hint="save it again with torch.save(model.state_dict(), file)",
         ) from None
     for key in WRAPPERS * DEEPEST:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
@@ -85,5 +95,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if isinstance(loaded, Mapping):
         tensors = {str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)}
     if not tensors:
-        raise ConfigError(f"model.pretrained: {path} holds no tensors by name; save a model's state_dict()")
+        raise ConfigError(
+            "model.pretrained",
+            "the file contains no named tensors",
+            got=str(path),
+            hint="save a model's state_dict()",
+        )
     return tensors

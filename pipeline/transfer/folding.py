@@ -13,13 +13,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 
 def fold_norms(model: nn.Module) -> nn.Module:
-    """Return a copy of a model in evaluation without the batch norms that directly follow a filter.
+    """Return a copy of a model in eval mode without the batch norms that directly follow a convolution or linear layer.
 
-    The copy puts out the same up to rounding. A norm before its convolution, as in DenseNet, stays: zeros at the border
-    would be shifted.
+    The outputs of the copy are the same up to rounding. A norm before its convolution, as in DenseNet, stays: folding
+    would shift the zeros that pad the border.
 
     Raises:
-        ValueError: the model is in training, where a norm depends on its batch.
+        ValueError: the model is in training mode, where a norm depends on its batch.
     """
     if model.training:
         raise ValueError("fold_norms needs a model in evaluation; call model.eval() first")

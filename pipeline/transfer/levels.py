@@ -1,4 +1,4 @@
-"""Levels in training: which stay as they are, and how fast the others learn.
+"""Levels in training: which are frozen, and at what learning rate the others are trained.
 
 Source: a learning rate per level, Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
 """
@@ -14,7 +14,7 @@ Level = Sequence[nn.Module]
 
 
 def frozen_modules(levels: Sequence[Level], *, freeze: int) -> list[nn.Module]:
-    """Switch off the gradients of the first levels; return their modules, to be kept in evaluation."""
+    """Disable the gradients of the first levels; return their modules, which are to stay in eval mode."""
     frozen = [module for level in levels[:freeze] for module in level]
     for module in frozen:
         module.requires_grad_(False)
@@ -24,7 +24,7 @@ def frozen_modules(levels: Sequence[Level], *, freeze: int) -> list[nn.Module]:
 def parameter_groups(
     parameters: Iterable[nn.Parameter], levels: Sequence[Level], *, factors: Sequence[float], lr: float
 ) -> list[dict[str, Any]]:
-    """Group what is trained by learning rate: the head and what belongs to no level first.
+    """Group the trained parameters by learning rate; the head, and what belongs to no level, comes first.
 
     Args:
         parameters: all of the model's.
@@ -32,7 +32,7 @@ def parameter_groups(
         lr: the learning rate at factor 1.
 
     Returns:
-        Optimizer groups; the first learns at `lr` times the head's factor.
+        Optimizer groups; the first has the learning rate `lr` times the head's factor.
     """
     trained = [each for each in parameters if each.requires_grad]
     if not factors:

@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 
-COUNTERS = "num_batches_tracked"  # of batch norms: counted anew
+COUNTERS = "num_batches_tracked"  # of batch norms; not loaded
 Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Account:
-    """What a checkpoint gave to a network.
+    """What was loaded from a checkpoint into a network.
 
     Args:
         matched: (layer of the network, layer of the checkpoint), in order.
         kept: layers of the network that keep their initial weights.
-        unused: layers of the checkpoint that fit nowhere.
+        unused: layers of the checkpoint that were not loaded.
         loaded, total: numbers copied into the network, and all its numbers.
     """
 
@@ -41,21 +41,21 @@ class Account:
         return "\n".join(lines)
 
     def table(self) -> str:
-        """Return the whole account, one matched pair a line."""
+        """Return the full account, with one matched pair per line."""
         return "\n".join([str(self), *(f"{ours} <- {theirs}" for ours, theirs in self.matched)]) + "\n"
 
 
 def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> Account:
     """Copy a checkpoint into a network, layer by layer.
 
-    Of all ways to pair equal shapes in equal order, one that pairs the most layers is taken, and of those the one with
-    the fewest gaps, so that a side head is not taken for the head.
+    Of all ways to pair layers of equal shapes in order, the one that pairs the most layers is used, and of those the
+    one with the fewest gaps, so that an auxiliary head is not mistaken for the head.
 
     Args:
-        source: what to call the checkpoint in an error.
+        source: name of the checkpoint in an error.
 
     Raises:
-        ConfigError: no layer fits.
+        ConfigError: no layer matches.
     """
     ours, theirs = _layers(network.state_dict()), _layers(tensors)
     pairs = _longest_common(
@@ -65,8 +65,10 @@ def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: 
     matched = [(our_names[i], their_names[j]) for i, j in pairs]
     if not matched:
         raise ConfigError(
-            f"model.pretrained: none of the {len(theirs)} layers of {source} has the shapes of a layer of the "
-            "network; choose the network that it was trained with"
+            "model.pretrained",
+            f"none of the checkpoint's {len(theirs)} layers has the shapes of a layer of the network",
+            got=source,
+            hint="choose the network that it was trained with",
         )
     for our_name, their_name in matched:
         for name, tensor in ours[our_name].items():
@@ -82,7 +84,7 @@ def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: 
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensors]:
-    """Group tensors by the layer that their names share, in order."""
+    """Group tensors by layer, the common prefix of their names, in order."""
     layers: dict[str, Tensors] = {}
     for key, tensor in tensors.items():
         layer, _, name = key.rpartition(".")
@@ -96,10 +98,10 @@ def _shapes(layer: Tensors) -> Any:
 
 
 def _longest_common(ours: list[Any], theirs: list[Any]) -> list[tuple[int, int]]:
-    """Return the index pairs of a longest common subsequence; of several, the one that is torn least often.
+    """Return the index pairs of a longest common subsequence; of several, one with the fewest gaps.
 
-    A pair is joined where it directly follows another, or the start of both lists; their ends may be joined too. Side
-    heads between layers that belong together would tear them.
+    A pair is joined where it directly follows another pair or the start of both lists; the ends of both lists may be
+    joined, too. Auxiliary heads between consecutive layers would separate them.
     """
     rows, columns = len(ours), len(theirs)
     best = {(rows, columns, False): (0, 0), (rows, columns, True): (0, 1)}  # pairs and joints from here on

@@ -27,7 +27,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # its version check would ask the 
 
 
 class Drawn(NamedTuple):
-    """One draw of a sample; what the sample does not have is None."""
+    """One draw of a sample; a field is None where the sample has no such data."""
 
     image: Array
     mask: Array | None
@@ -38,8 +38,8 @@ class Drawn(NamedTuple):
 class Augmentation:
     """Apply steps in order; image, mask, boxes and points move together.
 
-    Boxes are cut at the image's border, and those outside are left out. Points keep their number and order; what leaves
-    the image lies outside, or where a warp puts it.
+    Boxes are clipped to the image, and those outside it are dropped. Points keep their number and order; those that
+    leave the image keep coordinates outside it, or those that a warp gives them.
 
     Args:
         steps: albumentations transforms.
@@ -70,8 +70,9 @@ class Augmentation:
         drawn = _drawn(self._apply(self._composed[kinds], image, mask, seed, **more))
         if points is not None and drawn.points is not None and len(drawn.points) != len(points):
             raise ConfigError(
-                "augmentation: a step loses points that leave the image, and nobody could tell which; give it "
-                "keypoint_remapping_method: direct, or use another step"
+                "augmentation.steps",
+                "a step drops keypoints that leave the image, so the remaining ones cannot be matched",
+                hint="set its keypoint_remapping_method to direct, or use another step",
             )
         return drawn
 
@@ -97,9 +98,9 @@ class Augmentation:
         return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
 
     def _stepped(self, image: Array, mask: Array | None, seed: int) -> dict[str, Any]:
-        """Return what a composition draws for image and mask, without its checks, which take longer than steps."""
+        """Return what a composition draws for image and mask, without its checks, which take longer than the steps."""
         self._randoms.seed(seed)
-        self._randoms.plain.random()  # by which a composition decides whether to run at all
+        self._randoms.plain.random()  # Compose draws this to decide whether to run at all
         sample: dict[str, Any] = {"image": image} if mask is None else {"image": image, "mask": mask}
         for step in self.steps:
             sample = step(**sample)
@@ -115,53 +116,53 @@ class Augmentation:
         return done
 
     def _compose(self, *kinds: str, **options: Any) -> Any:
-        """Compose the steps for images, masks, and what `kinds` adds."""
+        """Compose the steps for images, masks and the given kinds of annotation."""
         import albumentations  # takes seconds, and a run without steps does not need it
 
         params = {
             "bboxes": {"bbox_params": albumentations.BboxParams("pascal_voc", clip=True, min_area=1.0)},
             "keypoints": {"keypoint_params": albumentations.KeypointParams("xy", remove_invisible=False)},
         }
-        with warnings.catch_warnings():  # boxes that no step moves are none of its business
+        with warnings.catch_warnings():  # albumentations warns where no step uses the boxes
             warnings.filterwarnings("ignore", message="Got processor for")
             return albumentations.Compose(
                 self.steps, **{key: value for kind in kinds for key, value in params[kind].items()}, **options
             )
 
     def _take_up(self, compose: Any) -> None:
-        """See to it that the steps draw from our generators: other compositions may hold the same steps.
+        """Make the steps draw from our generators, since other compositions may share the same steps.
 
-        Not `set_random_seed`: it would give each step the same draws, so that all flip or none.
+        Not `set_random_seed`: it would seed each step alike, so that all flip or none.
         """
         compose.set_random_state(self._randoms.later, self._randoms.plain)
 
 
 class _Randoms:
-    """What steps draw from: Python's generator, and numpy's, which is only seeded for steps that use it."""
+    """The generators that steps draw from: Python's, and NumPy's, which is seeded only for steps that use it."""
 
     def __init__(self) -> None:
         self.plain = random.Random()
         self.later = _Later()
 
     def seed(self, seed: int) -> None:
-        """Start both anew."""
+        """Reseed both."""
         self.plain.seed(seed)
         self.later.seed(seed)
 
 
 class _Later:
-    """A `numpy.random.Generator` made at its first draw: making one takes longer than many a step."""
+    """A `numpy.random.Generator` created at its first draw, since creating one takes longer than many steps do."""
 
     def __init__(self) -> None:
         self._seed = 0
         self._made: np.random.Generator | None = None
 
     def seed(self, seed: int) -> None:
-        """Start anew."""
+        """Reseed."""
         self._seed, self._made = seed, None
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # of copies and pickles, which ask before there is a state
+        if name.startswith("__"):  # copy and pickle ask for these before the state is restored
             raise AttributeError(name)
         if self._made is None:
             self._made = np.random.default_rng(self._seed)

@@ -25,7 +25,7 @@ class Mixed(NamedTuple):
 
 
 class Mixing(Protocol):
-    """What mixes a batch; the same seed gives the same mix."""
+    """A function that mixes a batch; the same seed gives the same mix."""
 
     def __call__(self, images: Array, targets: Array, *, seed: int) -> Mixed:
         """Return the mixed batch."""
@@ -54,11 +54,11 @@ class Mixup:
 class CutMix:
     """Paste a rectangle of another image into each image of a batch (Yun et al. 2019, arXiv:1905.04899).
 
-    The same rectangle for the whole batch, as in the authors' code. Labels are weighted by what is left of the
-    area; masks are pasted like the images.
+    The whole batch shares one rectangle, as in the authors' code. Labels are weighted by the area that is kept; masks
+    are pasted like the images.
 
     Args:
-        alpha: of the Beta(alpha, alpha) distribution of the share that is left, above 0; 1 in the paper.
+        alpha: of the Beta(alpha, alpha) distribution of the share that is kept, above 0; 1 in the paper.
     """
 
     def __init__(self, alpha: float) -> None:
@@ -83,7 +83,10 @@ class CutMix:
 def _checked(alpha: float) -> float:
     if not alpha > 0:
         raise ConfigError(
-            f"augmentation.mixing.alpha must be above 0, got {alpha}; augmentation.mixing=null mixes nothing"
+            "augmentation.mixing.alpha",
+            got=alpha,
+            allowed="above 0",
+            hint="augmentation.mixing=null turns mixing off",
         )
     return alpha
 
@@ -95,7 +98,7 @@ def _draws(count: int, alpha: float, seed: int) -> tuple[float, NDArray[np.int64
 
 
 def _cut(side: int, share: float, random: np.random.Generator) -> tuple[int, int]:
-    """Return the ends of an interval of sqrt(1 - share) of a side around a place drawn on it, cut at its ends."""
+    """Return an interval of sqrt(1 - share) of a side around a random centre, clipped to the side."""
     half = int(side * (1 - share) ** 0.5) // 2
     centre = int(random.integers(side))
     return max(centre - half, 0), min(centre + half, side)

@@ -1,6 +1,6 @@
 """Preprocessing: uint8 pixels to the floats that a network sees, as the first module of the model.
 
-It is part of the saved model, so whoever predicts needs nothing else.
+It is part of the saved model, so that inference needs nothing else.
 Shapes: (N, C, H, W) uint8 or float in 0..255 to (N, C, H, W) float.
 """
 
@@ -19,7 +19,7 @@ class Scaled(nn.Module):
 
     Args:
         statistics: of the training split; not used.
-        scale: of white: 1 is usual, 255 leaves pixels as they are.
+        scale: the value of white; 1 is usual, 255 leaves pixels as they are.
     """
 
     def __init__(self, statistics: Statistics, *, scale: float) -> None:  # noqa: ARG002
@@ -32,7 +32,7 @@ class Scaled(nn.Module):
 
 
 class _Centred(nn.Module):
-    """Subtract a mean; white stays `scale` above black."""
+    """Subtract a mean; white is `scale` above black."""
 
     mean: Tensor
 
@@ -49,7 +49,7 @@ class _Centred(nn.Module):
 class MeanImage(_Centred):
     """Subtract the mean image of the training split, as AlexNet did (Krizhevsky et al. 2012, section 2).
 
-    Unlike AlexNet's, a network that sees crops has the centre of the mean image subtracted, wherever it was cropped.
+    Unlike in AlexNet, crops have the centre of the mean image subtracted, wherever they were taken.
 
     Args:
         statistics: of the training split.
@@ -63,13 +63,15 @@ class MeanImage(_Centred):
         """Return (x - mean image) scale / 255.
 
         Raises:
-            ConfigError: the image has other sides than the mean image.
+            ConfigError: the image is not as large as the mean image.
         """
         if image.shape[-2:] != self.mean.shape[-2:]:
-            sides, own = (" x ".join(map(str, each.shape[-2:])) for each in (image, self.mean))
+            own = " x ".join(map(str, self.mean.shape[-2:]))
             raise ConfigError(
-                f"preprocess: the mean image has {own} pixels and cannot be subtracted from crops of {sides}; "
-                "use preprocess=channel_mean"
+                "preprocess",
+                f"the mean image has {own} pixels and cannot be subtracted from crops of another size",
+                got=tuple(image.shape[-2:]),
+                hint="use preprocess=channel_mean",
             )
         return super().forward(image)
 
@@ -88,7 +90,7 @@ class ChannelMean(_Centred):
 
 def _checked(scale: float) -> float:
     if not scale > 0:
-        raise ConfigError(f"preprocess.scale must be above 0, got {scale}; 255 or 1 are usual")
+        raise ConfigError("preprocess.scale", got=scale, allowed="above 0", hint="1 and 255 are usual")
     return scale
 
 
@@ -110,8 +112,9 @@ class Standardize(nn.Module):
         for channel, deviation in enumerate(statistics.deviation):
             if deviation == 0:
                 raise ConfigError(
-                    f"preprocess: channel {channel} has one value in all training images, so standardize "
-                    "would divide by zero; use preprocess=unit"
+                    "preprocess",
+                    f"channel {channel} is constant over the training images, so standardize would divide by zero",
+                    hint="use preprocess=unit",
                 )
         mean, spread = (
             torch.tensor(values).view(1, -1, 1, 1) for values in (statistics.mean, statistics.deviation)
@@ -127,8 +130,8 @@ class Standardize(nn.Module):
 class PerImage(nn.Module):
     """Subtract each image's own mean and divide by its own deviation, over all its pixels and channels.
 
-    The deviation counts as one grey level over the root of the number of values at least, so that a flat image
-    becomes 0 (as TensorFlow's `per_image_standardization`).
+    The deviation is at least one grey level over the square root of the number of values, so that a constant image
+    becomes 0 (as in TensorFlow's `per_image_standardization`).
 
     Args:
         statistics: of the training split; not used.
@@ -147,12 +150,12 @@ class PerImage(nn.Module):
 
 
 class _Whiten(nn.Module):
-    """Multiply each tile by a matrix, after its mean is subtracted; tiles stay where they are.
+    """Subtract the mean from each tile, then multiply it by a matrix; tiles stay where they are.
 
     Args:
         statistics: of the training split, with its whitening.
         patch: side of the tiles; null for the whole image as one tile.
-        epsilon: added to each variance (on the scale 0 to 1), so that the noise of weak axes is not blown up.
+        epsilon: added to each variance (on the scale 0 to 1), so that noise along weak axes is not amplified.
     """
 
     mean: Tensor
@@ -163,7 +166,7 @@ class _Whiten(nn.Module):
         white = statistics.whitening
         assert white is not None, "the stage `statistics` measures it for these classes"
         if not epsilon > 0:
-            raise ConfigError(f"preprocess.epsilon must be above 0, got {epsilon}; 0.01 is usual")
+            raise ConfigError("preprocess.epsilon", got=epsilon, allowed="above 0", hint="0.01 is usual")
         rows, columns = statistics.mean_image.shape[:2]
         self.patch = (rows, columns) if patch is None else (patch, patch)
         matrix = self._matrix(white.axes, 1 / np.sqrt(white.variances + epsilon))
@@ -172,30 +175,32 @@ class _Whiten(nn.Module):
 
     @staticmethod
     def _matrix(axes: Floats, scale: Floats) -> Floats:
-        """Return the matrix (D, D) that whitens, given the axes as columns and what each is to be scaled by."""
+        """Return the whitening matrix (D, D), given the axes as columns and the factor of each."""
         raise NotImplementedError
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the whitened tiles in the place of those of (N, C, H, W)."""
+        """Return the images (N, C, H, W) with their tiles whitened in place."""
         p, q = self.patch
         rows, columns = image.shape[-2:]
         if rows % p or columns % q:
             raise ConfigError(
-                f"preprocess.patch: tiles of {p} x {q} do not fill images of {rows} x {columns}; choose a patch that "
-                "divides them"
+                "preprocess.patch",
+                f"images cannot be divided into tiles of {p} x {q}",
+                got=(rows, columns),
+                hint="choose a patch that divides their rows and columns",
             )
         count, channels = image.shape[:2]
         cut = image.float().reshape(count, channels, rows // p, p, columns // q, q).permute(0, 2, 4, 1, 3, 5)
-        # Half precision would add more than weak axes hold.
+        # The rounding error of half precision exceeds the values along weak axes.
         with torch.autocast(image.device.type, enabled=False):
             white: Tensor = (cut.flatten(3) - self.mean) @ self.matrix
         return white.view(cut.shape).permute(0, 3, 1, 4, 2, 5).reshape(count, channels, rows, columns)
 
 
 class PcaWhiten(_Whiten):
-    """Turn tiles of images to their principal axes, and divide by the deviation along each.
+    """Project tiles of images onto their principal axes, and divide by the deviation along each.
 
-    The part along axis k, the k-th largest, stands where value k of the tile stood (by channel, row, column).
+    The component along axis k, the k-th largest, replaces value k of the tile (by channel, row, column).
     """
 
     @staticmethod
@@ -204,7 +209,7 @@ class PcaWhiten(_Whiten):
 
 
 class ZcaWhiten(_Whiten):
-    """Whiten as `PcaWhiten`, then turn back: the whitened tile that is nearest to the tile.
+    """Whiten as `PcaWhiten`, then rotate back: the whitened tile that is closest to the original.
 
     Source: Bell and Sejnowski 1997; for images Krizhevsky 2009, appendix A.
     """

@@ -1,4 +1,4 @@
-"""Checks on the sections `preprocess`, `augmentation` and `views`, without importing what they build."""
+"""Checks of the sections `preprocess`, `augmentation` and `views`, which import none of the classes they name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError
 Shape = tuple[int, ...]
 
 WHITENING = ("pipeline.transforms.preprocess.PcaWhiten", "pipeline.transforms.preprocess.ZcaWhiten")
-LARGEST_TILE = 4096  # values; the covariance of more would not fit caches, nor its axes a coffee break
+LARGEST_TILE = 4096  # values; larger covariance matrices take minutes to decompose
 MIRRORING = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
 KEEPING = (
     *MIRRORING[:2],
@@ -30,8 +30,8 @@ class AugmentationSettings:
 
     Args:
         steps: transforms of single images, applied in order.
-        mixing: what mixes the images of a batch; null mixes nothing.
-        copies: how many draws of each image are made ahead and used in turn; null draws anew in each epoch.
+        mixing: what mixes the images of a batch; null for no mixing.
+        copies: how many draws of each image are made in advance and used in turn; null for new draws in each epoch.
     """
 
     steps: list[Any]
@@ -60,21 +60,27 @@ def check_preprocess(preprocess: Mapping[str, Any], *, shape: Shape, input_shape
     patch = preprocess["patch"]
     if patch is None and input_shape != shape:
         raise ConfigError(
-            f"preprocess.patch: whole images of {_text(shape)} cannot be whitened where the network sees "
-            f"{_text(input_shape)} of them; choose a patch that divides both, or another preprocess"
+            "preprocess.patch",
+            got=patch,
+            allowed=f"set where the network sees crops of {_text(input_shape)} from images of {_text(shape)}",
+            hint="choose a patch that divides the rows and columns of both, or another preprocess",
         )
     for sides in (shape, input_shape):
         if patch is not None and (patch < 1 or sides[1] % patch or sides[2] % patch):
             raise ConfigError(
-                f"preprocess.patch must divide the rows and columns of images of {_text(sides)}, got {patch}; "
-                "8 is usual"
+                "preprocess.patch",
+                got=patch,
+                allowed=f"a divisor of the rows and columns of images of {_text(sides)}",
+                hint="4 and 8 are usual",
             )
     dimension = shape[0] * tile[0] * tile[1]
     if dimension > LARGEST_TILE:
         raise ConfigError(
-            f"preprocess.patch: whitening tiles of {shape[0]} x {tile[0]} x {tile[1]} takes a matrix of "
-            f"{dimension:,} x {dimension:,}; at most {LARGEST_TILE:,} values per tile are possible, choose a smaller "
-            "patch, such as preprocess.patch=8"
+            "preprocess.patch",
+            f"a tile of {shape[0]} x {tile[0]} x {tile[1]} has {dimension:,} values, more than the limit of "
+            f"{LARGEST_TILE:,}",
+            got=patch,
+            hint="choose a smaller patch, such as preprocess.patch=8",
         )
 
 
@@ -88,23 +94,28 @@ def check_augmentation(
         mirror_changes_label: whether a mirrored image may belong to another class.
 
     Returns:
-        Warnings: what works, but makes labels wrong.
+        Warnings about steps that work, but make labels wrong.
     """
     for where, step in _steps(settings.steps):
         name = step["_target_"].rsplit(".", 1)[-1]
         if "p" in step and not 0 <= step["p"] <= 1:
-            raise ConfigError(f"{where}.p is a probability, from 0 to 1; got {step['p']}")
+            raise ConfigError(f"{where}.p", got=step["p"], allowed="a probability from 0 to 1")
         if name in COLOURED and shape[0] == 1:
             raise ConfigError(
-                f"{where}: {name} shifts colours, and images of {_text(shape)} are grey; remove the step, or use "
-                "augmentation=color_jitter, which changes brightness and contrast of grey images"
+                where,
+                f"{name} needs colour images",
+                got=shape,
+                hint="remove the step, or use augmentation=color_jitter, which changes brightness and contrast of grey "
+                "images",
             )
     _check_crops(settings.steps, shape)
     copies = settings.copies
     if copies is not None and (copies < 1 or not settings.steps):
         raise ConfigError(
-            f"augmentation.copies must be null, or at least 1 draw of some steps, got {copies} of "
-            f"{len(settings.steps)} steps; null draws anew in each epoch"
+            "augmentation.copies",
+            got=copies,
+            allowed="null or at least 1" if settings.steps else "null where augmentation.steps is empty",
+            hint="null makes new draws in each epoch",
         )
     if not mirror_changes_label:
         return []
@@ -119,19 +130,26 @@ def check_augmentation(
 def check_views(
     views: Mapping[str, Any], *, shape: Shape, input_shape: Shape, is_dense: bool, mirror_changes_label: bool
 ) -> list[str]:
-    """Refuse what test images cannot be seen as; return warnings as `check_augmentation` does.
+    """Refuse views that are impossible for the test images; return warnings as `check_augmentation` does.
 
     Args:
         is_dense: whether the task asks for one output per pixel.
     """
     if views["crops"] not in ("centre", "corners"):
-        raise ConfigError(f"views.crops must be centre or corners, got {views['crops']!r}")
+        raise ConfigError("views.crops", got=views["crops"], allowed="centre or corners")
     if views["crops"] == "corners" and is_dense:
-        raise ConfigError("views.crops: a mask covers the whole image; use views=whole or views=flips")
+        raise ConfigError(
+            "views.crops",
+            got=views["crops"],
+            allowed="centre for tasks with masks, which cover the whole image",
+            hint="use views=whole or views=flips",
+        )
     if views["crops"] == "corners" and input_shape == shape:
         raise ConfigError(
-            f"views.crops: the network sees all of {_text(shape)}, so that all crops would be the same; make "
-            "input_shape smaller than data.shape, or use views=flips"
+            "views.crops",
+            got=views["crops"],
+            allowed=f"centre where the network sees the whole image of {_text(shape)}",
+            hint="make input_shape smaller than data.shape, or use views=flips",
         )
     if views["mirror"] and mirror_changes_label:
         return [
@@ -142,7 +160,7 @@ def check_views(
 
 
 def _check_crops(steps: Sequence[Mapping[str, Any]], shape: Shape) -> None:
-    """Refuse a crop that is larger than the image, as far as sides can be told without drawing."""
+    """Refuse a crop that is larger than the image, as long as the image's size does not depend on a draw."""
     sides = shape[1:]
     for index, step in enumerate(steps):
         name = step["_target_"].rsplit(".", 1)[-1]
@@ -153,13 +171,15 @@ def _check_crops(steps: Sequence[Mapping[str, Any]], shape: Shape) -> None:
             padded = tuple(side + 2 * int(side * share) for side in sides)
             if not step.get("pad_if_needed") and (wanted[0] > padded[0] or wanted[1] > padded[1]):
                 raise ConfigError(
-                    f"augmentation.steps[{index}]: a crop of {_text(wanted)} is larger than the image of {_text(sides)}"
-                    + (f", {_text(padded)} with its padding" if share else "")
-                    + "; crop less"
+                    f"augmentation.steps[{index}]",
+                    f"the crop is larger than the image of {_text(sides)}"
+                    + (f" ({_text(padded)} when padded)" if share else ""),
+                    got=wanted,
+                    hint="make the crop smaller",
                 )
             sides = wanted
         elif name not in KEEPING:
-            return  # from here on, only a draw tells the sides
+            return  # from here on, the size depends on a draw
 
 
 def _steps(steps: Sequence[Any], path: str = "augmentation.steps") -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,7 +1,7 @@
 """Statistics of training images, streamed: memory does not grow with their number.
 
-Sums of 8-bit values, of their squares and of their products are whole numbers that float64 holds exactly, so the
-size of the pieces changes nothing.
+Sums of 8-bit values, of their squares and of their products are integers that float64 represents exactly, so the
+results do not depend on the size of the pieces.
 Shapes: images are (N, H, W, C) uint8; tiles of p rows and q columns are vectors of D = C p q values in that order.
 """
 
@@ -23,7 +23,9 @@ Wholes = NDArray[np.int64]
 Value = TypeVar("Value", bound=np.generic)
 
 PIECE = 2**22  # values in memory at a time
-PART = 2**18  # values of a piece that are float64 at a time, which stay in a core's cache
+PART = (
+    2**18
+)  # values of a piece that are converted to float64 at a time, so that they fit into a core's cache
 NUMBERS = "statistics.json"
 MEAN_IMAGE = "mean_image.npy"
 
@@ -45,13 +47,13 @@ class Whitening:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What preprocessing and augmentation need to know of all training pixels, on the scale 0 to 1.
+    """What preprocessing and augmentation need to know about the training pixels, on the scale 0 to 1.
 
     Args:
         mean: of each channel.
         deviation: standard deviation of each channel (of the population).
         covariance: (C, C) between channels.
-        pixels: how many pixels each channel was computed from.
+        pixels: number of pixels that each channel was computed from.
         mean_image: (H, W, C).
         whitening: axes of tiles, where the preprocessing whitens.
     """
@@ -68,7 +70,7 @@ class Statistics:
         return principal_axes(np.array(self.covariance))
 
     def centred(self, rows: int, columns: int) -> Statistics:
-        """Return the statistics for a network that sees the centre of the images."""
+        """Return the statistics for a network that sees centre crops of the images."""
         top, left = ((a - b) // 2 for a, b in zip(self.mean_image.shape, (rows, columns), strict=False))
         return replace(self, mean_image=self.mean_image[top : top + rows, left : left + columns])
 
@@ -97,7 +99,7 @@ class Statistics:
 
 
 def pieces_of(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Yield a (memory-mapped) array in pieces of some megabytes; each leaves memory when the next is asked for."""
+    """Yield a (memory-mapped) array in pieces of some megabytes; each is released when the next is requested."""
     step = max(1, PIECE // images[0].size)
     for start in range(0, len(images), step):
         yield images[start : start + step]
@@ -108,8 +110,8 @@ def measure(pieces: Iterable[NDArray[np.uint8]], *, patch: tuple[int, int] | Non
     """Compute the statistics of images that arrive in pieces.
 
     Args:
-        patch: rows and columns of the tiles to find the principal axes of, which divide those of the images; None
-            where nothing is whitened.
+        patch: rows and columns of the tiles whose principal axes are computed, divisors of those of the images; None
+            without whitening.
     """
     count = 0
     total: Wholes | int = 0
@@ -152,7 +154,7 @@ def principal_axes(covariance: Floats) -> tuple[Floats, Floats]:
 
 
 def _forget_pages(images: NDArray[np.uint8]) -> None:
-    """Let go of the pages of a memory map that were read, which else count as memory of the process."""
+    """Release the pages of a memory map that were read; they would count as memory of the process."""
     if isinstance(images.base, mmap.mmap) and not images.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
         images.base.madvise(mmap.MADV_DONTNEED)
 
@@ -160,7 +162,7 @@ def _forget_pages(images: NDArray[np.uint8]) -> None:
 def _products(rows: NDArray[np.uint8]) -> Floats:
     """Return the products of all pairs of columns: (N, D) to (D, D)."""
     columns = rows.shape[1]
-    step = max(PART // columns, columns)  # with fewer rows than columns, adding up would take the time
+    step = max(PART // columns, columns)  # with fewer rows than columns, the additions would dominate
     parts = (rows[start : start + step].astype(np.float64) for start in range(0, len(rows), step))
     return np.asarray(sum(part.T @ part for part in parts))
 
@@ -181,13 +183,13 @@ class _Moments:
 
     @classmethod
     def of(cls, totals: Wholes, products: Floats | int, count: int) -> _Moments:
-        """Take the sums over `count` images of the vector at each place: (places, D)."""
+        """Return the moments, given the sums over `count` images of the vector at each position: (positions, D)."""
         return cls(count * len(totals), totals.sum(axis=0), np.asarray(products))
 
     def spreads(self) -> list[int]:
-        """Return the squared deviation of each value times count squared, in whole numbers.
+        """Return the variance of each value times count squared, as integers.
 
-        So the deviation of a value that never changes is 0 and not a rounding error.
+        The deviation of a constant value is therefore exactly 0.
         """
         squares = np.diagonal(self.products)
         pairs = zip(self.total.tolist(), squares.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Steps of augmentation that albumentations lacks, or does not do as the papers do.
+"""Augmentation steps that albumentations lacks, or that differ from the papers there.
 
 Shapes: images (H, W, C) uint8.
 """
@@ -26,10 +26,10 @@ class PcaColor(albumentations.ImageOnlyTransform):  # type: ignore[misc]
 
     Source: Krizhevsky et al. 2012, section 4.1. To every pixel is added sum_i a_i l_i p_i, where p_i and l_i are the
     eigenvectors and eigenvalues of the covariance of RGB values over all training pixels on the scale 0 to 1, and
-    a_i ~ N(0, deviation) is drawn once per image and use. The offset's covariance is deviation^2 P L^2 P^T.
+    a_i ~ N(0, deviation) is drawn once each time an image is used. The offset's covariance is deviation^2 P L^2 P^T.
 
     Args:
-        covariance: (C, C) of the colours of all training pixels, on the scale 0 to 1; the pipeline gives it.
+        covariance: (C, C) of the colours of all training pixels, on the scale 0 to 1; the pipeline fills it in.
         deviation: of the draws a_i; 0.1 in the paper.
     """
 
@@ -51,17 +51,17 @@ class PcaColor(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         return {"offset": self._shifts @ draws}
 
     def apply(self, img: Array, offset: NDArray[np.float64], **_: Any) -> Array:
-        """Return the image with the offset added, rounded and cut to 0..255."""
+        """Return the image with the offset added, rounded and clipped to 0..255."""
         return shifted(img, 255 * offset)
 
 
 class PadCrop(albumentations.RandomCrop):  # type: ignore[misc]
-    """Pad each side by a share of the image, then cut out a rectangle at random (He et al. 2015, section 4.2).
+    """Pad each side by a fraction of the image, then crop at random (He et al. 2015, section 4.2).
 
     Args:
         rows: of the crop.
         columns: of the crop.
-        padding: share of rows and columns that is added at each side; 0.125 adds the usual 4 pixels to 32.
+        padding: fraction of rows and columns that is added on each side; 0.125 adds the usual 4 pixels to 32.
         fill: value of padded pixels.
         fill_mask: value of padded pixels of masks.
     """
@@ -101,13 +101,13 @@ class PadCrop(albumentations.RandomCrop):  # type: ignore[misc]
 class Affine(albumentations.Affine):  # type: ignore[misc]
     """albumentations' Affine with the same settings, draws and pixels, in a fraction of its time.
 
-    It composes six matrices, for boxes once more, looks for the identity, and passes each image through four calls;
-    here an image, alone or with its mask, is warped by one matrix that is written down: with A = shear * rotation *
-    scale, x -> A (x - c) + c + translation. Samples with boxes or points go albumentations' way.
+    albumentations composes six matrices, again for boxes, tests for the identity, and passes each image through four
+    calls; here an image, alone or with its mask, is warped by one matrix in closed form: with A = shear * rotation *
+    scale, x -> A (x - c) + c + translation. Samples with boxes or points are left to albumentations.
     """
 
     def __call__(self, *args: Any, force_apply: bool = False, **sample: Any) -> dict[str, Any]:
-        """Return the sample changed, or as it was where the draw of `p` says so."""
+        """Return the transformed sample, or the sample unchanged where the draw of `p` skips the step."""
         is_plain = not args and "image" in sample and sample.keys() <= {"image", "mask"}
         if not is_plain or self.fit_output or self.deterministic or self.replay_mode:
             done: dict[str, Any] = super().__call__(*args, force_apply=force_apply, **sample)
@@ -147,7 +147,7 @@ class Affine(albumentations.Affine):  # type: ignore[misc]
             borderMode=self.border_mode,
             borderValue=fill if isinstance(fill, Sequence) else (fill,) * 4,
         )
-        return warped.reshape(pixels.shape)  # OpenCV drops an axis of one channel
+        return warped.reshape(pixels.shape)  # OpenCV drops a channel axis of length 1
 
 
 def shifted(image: Array, offset: NDArray[np.float64]) -> Array:

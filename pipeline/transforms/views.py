@@ -1,4 +1,4 @@
-"""Views: what a model is shown of a test image, and how its answers become one.
+"""Views: the crops and mirror images of a test image that a model sees, and how its outputs are averaged.
 
 Sources: ten crops, Krizhevsky et al. 2012, section 4.1: the corners, the centre, and their mirror images; the
 predictions' softmax is averaged.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Views:
-    """Look at an image in one or several ways.
+    """One or several views of an image.
 
     Args:
         crops: `centre`, or `corners` for the four corners and the centre.
@@ -33,8 +33,8 @@ class Views:
             sides: rows and columns that the model sees.
 
         Returns:
-            Outputs of the only view as they are; of several, the logarithm of the mean of their softmax, whose softmax
-            is that mean.
+            The outputs of a single view unchanged; for several, the logarithm of the mean of their softmax, whose
+            softmax is that mean.
         """
         outputs = [
             self._seen(model, view, flips) for view in self._cut(images, sides) for flips in self._flips()
@@ -56,6 +56,6 @@ class Views:
 
     @staticmethod
     def _seen(model: Callable[[Tensor], Tensor], view: Tensor, flips: bool) -> Tensor:
-        """Return the outputs for a view; dense ones are turned back."""
+        """Return the outputs for a view; dense outputs are flipped back."""
         outputs = model(view.flip(-1) if flips else view)
         return outputs.flip(-1) if flips and outputs.ndim > 2 else outputs

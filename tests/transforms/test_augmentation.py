@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.transforms.augmentation import Augmentation, Drawn
+from tests.refusals import refused
 
 CODE = Path(__file__).parents[2]
 NOISE = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -84,6 +85,22 @@ def test_sample_may_have_no_box_and_no_point() -> None:
     assert drawn.points is not None
     assert drawn.boxes.shape == (0, 5)
     assert drawn.points.shape == (0, 2)
+
+
+def drop_first_point(points: np.ndarray, **_: object) -> np.ndarray:
+    return points[1:]
+
+
+def test_step_that_drops_points_is_refused_with_the_way_out() -> None:
+    augment = Augmentation(
+        [albumentations.Lambda(name="drop_first_point", keypoints=drop_first_point, p=1.0)]
+    )
+    text = (
+        "augmentation.steps: a step drops keypoints that leave the image, so the remaining ones cannot be matched; "
+        "set its keypoint_remapping_method to direct, or use another step"
+    )
+    with refused("augmentation.steps", hint="keypoint_remapping_method", text=text):
+        augment(NOISE, seed=0, points=POINTS)
 
 
 def test_told_draw_is_that_of_the_call() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError
 from pipeline.transforms.mixing import CutMix, Mixed, Mixing, Mixup
+from tests.refusals import refused
 
 LEVELS = np.array([0, 40, 100, 160, 255], np.uint8)
 BOTH = pytest.mark.parametrize("make", [Mixup, CutMix])
@@ -128,6 +128,8 @@ def test_cutmix_pastes_masks_like_images_and_counts_them_fully() -> None:
 @BOTH
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan")])
 def test_alpha_must_be_above_0(make: Callable[[float], Mixing], alpha: float) -> None:
-    wanted = rf"^augmentation\.mixing\.alpha must be above 0, got {alpha}; augmentation\.mixing=null mixes nothing$"
-    with pytest.raises(ConfigError, match=wanted):
+    text = (
+        f"augmentation.mixing.alpha must be above 0, got {alpha}; augmentation.mixing=null turns mixing off"
+    )
+    with refused("augmentation.mixing.alpha", allowed="above 0", hint="augmentation.mixing=null", text=text):
         make(alpha)

@@ -1,6 +1,5 @@
 """Settings of preprocessing and views: what cannot work on the images is refused before anything is built."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ConfigError
 from pipeline.transforms.settings import check_preprocess, check_views, tile_of
+from tests.refusals import refused
 
 CODE = Path(__file__).parents[2]
 COLOUR = (3, 32, 24)
@@ -18,10 +17,6 @@ SMALLER = (3, 28, 24)
 
 def whiten(kind: str, patch: int | None) -> dict[str, Any]:
     return {"_target_": f"pipeline.transforms.preprocess.{kind}", "patch": patch, "epsilon": 0.01}
-
-
-def exactly(text: str) -> str:
-    return f"^{re.escape(text)}$"
 
 
 TILES = [
@@ -40,75 +35,38 @@ def test_tile_is_what_is_whitened(preprocess: dict[str, Any], tile: tuple[int, i
     assert tile_of(preprocess, COLOUR) == tile
 
 
+LARGE = (
+    "preprocess.patch: a tile of {} has {} values, more than the limit of 4,096, got {}; choose a smaller patch, such "
+    "as preprocess.patch=8"
+)
+CROPPED = (
+    "preprocess.patch must be set where the network sees crops of 3 x 28 x 32 from images of 3 x 32 x 32, got None; "
+    "choose a patch that divides the rows and columns of both, or another preprocess"
+)
+UNEVEN = (
+    "preprocess.patch must be a divisor of the rows and columns of images of {}, got {}; 4 and 8 are usual"
+)
+SMALL, OTHER, USUAL = "preprocess.patch=8", "a patch that divides", "4 and 8 are usual"
 WHITENING_REFUSED = [
-    # patch, image, what the network sees, what is said
-    (
-        None,
-        (3, 64, 64),
-        (3, 64, 64),
-        "preprocess.patch: whitening tiles of 3 x 64 x 64 takes a matrix of 12,288 x 12,288; at most 4,096 values per "
-        "tile are possible, choose a smaller patch, such as preprocess.patch=8",
-    ),
-    (
-        None,
-        (1, 1, 4097),
-        (1, 1, 4097),
-        "preprocess.patch: whitening tiles of 1 x 1 x 4097 takes a matrix of 4,097 x 4,097; at most 4,096 values per "
-        "tile are possible, choose a smaller patch, such as preprocess.patch=8",
-    ),
-    (
-        64,
-        (3, 128, 64),
-        (3, 128, 64),
-        "preprocess.patch: whitening tiles of 3 x 64 x 64 takes a matrix of 12,288 x 12,288; at most 4,096 values per "
-        "tile are possible, choose a smaller patch, such as preprocess.patch=8",
-    ),
-    (
-        None,
-        (3, 32, 32),
-        (3, 28, 32),
-        "preprocess.patch: whole images of 3 x 32 x 32 cannot be whitened where the network sees 3 x 28 x 32 of them; "
-        "choose a patch that divides both, or another preprocess",
-    ),
-    (
-        5,
-        (1, 30, 32),
-        (1, 30, 32),
-        "preprocess.patch must divide the rows and columns of images of 1 x 30 x 32, got 5; 8 is usual",
-    ),
-    (
-        5,
-        (1, 32, 30),
-        (1, 32, 30),
-        "preprocess.patch must divide the rows and columns of images of 1 x 32 x 30, got 5; 8 is usual",
-    ),
-    (
-        8,
-        (3, 32, 32),
-        (3, 28, 24),
-        "preprocess.patch must divide the rows and columns of images of 3 x 28 x 24, got 8; 8 is usual",
-    ),
-    (
-        0,
-        (1, 32, 32),
-        (1, 32, 32),
-        "preprocess.patch must divide the rows and columns of images of 1 x 32 x 32, got 0; 8 is usual",
-    ),
-    (
-        -4,
-        (1, 32, 32),
-        (1, 32, 32),
-        "preprocess.patch must divide the rows and columns of images of 1 x 32 x 32, got -4; 8 is usual",
-    ),
+    # patch, image, what the network sees, the way out, what is said
+    (None, (3, 64, 64), (3, 64, 64), SMALL, LARGE.format("3 x 64 x 64", "12,288", None)),
+    (None, (1, 1, 4097), (1, 1, 4097), SMALL, LARGE.format("1 x 1 x 4097", "4,097", None)),
+    (64, (3, 128, 64), (3, 128, 64), SMALL, LARGE.format("3 x 64 x 64", "12,288", 64)),
+    (None, (3, 32, 32), (3, 28, 32), OTHER, CROPPED),
+    (5, (1, 30, 32), (1, 30, 32), USUAL, UNEVEN.format("1 x 30 x 32", 5)),
+    (5, (1, 32, 30), (1, 32, 30), USUAL, UNEVEN.format("1 x 32 x 30", 5)),
+    (8, (3, 32, 32), (3, 28, 24), USUAL, UNEVEN.format("3 x 28 x 24", 8)),
+    (0, (1, 32, 32), (1, 32, 32), USUAL, UNEVEN.format("1 x 32 x 32", 0)),
+    (-4, (1, 32, 32), (1, 32, 32), USUAL, UNEVEN.format("1 x 32 x 32", -4)),
 ]
 
 
 @pytest.mark.parametrize("kind", ["PcaWhiten", "ZcaWhiten"])
-@pytest.mark.parametrize(("patch", "shape", "seen", "text"), WHITENING_REFUSED)
+@pytest.mark.parametrize(("patch", "shape", "seen", "hint", "text"), WHITENING_REFUSED)
 def test_whitening_that_does_not_fit_is_refused(
-    kind: str, patch: int | None, shape: tuple[int, ...], seen: tuple[int, ...], text: str
+    kind: str, patch: int | None, shape: tuple[int, ...], seen: tuple[int, ...], hint: str, text: str
 ) -> None:
-    with pytest.raises(ConfigError, match=exactly(text)):
+    with refused("preprocess.patch", got=patch, hint=hint, text=text):
         check_preprocess(whiten(kind, patch), shape=shape, input_shape=seen)
     check_preprocess(
         {"_target_": "pipeline.transforms.preprocess.Scaled", "scale": 1.0}, shape=shape, input_shape=seen
@@ -130,20 +88,20 @@ def test_whitening_that_fits_is_accepted(
     check_preprocess(whiten("ZcaWhiten", patch), shape=shape, input_shape=seen)
 
 
+MASKS = "centre for tasks with masks, which cover the whole image"
+WHOLE = "centre where the network sees the whole image of 3 x 32 x 24"
 VIEWS_REFUSED = [
-    # views, what the network sees, whether the task is dense, what is said
-    ("center", COLOUR, False, "views.crops must be centre or corners, got 'center'"),
-    (None, SMALLER, True, "views.crops must be centre or corners, got None"),
-    ("corners", COLOUR, True, "views.crops: a mask covers the whole image; use views=whole or views=flips"),
-    ("corners", SMALLER, True, "views.crops: a mask covers the whole image; use views=whole or views=flips"),
-    (
-        "corners",
-        COLOUR,
-        False,
-        "views.crops: the network sees all of 3 x 32 x 24, so that all crops would be the same; make input_shape "
-        "smaller than data.shape, or use views=flips",
-    ),
-]
+    # views, what the network sees, whether the task is dense, what is allowed, the way out, what is said
+    ("center", COLOUR, False, "centre or corners", "", "views.crops must be centre or corners, got 'center'"),
+    (None, SMALLER, True, "centre or corners", "", "views.crops must be centre or corners, got None"),
+    ("corners", COLOUR, True, MASKS, "views=flips",
+     "views.crops must be centre for tasks with masks, which cover the whole image, got 'corners'; use views=whole or "
+     "views=flips"),
+    ("corners", SMALLER, True, MASKS, "views=whole", ""),
+    ("corners", COLOUR, False, WHOLE, "views=flips",
+     "views.crops must be centre where the network sees the whole image of 3 x 32 x 24, got 'corners'; make "
+     "input_shape smaller than data.shape, or use views=flips"),
+]  # fmt: skip
 
 
 def look(
@@ -154,11 +112,11 @@ def look(
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize(("crops", "seen", "dense", "text"), VIEWS_REFUSED)
+@pytest.mark.parametrize(("crops", "seen", "dense", "allowed", "hint", "text"), VIEWS_REFUSED)
 def test_views_that_cannot_be_are_refused(
-    crops: Any, seen: tuple[int, ...], dense: bool, text: str, mirror: bool
+    crops: Any, seen: tuple[int, ...], dense: bool, allowed: str, hint: str, text: str, mirror: bool
 ) -> None:
-    with pytest.raises(ConfigError, match=exactly(text)):
+    with refused("views.crops", got=crops, allowed=allowed, hint=hint, text=text):
         look(crops, mirror, seen, dense)
 
 

@@ -1,12 +1,11 @@
 """Settings of augmentation: steps that cannot work on the images are refused, those that change labels are told."""
 
-import re
 from typing import Any
 
 import pytest
 
-from pipeline.errors import ConfigError
 from pipeline.transforms.settings import AugmentationSettings, check_augmentation
+from tests.refusals import refused
 
 COLOUR, GREY = (3, 32, 24), (1, 32, 24)
 
@@ -30,10 +29,6 @@ def one_of(*steps: Step) -> Step:
     return step("OneOf", transforms=list(steps), p=1.0)
 
 
-def exactly(text: str) -> str:
-    return f"^{re.escape(text)}$"
-
-
 def check_steps(
     steps: list[Step], *, shape: tuple[int, ...] = COLOUR, copies: int | None = None, mirror: bool = False
 ) -> list[str]:
@@ -41,65 +36,41 @@ def check_steps(
     return check_augmentation(settings, shape=shape, mirror_changes_label=mirror)
 
 
-GREY_STEP = (
-    "augmentation.steps[{0}: {1} shifts colours, and images of 1 x 32 x 24 are grey; remove the step, or use "
-    "augmentation=color_jitter, which changes brightness and contrast of grey images"
+SHARE = " must be a probability from 0 to 1, got {}"
+COLOURS = (
+    ": {} needs colour images, got (1, 32, 24); remove the step, or use augmentation=color_jitter, which changes "
+    "brightness and contrast of grey images"
 )
+CROP = ": the crop is larger than the image of {}, got {}; make the crop smaller"
+JITTER, SMALLER = "augmentation=color_jitter", "make the crop smaller"
 STEPS_REFUSED = [
-    # steps, shape, what is said
-    (
-        [step("HorizontalFlip", p=1.5)],
-        COLOUR,
-        "augmentation.steps[0].p is a probability, from 0 to 1; got 1.5",
-    ),
-    (
-        [step("Transpose"), one_of(step("Blur"), one_of(step("HorizontalFlip", p=-0.1)))],
-        COLOUR,
-        "augmentation.steps[1].transforms[1].transforms[0].p is a probability, from 0 to 1; got -0.1",
-    ),
-    ([step("PcaColor", deviation=0.1)], GREY, GREY_STEP.format("0]", "PcaColor")),
-    ([step("HorizontalFlip", p=0.5), step("ToGray")], GREY, GREY_STEP.format("1]", "ToGray")),
-    ([one_of(step("FancyPCA"))], GREY, GREY_STEP.format("0].transforms[0]", "FancyPCA")),
-    ([step("HueSaturationValue")], GREY, GREY_STEP.format("0]", "HueSaturationValue")),
-    (
-        [random_crop(33, 24)],
-        COLOUR,
-        "augmentation.steps[0]: a crop of 33 x 24 is larger than the image of 32 x 24; crop less",
-    ),
-    (
-        [step("HorizontalFlip"), step("CenterCrop", height=32, width=25)],
-        COLOUR,
-        "augmentation.steps[1]: a crop of 32 x 25 is larger than the image of 32 x 24; crop less",
-    ),
-    (
-        [random_crop(20, 20), step("CenterCrop", height=20, width=22)],
-        COLOUR,
-        "augmentation.steps[1]: a crop of 20 x 22 is larger than the image of 20 x 20; crop less",
-    ),
-    (
-        [pad_crop(32, 25, 0.0)],
-        COLOUR,
-        "augmentation.steps[0]: a crop of 32 x 25 is larger than the image of 32 x 24; crop less",
-    ),
-    (
-        [pad_crop(41, 24, 0.125)],
-        COLOUR,
-        "augmentation.steps[0]: a crop of 41 x 24 is larger than the image of 32 x 24, 40 x 30 with its padding; "
-        "crop less",
-    ),
-    (
-        [random_crop(33, 24, pad_if_needed=False)],
-        COLOUR,
-        "augmentation.steps[0]: a crop of 33 x 24 is larger than the image of 32 x 24; crop less",
-    ),
-]
+    # steps, shape, which setting, what it got, the way out, what is said of it
+    ([step("HorizontalFlip", p=1.5)], COLOUR, "[0].p", 1.5, "", SHARE.format(1.5)),
+    ([step("Transpose"), one_of(step("Blur"), one_of(step("HorizontalFlip", p=-0.1)))],
+     COLOUR, "[1].transforms[1].transforms[0].p", -0.1, "", SHARE.format(-0.1)),
+    ([step("PcaColor", deviation=0.1)], GREY, "[0]", GREY, JITTER, COLOURS.format("PcaColor")),
+    ([step("HorizontalFlip", p=0.5), step("ToGray")], GREY, "[1]", GREY, JITTER, COLOURS.format("ToGray")),
+    ([one_of(step("FancyPCA"))], GREY, "[0].transforms[0]", GREY, JITTER, COLOURS.format("FancyPCA")),
+    ([step("HueSaturationValue")], GREY, "[0]", GREY, JITTER, COLOURS.format("HueSaturationValue")),
+    ([random_crop(33, 24)], COLOUR, "[0]", (33, 24), SMALLER, CROP.format("32 x 24", (33, 24))),
+    ([step("HorizontalFlip"), step("CenterCrop", height=32, width=25)],
+     COLOUR, "[1]", (32, 25), SMALLER, CROP.format("32 x 24", (32, 25))),
+    ([random_crop(20, 20), step("CenterCrop", height=20, width=22)],
+     COLOUR, "[1]", (20, 22), SMALLER, CROP.format("20 x 20", (20, 22))),
+    ([pad_crop(32, 25, 0.0)], COLOUR, "[0]", (32, 25), SMALLER, CROP.format("32 x 24", (32, 25))),
+    ([pad_crop(41, 24, 0.125)],
+     COLOUR, "[0]", (41, 24), SMALLER, CROP.format("32 x 24 (40 x 30 when padded)", (41, 24))),
+    ([random_crop(33, 24, pad_if_needed=False)],
+     COLOUR, "[0]", (33, 24), SMALLER, CROP.format("32 x 24", (33, 24))),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("steps", "shape", "text"), STEPS_REFUSED)
+@pytest.mark.parametrize(("steps", "shape", "where", "got", "hint", "text"), STEPS_REFUSED)
 def test_step_that_cannot_work_is_refused_by_its_path(
-    steps: list[Step], shape: tuple[int, ...], text: str
+    steps: list[Step], shape: tuple[int, ...], where: str, got: Any, hint: str, text: str
 ) -> None:
-    with pytest.raises(ConfigError, match=exactly(text)):
+    path = f"augmentation.steps{where}"
+    with refused(path, got=got, hint=hint, text=path + text):
         check_steps(steps, shape=shape)
 
 
@@ -122,13 +93,18 @@ def test_steps_that_work_are_accepted_without_a_word(steps: list[Step]) -> None:
     assert check_steps(steps) == []
 
 
-@pytest.mark.parametrize(("copies", "num_steps"), [(0, 1), (-1, 1), (1, 0), (5, 0)])
-def test_copies_of_nothing_are_refused(copies: int, num_steps: int) -> None:
-    text = (
-        f"augmentation.copies must be null, or at least 1 draw of some steps, got {copies} of {num_steps} steps; null "
-        "draws anew in each epoch"
-    )
-    with pytest.raises(ConfigError, match=exactly(text)):
+@pytest.mark.parametrize(
+    ("copies", "num_steps", "allowed"),
+    [
+        (0, 1, "null or at least 1"),
+        (-1, 1, "null or at least 1"),
+        (1, 0, "null where augmentation.steps is empty"),
+        (5, 0, "null where augmentation.steps is empty"),
+    ],
+)
+def test_copies_of_nothing_are_refused(copies: int, num_steps: int, allowed: str) -> None:
+    text = f"augmentation.copies must be {allowed}, got {copies}; null makes new draws in each epoch"
+    with refused("augmentation.copies", got=copies, allowed=allowed, hint="null", text=text):
         check_steps([step("Blur")] * num_steps, copies=copies)
     assert check_steps([step("Blur")], copies=1) == []
     assert check_steps([], copies=None) == []

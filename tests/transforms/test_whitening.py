@@ -1,15 +1,13 @@
 """Whitening: tiles of the training images lose their correlations, by PCA turned, by ZCA as near as can be."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError
 from pipeline.transforms.preprocess import PcaWhiten, ZcaWhiten
 from pipeline.transforms.statistics import Statistics, Whitening, measure, tiles_of
+from tests.refusals import refused
 from tests.transforms.photographs import photographs
 
 Floats = NDArray[np.float64]
@@ -119,7 +117,7 @@ def test_mean_tile_becomes_0(case: Case) -> None:
 @pytest.mark.parametrize("epsilon", [0.0, -0.01, float("nan")])
 def test_epsilon_must_be_above_0(kind: type[PcaWhiten | ZcaWhiten], epsilon: float) -> None:
     text = f"preprocess.epsilon must be above 0, got {epsilon}; 0.01 is usual"
-    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
+    with refused("preprocess.epsilon", allowed="above 0", hint="0.01", text=text):
         kind(Case(1, 4).statistics, patch=4, epsilon=epsilon)
 
 
@@ -127,11 +125,11 @@ def test_epsilon_must_be_above_0(kind: type[PcaWhiten | ZcaWhiten], epsilon: flo
 @pytest.mark.parametrize("sides", [(8, 10), (6, 12), (3, 4)])
 def test_tiles_must_fill_the_image(kind: type[PcaWhiten | ZcaWhiten], sides: tuple[int, int]) -> None:
     text = (
-        f"preprocess.patch: tiles of 4 x 4 do not fill images of {sides[0]} x {sides[1]}; choose a patch that divides "
-        "them"
+        f"preprocess.patch: images cannot be divided into tiles of 4 x 4, got {sides}; choose a patch that divides "
+        "their rows and columns"
     )
     model = kind(Case(1, 4).statistics, patch=4, epsilon=EPSILON)
-    with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
+    with refused("preprocess.patch", got=sides, hint="choose a patch", text=text):
         model(torch.zeros(2, 1, *sides))
 
 
