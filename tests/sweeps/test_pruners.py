@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.sweeps.pruners import PRUNERS, START, Halving, Hyperband, Median, Peer, Pruner, pruner_of
+from tests.refusals import refused
 
 WARMUP, FACTOR, MAX_EPOCHS = 2, 2, 9  # rungs after 2, 4 and 8 epochs
 JUDGES = pytest.mark.parametrize("name", [name for name in PRUNERS if name != "none"])
@@ -261,7 +261,10 @@ def test_every_name_is_a_pruner_and_none_is_none() -> None:
 
 @JUDGES
 def test_warmup_as_long_as_the_training_is_refused(name: str) -> None:
-    with pytest.raises(
-        ConfigError, match=r"search\.warmup must be below trainer\.max_epochs=9 .*, got 9; choose"
-    ):
+    text = (
+        "search.warmup must be below trainer.max_epochs=9 for trainings to be stopped early, got 9; choose fewer "
+        "epochs, or search.pruner=none"
+    )
+    allowed = "below trainer.max_epochs=9 for trainings to be stopped early"
+    with refused("search.warmup", got=9, allowed=allowed, hint="search.pruner=none", text=text):
         pruner_of(name, warmup=9, factor=3, max_epochs=9)

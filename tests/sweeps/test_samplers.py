@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, qmc
 
-from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.samplers import (
     START,
@@ -24,6 +23,7 @@ from pipeline.sweeps.samplers import (
     sampler_of,
     share_of,
 )
+from tests.refusals import refused
 
 LR = Entry("optimizer.lr", Interval(1e-4, 1.0, is_log=True))
 DROP = Entry("model.dropout", Interval(0.0, 0.5))
@@ -153,12 +153,12 @@ def test_grid_takes_every_whole_number_of_a_log_scale() -> None:
 
 
 def test_grid_over_fractions_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigError) as refused:
-        Grid([SIZE, LR])
-    assert str(refused.value) == (
-        "search.space.optimizer.lr: a grid cannot try every number from 0.0001 to 1; write choice(...) or "
-        "range(start, stop, step), or use search.sampler=random"
+    text = (
+        "search.space.optimizer.lr: a grid cannot enumerate a continuous interval, got (0.0001, 1.0); write "
+        "choice(...) or range(start, stop, step), or use search.sampler=random"
     )
+    with refused("search.space.optimizer.lr", got=(1e-4, 1.0), hint="choice(...) or range", text=text):
+        Grid([SIZE, LR])
 
 
 def test_quasi_random_points_spread_more_evenly_than_random_ones() -> None:
