@@ -1,6 +1,6 @@
 """The objective of a search: the mean over the trainings of a trial minus its standard error, and the ranking by it.
 
-Shapes: a trial has one value per training; `worth` turns them into one number, higher is better.
+Shapes: a trial has one value per training; `ranking_score` turns them into one number, higher is better.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values), stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
 
 
-def worth(trial: Trial, *, direction: str) -> float:
+def ranking_score(trial: Trial, *, direction: str) -> float:
     """Return what a finished trial is ranked by, higher is better: the mean minus its standard error."""
     mean, error = mean_and_error(trial.values)
     return (mean if direction == "maximize" else -mean) - error
@@ -30,4 +30,6 @@ def finished(trials: Iterable[Trial]) -> list[Trial]:
 
 def ranked(trials: Iterable[Trial], *, direction: str) -> list[Trial]:
     """Return the finished trials, best first; ties are broken by index."""
-    return sorted(finished(trials), key=lambda trial: (-worth(trial, direction=direction), trial.index))
+    return sorted(
+        finished(trials), key=lambda trial: (-ranking_score(trial, direction=direction), trial.index)
+    )

@@ -70,7 +70,7 @@ class Median:
         scores = _scores_at(len(curve), [peer for peer in peers if not peer.is_stopped])
         if len(curve) < self._warmup or len(scores) < START:
             return False
-        return max(map(_worth, curve)) < median(scores)
+        return max(map(_comparable, curve)) < median(scores)
 
 
 class Halving:
@@ -94,7 +94,7 @@ class Halving:
         """Return whether a training ends after its latest epoch."""
         if not self._is_rung(len(curve)):
             return False
-        score = _worth(curve[-1])
+        score = _comparable(curve[-1])
         scores = sorted([score, *_scores_at(len(curve), peers)], reverse=True)
         num_promoted = max(len(scores) // self._factor, 1)
         return score < scores[num_promoted - 1]
@@ -180,11 +180,11 @@ def pruner_of(name: str, *, warmup: int, factor: int, max_epochs: int) -> Pruner
     return Hyperband(warmup=warmup, factor=factor, max_epochs=max_epochs)
 
 
-def _worth(score: float) -> float:
+def _comparable(score: float) -> float:
     """Return a score that can be compared: minus infinity for NaN."""
     return -inf if isnan(score) else score
 
 
 def _scores_at(epoch: int, peers: Sequence[Peer]) -> list[float]:
     """Return the scores of the peers that reached an epoch, counted from 1."""
-    return [_worth(peer.curve[epoch - 1]) for peer in peers if len(peer.curve) >= epoch]
+    return [_comparable(peer.curve[epoch - 1]) for peer in peers if len(peer.curve) >= epoch]

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
-from pipeline.sweeps.objective import ranked, worth
+from pipeline.sweeps.objective import ranked, ranking_score
 from pipeline.sweeps.refine import refined, top
 from pipeline.sweeps.samplers import Point, sampler_of
 from pipeline.sweeps.settings import SearchSettings
@@ -218,9 +218,9 @@ class Search:
         return self.ledger.settle(trial, "finished", values=values, curves=curves, reason="")
 
     def _told(self, trials: Mapping[int, Trial], *, before: int) -> list[tuple[Point, float]]:
-        """Return what a sampler may know: points and worths of the trials before one, pruned ones included."""
+        """Return what a sampler may know: points and ranking scores of the trials before one, pruned ones included."""
         known = [trials[index] for index in range(before) if index in trials and trials[index].values]
-        return [(trial.point, worth(trial, direction=self.settings.direction)) for trial in known]
+        return [(trial.point, ranking_score(trial, direction=self.settings.direction)) for trial in known]
 
 
 def named(point: Point) -> str:
