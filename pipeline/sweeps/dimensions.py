@@ -30,18 +30,18 @@ class Interval:
 
     def value(self, share: float) -> float | int:
         """Return the value at a share in [0, 1)."""
-        found = self.at(share)
+        found = self.from_unit(share)
         if self.is_integer:
             return min(max(floor(found), int(self.low)), int(self.high))
         return min(max(float(f"{found:.{DIGITS}g}"), self.low), self.high)
 
-    def at(self, share: float) -> float:
+    def from_unit(self, share: float) -> float:
         """Return the number at a share, which may lie outside [0, 1], neither rounded nor clipped."""
         low, high = self._scaled(self.low), self._scaled(self.high + self.is_integer)
         found = low + share * (high - low)
         return exp(found) if self.is_log else found
 
-    def share(self, value: float) -> float:
+    def to_unit(self, value: float) -> float:
         """Return the share in [0, 1] of a value; for an integer, the middle of its shares."""
         low, high = self._scaled(self.low), self._scaled(self.high + self.is_integer)
         if self.is_integer:
@@ -63,7 +63,7 @@ class Choice:
         """Return the value at a share in [0, 1)."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
-    def share(self, value: Any) -> float:
+    def to_unit(self, value: Any) -> float:
         """Return the middle of the shares of a value."""
         return (self.values.index(value) + 0.5) / len(self.values)
 

@@ -36,4 +36,4 @@ def importances(
 
 def share_at(entry: Entry, point: dict[str, Any]) -> float:
     """Return the share of a key at a point; below 0 where the key is inactive there."""
-    return entry.dimension.share(point[entry.key]) if entry.key in point else ABSENT
+    return entry.dimension.to_unit(point[entry.key]) if entry.key in point else ABSENT

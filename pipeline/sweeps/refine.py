@@ -65,7 +65,7 @@ def _around(entry: Entry, values: Sequence[Any], notes: list[str]) -> Dimension:
     if isinstance(dimension, Choice):
         kept = tuple(value for value in dimension.values if value in values)
         return replace(dimension, values=kept)
-    shares = sorted(min(max(dimension.share(value), 0.0), 1.0) for value in values)
+    shares = sorted(min(max(dimension.to_unit(value), 0.0), 1.0) for value in values)
     low, high = max(shares[0] - MARGIN, 0), min(shares[-1] + MARGIN, 1)
     half = max(high - low, MARGIN) / 2
     middle = sorted(values)[len(values) // 2]
@@ -86,13 +86,13 @@ def is_at_edge(interval: Interval, value: float) -> int:
     """Return -1 for a value at the lower bound of an interval or below, 1 at the upper or above, else 0."""
     if interval.is_integer:
         return int(value >= interval.high) - int(value <= interval.low)
-    share = interval.share(value) if value > 0 or not interval.is_log else 0.0
+    share = interval.to_unit(value) if value > 0 or not interval.is_log else 0.0
     return int(share > 1 - EDGE) - int(share < EDGE)
 
 
 def _bounds(interval: Interval, low: float, high: float) -> Interval:
     """Return the interval between two shares, which may lie outside [0, 1]."""
-    low_end, high_end = interval.at(low), interval.at(high)
+    low_end, high_end = interval.from_unit(low), interval.from_unit(high)
     if interval.low >= 0:
         low_end = max(low_end, 0)  # what starts at 0, such as a fraction or a penalty, has no meaning below
         if interval.high <= 1 and not interval.is_log:

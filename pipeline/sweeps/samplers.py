@@ -183,7 +183,7 @@ def _asked(entry: Entry, value: Any) -> float:
     if _is_unordered(entry):
         assert isinstance(entry.dimension, Choice)
         return entry.dimension.values.index(value)
-    return entry.dimension.share(value)
+    return entry.dimension.to_unit(value)
 
 
 def _share(entry: Entry, asked: float) -> float:

@@ -37,14 +37,14 @@ def even_shares(count: int = MANY) -> list[float]:
 def test_value_of_a_share_maps_back_to_it(interval: Interval, share: float) -> None:
     value = interval.value(share)
     scale = (interval.high - interval.low) / max(abs(interval.low), abs(interval.high))
-    assert interval.share(value) == pytest.approx(share, abs=1e-5 / min(scale, 1))
-    assert interval.value(interval.share(value)) == pytest.approx(value, rel=2e-6, abs=2e-6)
+    assert interval.to_unit(value) == pytest.approx(share, abs=1e-5 / min(scale, 1))
+    assert interval.value(interval.to_unit(value)) == pytest.approx(value, rel=2e-6, abs=2e-6)
 
 
 @pytest.mark.parametrize("interval", WHOLE, ids=str)
 def test_every_whole_number_maps_to_a_share_and_back(interval: Interval) -> None:
     numbers = range(int(interval.low), int(interval.high) + 1)
-    shares = [interval.share(number) for number in numbers]
+    shares = [interval.to_unit(number) for number in numbers]
     assert [interval.value(share) for share in shares] == list(numbers)
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[-1] < 1
@@ -53,7 +53,7 @@ def test_every_whole_number_maps_to_a_share_and_back(interval: Interval) -> None
 @given(values=st.lists(st.integers() | st.text() | st.none(), min_size=2, unique=True))
 def test_every_choice_maps_to_a_share_and_back(values: list[Any]) -> None:
     choice = Choice(tuple(values))
-    assert [choice.value(choice.share(value)) for value in values] == values
+    assert [choice.value(choice.to_unit(value)) for value in values] == values
 
 
 @pytest.mark.parametrize("interval", [*FRACTIONS, *WHOLE], ids=str)
@@ -111,8 +111,10 @@ def test_drawn_number_has_six_digits_and_survives_being_written(interval: Interv
 @given(low=st.floats(1e-6, 1e3), ratio=st.floats(1.01, 1e4), share=st.floats(-0.5, 1.5))
 def test_shares_beyond_the_bounds_go_on_along_the_scale(low: float, ratio: float, share: float) -> None:
     assume(low * ratio > low)
-    assert Interval(low, low * ratio, is_log=True).at(share) == pytest.approx(low * ratio**share)
-    assert Interval(low, low * ratio).at(share) == pytest.approx(low + share * low * (ratio - 1), abs=1e-6)
+    assert Interval(low, low * ratio, is_log=True).from_unit(share) == pytest.approx(low * ratio**share)
+    assert Interval(low, low * ratio).from_unit(share) == pytest.approx(
+        low + share * low * (ratio - 1), abs=1e-6
+    )
 
 
 ORDER = "the bounds of an interval must be finite and in ascending order, got {}; write the lower bound first"

@@ -191,7 +191,7 @@ def test_tpe_starts_with_the_points_of_random(count: int) -> None:
 @pytest.mark.parametrize("entry", [LR, WIDTH, DROP], ids=lambda entry: entry.key)
 def test_tpe_comes_nearer_to_the_best_share_than_random(entry: Entry) -> None:
     def distance(point: Point) -> float:
-        return abs(entry.dimension.share(point[entry.key]) - 0.3)
+        return abs(entry.dimension.to_unit(point[entry.key]) - 0.3)
 
     means = {}
     for make in (Random, Tpe):
