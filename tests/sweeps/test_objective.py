@@ -25,7 +25,7 @@ def test_mean_and_error_of_1_2_3_are_2_and_1_over_root_3() -> None:
 @pytest.mark.parametrize(
     ("direction", "wanted"), [("maximize", 2 - 1 / sqrt(3)), ("minimize", -2 - 1 / sqrt(3))]
 )
-def test_worth_takes_the_error_off_in_either_direction(direction: str, wanted: float) -> None:
+def test_ranking_score_takes_the_error_off_in_either_direction(direction: str, wanted: float) -> None:
     assert ranking_score(trial(0, 1.0, 2.0, 3.0), direction=direction) == pytest.approx(wanted)
 
 
@@ -38,7 +38,7 @@ def test_minimizing_is_maximizing_the_opposite(values: list[float]) -> None:
 
 
 @given(values=VALUES)
-def test_spread_never_adds_to_the_worth(values: list[float]) -> None:
+def test_spread_never_adds_to_the_ranking_score(values: list[float]) -> None:
     mean, error = mean_and_error(values)
     assert error >= 0
     assert ranking_score(trial(0, *values), direction="maximize") <= mean
