@@ -39,7 +39,7 @@ class Sampler(Protocol):
         ...
 
 
-class _Blind:
+class NonAdaptive:
     """A sampler that ignores the outcomes of earlier trials."""
 
     learns = False
@@ -49,7 +49,7 @@ class _Blind:
         return True
 
 
-class Random(_Blind):
+class Random(NonAdaptive):
     """Draw every key of every trial independently."""
 
     def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
@@ -62,7 +62,7 @@ class Random(_Blind):
         return point_at(self._entries, shares)
 
 
-class Grid(_Blind):
+class Grid(NonAdaptive):
     """Try every combination of the values; the last key varies fastest.
 
     Raises:
@@ -97,7 +97,7 @@ class Grid(_Blind):
         return list(points.values())
 
 
-class QuasiRandom(_Blind):
+class QuasiRandom(NonAdaptive):
     """Spread the points evenly by Sobol's sequence, scrambled by the seed; its dimensions are the keys in order."""
 
     def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
