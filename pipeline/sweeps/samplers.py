@@ -30,12 +30,12 @@ class Sampler(Protocol):
 
     learns: bool
 
-    def knows(self, index: int, told: int) -> bool:
-        """Tell whether the point of trial `index` is fixed once so many trials before it have been told."""
+    def knows(self, index: int, num_observations: int) -> bool:
+        """Return whether the point of trial `index` is fixed once so many trials before it have been observed."""
         ...
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
-        """Return the point of trial `index`; `told` are the points and scores of the trials before it."""
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:
+        """Return the point of trial `index`; `observations` are the points and scores of trials before it."""
         ...
 
 
@@ -44,7 +44,7 @@ class NonAdaptive:
 
     learns = False
 
-    def knows(self, index: int, told: int) -> bool:  # noqa: ARG002
+    def knows(self, index: int, num_observations: int) -> bool:  # noqa: ARG002
         """Return True: every point is fixed from the start."""
         return True
 
@@ -56,7 +56,7 @@ class Random(NonAdaptive):
         self._entries = entries
         self._seed = seed
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
         """Return the point of trial `index`."""
         shares = {entry.key: share_of(self._seed, index, entry.key) for entry in self._entries}
         return point_at(self._entries, shares)
@@ -84,7 +84,7 @@ class Grid(NonAdaptive):
     def __len__(self) -> int:
         return len(self._points)
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
         """Return the point of trial `index`."""
         return self._points[index]
 
@@ -104,7 +104,7 @@ class QuasiRandom(NonAdaptive):
         self._entries = entries
         self._seed = seed
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
         """Return the point of trial `index`."""
         from scipy.stats import qmc
 
@@ -129,14 +129,14 @@ class Tpe:
         self._seed = seed
         self._random = Random(entries, seed=seed)
 
-    def knows(self, index: int, told: int) -> bool:
-        """Tell whether all trials before this one have been told, or it is one of the first."""
-        return told == index or index < START
+    def knows(self, index: int, num_observations: int) -> bool:
+        """Return whether all trials before this one have been observed, or it is one of the first."""
+        return num_observations == index or index < START
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
-        """Return the point of trial `index`, given all that were told; up is better."""
-        if len(told) < START:
-            return self._random.point(index, told)
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:
+        """Return the point of trial `index`, given all observations; higher is better."""
+        if len(observations) < START:
+            return self._random.point(index, observations)
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -144,7 +144,7 @@ class Tpe:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         spread = {entry.key: _distribution(entry) for entry in self._entries}
-        for point, value in told:
+        for point, value in observations:
             shares = {
                 entry.key: _asked(entry, point[entry.key]) for entry in self._entries if entry.key in point
             }

@@ -107,7 +107,7 @@ def test_setting_out_of_range_is_refused_by_name(
         ({}, ["trials", "parallel", "retries", "trial"]),
         # Where a round begins follows from the number of trials.
         ({"trials": 9, "rounds": 3}, ["parallel", "retries", "trial"]),
-        # Who is known to a trial, to be told to TPE or to be compared with, follows from the batches.
+        # Who is known to a trial, to be an observation of TPE or to be compared with, follows from the batches.
         ({"sampler": "tpe"}, ["trials", "retries", "trial"]),
         ({"pruner": "median"}, ["trials", "retries", "trial"]),
         ({"trials": 9, "rounds": 3, "pruner": "halving"}, ["retries", "trial"]),
