@@ -16,7 +16,7 @@ from pipeline.files import read_yaml
 TITLES = {
     "statistics": "Statistics of the training images",
     "best_so_far": "Every trial's value in order, and the best so far",
-    "slices": "Each key against the value; importance says how much the value hangs on it",
+    "slices": "Each key against the value; importance measures how much the value depends on it",
     "parallel": "Every trial as a line across its keys, coloured by its value",
     "training_images": "Training images, as the network sees them",
     "augmentation": "Draws of the first epochs, with the steps that changed them",
