@@ -1,4 +1,4 @@
-"""Chapters of the report: what there is to say of one experiment, gathered from its artifacts."""
+"""Chapters of the report: what it says about one experiment, gathered from its artifacts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.files import read_yaml
 TITLES = {
     "statistics": "Statistics of the training images",
     "best_so_far": "Every trial's value in order, and the best so far",
-    "slices": "Each key against the value; importance says how much the value hangs on it",
+    "slices": "Each key against the value; importance measures how much the value depends on it",
     "parallel": "Every trial as a line across its keys, coloured by its value",
     "training_images": "Training images, as the network sees them",
     "augmentation": "Draws of the first epochs, with the steps that changed them",
@@ -29,7 +29,7 @@ TITLES = {
     "worst": "Worst test cases",
 }
 PER_CLASS = {"dice": "Dice", "iou": "IoU"}
-BEST = 5  # trials of a search that are told
+BEST = 5  # trials of a search that are listed
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """The outcome of a search.
 
     Args:
-        summary: how many trials, and how many of them came to nothing.
+        summary: number of trials, and how many of them were pruned or failed.
         header: names of the columns of the best trials.
         best: a row for each of them, best first.
-        page: where its interactive page lies, seen from the report.
+        page: path of its interactive page, relative to the report.
     """
 
     summary: str
@@ -66,7 +66,7 @@ class Chapter:
 
     Args:
         declaration: (what, choice) pairs, the experiment in short; after a search, with the best of its values.
-        search: what the search found; None without one.
+        search: the outcome of the search; None without one.
         scores: (name, value, low, high) on the test split.
         origin: (what, value) pairs: run, commit, data, versions, hardware.
     """
@@ -91,13 +91,14 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
         artifacts: the folder with search/, train/ and evaluate/.
 
     Raises:
-        ConfigError: it was evaluated, but its declaration or its training is not there.
+        ConfigError: it was evaluated, but its declaration or its training is missing.
     """
     for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "run.json"):
         if not place.is_file():
             raise ConfigError(
-                f"{artifacts}/evaluate/{name} is there, {place} is not; `dvc repro` makes it, or remove "
-                f"{artifacts}/evaluate/{name} if the experiment was given up"
+                str(place),
+                f"the file is missing, but {artifacts}/evaluate/{name} exists",
+                hint=f"`dvc repro` writes it, or remove {artifacts}/evaluate/{name} if the experiment was given up",
             )
     searched = artifacts / "search" / name
     config = read_yaml((searched / "best.yaml").read_text(encoding="utf-8"))
@@ -125,7 +126,7 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
 
 
 def _found(folder: Path, search: Mapping[str, Any], artifacts: Path) -> Found:
-    """Gather what a search left in its folder."""
+    """Gather the outcome of a search from its folder."""
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     counts = {state: sum(trial["state"] == state for trial in trials) for state in ("pruned", "failed")}
@@ -175,7 +176,7 @@ def _views(section: Mapping[str, Any]) -> str:
 
 
 def _score_name(key: str) -> str:
-    """Write a score as the field does; what follows `dice_` or `iou_` is the name of a class."""
+    """Return the usual name of a score; what follows `dice_` or `iou_` is the name of a class."""
     score, _, name = key.partition("_")
     if score in PER_CLASS:
         return f"{PER_CLASS[score]}, {name}" if name else PER_CLASS[score]
@@ -183,7 +184,7 @@ def _score_name(key: str) -> str:
 
 
 def _built(node: Mapping[str, Any]) -> str:
-    """Write `{_target_: a.b.C, x: 1}` as `C(x=1)`, with what it holds likewise."""
+    """Write `{_target_: a.b.C, x: 1}` as `C(x=1)`, and nested nodes likewise."""
     options = ", ".join(f"{key}={_text(value)}" for key, value in node.items() if key != "_target_")
     name = str(node["_target_"]).rsplit(".", 1)[-1]
     return f"{name}({options})" if options else name

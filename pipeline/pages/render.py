@@ -1,4 +1,4 @@
-"""Render the report from its templates, which lie beside this file."""
+"""Render the report from the templates beside this file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill a template; text is escaped in HTML, a name without a value is an error."""
+    """Fill a template; text is escaped in HTML, and an undefined name is an error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=template.endswith(".html.j2"),

@@ -17,9 +17,9 @@ LABEL_WIDTH = 48  # characters
 
 
 def draw_comparison(scored: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:
-    """Draw the scores that belong to each label; the axis starts near the lowest, so that differences can be seen.
+    """Draw the scores of each label; the axis starts near the lowest, so that differences are visible.
 
-    Several scores are those of several seeds: their mean is marked and written. Scores that are not numbers are left
+    Several scores are those of several seeds: their mean is marked and written. Scores that are not finite are left
     out.
     """
     finite = [

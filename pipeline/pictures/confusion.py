@@ -17,7 +17,7 @@ LARGEST = 10.5  # inches
 
 
 def draw_confusion(matrix: NDArray[Any], classes: Sequence[str], path: Path) -> None:
-    """Draw counts; the colour is the share of the true class."""
+    """Draw counts; colours show them as shares of the true class."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(max(3.2, 0.42 * len(classes)), LARGEST)
     figure = Figure(figsize=(side, side), dpi=DPI, layout="constrained")

@@ -1,6 +1,6 @@
 """Pictures of a search: the best so far, each key against the value, and all keys at once.
 
-Shapes: T trials with a value each, K keys; shares (T, K) lie in 0 to 1, below 0 where a key does not count.
+Shapes: T trials with a value each, K keys; shares (T, K) lie in 0 to 1, below 0 where a key is inactive.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAP = "viridis"
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its name, and some shares with what they stand for."""
+    """One key: its name, and some shares with their labels."""
 
     name: str
     ticks: Sequence[tuple[float, str]]

@@ -1,4 +1,4 @@
-"""Sheets: a grid of images with captions, masks laid over them where there are any.
+"""Sheets: a grid of images with captions, and with masks as overlays where there are any.
 
 Shapes: images (H, W, C) uint8 with C of 1 or 3; masks (H, W) of class indices.
 """
@@ -39,7 +39,7 @@ def draw_sheet(
     classes: Sequence[str] | None = None,
     columns: int = COLUMNS,
 ) -> None:
-    """Draw images side by side; they need not be of one size.
+    """Draw images side by side; their sizes may differ.
 
     Args:
         masks: drawn over the images; class 0 stays clear.
@@ -75,12 +75,12 @@ def draw_sheet(
 
 
 def _known(mask: NDArray[Any], classes: Sequence[str] | None) -> NDArray[Any]:
-    """Return a mask with the values that name no class cleared."""
+    """Return a mask whose values that are not a class index are set to 0."""
     return mask if classes is None else np.where(mask < len(classes), mask, 0)
 
 
 def _enlarged(image: Array) -> Array:
-    """Return an image as colours, `CELL` pixels across; each shows the pixel it lies on."""
+    """Return an image as RGB, resized to a width of `CELL` pixels by nearest neighbour."""
     rows, columns = image.shape[:2]
     height = round(CELL * rows / columns)
     down, across = np.arange(height) * rows // height, np.arange(CELL) * columns // CELL
@@ -88,7 +88,7 @@ def _enlarged(image: Array) -> Array:
 
 
 def overlay(image: Array, mask: NDArray[Any]) -> Array:
-    """Lay a mask (H, W) over an image (H, W, C) in colour; class 0 stays clear."""
+    """Blend a mask (H, W) in colour over an image (H, W, C); class 0 stays clear."""
     colours = np.array(COLOURS) * 255
     base = np.broadcast_to(image, (*image.shape[:2], 3)).astype(float)
     painted = colours[(mask.astype(int) - 1) % len(colours)]
@@ -98,7 +98,7 @@ def overlay(image: Array, mask: NDArray[Any]) -> Array:
 
 
 def save(figure: Figure, path: Path, *, trims: bool = True) -> None:
-    """Write a figure as PNG without the version of the software in it, on request without its empty margins."""
+    """Write a figure as PNG without matplotlib's version in it, trimming empty margins on request."""
     path.parent.mkdir(parents=True, exist_ok=True)
     box = "tight" if trims else None
     figure.savefig(path, metadata={"Software": None}, bbox_inches=box, pad_inches=0.06)

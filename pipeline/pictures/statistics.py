@@ -1,4 +1,4 @@
-"""The statistics of training images as a picture: mean image, axes of colour, axes of tiles and their spectra.
+"""The statistics of training images as a picture: mean image, principal axes of colours and of tiles, their spectrum.
 
 Shapes: H rows, W columns, C channels; tiles are vectors of D = C p q values, by channel, row, column.
 """
@@ -25,12 +25,12 @@ PANEL = 2.6  # inches
 def draw_statistics(
     mean_image: Floats, path: Path, *, colours: Axis | None, tiles: Axis | None, tile: tuple[int, int] | None
 ) -> None:
-    """Draw the mean image, and what else there is.
+    """Draw the mean image, and the axes of colours and tiles where they are given.
 
     Args:
         mean_image: (H, W, C) on the scale 0 to 1.
         colours: variances and axes of the colours; None for grey images.
-        tiles: variances and axes of tiles; None where nothing is whitened.
+        tiles: variances and axes of tiles; None without whitening.
         tile: rows and columns of a tile.
     """
     num_panels = 1 + (colours is not None) + 2 * (tiles is not None)
@@ -50,7 +50,7 @@ def draw_statistics(
 
 
 def _shown(image: Floats) -> Floats:
-    """Return (H, W) of a grey image (H, W, 1), for the map of greys."""
+    """Return (H, W) for a grey image (H, W, 1), so that the colour map applies."""
     return image[..., 0] if image.shape[-1] == 1 else image
 
 

@@ -1,4 +1,4 @@
-"""Which keys of a space mattered: permutation importance in a random forest (Breiman 2001, section 10)."""
+"""Importance of the keys of a space: permutation importance in a random forest (Breiman 2001, section 10)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.sweeps.dimensions import Entry
 
-FEWEST = 10  # trials, below which a forest only repeats the luck of the draw
+FEWEST = 10  # trials; with fewer, a forest fits the noise
 REPEATS = 20
 ABSENT = -1.0  # share of a key whose condition was not met
 
@@ -17,10 +17,10 @@ ABSENT = -1.0  # share of a key whose condition was not met
 def importances(
     entries: Sequence[Entry], points: Sequence[dict[str, Any]], values: Sequence[float]
 ) -> dict[str, float]:
-    """Return for each key how much worse the forest predicts when its values are shuffled, as shares of 1.
+    """Return for each key how much worse the forest predicts when its values are shuffled, normalised to sum to 1.
 
     Returns:
-        Nothing where there are fewer than ten trials, or all are worth the same.
+        An empty mapping where there are fewer than ten trials, or all have the same value.
     """
     if len(points) < FEWEST or np.ptp(values) == 0:
         return {}
@@ -35,5 +35,5 @@ def importances(
 
 
 def share_at(entry: Entry, point: dict[str, Any]) -> float:
-    """Return the share of a key at a point; below 0 where the key does not count there."""
-    return entry.dimension.share(point[entry.key]) if entry.key in point else ABSENT
+    """Return the share of a key at a point; below 0 where the key is inactive there."""
+    return entry.dimension.to_unit(point[entry.key]) if entry.key in point else ABSENT

@@ -1,9 +1,9 @@
-"""The ledger of a search: what each trial tried and what came of it, one small file per trial.
+"""The ledger of a search: the point and the outcome of each trial, one small file per trial.
 
-A file appears whole or not at all, and says before a trial starts that it starts; so whoever is killed, and whenever,
-leaves a ledger from which the search goes on: no trial is lost, none is done twice.
+Files are written atomically, and the start of a trial is recorded before it starts; so a search that is killed at any
+moment can be resumed from its ledger: no trial is lost, and none is repeated.
 
-search.json       the identity of the search, and the MLflow run that its trials hang under
+search.json       the identity of the search, and the MLflow run that is the parent of its trials
 trials/00007.json point, state (running, finished, pruned, failed), attempts, values, curves, reason
 """
 
@@ -26,10 +26,10 @@ class Trial:
     Args:
         index: counted from 0.
         point: key -> value.
-        state: running, finished, pruned (a training was stopped since others went better) or failed.
+        state: running, finished, pruned (a training was stopped early, since others were better) or failed.
         attempts: how often it was started.
-        values: what it is judged by, one per training; empty while it runs, and where it failed.
-        curves: the same after each epoch, one list per training.
+        values: of the metric, one per training; empty while it runs, and where it failed.
+        curves: of the metric after each epoch, one list per training.
         reason: why it was pruned, or failed.
     """
 
@@ -46,20 +46,20 @@ class Ledger:
     """The trials of one search.
 
     Args:
-        folder: `runs/searches/<experiment>-<search>`; made when something is written.
+        folder: `runs/searches/<experiment>-<search>`; created when something is written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def open(self, identity: Mapping[str, Any]) -> None:
-        """Start the ledger, or take it up again.
+        """Start the ledger, or resume it.
 
         Args:
-            identity: all that decides what a trial tries and what comes of it.
+            identity: all that determines the points and outcomes of trials.
 
         Raises:
-            ConfigError: it belongs to another search.
+            ConfigError: the ledger belongs to another search.
         """
         known = self.about()
         if not known:
@@ -67,23 +67,24 @@ class Ledger:
             self.update(identity=dict(identity))
         elif (difference := self.difference(identity)) is not None:
             raise ConfigError(
-                f"search.name: {self.folder} holds another search: {difference}; choose another search.name for this "
-                "one, or remove that folder"
+                "search.name",
+                f"{self.folder} holds another search: {difference}",
+                hint="choose another search.name for this one, or remove that folder",
             )
 
     def difference(self, identity: Mapping[str, Any]) -> str | None:
-        """Return where the search that the ledger holds differs from another; None where they are the same."""
+        """Return the difference between the search in the ledger and another one; None where they are the same."""
         known: dict[str, Any] | None = self.about().get("identity")
         if known is None or known == json.loads(json.dumps(identity)):
             return None
         return _difference(known, identity)
 
     def set_aside(self) -> Path:
-        """Move all but the lock away, so that another search can start here; return where it lies now."""
+        """Move everything but the lock away, so that another search can start here; return the new folder."""
         places = (self.folder.with_name(f"{self.folder.name}.before{number}") for number in count(1))
         place = next(place for place in places if not place.exists())
         place.mkdir()
-        # What says whose trials they are goes last: killed in between, it is done again.
+        # search.json, which says whose trials they are, goes last: if killed in between, the move is repeated.
         files = sorted(self.folder.iterdir(), key=lambda file: file.name == "search.json")
         for file in files:
             if file.name != "lock":
@@ -91,7 +92,7 @@ class Ledger:
         return place
 
     def about(self) -> dict[str, Any]:
-        """Return `search.json`; empty where the search has never started."""
+        """Return the contents of `search.json`; empty where the search has never started."""
         try:
             about: dict[str, Any] = json.loads((self.folder / "search.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -109,15 +110,15 @@ class Ledger:
         return {trial.index: trial for trial in found}
 
     def start(self, trial: Trial) -> Trial:
-        """Say that a trial starts, once more."""
+        """Record one more start of a trial."""
         return self.keep(replace(trial, state="running", attempts=trial.attempts + 1))
 
     def settle(self, trial: Trial, state: str, **found: Any) -> Trial:
-        """Keep how a trial ended, and what came of it."""
+        """Record the final state and the outcome of a trial."""
         return self.keep(replace(trial, state=state, **found))
 
     def keep(self, trial: Trial) -> Trial:
-        """Write a trial as it is."""
+        """Write a trial unchanged."""
         _write(self.folder / "trials" / f"{trial.index:05}.json", asdict(trial))
         return trial
 

@@ -1,6 +1,6 @@
-"""What a trial is worth: the mean of its trainings, made careful by their spread, and who is best.
+"""The objective of a search: the mean over the trainings of a trial minus its standard error, and the ranking by it.
 
-Shapes: a trial has one value per training; `worth` makes up better.
+Shapes: a trial has one value per training; `ranking_score` turns them into one number, higher is better.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values), stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
 
 
-def worth(trial: Trial, *, direction: str) -> float:
-    """Return what a finished trial counts for, up is better: the mean minus its standard error."""
+def ranking_score(trial: Trial, *, direction: str) -> float:
+    """Return what a finished trial is ranked by, higher is better: the mean minus its standard error."""
     mean, error = mean_and_error(trial.values)
     return (mean if direction == "maximize" else -mean) - error
 
@@ -29,5 +29,7 @@ def finished(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def ranked(trials: Iterable[Trial], *, direction: str) -> list[Trial]:
-    """Return the finished trials, best first; of equals the one that came first."""
-    return sorted(finished(trials), key=lambda trial: (-worth(trial, direction=direction), trial.index))
+    """Return the finished trials, best first; ties are broken by index."""
+    return sorted(
+        finished(trials), key=lambda trial: (-ranking_score(trial, direction=direction), trial.index)
+    )

@@ -1,7 +1,7 @@
-"""Pruners: which training is stopped early, given how earlier ones went.
+"""Pruners: which training is stopped early, given the curves of earlier ones.
 
-A decision is a function of the curves and the trial's index alone: a search that was killed and goes on decides the
-same. A curve holds one score per epoch, up is better; a NaN counts as the worst score there is.
+A decision is a function of the curves and the trial's index alone, so that a resumed search decides the same. A curve
+holds one score per epoch, higher is better; NaN counts as the worst score.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pipeline.errors import ConfigError
 
 PRUNERS = ("none", "median", "halving", "hyperband")
 
-START = 5  # peers before the median has something to go by
+START = 5  # peers that the median needs
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One training of an earlier trial that is settled.
+    """One training of an earlier trial that has ended.
 
     Args:
         trial: index of its trial.
-        curve: its scores, one per epoch; they end where it was stopped.
+        curve: its scores, one per epoch, up to where it was stopped.
         is_stopped: whether a pruner ended it.
     """
 
@@ -38,14 +38,14 @@ class Peer:
 
 
 class Pruner(Protocol):
-    """What stops trainings."""
+    """A rule that stops trainings early."""
 
     def stops(self, curve: Sequence[float], peers: Sequence[Peer], *, trial: int) -> bool:
-        """Return whether a training ends after its latest epoch; to be asked after each but its very last.
+        """Return whether a training ends after its latest epoch; to be called after each epoch but the last.
 
         Args:
             curve: its scores so far, at least one.
-            peers: trainings of earlier trials, in any order; without any, nothing is stopped.
+            peers: trainings of earlier trials, in any order; without peers, nothing is stopped.
             trial: index of its trial.
         """
         ...
@@ -55,8 +55,8 @@ class Median:
     """Stop a training whose best score is below the median of its peers' scores at the same epoch.
 
     Source: Golovin et al. 2017, Google Vizier, doi:10.1145/3097983.3098043, "Median Stopping Rule".
-    Unlike the paper, and as Optuna's MedianPruner: a peer counts by its score at that epoch, not by its mean up to it,
-    and stopped peers do not count.
+    Unlike the paper, and like Optuna's MedianPruner, it uses a peer's score at that epoch, not its mean up to it, and
+    ignores stopped peers.
 
     Args:
         warmup: epochs before the first judgement, at least 1.
@@ -70,20 +70,20 @@ class Median:
         scores = _scores_at(len(curve), [peer for peer in peers if not peer.is_stopped])
         if len(curve) < self._warmup or len(scores) < START:
             return False
-        return max(map(_worth, curve)) < median(scores)
+        return max(map(_comparable, curve)) < median(scores)
 
 
 class Halving:
-    """Stop a training at a rung unless it is among the best 1/factor of all that came there, itself included.
+    """Stop a training at a rung unless it is among the best 1/factor of all that reached it, itself included.
 
     Source: Li et al. 2020, asynchronous successive halving, arXiv:1810.05934, algorithm 2.
-    Unlike the paper, and as Optuna's SuccessiveHalvingPruner: nothing pauses, so who is not promoted on arrival ends;
-    and where fewer than `factor` came, the best goes on. Equals go on. The score at a rung is that of its epoch, not
-    the best so far.
+    Unlike the paper, and like Optuna's SuccessiveHalvingPruner, nothing is paused: a training that is not promoted on
+    arrival ends; and where fewer than `factor` have arrived, the best continues. Ties continue. The score at a rung is
+    that of its epoch, not the best so far.
 
     Args:
         warmup: epochs before the first rung, at least 1; rung k comes after warmup * factor**k epochs.
-        factor: one in how many goes on, at least 2.
+        factor: one in `factor` trainings continues; at least 2.
     """
 
     def __init__(self, *, warmup: int, factor: int) -> None:
@@ -94,7 +94,7 @@ class Halving:
         """Return whether a training ends after its latest epoch."""
         if not self._is_rung(len(curve)):
             return False
-        score = _worth(curve[-1])
+        score = _comparable(curve[-1])
         scores = sorted([score, *_scores_at(len(curve), peers)], reverse=True)
         num_promoted = max(len(scores) // self._factor, 1)
         return score < scores[num_promoted - 1]
@@ -107,21 +107,21 @@ class Halving:
 
 
 class Hyperband:
-    """Halve in brackets that differ in their first rung, in case the early epochs mislead.
+    """Successive halving in brackets with different first rungs, in case early epochs are misleading.
 
     Source: Li et al. 2018, JMLR 18, arXiv:1603.06560, algorithm 1.
-    Unlike the paper, and as Optuna's HyperbandPruner: the brackets grow side by side, each by its share of the trials,
-    and halve asynchronously.
+    Unlike the paper, and like Optuna's HyperbandPruner, the brackets are filled concurrently, each with its share of
+    the trials, and halve asynchronously.
 
     Args:
         warmup: epochs before the first rung of the first bracket, at least 1; that of bracket b comes after
             warmup * factor**b.
-        factor: one in how many goes on, at least 2.
+        factor: one in `factor` trainings continues; at least 2.
         max_epochs: epochs of a training that is not stopped, at least `warmup`.
     """
 
     def __init__(self, *, warmup: int, factor: int, max_epochs: int) -> None:
-        # Counted, not by a logarithm: that of 243 to the base 3 is below 5, and a bracket would be lost.
+        # Not by a logarithm: in floating point, log(243) to the base 3 is below 5, and a bracket would be lost.
         first_rungs = [warmup]
         while first_rungs[-1] * factor <= max_epochs:
             first_rungs.append(first_rungs[-1] * factor)
@@ -134,9 +134,9 @@ class Hyperband:
         ]
 
     def bracket(self, trial: int) -> int:
-        """Return the bracket of a trial, from 0, the one that stops the earliest.
+        """Return the bracket of a trial, counted from 0, the one that stops the earliest.
 
-        It is scattered by a hash: in turns, a bracket would see every n-th point alone, of a grid the same values.
+        Trials are assigned by a hash: in turns, a bracket would see only every n-th point, the same values of a grid.
         """
         # Optuna's own hash for a study of this name
         place = crc32(f"hyperband_{trial}".encode()) % sum(self.shares)
@@ -155,11 +155,11 @@ def pruner_of(name: str, *, warmup: int, factor: int, max_epochs: int) -> Pruner
     Args:
         name: as in `PRUNERS`.
         warmup: epochs before the first judgement, at least 1.
-        factor: one in how many goes on at a rung, at least 2.
+        factor: one in `factor` trainings continues at a rung; at least 2.
         max_epochs: epochs of a training that is not stopped.
 
     Raises:
-        ConfigError: the trainings are over before the first judgement.
+        ConfigError: the trainings end before the first judgement.
     """
     assert name in PRUNERS
     if name == "none":
@@ -168,8 +168,10 @@ def pruner_of(name: str, *, warmup: int, factor: int, max_epochs: int) -> Pruner
     assert factor >= 2
     if warmup >= max_epochs:
         raise ConfigError(
-            f"search.warmup must be below trainer.max_epochs={max_epochs} for anything to be stopped early, got "
-            f"{warmup}; choose fewer epochs, or search.pruner=none"
+            "search.warmup",
+            got=warmup,
+            allowed=f"below trainer.max_epochs={max_epochs} for trainings to be stopped early",
+            hint="choose fewer epochs, or search.pruner=none",
         )
     if name == "median":
         return Median(warmup=warmup)
@@ -178,11 +180,11 @@ def pruner_of(name: str, *, warmup: int, factor: int, max_epochs: int) -> Pruner
     return Hyperband(warmup=warmup, factor=factor, max_epochs=max_epochs)
 
 
-def _worth(score: float) -> float:
-    """Return a score that can be compared: NaN as the worst."""
+def _comparable(score: float) -> float:
+    """Return a score that can be compared: minus infinity for NaN."""
     return -inf if isnan(score) else score
 
 
 def _scores_at(epoch: int, peers: Sequence[Peer]) -> list[float]:
-    """Return the scores of the peers that came as far as an epoch, counted from 1."""
-    return [_worth(peer.curve[epoch - 1]) for peer in peers if len(peer.curve) >= epoch]
+    """Return the scores of the peers that reached an epoch, counted from 1."""
+    return [_comparable(peer.curve[epoch - 1]) for peer in peers if len(peer.curve) >= epoch]

@@ -1,7 +1,7 @@
 """Coarse to fine: the space around the best trials so far.
 
-An interval shrinks to the span of its best values with a margin, on its own scale (logarithmic where it is); where they
-lie at a bound, it is moved beyond it instead, with a note. A choice keeps what the best trials chose.
+An interval shrinks to the range of its best values plus a margin, on its own (linear or logarithmic) scale; where they
+lie at a bound, it is extended beyond it instead, with a note. A choice keeps the values that the best trials chose.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from pipeline.sweeps.dimensions import DIGITS, Choice, Dimension, Entry, Interval
 
-MARGIN = 0.1  # of the interval's length, on either side of the span of the best
-EDGE = 0.05  # shares this close to a bound lie at it
+MARGIN = 0.1  # of the interval's length, on either side of the range of the best values
+EDGE = 0.05  # shares this close to a bound count as being at it
 
 
 def refined(entries: Sequence[Entry], best: Sequence[dict[str, Any]]) -> tuple[list[Entry], list[str]]:
@@ -35,7 +35,7 @@ def refined(entries: Sequence[Entry], best: Sequence[dict[str, Any]]) -> tuple[l
 
 
 def joined(spaces: Sequence[Sequence[Entry]]) -> list[Entry]:
-    """Return the space that holds several of the same keys: intervals from their lowest to their highest bound."""
+    """Return the union of several spaces of the same keys: intervals from their lowest to their highest bound."""
     found = []
     for entries in zip(*spaces, strict=True):
         first = entries[0]
@@ -48,12 +48,12 @@ def joined(spaces: Sequence[Sequence[Entry]]) -> list[Entry]:
 
 
 def top(count: int, *, share: float) -> int:
-    """Return how many of the trials are the best: a share of them, at least two."""
+    """Return how many of the trials count as the best: a share of them, at least two."""
     return min(count, max(2, ceil(count * share)))
 
 
 def _can_be(dimension: Dimension, value: Any) -> bool:
-    """Tell whether a dimension knows a place for a value, which another space may have chosen."""
+    """Return whether a value, possibly drawn from another space, can be placed on a dimension."""
     if isinstance(dimension, Choice):
         return value in dimension.values
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -65,7 +65,7 @@ def _around(entry: Entry, values: Sequence[Any], notes: list[str]) -> Dimension:
     if isinstance(dimension, Choice):
         kept = tuple(value for value in dimension.values if value in values)
         return replace(dimension, values=kept)
-    shares = sorted(min(max(dimension.share(value), 0.0), 1.0) for value in values)
+    shares = sorted(min(max(dimension.to_unit(value), 0.0), 1.0) for value in values)
     low, high = max(shares[0] - MARGIN, 0), min(shares[-1] + MARGIN, 1)
     half = max(high - low, MARGIN) / 2
     middle = sorted(values)[len(values) // 2]
@@ -86,17 +86,17 @@ def is_at_edge(interval: Interval, value: float) -> int:
     """Return -1 for a value at the lower bound of an interval or below, 1 at the upper or above, else 0."""
     if interval.is_integer:
         return int(value >= interval.high) - int(value <= interval.low)
-    share = interval.share(value) if value > 0 or not interval.is_log else 0.0
+    share = interval.to_unit(value) if value > 0 or not interval.is_log else 0.0
     return int(share > 1 - EDGE) - int(share < EDGE)
 
 
 def _bounds(interval: Interval, low: float, high: float) -> Interval:
-    """Return the interval between two shares, which may lie beyond 0 and 1."""
-    low_end, high_end = interval.at(low), interval.at(high)
+    """Return the interval between two shares, which may lie outside [0, 1]."""
+    low_end, high_end = interval.from_unit(low), interval.from_unit(high)
     if interval.low >= 0:
-        low_end = max(low_end, 0)  # what starts at 0, such as a share or a penalty, means nothing below
+        low_end = max(low_end, 0)  # what starts at 0, such as a fraction or a penalty, has no meaning below
         if interval.high <= 1 and not interval.is_log:
-            high_end = min(high_end, 1)  # nor does a share above 1
+            high_end = min(high_end, 1)  # nor does a fraction above 1
     if not interval.is_integer:
         return replace(interval, low=float(f"{low_end:.{DIGITS}g}"), high=float(f"{high_end:.{DIGITS}g}"))
     least = max(floor(low_end), 1) if interval.low >= 1 else floor(low_end)

@@ -1,7 +1,7 @@
-"""Samplers: which point a trial tries.
+"""Samplers: which point of the space a trial evaluates.
 
-Trial i's point is a function of (seed, i, key) alone for the random sampler: more trials or more keys never change the
-others. The others see the whole space, and TPE the trials before it.
+For the random sampler, each value of trial i is a function of (seed, i, key) alone: adding trials or keys never changes
+the other values. The other samplers depend on the whole space, and TPE also on the trials before it.
 Sources: random, Bergstra and Bengio 2012; quasi-random, Sobol 1967, scrambled; TPE, Bergstra et al. 2011.
 """
 
@@ -18,55 +18,55 @@ from pipeline.sweeps.dimensions import Choice, Entry, Interval
 
 Point = dict[str, Any]
 
-START = 10  # trials at random before TPE has something to go by
+START = 10  # random trials before TPE starts
 
 
 class Sampler(Protocol):
     """What proposes points.
 
     Args:
-        learns: whether a point depends on what came of the trials before it.
+        learns: whether a point depends on the outcomes of the trials before it.
     """
 
     learns: bool
 
-    def knows(self, index: int, told: int) -> bool:
-        """Tell whether the point of trial `index` is fixed once so many trials before it have been told."""
+    def knows(self, index: int, num_observations: int) -> bool:
+        """Return whether the point of trial `index` is fixed once so many trials before it have been observed."""
         ...
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
-        """Return the point of trial `index`; `told` are the points and scores of the trials before it."""
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:
+        """Return the point of trial `index`; `observations` are the points and scores of trials before it."""
         ...
 
 
-class _Blind:
-    """A sampler that does not look at what came of earlier trials."""
+class NonAdaptive:
+    """A sampler that ignores the outcomes of earlier trials."""
 
     learns = False
 
-    def knows(self, index: int, told: int) -> bool:  # noqa: ARG002
-        """Tell that every point is fixed from the start."""
+    def knows(self, index: int, num_observations: int) -> bool:  # noqa: ARG002
+        """Return True: every point is fixed from the start."""
         return True
 
 
-class Random(_Blind):
-    """Draw every key of every trial by itself."""
+class Random(NonAdaptive):
+    """Draw every key of every trial independently."""
 
     def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
         self._entries = entries
         self._seed = seed
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
         """Return the point of trial `index`."""
         shares = {entry.key: share_of(self._seed, index, entry.key) for entry in self._entries}
         return point_at(self._entries, shares)
 
 
-class Grid(_Blind):
-    """Try every combination of the values, the last key fastest.
+class Grid(NonAdaptive):
+    """Try every combination of the values; the last key varies fastest.
 
     Raises:
-        ConfigError: an interval of fractions has no values to try.
+        ConfigError: a continuous interval cannot be enumerated.
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
@@ -74,21 +74,22 @@ class Grid(_Blind):
         for entry in entries:
             if isinstance(entry.dimension, Interval) and not entry.dimension.is_integer:
                 raise ConfigError(
-                    f"search.space.{entry.key}: a grid cannot try every number from {entry.dimension.low:g} to "
-                    f"{entry.dimension.high:g}; write choice(...) or range(start, stop, step), or use "
-                    "search.sampler=random"
+                    f"search.space.{entry.key}",
+                    "a grid cannot enumerate a continuous interval",
+                    got=(entry.dimension.low, entry.dimension.high),
+                    hint="write choice(...) or range(start, stop, step), or use search.sampler=random",
                 )
         self._points = self._distinct()
 
     def __len__(self) -> int:
         return len(self._points)
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
         """Return the point of trial `index`."""
         return self._points[index]
 
     def _distinct(self) -> list[Point]:
-        """Return every combination once: keys that do not count at a point make no further ones."""
+        """Return every combination once: keys that are inactive at a point add none."""
         points: dict[str, Point] = {}
         for values in product(*map(_values, self._entries)):
             point = _counting(self._entries, values)
@@ -96,19 +97,19 @@ class Grid(_Blind):
         return list(points.values())
 
 
-class QuasiRandom(_Blind):
+class QuasiRandom(NonAdaptive):
     """Spread the points evenly by Sobol's sequence, scrambled by the seed; its dimensions are the keys in order."""
 
     def __init__(self, entries: Sequence[Entry], *, seed: int) -> None:
         self._entries = entries
         self._seed = seed
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
         """Return the point of trial `index`."""
         from scipy.stats import qmc
 
         sequence = qmc.Sobol(len(self._entries), scramble=True, rng=np.random.default_rng(self._seed))
-        if index:  # it cannot be forwarded by nothing
+        if index:  # fast_forward(0) is an error
             sequence.fast_forward(index)
         (shares,) = sequence.random(1)
         keys = (entry.key for entry in self._entries)
@@ -116,7 +117,7 @@ class QuasiRandom(_Blind):
 
 
 class Tpe:
-    """Propose what resembles the better trials so far and not the worse (tree-structured Parzen estimators).
+    """Propose points that resemble the better trials so far rather than the worse (tree-structured Parzen estimator).
 
     The first trials are those of the random sampler.
     """
@@ -128,14 +129,14 @@ class Tpe:
         self._seed = seed
         self._random = Random(entries, seed=seed)
 
-    def knows(self, index: int, told: int) -> bool:
-        """Tell whether all trials before this one have been told, or it is one of the first."""
-        return told == index or index < START
+    def knows(self, index: int, num_observations: int) -> bool:
+        """Return whether all trials before this one have been observed, or it is one of the first."""
+        return num_observations == index or index < START
 
-    def point(self, index: int, told: Sequence[tuple[Point, float]]) -> Point:
-        """Return the point of trial `index`, given all that were told; up is better."""
-        if len(told) < START:
-            return self._random.point(index, told)
+    def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:
+        """Return the point of trial `index`, given all observations; higher is better."""
+        if len(observations) < START:
+            return self._random.point(index, observations)
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -143,7 +144,7 @@ class Tpe:
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         spread = {entry.key: _distribution(entry) for entry in self._entries}
-        for point, value in told:
+        for point, value in observations:
             shares = {
                 entry.key: _asked(entry, point[entry.key]) for entry in self._entries if entry.key in point
             }
@@ -168,7 +169,7 @@ def _is_unordered(entry: Entry) -> bool:
 
 
 def _distribution(entry: Entry) -> Any:
-    """Return what Optuna draws for a key: the place of a value without order, else a share."""
+    """Return the distribution that Optuna draws a key from: the index of an unordered value, else a share."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if _is_unordered(entry):
@@ -178,15 +179,15 @@ def _distribution(entry: Entry) -> Any:
 
 
 def _asked(entry: Entry, value: Any) -> float:
-    """Return a value as Optuna drew it."""
+    """Return the number that Optuna drew for a value."""
     if _is_unordered(entry):
         assert isinstance(entry.dimension, Choice)
         return entry.dimension.values.index(value)
-    return entry.dimension.share(value)
+    return entry.dimension.to_unit(value)
 
 
 def _share(entry: Entry, asked: float) -> float:
-    """Return the share that Optuna's draw stands for."""
+    """Return the share for a number that Optuna drew."""
     if _is_unordered(entry):
         assert isinstance(entry.dimension, Choice)
         return (asked + 0.5) / len(entry.dimension.values)
@@ -194,7 +195,7 @@ def _share(entry: Entry, asked: float) -> float:
 
 
 def share_of(seed: int, index: int, key: str) -> float:
-    """Return a share in [0, 1) that depends on seed, trial and key alone."""
+    """Return a random share in [0, 1) that depends on seed, trial and key alone."""
     return float(np.random.default_rng([seed, index, *key.encode()]).random())
 
 
@@ -204,7 +205,7 @@ def point_at(entries: Sequence[Entry], shares: dict[str, float]) -> Point:
 
 
 def _counting(entries: Sequence[Entry], values: Sequence[Any]) -> Point:
-    """Return the point of some values without the keys whose condition is not met, or hangs on such a key."""
+    """Return the point of some values without inactive keys: those whose condition, or that of its key, is not met."""
     drawn = {entry.key: (entry, value) for entry, value in zip(entries, values, strict=True)}
 
     def counts(entry: Entry) -> bool:
@@ -217,7 +218,7 @@ def _counting(entries: Sequence[Entry], values: Sequence[Any]) -> Point:
 
 
 def _values(entry: Entry) -> Sequence[Any]:
-    """Return all values of a choice, or of an interval of whole numbers."""
+    """Return all values of a choice, or of an interval of integers."""
     dimension = entry.dimension
     if isinstance(dimension, Choice):
         return dimension.values

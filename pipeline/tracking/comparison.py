@@ -20,13 +20,13 @@ BEST_TAG = "convoy.best_of"
 
 
 def log_comparison(parent: TrackedRun) -> str:
-    """Log what the finished children of a parent reached, best first.
+    """Log the results of the finished children of a parent, best first.
 
     On the parent: `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and
-    `convoy.best_name`, and the best score as a metric; `over_seeds.md` where children differ in their seed alone.
+    `convoy.best_name`, and the best score as a metric; `over_seeds.md` where children differ only in their seed.
 
     Returns:
-        The text of `over_seeds.md`; nothing where there is none.
+        The text of `over_seeds.md`; empty where there is none.
     """
     client = parent.store.client
     found = client.search_runs(
@@ -60,7 +60,7 @@ def log_comparison(parent: TrackedRun) -> str:
 
 
 def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value: float) -> None:
-    """Log what a search found on its parent run: its results, the best value, and which run reached it.
+    """Log the outcome of a search on its parent run: its results, the best value, and the run that reached it.
 
     Args:
         best: id of that run.
@@ -74,7 +74,7 @@ def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value
 
 
 def _tag_best(parent: TrackedRun, best: str) -> None:
-    """Tag a child as the best, and no other."""
+    """Tag one child as the best, and untag the others."""
     client = parent.store.client
     tagged = client.search_runs([parent.store.experiment_id], f"tags.`{BEST_TAG}` = '{parent.run_id}'")
     for run in tagged:
@@ -83,7 +83,7 @@ def _tag_best(parent: TrackedRun, best: str) -> None:
 
 
 def _over_seeds(children: list[Run], differing: list[str]) -> list[tuple[str, list[float]]]:
-    """Return the scores of children that differ in their seed alone, by what names them; best mean first."""
+    """Return the scores of children that differ only in their seed, by their common name; best mean first."""
     groups: dict[tuple[str | None, ...], list[Run]] = {}
     for run in children:
         alike = tuple(run.data.params.get(name) for name in differing if name != "seed")

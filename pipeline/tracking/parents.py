@@ -1,4 +1,4 @@
-"""The parent run of a sweep or search, and how its children are told of it."""
+"""The parent run of a sweep or search, and how its children find it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipeline.tracking.variables import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_
 
 
 class Parent:
-    """An open parent run; what is trained in the meantime, here or in processes that start now, hangs under it.
+    """An open parent run; trainings in this process, or in processes started meanwhile, become its children.
 
-    As a context it closes itself as what happened: FINISHED, KILLED by who stops it, or FAILED with the reason.
+    As a context manager it closes the run: FINISHED, KILLED when interrupted, or FAILED with the reason.
 
     Args:
         tracked: the run.
-        swept: keys that set the children apart.
+        swept: keys whose values differ between the children.
         search: folder of the search, relative to the project's; empty for a sweep.
     """
 
@@ -32,7 +32,7 @@ class Parent:
         return self.tracked
 
     def __exit__(self, kind: type[BaseException] | None, reason: BaseException | None, _: object) -> None:
-        """Close the run as what happened."""
+        """Close the run with the status that fits."""
         if kind is None:
             self.close("FINISHED")
         elif issubclass(kind, KeyboardInterrupt | SystemExit):

@@ -39,13 +39,13 @@ def git_state(root: Path) -> dict[str, str]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that shape a result."""
+    """Return the versions of Python and of the packages that affect results."""
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
 def hardware() -> dict[str, str]:
     """Return processor, cores, and accelerators as torch names them."""
-    import torch  # whoever asks has trained or is about to
+    import torch  # slow to import, but callers train anyway
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {

@@ -1,4 +1,4 @@
-"""One MLflow run: what a training leaves for people to look at and compare."""
+"""One MLflow run: what a training logs for people to look at and compare."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TrackedRun:
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Log a resolved config as params, one per leaf, and as a file.
 
-        The digests of its sections are not params: they would stand in the way of every comparison.
+        The digests of its sections are not params: they would clutter every comparison.
         """
         settings = {section: value for section, value in config.items() if section != "digest"}
         params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(settings)]
@@ -67,7 +67,7 @@ class TrackedRun:
         self._client.log_text(self.run_id, text, "config.yaml")
 
     def log_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs that the run does not have yet, whole epochs at once; a number once logged stays.
+        """Log the epochs that the run does not have yet, whole epochs at once; logged numbers are never changed.
 
         Args:
             history: one row per epoch with its `epoch` and numbers.
@@ -135,7 +135,7 @@ class TrackedRun:
         Args:
             example: images (N, C, H, W) with N of at least 2, so that any batch size is accepted.
             outputs: what the model returns for them.
-            requirements: given, since MLflow would infer them in a subprocess for seconds.
+            requirements: given explicitly, since MLflow would take seconds to infer them in a subprocess.
         """
         with _chosen(self.store.uri), mlflow.start_run(run_id=self.run_id):
             mlflow.pytorch.log_model(
@@ -158,14 +158,14 @@ class TrackedRun:
         self._client.set_terminated(self.run_id, status=status)
 
     def _last_step(self) -> int:
-        """Return the last epoch the run has; -1 where it has none."""
+        """Return the last logged epoch of the run; -1 where it has none."""
         history = self._client.get_metric_history(self.run_id, "train/loss")
         return max((metric.step for metric in history), default=-1)
 
 
 @contextmanager
 def _chosen(uri: str) -> Iterator[None]:
-    """Let MLflow's fluent functions write to a store; MLflow would keep it in the environment for good."""
+    """Let MLflow's fluent functions write to a store, and undo the change that MLflow makes to the environment."""
     before = os.environ.get(URI_VARIABLE)
     mlflow.set_tracking_uri(uri)
     try:

@@ -10,7 +10,7 @@ class TrackingSettings:
     """What to log, and under which name.
 
     Args:
-        experiment: name of the MLflow experiment; runs are compared within one.
+        experiment: name of the MLflow experiment; runs are compared within it.
         log_model: whether to log the model of the best epoch (some MB and seconds per run).
     """
 

@@ -1,7 +1,7 @@
 """The MLflow store: one sqlite file in the project, opened safely by any number of processes.
 
-A brand-new sqlite opened by several processes at once is broken for good, so it is made, and each time
-opened, under a file lock; afterwards writers wait for each other inside sqlite.
+Several processes that create the sqlite file at once corrupt it, so it is created, and opened each time, under a file
+lock; afterwards writers wait for each other inside sqlite.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.runs.lock import is_held, locked
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it tells of tables it creates
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports the tables that it creates
 
 SQLITE = "sqlite:///"
 FOLDER_TAG = "convoy.run_folder"
@@ -38,10 +38,10 @@ class Store:
 
     Args:
         root: the project's folder.
-        experiment: name of the MLflow experiment; made where missing.
+        experiment: name of the MLflow experiment; created where missing.
 
     Raises:
-        ConfigError: the database cannot be written, or the experiment was deleted.
+        ConfigError: the database cannot be opened or written, or the experiment was deleted.
     """
 
     def __init__(self, root: Path, experiment: str) -> None:
@@ -53,8 +53,10 @@ class Store:
                 self.experiment_id = self._experiment(experiment, location=None)
             except MlflowException as reason:
                 raise ConfigError(
-                    f"tracking: MLFLOW_TRACKING_URI {self.uri} does not answer "
-                    f"({str(reason).splitlines()[0]}); correct or unset it"
+                    "MLFLOW_TRACKING_URI",
+                    f"the server does not answer ({str(reason).splitlines()[0]})",
+                    got=self.uri,
+                    hint="correct it, or unset it to track in the project's folder",
                 ) from None
             return
         database = Path(self.uri.removeprefix(SQLITE))
@@ -66,12 +68,13 @@ class Store:
                 self.experiment_id = self._experiment(experiment, location=location)
             except (MlflowException, DatabaseError) as reason:
                 raise ConfigError(
-                    f"tracking: cannot open {database} ({str(reason).splitlines()[0]}); repair or move "
-                    "it away (a new one is made), or set MLFLOW_TRACKING_URI"
+                    str(database),
+                    f"the MLflow database cannot be opened ({str(reason).splitlines()[0]})",
+                    hint="repair it or move it away (a new one is created), or set MLFLOW_TRACKING_URI",
                 ) from None
 
     def has_run(self, run_id: str) -> bool:
-        """Tell whether a run is there, and not deleted."""
+        """Return whether a run exists and is not deleted."""
         try:
             stage = self.client.get_run(run_id).info.lifecycle_stage
         except MlflowException:
@@ -79,21 +82,21 @@ class Store:
         return bool(stage == LifecycleStage.ACTIVE)
 
     def parent_of(self, run_id: str) -> str | None:
-        """Return the parent of a run; None where it has none or is not there."""
+        """Return the parent of a run; None where it has none or does not exist."""
         if not self.has_run(run_id):
             return None
         parent: str | None = self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
         return parent
 
     def has_link(self, run_id: str, *, parent: str) -> bool:
-        """Tell whether a run is shown below a parent that it does not belong to."""
+        """Return whether a run is linked below a parent that it does not belong to."""
         wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' AND tags.`{SAME_TAG}` = '{run_id}'"
         return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY))
 
     def close_dead_runs(self) -> None:
-        """Mark runs whose process died without a word as KILLED: nobody holds their folder's lock.
+        """Mark runs whose process died without closing them as KILLED: no process holds their folder's lock.
 
-        On a server, a run without a folder here may be alive on another machine.
+        On a server, a run without a folder here may be running on another machine.
         """
         is_shared = not self.uri.startswith(SQLITE)
         for run in self.client.search_runs(
@@ -110,8 +113,11 @@ class Store:
         found: Experiment | None = self.client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
             raise ConfigError(
-                f"tracking.experiment: {name} was deleted; choose another name, or restore it with "
-                f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+                "tracking.experiment",
+                "the experiment was deleted",
+                got=name,
+                hint="choose another name, or restore it with "
+                f"`mlflow experiments restore --experiment-id {found.experiment_id}`",
             )
         if found is not None:
             return str(found.experiment_id)
@@ -124,4 +130,8 @@ def _refuse_read_only(database: Path) -> None:
         return
     writable = database.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
     if not writable or not os.access(database, os.W_OK):
-        raise ConfigError(f"tracking: {database} is read-only; chmod u+w it, or set MLFLOW_TRACKING_URI")
+        raise ConfigError(
+            str(database),
+            "the MLflow database is read-only",
+            hint=f"chmod u+w {database}, or set MLFLOW_TRACKING_URI",
+        )

@@ -108,7 +108,7 @@ def _draws(
     image, mask, _ = _original(split, index, "")
     for epoch in range(DRAWS):
         seed = seed_of(config["seed"], epoch, index)
-        drawn, names = augmentation.told(image, mask, seed=seed)
+        drawn, names = augmentation.draw_with_trace(image, mask, seed=seed)
         yield _Cell(drawn.image, drawn.mask, ", ".join(names) or "as it was")
 
 

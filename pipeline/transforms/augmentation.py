@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError
 Array = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 
-TOLD = ("told",)  # the composition that names the steps it applied
+TRACED = ("traced",)  # key of the composition that records the steps it applied
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # its version check would ask the network at import
 
@@ -90,11 +90,13 @@ class Augmentation:
             None if masks is None else np.stack([each["mask"] for each in drawn]),
         )
 
-    def told(self, image: Array, mask: Array | None = None, *, seed: int) -> tuple[Drawn, list[str]]:
+    def draw_with_trace(
+        self, image: Array, mask: Array | None = None, *, seed: int
+    ) -> tuple[Drawn, list[str]]:
         """Return the draw of `__call__`, and the names of the steps that changed it."""
-        if TOLD not in self._composed:
-            self._composed[TOLD] = self._compose(save_applied_params=True)
-        drawn = self._apply(self._composed[TOLD], image, mask, seed)
+        if TRACED not in self._composed:
+            self._composed[TRACED] = self._compose(save_applied_params=True)
+        drawn = self._apply(self._composed[TRACED], image, mask, seed)
         return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
 
     def _stepped(self, image: Array, mask: Array | None, seed: int) -> dict[str, Any]:
@@ -134,7 +136,7 @@ class Augmentation:
 
         Not `set_random_seed`: it would seed each step alike, so that all flip or none.
         """
-        compose.set_random_state(self._randoms.later, self._randoms.plain)
+        compose.set_random_state(self._randoms.lazy, self._randoms.plain)
 
 
 class _Randoms:
@@ -142,15 +144,15 @@ class _Randoms:
 
     def __init__(self) -> None:
         self.plain = random.Random()
-        self.later = _Later()
+        self.lazy = _LazyGenerator()
 
     def seed(self, seed: int) -> None:
         """Reseed both."""
         self.plain.seed(seed)
-        self.later.seed(seed)
+        self.lazy.seed(seed)
 
 
-class _Later:
+class _LazyGenerator:
     """A `numpy.random.Generator` created at its first draw, since creating one takes longer than many steps do."""
 
     def __init__(self) -> None:

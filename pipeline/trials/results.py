@@ -188,8 +188,8 @@ def _ticks(entry: Entry) -> list[tuple[float, str]]:
     """Return some shares of a key with the values they stand for."""
     dimension = entry.dimension
     if isinstance(dimension, Choice):
-        return [(dimension.share(value), written(value)) for value in dimension.values]
-    return [(share, f"{dimension.at(share):.2g}") for share in (0.0, 0.5, 1.0)]
+        return [(dimension.to_unit(value), written(value)) for value in dimension.values]
+    return [(share, f"{dimension.from_unit(share):.2g}") for share in (0.0, 0.5, 1.0)]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
-from pipeline.sweeps.objective import ranked, worth
+from pipeline.sweeps.objective import ranked, ranking_score
 from pipeline.sweeps.refine import refined, top
 from pipeline.sweeps.samplers import Point, sampler_of
 from pipeline.sweeps.settings import SearchSettings
@@ -118,10 +118,10 @@ class Search:
         for indices, (entries, _) in zip(self.settings.rounds_of_trials(), self.spaces(known), strict=False):
             sampler = sampler_of(self.settings.sampler, entries, seed=self.settings.seed)
             for index in indices:
-                told = self._told(known, before=self.settings.batch_start(index))
-                if index not in known and not sampler.knows(index, len(told)):
+                observations = self._observations(known, before=self.settings.batch_start(index))
+                if index not in known and not sampler.knows(index, len(observations)):
                     return points
-                points.append(known[index].point if index in known else sampler.point(index, told))
+                points.append(known[index].point if index in known else sampler.point(index, observations))
         return points
 
     def run(self, launch: Launch, *, tell: Callable[[Trial], None] = lambda _: None) -> list[Trial]:
@@ -144,9 +144,9 @@ class Search:
             entries, _ = list(self.spaces(trials))[number]
             sampler = sampler_of(self.settings.sampler, entries, seed=self.settings.seed)
             for start in indices[:: self.settings.parallel]:
-                told = self._told(trials, before=start) if sampler.learns else []
+                observations = self._observations(trials, before=start) if sampler.learns else []
                 batch = [
-                    trials.get(index) or Trial(index, sampler.point(index, told))
+                    trials.get(index) or Trial(index, sampler.point(index, observations))
                     for index in indices[start - indices.start :][: self.settings.parallel]
                 ]
                 settled = self._settled([trial for trial in batch if trial.state == "running"], launch)
@@ -217,10 +217,10 @@ class Search:
             return self.ledger.settle(trial, "pruned", values=values, curves=curves, reason=pruned[0])
         return self.ledger.settle(trial, "finished", values=values, curves=curves, reason="")
 
-    def _told(self, trials: Mapping[int, Trial], *, before: int) -> list[tuple[Point, float]]:
-        """Return what a sampler may know: points and worths of the trials before one, pruned ones included."""
+    def _observations(self, trials: Mapping[int, Trial], *, before: int) -> list[tuple[Point, float]]:
+        """Return what a sampler may know: points and ranking scores of the trials before one, pruned ones included."""
         known = [trials[index] for index in range(before) if index in trials and trials[index].values]
-        return [(trial.point, worth(trial, direction=self.settings.direction)) for trial in known]
+        return [(trial.point, ranking_score(trial, direction=self.settings.direction)) for trial in known]
 
 
 def named(point: Point) -> str:

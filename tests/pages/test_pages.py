@@ -56,7 +56,7 @@ def test_score_is_named_as_the_field_does(key: str, name: str) -> None:
     assert chapters._score_name(key) == name
 
 
-DRAWING = ("evaluate", "findings", "fit", "preview", "statistics")
+DRAWING = ("evaluate", "training/fit", "training/inputs", "training/previews", "trials/results")
 
 
 def test_every_picture_that_is_drawn_has_a_title() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Interval, check_choice, check_interval
+from tests.refusals import refused
 
 SHARES = st.floats(0, 1, exclude_max=True)
 FRACTIONS = [
@@ -37,14 +37,14 @@ def even_shares(count: int = MANY) -> list[float]:
 def test_value_of_a_share_maps_back_to_it(interval: Interval, share: float) -> None:
     value = interval.value(share)
     scale = (interval.high - interval.low) / max(abs(interval.low), abs(interval.high))
-    assert interval.share(value) == pytest.approx(share, abs=1e-5 / min(scale, 1))
-    assert interval.value(interval.share(value)) == pytest.approx(value, rel=2e-6, abs=2e-6)
+    assert interval.to_unit(value) == pytest.approx(share, abs=1e-5 / min(scale, 1))
+    assert interval.value(interval.to_unit(value)) == pytest.approx(value, rel=2e-6, abs=2e-6)
 
 
 @pytest.mark.parametrize("interval", WHOLE, ids=str)
 def test_every_whole_number_maps_to_a_share_and_back(interval: Interval) -> None:
     numbers = range(int(interval.low), int(interval.high) + 1)
-    shares = [interval.share(number) for number in numbers]
+    shares = [interval.to_unit(number) for number in numbers]
     assert [interval.value(share) for share in shares] == list(numbers)
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[-1] < 1
@@ -53,7 +53,7 @@ def test_every_whole_number_maps_to_a_share_and_back(interval: Interval) -> None
 @given(values=st.lists(st.integers() | st.text() | st.none(), min_size=2, unique=True))
 def test_every_choice_maps_to_a_share_and_back(values: list[Any]) -> None:
     choice = Choice(tuple(values))
-    assert [choice.value(choice.share(value)) for value in values] == values
+    assert [choice.value(choice.to_unit(value)) for value in values] == values
 
 
 @pytest.mark.parametrize("interval", [*FRACTIONS, *WHOLE], ids=str)
@@ -111,43 +111,40 @@ def test_drawn_number_has_six_digits_and_survives_being_written(interval: Interv
 @given(low=st.floats(1e-6, 1e3), ratio=st.floats(1.01, 1e4), share=st.floats(-0.5, 1.5))
 def test_shares_beyond_the_bounds_go_on_along_the_scale(low: float, ratio: float, share: float) -> None:
     assume(low * ratio > low)
-    assert Interval(low, low * ratio, is_log=True).at(share) == pytest.approx(low * ratio**share)
-    assert Interval(low, low * ratio).at(share) == pytest.approx(low + share * low * (ratio - 1), abs=1e-6)
+    assert Interval(low, low * ratio, is_log=True).from_unit(share) == pytest.approx(low * ratio**share)
+    assert Interval(low, low * ratio).from_unit(share) == pytest.approx(
+        low + share * low * (ratio - 1), abs=1e-6
+    )
+
+
+ORDER = "the bounds of an interval must be finite and in ascending order, got {}; write the lower bound first"
+LOG = "the bounds of a logarithmic interval must be above 0, got {}; raise the lower bound, or remove the tag log"
 
 
 @pytest.mark.parametrize(
-    ("interval", "answer"),
+    ("interval", "got", "hint", "said"),
     [
-        (
-            Interval(1.0, 0.5),
-            "search.space.k: the interval from 1 to 0.5 is empty; put the lower bound first",
-        ),
-        (
-            Interval(2, 2, is_integer=True),
-            "search.space.k: the interval from 2 to 2 is empty; put the lower bound first",
-        ),
-        (
-            Interval(0.0, 0.1, is_log=True),
-            "search.space.k: a logarithmic interval must stay above 0, got 0 to 0.1; raise its lower bound, or remove "
-            "the tag log",
-        ),
+        (Interval(1.0, 0.5), (1.0, 0.5), "write the lower bound first", ORDER),
+        (Interval(2, 2, is_integer=True), (2, 2), "write the lower bound first", ORDER),
+        (Interval(0.0, 0.1, is_log=True), (0.0, 0.1), "raise the lower bound", LOG),
     ],
     ids=str,
 )
-def test_interval_without_numbers_is_refused(interval: Interval, answer: str) -> None:
-    with pytest.raises(ConfigError) as refused:
+def test_interval_without_numbers_is_refused(
+    interval: Interval, got: tuple[float, float], hint: str, said: str
+) -> None:
+    with refused("search.space.k", got=got, hint=hint, text=f"search.space.k: {said.format(got)}"):
         check_interval("k", interval)
-    assert str(refused.value) == answer
 
 
 @pytest.mark.parametrize("values", [(), ("a",), ("a", "a"), ("a", "b", "a")], ids=str)
 def test_choice_that_leaves_nothing_to_choose_is_refused(values: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError) as refused:
-        check_choice("k", Choice(values))
-    assert str(refused.value) == (
-        f"search.space.k: a choice needs at least two values, all different, got {list(values)}; set a fixed value in "
-        "the declaration"
+    text = (
+        f"search.space.k: a choice needs at least two values, all of them different, got {list(values)}; remove "
+        "duplicates, or set a fixed value in the declaration"
     )
+    with refused("search.space.k", got=list(values), hint="set a fixed value", text=text):
+        check_choice("k", Choice(values))
 
 
 def test_what_leaves_a_choice_is_taken_as_it_is() -> None:

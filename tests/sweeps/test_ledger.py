@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.runs.lock import is_held, locked
 from pipeline.sweeps.ledger import Ledger, Trial
+from tests.refusals import refused
 
 IDENTITY: dict[str, Any] = {"declaration": {"seed": 0, "optimizer": {"lr": 0.1}}, "search": {"seed": 3}}
 
@@ -60,18 +60,19 @@ def test_tuples_of_an_identity_are_as_good_as_lists(tmp_path: Path) -> None:
 def test_another_search_is_refused_with_the_first_difference(
     ledger: Ledger, asked: dict[str, Any], difference: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
-        Ledger(ledger.folder).open(asked)
-    assert str(refused.value) == (
+    text = (
         f"search.name: {ledger.folder} holds another search: {difference}; choose another search.name for this one, or "
         "remove that folder"
     )
+    with refused("search.name", hint="choose another search.name", text=text):
+        Ledger(ledger.folder).open(asked)
     assert ledger.about() == {"identity": IDENTITY}
 
 
 def test_setting_that_an_older_ledger_does_not_know_is_refused_by_name(ledger: Ledger) -> None:
-    with pytest.raises(ConfigError, match=r"search\.keep"):
+    with refused("search.name", hint="choose another search.name") as caught:
         ledger.open({**IDENTITY, "search": {"seed": 3, "keep": None}})
+    assert "search.keep" in caught.value.problem
 
 
 @pytest.mark.parametrize(

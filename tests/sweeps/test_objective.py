@@ -1,4 +1,4 @@
-"""What a trial is worth: numbers worked by hand, and an order that ignores what has no value."""
+"""The ranking score of a trial: numbers worked by hand, and an order that ignores what has no value."""
 
 from math import inf, nan, sqrt
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sweeps.ledger import Trial
-from pipeline.sweeps.objective import finished, mean_and_error, ranked, worth
+from pipeline.sweeps.objective import finished, mean_and_error, ranked, ranking_score
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8)
 
@@ -25,23 +25,23 @@ def test_mean_and_error_of_1_2_3_are_2_and_1_over_root_3() -> None:
 @pytest.mark.parametrize(
     ("direction", "wanted"), [("maximize", 2 - 1 / sqrt(3)), ("minimize", -2 - 1 / sqrt(3))]
 )
-def test_worth_takes_the_error_off_in_either_direction(direction: str, wanted: float) -> None:
-    assert worth(trial(0, 1.0, 2.0, 3.0), direction=direction) == pytest.approx(wanted)
+def test_ranking_score_takes_the_error_off_in_either_direction(direction: str, wanted: float) -> None:
+    assert ranking_score(trial(0, 1.0, 2.0, 3.0), direction=direction) == pytest.approx(wanted)
 
 
 @given(values=VALUES)
 def test_minimizing_is_maximizing_the_opposite(values: list[float]) -> None:
     opposite = trial(0, *(-value for value in values))
-    assert worth(trial(0, *values), direction="minimize") == pytest.approx(
-        worth(opposite, direction="maximize")
+    assert ranking_score(trial(0, *values), direction="minimize") == pytest.approx(
+        ranking_score(opposite, direction="maximize")
     )
 
 
 @given(values=VALUES)
-def test_spread_never_adds_to_the_worth(values: list[float]) -> None:
+def test_spread_never_adds_to_the_ranking_score(values: list[float]) -> None:
     mean, error = mean_and_error(values)
     assert error >= 0
-    assert worth(trial(0, *values), direction="maximize") <= mean
+    assert ranking_score(trial(0, *values), direction="maximize") <= mean
 
 
 def test_only_trials_with_finite_values_count() -> None:

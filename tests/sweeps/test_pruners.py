@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.sweeps.pruners import PRUNERS, START, Halving, Hyperband, Median, Peer, Pruner, pruner_of
+from tests.refusals import refused
 
 WARMUP, FACTOR, MAX_EPOCHS = 2, 2, 9  # rungs after 2, 4 and 8 epochs
 JUDGES = pytest.mark.parametrize("name", [name for name in PRUNERS if name != "none"])
@@ -29,7 +29,7 @@ def made(name: str) -> Pruner:
     return pruner
 
 
-def worth(score: float) -> float:
+def comparable(score: float) -> float:
     return -inf if isnan(score) else score
 
 
@@ -171,7 +171,7 @@ def test_hyperband_stops_where_optuna_does(seed: int, warmup: int, factor: int, 
 @given(peers=PEERS, trial=TRIALS)
 def test_best_so_far_is_never_stopped(name: str, peers: list[Peer], trial: int) -> None:
     best = [
-        max([worth(peer.curve[epoch]) for peer in peers if len(peer.curve) > epoch], default=nan)
+        max([comparable(peer.curve[epoch]) for peer in peers if len(peer.curve) > epoch], default=nan)
         for epoch in range(MAX_EPOCHS)
     ]
     for end in range(1, MAX_EPOCHS + 1):
@@ -196,8 +196,10 @@ def test_order_of_peers_does_not_matter(
 @JUDGES
 @given(curve=CURVES, peers=PEERS, trial=TRIALS)
 def test_nan_is_the_worst_score(name: str, curve: tuple[float, ...], peers: list[Peer], trial: int) -> None:
-    cleaned = [Peer(peer.trial, tuple(map(worth, peer.curve)), is_stopped=peer.is_stopped) for peer in peers]
-    expected = made(name).stops(tuple(map(worth, curve)), cleaned, trial=trial)
+    cleaned = [
+        Peer(peer.trial, tuple(map(comparable, peer.curve)), is_stopped=peer.is_stopped) for peer in peers
+    ]
+    expected = made(name).stops(tuple(map(comparable, curve)), cleaned, trial=trial)
     assert made(name).stops(curve, peers, trial=trial) == expected
 
 
@@ -261,7 +263,10 @@ def test_every_name_is_a_pruner_and_none_is_none() -> None:
 
 @JUDGES
 def test_warmup_as_long_as_the_training_is_refused(name: str) -> None:
-    with pytest.raises(
-        ConfigError, match=r"search\.warmup must be below trainer\.max_epochs=9 .*, got 9; choose"
-    ):
+    text = (
+        "search.warmup must be below trainer.max_epochs=9 for trainings to be stopped early, got 9; choose fewer "
+        "epochs, or search.pruner=none"
+    )
+    allowed = "below trainer.max_epochs=9 for trainings to be stopped early"
+    with refused("search.warmup", got=9, allowed=allowed, hint="search.pruner=none", text=text):
         pruner_of(name, warmup=9, factor=3, max_epochs=9)

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, qmc
 
-from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.samplers import (
     START,
@@ -24,6 +23,7 @@ from pipeline.sweeps.samplers import (
     sampler_of,
     share_of,
 )
+from tests.refusals import refused
 
 LR = Entry("optimizer.lr", Interval(1e-4, 1.0, is_log=True))
 DROP = Entry("model.dropout", Interval(0.0, 0.5))
@@ -36,16 +36,16 @@ SPACE = [LR, DROP, WIDTH, KIND, SIZE, MOMENTUM, BETA]
 COUNTABLE = [KIND, SIZE, Entry("model.depth", Interval(1, 3, is_integer=True)), BETA]
 SAMPLERS = pytest.mark.parametrize("name", ["random", "grid", "qmc", "tpe"])
 AXES = [Entry("x", Interval(0.0, 1.0)), Entry("y", Interval(0.0, 1.0))]
-Told = list[tuple[Point, float]]
+Observations = list[tuple[Point, float]]
 
 
-def ran(sampler: Sampler, count: int, score: Callable[[Point], float]) -> Told:
-    """Return the points and scores of some trials, each told those before it."""
-    told: Told = []
+def ran(sampler: Sampler, count: int, score: Callable[[Point], float]) -> Observations:
+    """Return the points and scores of some trials, each given those before it."""
+    observations: Observations = []
     for index in range(count):
-        point = sampler.point(index, told)
-        told.append((point, score(point)))
-    return told
+        point = sampler.point(index, observations)
+        observations.append((point, score(point)))
+    return observations
 
 
 def likes_sgd(point: Point) -> float:
@@ -73,13 +73,13 @@ def test_points_lie_in_the_space_and_have_the_keys_that_count(name: str) -> None
 
 
 @SAMPLERS
-def test_same_trial_told_the_same_is_the_same_point(name: str) -> None:
+def test_same_trial_with_the_same_observations_is_the_same_point(name: str) -> None:
     entries = COUNTABLE if name == "grid" else SPACE
-    told = ran(sampler_of(name, entries, seed=5), 20, likes_sgd)
+    observations = ran(sampler_of(name, entries, seed=5), 20, likes_sgd)
     for index in (19, 0, 10, 19):
         anew = sampler_of(name, entries, seed=5)
-        assert anew.point(index, told[:index]) == told[index][0]
-        assert anew.point(index, told[:index]) == told[index][0], "asked twice"
+        assert anew.point(index, observations[:index]) == observations[index][0]
+        assert anew.point(index, observations[:index]) == observations[index][0], "asked twice"
 
 
 @pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
@@ -153,12 +153,12 @@ def test_grid_takes_every_whole_number_of_a_log_scale() -> None:
 
 
 def test_grid_over_fractions_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigError) as refused:
-        Grid([SIZE, LR])
-    assert str(refused.value) == (
-        "search.space.optimizer.lr: a grid cannot try every number from 0.0001 to 1; write choice(...) or "
-        "range(start, stop, step), or use search.sampler=random"
+    text = (
+        "search.space.optimizer.lr: a grid cannot enumerate a continuous interval, got (0.0001, 1.0); write "
+        "choice(...) or range(start, stop, step), or use search.sampler=random"
     )
+    with refused("search.space.optimizer.lr", got=(1e-4, 1.0), hint="choice(...) or range", text=text):
+        Grid([SIZE, LR])
 
 
 def test_quasi_random_points_spread_more_evenly_than_random_ones() -> None:
@@ -182,8 +182,8 @@ def test_first_64_quasi_random_points_fill_every_box_of_a_64th() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, START - 1])
 def test_tpe_starts_with_the_points_of_random(count: int) -> None:
-    told = [({"x": 0.5, "y": 0.5}, 1.0)] * count
-    assert Tpe(AXES, seed=2).point(count, told) == Random(AXES, seed=2).point(count, [])
+    observations = [({"x": 0.5, "y": 0.5}, 1.0)] * count
+    assert Tpe(AXES, seed=2).point(count, observations) == Random(AXES, seed=2).point(count, [])
     enough = [({"x": 0.5, "y": 0.5}, 1.0)] * START
     assert Tpe(AXES, seed=2).point(START, enough) != Random(AXES, seed=2).point(START, [])
 
@@ -191,25 +191,25 @@ def test_tpe_starts_with_the_points_of_random(count: int) -> None:
 @pytest.mark.parametrize("entry", [LR, WIDTH, DROP], ids=lambda entry: entry.key)
 def test_tpe_comes_nearer_to_the_best_share_than_random(entry: Entry) -> None:
     def distance(point: Point) -> float:
-        return abs(entry.dimension.share(point[entry.key]) - 0.3)
+        return abs(entry.dimension.to_unit(point[entry.key]) - 0.3)
 
     means = {}
     for make in (Random, Tpe):
         runs = [
             ran(make([entry], seed=seed), 30, lambda point: -distance(point))[START:] for seed in range(8)
         ]
-        means[make] = np.mean([distance(point) for told in runs for point, _ in told])
+        means[make] = np.mean([distance(point) for observations in runs for point, _ in observations])
     assert means[Tpe] < 0.7 * means[Random]
 
 
 def test_tpe_prefers_the_better_choice_and_draws_what_depends_on_it() -> None:
-    told = ran(Tpe(SPACE, seed=0), 40, likes_sgd)[20:]
-    kept = [point for point, _ in told if point["optimizer"] == "sgd"]
+    observations = ran(Tpe(SPACE, seed=0), 40, likes_sgd)[20:]
+    kept = [point for point, _ in observations if point["optimizer"] == "sgd"]
     assert len(kept) > 12, "sgd is one of four"
     assert np.mean([point["optimizer.momentum"] for point in kept]) > 0.75
 
 
-def test_tpe_climbs_when_told_to() -> None:
+def test_tpe_climbs_when_asked_to() -> None:
     scores = [score for _, score in ran(Tpe(AXES, seed=1), 40, lambda point: point["x"] + point["y"])]
     assert np.mean(scores[30:]) > np.mean(scores[:START]) + 0.3
     assert any(one != other for one, other in pairwise(scores[START:]))
@@ -218,6 +218,6 @@ def test_tpe_climbs_when_told_to() -> None:
 @settings(max_examples=10, deadline=None)
 @given(score=st.floats(-1e300, 1e300), index=st.integers(START, 1000))
 def test_tpe_takes_any_history_of_equal_scores(score: float, index: int) -> None:
-    told = [(Random(SPACE, seed=0).point(each, []), score) for each in range(START)]
-    point = Tpe(SPACE, seed=0).point(index, told)
+    observations = [(Random(SPACE, seed=0).point(each, []), score) for each in range(START)]
+    point = Tpe(SPACE, seed=0).point(index, observations)
     assert all(is_in(entry, point[entry.key]) for entry in SPACE if entry.key in point)

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import ConfigError
 from pipeline.sweeps.settings import FREE, SearchSettings
+from tests.refusals import refused
 
 CONF = Path(__file__).parents[2] / "conf"
 DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))["search"]
@@ -51,63 +51,54 @@ def test_settings_at_the_edge_are_taken(changed: dict[str, Any]) -> None:
     assert getattr(SearchSettings.of(DEFAULTS | changed), key) == value
 
 
+SHARE, FOLDER = "above 0 and at most 1", "a folder name, not empty and without /"
+NARROWS = (
+    "search.rounds: the sampler {} does not support a space that narrows between rounds, got 2; use "
+    "search.sampler=random or qmc, or search.rounds=1"
+)
+REFUSED: list[tuple[str, dict[str, Any], Any, str, str]] = [
+    # setting, what is changed, what is allowed, the way out, what is said
+    ("trials", {"trials": 0}, "at least 1", "", "search.trials must be at least 1, got 0"),
+    ("rounds", {"rounds": 0}, "at least 1", "", ""),
+    ("seeds", {"seeds": 0}, "at least 1", "", ""),
+    ("folds", {"folds": 0}, "at least 1", "", ""),
+    ("warmup", {"warmup": 0}, "at least 1", "", ""),
+    ("factor", {"factor": 1}, "at least 2", "", ""),
+    ("parallel", {"parallel": 0}, "at least 1", "", ""),
+    ("retries", {"retries": -1}, "at least 0", "", ""),
+    ("seed", {"seed": -1}, "at least 0", "", ""),
+    ("keep", {"keep": 0.0}, SHARE, "", "search.keep must be above 0 and at most 1, got 0.0"),
+    ("keep", {"keep": 1.01}, SHARE, "", ""),
+    ("sampler", {"sampler": "randm"}, ["random", "grid", "qmc", "tpe"], "did you mean 'random'?",
+     "search.sampler: unknown sampler 'randm'; did you mean 'random'? allowed: grid, qmc, random, tpe"),
+    ("direction", {"direction": "max"}, ["maximize", "minimize"], "did you mean 'maximize'?",
+     "search.direction: unknown direction 'max'; did you mean 'maximize'? allowed: maximize, minimize"),
+    ("pruner", {"pruner": "medium"}, ["none", "median", "halving", "hyperband"], "did you mean 'median'?",
+     "search.pruner: unknown pruner 'medium'; did you mean 'median'? allowed: halving, hyperband, median, none"),
+    ("seeds", {"seeds": 2, "space": {"seed": "range(0, 5)"}}, "", "or set search.seeds=1",
+     "search.seeds: search.space samples seed, too, got 2; remove seed from search.space, or set search.seeds=1"),
+    ("folds", {"folds": 2, "space": {"data.fold.index": "range(0, 5)"}}, "", "remove data.fold from search.space",
+     "search.folds: search.space samples data.fold, too, got 2; remove data.fold from search.space, or set "
+     "search.folds=1"),
+    ("rounds", {"trials": 9, "rounds": 2, "sampler": "tpe"}, "", "sampler=random or qmc", NARROWS.format("tpe")),
+    ("rounds", {"trials": 9, "rounds": 2, "sampler": "grid"}, "", "or search.rounds=1", NARROWS.format("grid")),
+    ("rounds", {"trials": 2, "rounds": 3}, "at most search.trials=2", "raise search.trials",
+     "search.rounds must be at most search.trials=2, got 3; choose fewer rounds, or raise search.trials"),
+    ("name", {"name": ""}, FOLDER, "", "search.name must be a folder name, not empty and without /, got ''"),
+    ("name", {"name": "../a"}, FOLDER, "", ""),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("changed", "answer"),
-    [
-        ({"trials": 0}, "search.trials must be at least 1, got 0"),
-        ({"rounds": 0}, "search.rounds must be at least 1, got 0"),
-        ({"seeds": 0}, "search.seeds must be at least 1, got 0"),
-        ({"folds": 0}, "search.folds must be at least 1, got 0"),
-        ({"warmup": 0}, "search.warmup must be at least 1, got 0"),
-        ({"factor": 1}, "search.factor must be at least 2, got 1"),
-        ({"parallel": 0}, "search.parallel must be at least 1, got 0"),
-        ({"retries": -1}, "search.retries must be at least 0, got -1"),
-        ({"seed": -1}, "search.seed must be at least 0, got -1"),
-        ({"keep": 0.0}, "search.keep must be above 0 and at most 1, got 0.0"),
-        ({"keep": 1.01}, "search.keep must be above 0 and at most 1, got 1.01"),
-        (
-            {"sampler": "randm"},
-            "search.sampler: unknown sampler 'randm'; did you mean 'random'? allowed: grid, qmc, random, tpe",
-        ),
-        (
-            {"direction": "max"},
-            "search.direction: unknown direction 'max'; did you mean 'maximize'? allowed: maximize, minimize",
-        ),
-        (
-            {"pruner": "medium"},
-            "search.pruner: unknown pruner 'medium'; did you mean 'median'? allowed: halving, hyperband, median, none",
-        ),
-        (
-            {"seeds": 2, "space": {"seed": "range(0, 5)"}},
-            "search.seeds: the space draws seed too; remove it there, or set search.seeds=1",
-        ),
-        (
-            {"folds": 2, "space": {"data.fold.index": "range(0, 5)"}},
-            "search.folds: the space draws data.fold too; remove it there, or set search.folds=1",
-        ),
-        (
-            {"trials": 9, "rounds": 2, "sampler": "tpe"},
-            "search.rounds: tpe does not draw from a space that narrows; use search.sampler=random or qmc, or "
-            "search.rounds=1",
-        ),
-        (
-            {"trials": 9, "rounds": 2, "sampler": "grid"},
-            "search.rounds: grid does not draw from a space that narrows; use search.sampler=random or qmc, or "
-            "search.rounds=1",
-        ),
-        (
-            {"trials": 2, "rounds": 3},
-            "search.rounds: 2 trials cannot be cut into 3 rounds; raise search.trials",
-        ),
-        ({"name": ""}, "search.name must be a word that can name a folder, got ''"),
-        ({"name": "../a"}, "search.name must be a word that can name a folder, got '../a'"),
-    ],
+    ("key", "changed", "allowed", "hint", "text"),
+    REFUSED,
     ids=lambda each: str(each) if isinstance(each, dict) else "",
 )
-def test_setting_out_of_range_is_refused_by_name(changed: dict[str, Any], answer: str) -> None:
-    with pytest.raises(ConfigError) as refused:
+def test_setting_out_of_range_is_refused_by_name(
+    key: str, changed: dict[str, Any], allowed: Any, hint: str, text: str
+) -> None:
+    with refused(f"search.{key}", got=changed[key], allowed=allowed, hint=hint, text=text):
         SearchSettings.of(DEFAULTS | changed)
-    assert str(refused.value) == answer
 
 
 @pytest.mark.parametrize(
@@ -116,7 +107,7 @@ def test_setting_out_of_range_is_refused_by_name(changed: dict[str, Any], answer
         ({}, ["trials", "parallel", "retries", "trial"]),
         # Where a round begins follows from the number of trials.
         ({"trials": 9, "rounds": 3}, ["parallel", "retries", "trial"]),
-        # Who is known to a trial, to be told to TPE or to be compared with, follows from the batches.
+        # Who is known to a trial, to be an observation of TPE or to be compared with, follows from the batches.
         ({"sampler": "tpe"}, ["trials", "retries", "trial"]),
         ({"pruner": "median"}, ["trials", "retries", "trial"]),
         ({"trials": 9, "rounds": 3, "pruner": "halving"}, ["retries", "trial"]),

@@ -43,7 +43,11 @@ def test_sweep_is_no_search(tracked: TrackedRun) -> None:
     [
         (KeyboardInterrupt(), "KILLED", None),
         (SystemExit(1), "KILLED", None),
-        (ConfigError("no trial has a value"), "FAILED", "ConfigError: no trial has a value"),
+        (
+            ConfigError("search", "no trial has a value"),
+            "FAILED",
+            "ConfigError: search: no trial has a value",
+        ),
         (OSError("disk full"), "FAILED", "OSError: disk full"),
     ],
     ids=["interrupt", "exit", "mistake", "error"],

@@ -1,6 +1,7 @@
 """The store: opened by any number of processes at once, and plain about what it cannot open."""
 
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 from mlflow.entities import ViewType
 
-from pipeline.errors import ConfigError
 from pipeline.runs.lock import locked
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import FOLDER_TAG, Store, tracking_uri
+from tests.refusals import refused
 
 NUM_PROCESSES = 16
 NUM_EPOCHS = 5
@@ -100,8 +101,8 @@ def test_read_only_database_is_refused_with_the_way_out(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     database.touch()
     database.chmod(stat.S_IRUSR)
-    wanted = rf"tracking: {database} is read-only; chmod u\+w it, or set MLFLOW_TRACKING_URI"
-    with pytest.raises(ConfigError, match=wanted):
+    text = f"{database}: the MLflow database is read-only; chmod u+w {database}, or set MLFLOW_TRACKING_URI"
+    with refused(str(database), hint="chmod u+w", text=text):
         Store(tmp_path, "digits")
 
 
@@ -109,21 +110,35 @@ def test_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     database.write_bytes(b"not a database, but somebody's notes" * 100)
     before = database.read_bytes()
-    wanted = (
-        rf"tracking: cannot open {database} \(.+\); repair or move it away .*, or set MLFLOW_TRACKING_URI"
-    )
-    with pytest.raises(ConfigError, match=wanted):
+    hint = "repair it or move it away (a new one is created), or set MLFLOW_TRACKING_URI"
+    with refused(str(database), hint=hint) as caught:
         Store(tmp_path, "digits")
+    opened = rf"{re.escape(str(database))}: the MLflow database cannot be opened \(.+\); {re.escape(hint)}"
+    assert re.fullmatch(opened, str(caught.value))
     assert database.read_bytes() == before
+
+
+def test_server_that_does_not_answer_is_refused_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = "http://127.0.0.1:1"  # where nothing listens
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    hint = "correct it, or unset it to track in the project's folder"
+    with refused("MLFLOW_TRACKING_URI", got=uri, hint=hint) as caught:
+        Store(tmp_path, "digits")
+    said = rf"MLFLOW_TRACKING_URI: the server does not answer \(.+\), got '{uri}'; {re.escape(hint)}"
+    assert re.fullmatch(said, str(caught.value))
 
 
 def test_deleted_experiment_is_refused_with_the_way_out(root: Path) -> None:
     store = Store(root, "thrown away")
     store.client.delete_experiment(store.experiment_id)
-    wanted = (
-        rf"tracking\.experiment: thrown away was deleted.*restore --experiment-id {store.experiment_id}\b"
+    text = (
+        "tracking.experiment: the experiment was deleted, got 'thrown away'; choose another name, or restore it with "
+        f"`mlflow experiments restore --experiment-id {store.experiment_id}`"
     )
-    with pytest.raises(ConfigError, match=wanted):
+    with refused("tracking.experiment", got="thrown away", hint="choose another name", text=text):
         Store(root, "thrown away")
 
 

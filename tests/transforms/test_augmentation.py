@@ -103,15 +103,18 @@ def test_step_that_drops_points_is_refused_with_the_way_out() -> None:
         augment(NOISE, seed=0, points=POINTS)
 
 
-def test_told_draw_is_that_of_the_call() -> None:
+def test_traced_draw_is_that_of_the_call() -> None:
     augment = Augmentation(random_steps())
     for seed in range(12):
-        told, called = augment.told(NOISE, NOISE[..., 0].copy(), seed=seed)[0], draw(augment, seed)
-        np.testing.assert_array_equal(told.image, called.image)
-        np.testing.assert_array_equal(told.mask, called.mask)
+        traced, called = (
+            augment.draw_with_trace(NOISE, NOISE[..., 0].copy(), seed=seed)[0],
+            draw(augment, seed),
+        )
+        np.testing.assert_array_equal(traced.image, called.image)
+        np.testing.assert_array_equal(traced.mask, called.mask)
 
 
-def test_told_names_are_those_of_the_steps_that_applied() -> None:
+def test_traced_names_are_those_of_the_steps_that_applied() -> None:
     augment = Augmentation([albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)])
     images = {
         (): NOISE,
@@ -121,16 +124,16 @@ def test_told_names_are_those_of_the_steps_that_applied() -> None:
     }
     seen = set()
     for seed in range(30):
-        drawn, names = augment.told(NOISE, seed=seed)
+        drawn, names = augment.draw_with_trace(NOISE, seed=seed)
         np.testing.assert_array_equal(drawn.image, images[tuple(names)])
         seen.add(tuple(names))
     assert seen == set(images)
 
 
-def test_told_name_is_that_of_the_step_inside_a_choice() -> None:
+def test_traced_name_is_that_of_the_step_inside_a_choice() -> None:
     inner = [albumentations.HorizontalFlip(p=1.0), albumentations.VerticalFlip(p=1.0)]
     augment = Augmentation([albumentations.OneOf(inner, p=1.0)])
-    assert {tuple(augment.told(NOISE, seed=seed)[1]) for seed in range(20)} == {
+    assert {tuple(augment.draw_with_trace(NOISE, seed=seed)[1]) for seed in range(20)} == {
         ("HorizontalFlip",),
         ("VerticalFlip",),
     }

@@ -124,12 +124,14 @@ def test_views_that_cannot_be_are_refused(
     ("crops", "seen", "dense"),
     [("centre", COLOUR, False), ("centre", COLOUR, True), ("corners", SMALLER, False)],
 )
-def test_mirrored_view_that_changes_the_label_is_told(crops: str, seen: tuple[int, ...], dense: bool) -> None:
-    told = (
+def test_mirrored_view_that_changes_the_label_gives_a_warning(
+    crops: str, seen: tuple[int, ...], dense: bool
+) -> None:
+    warning = (
         "views.mirror: test images are mirrored, and data.mirror_changes_label says that a mirrored image may belong "
         "to another class; use views=whole"
     )
-    assert look(crops, True, seen, dense, changes=True) == [told]
+    assert look(crops, True, seen, dense, changes=True) == [warning]
     assert look(crops, False, seen, dense, changes=True) == []
     assert look(crops, True, seen, dense, changes=False) == []
 

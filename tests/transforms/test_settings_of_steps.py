@@ -1,4 +1,4 @@
-"""Settings of augmentation: steps that cannot work on the images are refused, those that change labels are told."""
+"""Settings of augmentation: steps that cannot work on the images are refused, steps that change labels are reported."""
 
 from typing import Any
 
@@ -111,13 +111,13 @@ def test_copies_of_nothing_are_refused(copies: int, num_steps: int, allowed: str
 
 
 @pytest.mark.parametrize("name", ["HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry"])
-def test_mirror_that_changes_the_label_is_told(name: str) -> None:
+def test_mirror_that_changes_the_label_gives_a_warning(name: str) -> None:
     steps = [step("Blur"), one_of(step("Blur"), step(name, p=0.5)), step(name)]
-    told = [
+    warnings = [
         f"augmentation.steps[{where}]: {name} mirrors images, and data.mirror_changes_label says that a mirrored image "
         "may belong to another class; choose another augmentation"
         for where in ("1].transforms[1", "2")
     ]
-    assert check_steps(steps, mirror=True) == told
+    assert check_steps(steps, mirror=True) == warnings
     assert check_steps(steps, mirror=False) == []
     assert check_steps([step("Blur"), step("Rotate")], mirror=True) == []

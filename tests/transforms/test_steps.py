@@ -258,14 +258,14 @@ def test_affine_inside_other_steps_draws_as_albumentations_does_and_is_told_of(p
         )
 
     ours, theirs = steps(Affine), steps(albumentations.Affine)
-    told = set()
+    applied = set()
     for seed in range(40):
-        drawn, names = ours.told(image, seed=seed)
+        drawn, names = ours.draw_with_trace(image, seed=seed)
         np.testing.assert_array_equal(drawn.image, theirs(image, seed=seed).image)
         np.testing.assert_array_equal(drawn.image, ours(image, seed=seed).image)
         assert ("Affine" in names) <= (drawn.image.shape != image.shape or (drawn.image != image).any())
-        told.update(names)
-    assert ("Affine" in told) == (p > 0)
+        applied.update(names)
+    assert ("Affine" in applied) == (p > 0)
 
 
 def test_affine_keeps_what_it_drew_and_leaves_the_rest_of_a_sample_alone() -> None:

@@ -158,7 +158,7 @@ def test_pruner_that_would_look_when_all_is_over_is_refused_before_the_first_tri
     with pytest.raises(ConfigError) as mistake:
         search_of([*pruned, "+search.space={optimizer.lr: 'interval(0, 1)'}"], root=tmp_path)
     assert str(mistake.value) == (
-        "search.warmup must be below trainer.max_epochs=5 for anything to be stopped early, got 5; choose fewer "
+        "search.warmup must be below trainer.max_epochs=5 for trainings to be stopped early, got 5; choose fewer "
         "epochs, or search.pruner=none"
     )
     assert not (tmp_path / "runs").exists()

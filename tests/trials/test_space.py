@@ -63,12 +63,13 @@ ONE_VALUE = (
         ({"k": None}, f"search.space.k: None {ONE_VALUE}"),
         (
             {"k": "interval(1, 0)"},
-            "search.space.k: the interval from 1 to 0 is empty; put the lower bound first",
+            "search.space.k: the bounds of an interval must be finite and in ascending order, got (1.0, 0.0); write "
+            "the lower bound first",
         ),
         (
             {"k": "choice(a)"},
-            "search.space.k: a choice needs at least two values, all different, got ['a']; set a fixed value in the "
-            "declaration",
+            "search.space.k: a choice needs at least two values, all of them different, got ['a']; remove duplicates, "
+            "or set a fixed value in the declaration",
         ),
         ({"k": {"draw": "choice(1, 2)"}}, "search.space.k must have draw and when, got draw"),
         (
