@@ -1,7 +1,7 @@
 """The leaves of the network language: one function per kind of layer.
 
-A leaf function gets where the planner stands, then its main argument; its keyword-only parameters are its
-options. It returns a `Leaf` with shape, cost and the modules to make.
+A leaf function takes its place and input, then its main argument; its keyword-only parameters are its options.
+It returns a `Leaf` with shape, cost and the modules to build.
 Shapes: (C, H, W) for maps, (F,) for vectors.
 """
 
@@ -25,14 +25,14 @@ def linear(
     here: Here, features: Any, *, norm: Any = "none", activation: Any = None, bias: Any = None,
     init: Any = None, width: Any = None,
 ) -> Leaf:  # fmt: skip
-    """Connect every input to every output, then activation; no norm unless asked for.
+    """Connect every input to every output, then activation; no norm by default.
 
     Args:
-        features: outputs of the layer, or `outputs`; then without activation.
+        features: output features, or `outputs`, which has no activation by default.
     """
     count = here.width_of(features, width)
     if len(here.flow.shape) != 1:
-        raise here.error(f"linear needs a vector, got {times(here.flow.shape)}; put `flatten` before it")
+        raise here.invalid("the input of linear", "a vector", here.flow.shape, "put flatten before it")
     (num_inputs,) = here.flow.shape
     tail = behind(here, (count,), norm, activation, bias, init, features == "outputs")
     arguments = {"in_features": num_inputs, "out_features": tail.made, "bias": tail.has_bias}
@@ -43,7 +43,7 @@ def linear(
 
 
 def flatten(here: Here) -> Leaf:
-    """Lay a map out as a vector of C * H * W numbers."""
+    """Flatten a map to a vector of C * H * W numbers."""
     return here.leaf("flatten", (prod(here.map()),), Spec("torch.nn.Flatten"))
 
 
@@ -66,7 +66,7 @@ def drop_path(here: Here, probability: Any) -> Leaf:
 def lrn(here: Here, channels: Any = 5, *, alpha: Any = 1e-4, beta: Any = 0.75, k: Any = 2) -> Leaf:
     """Divide by (k + alpha * sum of squares over neighbouring channels)^beta (Krizhevsky et al. 2012, 3.3)."""
     here.map()
-    count = here.whole("lrn's channels", channels)
+    count = here.whole("channels", channels)
     # torch divides its alpha by the number of channels; the paper does not.
     alpha = here.number("alpha", alpha, low=0) * count
     arguments = {"size": count, "alpha": alpha, "beta": here.number("beta", beta, low=0)}
@@ -75,7 +75,7 @@ def lrn(here: Here, channels: Any = 5, *, alpha: Any = 1e-4, beta: Any = 0.75, k
 
 
 def scale(here: Here, start: Any = 1.0) -> Leaf:
-    """Multiply each channel by a learnt number, from `start` on (Touvron et al. 2021, arXiv:2103.17239)."""
+    """Multiply each channel by a learnt number, initially `start` (Touvron et al. 2021, arXiv:2103.17239)."""
     arguments = {"channels": here.map()[0], "start": here.number("start", start)}
     spec = Spec("pipeline.layers.scales.Scale", arguments, weights=((here.flow.shape[0],),))
     return here.leaf("scale", here.flow.shape, spec)
@@ -97,7 +97,7 @@ def resize(here: Here, factor: Any = 2, *, mode: Any = "nearest") -> Leaf:
 def edge(here: Here, kind: Any = "sobel") -> Leaf:
     """Filter each channel by a fixed pair of 3x3 derivatives, across columns and across rows; nothing is learnt.
 
-    `sobel`, `scharr` or `prewitt`; twice as many channels come out, borders are repeated.
+    `sobel`, `scharr` or `prewitt`; the output has twice as many channels, and borders are replicated.
     """
     channels, *sides = here.map()
     spec = Spec(
@@ -109,46 +109,43 @@ def edge(here: Here, kind: Any = "sobel") -> Leaf:
 
 
 def norm(here: Here, kind: Any = None) -> Leaf:
-    """Normalise by itself, without a convolution before it; the network's norm unless named."""
-    chosen = here.parse(kind, here.norm)
+    """Normalise, without a convolution before it; by the network's norm by default."""
+    chosen = here.parse("norm", kind, here.norm)
     return here.leaf(f"norm {chosen.name}", here.flow.shape, *norm_specs(here, chosen, here.flow.shape))
 
 
 def activation(here: Here, kind: Any = None) -> Leaf:
-    """Apply an activation by itself; the network's activation unless named."""
-    chosen = here.parse(kind, here.activation)
+    """Apply an activation, without a layer before it; the network's by default."""
+    chosen = here.parse("activation", kind, here.activation)
     channels, *sides = here.flow.shape
     pieces = pieces_of(here, chosen)
     if channels % pieces:
-        raise here.error(f"maxout needs a multiple of its {pieces} pieces, got {channels} channels")
+        raise here.invalid("the channels before maxout", f"a multiple of its {pieces} pieces", channels)
     specs = activation_specs(here, chosen, channels)
     return here.leaf(f"activation {chosen.name}", (channels // pieces, *sides), *specs)
 
 
 def module(here: Here, target: Any, **arguments: Any) -> Leaf:
-    """Place any torch module, e.g. `{module: torch.nn.PixelShuffle, upscale_factor: 2}`; the escape hatch.
+    """Use any torch module, e.g. `{module: torch.nn.PixelShuffle, upscale_factor: 2}`; the escape hatch.
 
-    Its shape and weights come from a run without memory; its multiply-adds are not counted, and it is taken to see
-    the whole image.
+    Its shape and weights come from a forward pass on the meta device; its multiply-adds are not counted, and its
+    receptive field is assumed to be the whole image.
     """
     import torch
 
     home, _, name = str(target).rpartition(".")
     if not home:
-        raise here.error(f"name the class with its package, such as torch.nn.{name}")
+        raise here.invalid("module", "a class with its package, such as torch.nn.ReLU", target)
     try:
         with torch.device("meta"), torch.no_grad():
             made = getattr(importlib.import_module(home), name)(**arguments).eval()
             shape = tuple(made(torch.empty(1, *here.flow.shape)).shape[1:])
-    except Exception as reason:  # whatever somebody else's class raises
-        text = " ".join(str(reason).split())
-        raise here.error(
-            f"{target} refuses its settings or its {times(here.flow.shape)} input: {text}"
-        ) from None
+    except Exception as reason:  # a third-party class can raise anything
+        problem = f"{target} fails on its {times(here.flow.shape)} input ({' '.join(str(reason).split())})"
+        hint = "check its name, its arguments and the layer before it"
+        raise here.error(problem, hint=hint) from None
     if len(shape) not in (1, 3):
-        raise here.error(
-            f"{target} puts out {times(shape) or 'one number'}, neither a map (C, H, W) nor a vector"
-        )
+        raise here.invalid(f"the output of {target}", "a map (C, H, W) or a vector", shape)
     weights = sum(each.numel() for each in made.parameters() if each.requires_grad)
     spec = Spec(str(target), arguments, weights=((weights,),) if weights else ())
     return here.leaf(f"module {name}", shape, spec, view=here.flow.view.whole())

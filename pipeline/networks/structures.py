@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipeline.errors import ConfigError, closest
 from pipeline.networks.composites import COMPOSITES
 from pipeline.networks.filters import conv
-from pipeline.networks.grammar import NONE, Here, Part, call, parse
+from pipeline.networks.grammar import NONE, Here, Part, call
 from pipeline.networks.leaves import LEAVES
 from pipeline.networks.parts import activation_specs
 from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, times
@@ -23,29 +22,27 @@ from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, times
 CONTAINERS = "pipeline.layers.containers."
 AFTER_NORM = ("pipeline.layers.drops.DropPath", "pipeline.layers.scales.Scale")
 ZERO_NORM = ("zero", None, 1.0)
-DEEPEST = 32  # lists within lists; more is a mistake, such as a YAML anchor inside itself
+DEEPEST = 32  # nested lists; more are a mistake, such as a YAML anchor that contains itself
 
 
 def sequence(items: Any, here: Here, *, least: int = 0) -> tuple[Node, ...]:
-    """Plan a list of layers, each fed by the one before it.
+    """Plan a list of layers, each with the output of the one before it as its input.
 
     Args:
-        here: where the list stands and what flows into it.
-        least: how many layers the list needs.
+        here: place and input of the list.
+        least: smallest number of layers allowed.
     """
+    name = here.where.rsplit(".", 1)[-1]
     if not isinstance(items, list):
-        raise ConfigError(
-            f"model {here.model}, {here.where}: must be a list of layers, got {items!r}; "
-            "start each layer with a dash"
-        )
+        raise here.invalid(name, "a list of layers", items, "start each layer with a dash")
     if len(items) < least:
-        raise here.error(f"{here.where.rsplit('.', 1)[-1]} needs at least one layer in its list")
+        raise here.invalid(name, "a list of at least one layer", items)
     if here.where.count("[") >= DEEPEST:
-        raise here.error(f"lists stand {DEEPEST} deep in each other; lay some of them side by side")
+        raise here.error(f"lists are nested more than {DEEPEST} deep", hint="flatten them")
     nodes: list[Node] = []
     for index, item in enumerate(items):
         place = here.at(f"{here.where}[{index}]")
-        place = place.at(place.where, parse(item, where=f"model {here.model}, {place.where}"))
+        place = place.at(place.where, place.parse("layer", item))
         for turn in range(place.repeats()):
             flow = Flow(nodes[-1].shape, nodes[-1].view) if nodes else here.flow
             part = _once(place.part, is_first=turn == 0)
@@ -54,12 +51,12 @@ def sequence(items: Any, here: Here, *, least: int = 0) -> tuple[Node, ...]:
 
 
 def residual(here: Here, body: Any, *, activation: Any = None, shortcut: Any = "project") -> Node:
-    """Add a list of layers to its own input, then apply the activation.
+    """Add the output of a list of layers to its input, then apply the activation.
 
     Args:
-        activation: after the sum; the network's unless named.
-        shortcut: where the shapes differ: `project` by a strided 1x1 convolution with the network's norm (option B of
-            section 4.1), `pad` with zeros (option A), or a list of layers, which is used where they agree too.
+        activation: after the sum; the network's by default.
+        shortcut: used where the shapes differ: `project` by a strided 1x1 convolution with the network's norm (option
+            B of section 4.1), or `pad` with zeros (option A); or a list of layers, which is always used.
     """
     inside = here.at(f"{here.where}.residual")
     nodes = sequence(body, inside, least=1)
@@ -68,9 +65,9 @@ def residual(here: Here, body: Any, *, activation: Any = None, shortcut: Any = "
         nodes = _zeroed(nodes)
     side = _shortcut(inside, shortcut, nodes)
     view = view.joined(side[-1].view if side else here.flow.view)
-    chosen = here.parse(activation, here.activation)
+    chosen = here.parse("activation", activation, here.activation)
     if chosen.name == "maxout":
-        raise here.error("maxout cannot follow a sum, it would change the channels; write activation: none")
+        raise here.error("maxout after the sum would change the channels", hint="write activation: none")
     specs = activation_specs(here, chosen, shape[0])
     total = Leaf("add", here.where, Flow(shape, view), shape, view, specs)
     target = f"{CONTAINERS}Residual"
@@ -78,41 +75,38 @@ def residual(here: Here, body: Any, *, activation: Any = None, shortcut: Any = "
 
 
 def skip(here: Here, body: Any, *, crop: Any = None) -> Node:
-    """Concatenate the input with what a list of layers makes of it; the input comes first.
+    """Concatenate the input and the output of a list of layers, in this order.
 
     Args:
-        crop: whether to cut the input to the smaller rows and columns of the list, around its centre; by default
-            where the network's padding is `valid`.
+        crop: whether to crop the input around its centre to the smaller rows and columns of the list's output; by
+            default if the network's padding is `valid`.
     """
     nodes = sequence(body, here.at(f"{here.where}.skip"), least=1)
     (channels, *sides), (made, *kept) = here.map(), nodes[-1].shape
     if not kept:
-        raise here.error(f"the list puts out a vector of {made}, which cannot be concatenated with a map")
+        allowed = "a map (C, H, W), to be concatenated with its input"
+        raise here.invalid("the output of skip", allowed, (made,), "remove flatten and linear from its list")
     is_cropped = here.padding == "valid" if crop is None else here.flag("crop", crop)
     fits = sides == kept or (is_cropped and kept[0] <= sides[0] and kept[1] <= sides[1])
     if not fits:
-        raise here.error(
-            f"the list turns {times((*sides,))} into {times((*kept,))}, so its output cannot "
-            "be concatenated with its input; use as many `up` as `pool`, and rows and columns of "
-            "data.shape that every pool divides (a multiple of 2 to the number of pools)"
-        )
+        problem = f"the output of skip cannot be concatenated with its {times((*sides,))} input"
+        hint = "use as many up as pool layers, and rows and columns of data.shape that every pool halves evenly"
+        raise here.error(problem, (*kept,), hint)
     return _concatenated(here, "skip", (channels + made, *kept), (nodes,), "Skip", (here.flow, nodes[-1]))
 
 
 def branches(here: Here, lists: Any) -> Node:
-    """Run lists of layers side by side on the same input and concatenate what they put out, in order."""
+    """Run several lists of layers on the same input and concatenate their outputs, in order."""
     if not isinstance(lists, list) or len(lists) < 2:
-        raise here.error("branches needs two lists of layers or more")
+        raise here.invalid("branches", "a list of at least two lists of layers", lists)
     sides = tuple(
         sequence(each, here.at(f"{here.where}.branches[{i}]"), least=1) for i, each in enumerate(lists)
     )
     ends = [side[-1] for side in sides]
     sizes = [end.shape[1:] for end in ends]
     if len(set(sizes)) > 1:
-        shapes = ", ".join(map(times, (end.shape for end in ends)))
-        raise here.error(
-            f"its lists put out {shapes}; rows and columns must agree, so give all the same strides"
-        )
+        problem = "the outputs of branches differ in rows and columns"
+        raise here.error(problem, [end.shape for end in ends], "use the same strides in each list")
     shape = (sum(end.shape[0] for end in ends), *sizes[0])
     return _concatenated(here, "branches", shape, sides, "Branches", ends)
 
@@ -120,11 +114,12 @@ def branches(here: Here, lists: Any) -> Node:
 def squeeze_excite(
     here: Here, ratio: Any = 16, *, activation: Any = "relu", gate: Any = "sigmoid", multiple: Any = 1
 ) -> Node:
-    """Scale each channel by a gate computed from all channels' means.
+    """Scale each channel by a gate computed from the means of all channels.
 
     Args:
-        ratio: channels per hidden unit, r of the paper; may be a fraction.
-        multiple: round the hidden units to this (8 in Howard et al. 2019, arXiv:1905.02244, the authors' code).
+        ratio: channels per hidden unit, r in the paper; may be a fraction.
+        multiple: round the hidden units to a multiple of it (8 in Howard et al. 2019, arXiv:1905.02244, the authors'
+            code).
     """
     channels = here.map()[0]
     hidden = max(1, int(channels / here.number("ratio", ratio, low=0, is_open=True)))
@@ -145,7 +140,7 @@ def squeeze_excite(
 
 
 def auxiliary(here: Here, body: Any, *, weight: Any = 0.3) -> Node:
-    """Lead a list of layers aside to outputs of its own, whose weighted loss is added in training only."""
+    """Branch off a head of its own, whose weighted loss is added in training only; its input is passed on."""
     nodes = sequence(body, here.at(f"{here.where}.auxiliary"), least=1)
     arguments = {"weight": here.number("weight", weight, low=0, is_open=True)}
     shape, view = here.flow.shape, here.flow.view
@@ -162,7 +157,7 @@ def _planned(here: Here) -> tuple[Node, ...]:
     """Plan one part: a composite gives several nodes."""
     name = here.part.name
     if name not in LAYERS:
-        raise here.error(f"unknown layer '{name}'; {closest(name, LAYERS)}")
+        raise here.unknown("layer", name, LAYERS)
     made = call(LAYERS[name], here)
     return sequence(made, here.at(f"{here.where}.{name}")) if name in COMPOSITES else (made,)
 
@@ -184,7 +179,7 @@ def _unstrided(item: Any) -> Any:
 
 
 def _zeroed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Let the last norm of a residual list start at zero (Goyal et al. 2017, arXiv:1706.02677, section 5.1)."""
+    """Initialise the last norm of a residual list to zero (Goyal et al. 2017, arXiv:1706.02677, section 5.1)."""
     *before, last = nodes
     if isinstance(last, Leaf) and last.specs and last.specs[-1].target in AFTER_NORM and before:
         return (*_zeroed(tuple(before)), last)
@@ -195,7 +190,7 @@ def _zeroed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 
 
 def _shortcut(here: Here, way: Any, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Return what stands beside the body of a residual; nothing for the identity."""
+    """Return the shortcut of a residual; no layers for the identity."""
     shape = nodes[-1].shape
     if not isinstance(way, list):
         here.choice("shortcut", way, ("pad", "project"))
@@ -205,26 +200,27 @@ def _shortcut(here: Here, way: Any, nodes: tuple[Node, ...]) -> tuple[Node, ...]
     else:
         side = sequence(way, here.at(f"{here.where.removesuffix('.residual')}.shortcut"), least=1)
     if side[-1].shape != shape:
-        raise here.error(
-            f"the list turns {times(here.flow.shape)} into {times(shape)}, its shortcut gives "
-            f"{times(side[-1].shape)}; let every filter keep rows and columns (padding same) or halve them"
-        )
+        problem = f"the list maps {times(here.flow.shape)} to {times(shape)}, its shortcut to another shape"
+        hint = "let each filter keep rows and columns (padding same) or halve them"
+        raise here.error(problem, side[-1].shape, hint)
     return side
 
 
 def _projection(here: Here, shape: tuple[int, ...]) -> Leaf:
     if len(shape) != 3 or len(here.flow.shape) != 3:
-        raise here.error(f"no projection turns {times(here.flow.shape)} into {times(shape)}; keep the shape")
+        problem = f"shortcut project cannot map {times(here.flow.shape)} to the output of the list"
+        raise here.error(problem, shape, "keep the shape in the list")
     stride = [-(-before // after) for before, after in zip(here.flow.shape[1:], shape[1:], strict=True)]
     inside = here.at(f"{here.where}.shortcut", Part("conv", shape[0], {"kernel": 1, "stride": stride}))
     return conv(inside, shape[0], kernel=1, stride=stride, padding=0, activation=NONE, width=1)
 
 
 def _padded(here: Here, shape: tuple[int, ...]) -> Leaf:
-    """Return the parameter-free shortcut: every s-th row and column, zeros for the new channels."""
+    """Return the shortcut without weights: every s-th row and column, zeros for the new channels."""
     channels, rows, columns = here.map()
     if len(shape) != 3 or shape[0] < channels:
-        raise here.error(f"no padding with zeros turns {times(here.flow.shape)} into {times(shape)}")
+        problem = f"shortcut pad cannot map {times(here.flow.shape)} to the output of the list"
+        raise here.error(problem, shape, "keep or add channels in the list, or use shortcut project")
     strides = (-(-rows // shape[1]), -(-columns // shape[2]))
     made = (shape[0], -(-rows // strides[0]), -(-columns // strides[1]))
     spec = Spec("pipeline.layers.containers.PadChannels", {"strides": strides, "more": shape[0] - channels})
