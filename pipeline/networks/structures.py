@@ -90,7 +90,9 @@ def skip(here: Here, body: Any, *, crop: Any = None) -> Node:
     fits = sides == kept or (is_cropped and kept[0] <= sides[0] and kept[1] <= sides[1])
     if not fits:
         problem = f"the output of skip cannot be concatenated with its {times((*sides,))} input"
-        hint = "use as many up as pool layers, and rows and columns of data.shape that every pool halves evenly"
+        hint = (
+            "use as many up as pool layers, and rows and columns of data.shape that every pool halves evenly"
+        )
         raise here.error(problem, (*kept,), hint)
     return _concatenated(here, "skip", (channels + made, *kept), (nodes,), "Skip", (here.flow, nodes[-1]))
 
