@@ -34,11 +34,12 @@ def conv(
     border = _padding(here, here.padding if padding is None else padding, side)
     channels, num_groups = here.map()[0], here.whole("groups", groups)
     if channels % num_groups or count % num_groups:
-        raise here.invalid("groups", f"a divisor of {channels} input and {count} output channels", num_groups)
+        allowed = f"a divisor of {channels} input and {count} output channels"
+        raise here.invalid("groups", allowed, num_groups)
     shape = (count, *_filtered(here, side, step, border))
     tail = behind(here, shape, norm, activation, bias, init, filters == "outputs")
-    arguments = {"in_channels": channels, "out_channels": tail.made, "kernel_size": side, "stride": step}
-    arguments |= {"padding": border, "groups": num_groups, "bias": tail.has_bias}
+    arguments = {"in_channels": channels, "out_channels": tail.made, "kernel_size": side}
+    arguments |= {"stride": step, "padding": border, "groups": num_groups, "bias": tail.has_bias}
     target = "torch.nn.Conv2d"
     taps: tuple[int, ...] = (*side, channels // num_groups, tail.made)
     if wiring is not None:
@@ -57,8 +58,8 @@ def conv(
 
 
 def depthwise(
-    here: Here, kernel: Any = 3, *, multiplier: Any = 1, stride: Any = 1, padding: Any = None, norm: Any = None,
-    activation: Any = None, bias: Any = None, init: Any = None,
+    here: Here, kernel: Any = 3, *, multiplier: Any = 1, stride: Any = 1, padding: Any = None,
+    norm: Any = None, activation: Any = None, bias: Any = None, init: Any = None,
 ) -> Leaf:  # fmt: skip
     """Convolve each channel by itself (Howard et al. 2017, arXiv:1704.04861, section 3.1).
 
@@ -75,8 +76,8 @@ def depthwise(
 
 
 def up(
-    here: Here, filters: Any, *, kernel: Any = 2, stride: Any = 2, norm: Any = "none", activation: Any = "none",
-    bias: Any = None, init: Any = None, width: Any = None,
+    here: Here, filters: Any, *, kernel: Any = 2, stride: Any = 2, norm: Any = "none",
+    activation: Any = "none", bias: Any = None, init: Any = None, width: Any = None,
 ) -> Leaf:  # fmt: skip
     """Transposed convolution, which multiplies rows and columns by the stride (U-Net's up-convolution).
 
@@ -90,13 +91,14 @@ def up(
         raise here.invalid("kernel", allowed, side, "a smaller one leaves gaps in the output")
     shape = (count, (rows - 1) * step[0] + side[0], (columns - 1) * step[1] + side[1])
     tail = behind(here, shape, norm, activation, bias, init, False)
-    arguments = {"in_channels": channels, "out_channels": tail.made, "kernel_size": side, "stride": step}
+    arguments = {"in_channels": channels, "out_channels": tail.made, "kernel_size": side}
+    arguments |= {"stride": step, "bias": tail.has_bias}
     taps = (*side, channels, tail.made)
     weights = (taps, *tail.bias_weights)
     return here.leaf(
         f"up {count}, {times(side)} x {side_or_sides(step)}",
         shape,
-        Spec("torch.nn.ConvTranspose2d", {**arguments, "bias": tail.has_bias}, tail.init, weights),
+        Spec("torch.nn.ConvTranspose2d", arguments, tail.init, weights),
         *tail.specs,
         view=here.flow.view.through_up(side, step),
         window=(side, step, (0, 0)),
@@ -105,14 +107,9 @@ def up(
 
 
 def pool(
-    here: Here,
-    kind: Any = "max",
-    *,
-    kernel: Any = None,
-    stride: Any = None,
-    padding: Any = None,
+    here: Here, kind: Any = "max", *, kernel: Any = None, stride: Any = None, padding: Any = None,
     bins: Any = None,
-) -> Leaf:
+) -> Leaf:  # fmt: skip
     """Pool: `max` or `avg` over windows (2x2 by default), `adaptive` to a number of `bins`, or `global`.
 
     `global` averages each channel; `adaptive` averages over bins x bins windows of nearly equal size.

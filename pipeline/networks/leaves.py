@@ -111,7 +111,8 @@ def edge(here: Here, kind: Any = "sobel") -> Leaf:
 def norm(here: Here, kind: Any = None) -> Leaf:
     """Normalise, without a convolution before it; by the network's norm by default."""
     chosen = here.parse("norm", kind, here.norm)
-    return here.leaf(f"norm {chosen.name}", here.flow.shape, *norm_specs(here, chosen, here.flow.shape))
+    specs = norm_specs(here, chosen, here.flow.shape)
+    return here.leaf(f"norm {chosen.name}", here.flow.shape, *specs)
 
 
 def activation(here: Here, kind: Any = None) -> Leaf:

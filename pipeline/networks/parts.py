@@ -208,4 +208,5 @@ def _refuse_single(here: Here, shape: Shape, numbers: int) -> None:
 
 def _refuse_options(here: Here) -> None:
     if here.part.options:
-        raise here.error(f"{here.part.name} takes no options", next(iter(here.part.options)), "remove it")
+        option = next(iter(here.part.options))
+        raise here.error(f"{here.part.name} takes no options", option, "remove it")

@@ -67,16 +67,16 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
 
 def _start(model: Mapping[str, Any], flow: Flow, outputs: int) -> Here:
     """Return the settings of a network, checked."""
-    padding, width, depth, is_zeroed = (model[key] for key in ("padding", "width", "depth", "zero_last_norm"))
-    here = Here(model["name"], "layers", outputs, NONE, NONE, NONE, padding, width, depth, is_zeroed, flow)
+    rest = {key: model[key] for key in ("padding", "width", "depth", "zero_last_norm")}
+    here = Here(model["name"], "layers", outputs, NONE, NONE, NONE, flow=flow, **rest)
     norm, activation, init = (here.at(key).parse(key, model[key]) for key in PARTS)
     for key in ("width", "depth"):
         value = model[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
             allowed = f"a number above 0, at most {LARGEST}"
             raise ConfigError(f"model.{key}", got=value, allowed=allowed, hint="1.0 keeps it as written")
-    if not isinstance(is_zeroed, bool):
-        raise ConfigError("model.zero_last_norm", got=is_zeroed, allowed="true or false")
+    if not isinstance(model["zero_last_norm"], bool):
+        raise ConfigError("model.zero_last_norm", got=model["zero_last_norm"], allowed="true or false")
     here = replace(here, norm=norm, activation=activation, init=init)
     here.at("norm", norm).choice("norm", norm.name, [*NORMS, "none"])
     activation_specs(here.at("activation"), activation, 1)

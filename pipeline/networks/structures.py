@@ -84,17 +84,15 @@ def skip(here: Here, body: Any, *, crop: Any = None) -> Node:
     nodes = sequence(body, here.at(f"{here.where}.skip"), least=1)
     (channels, *sides), (made, *kept) = here.map(), nodes[-1].shape
     if not kept:
-        allowed = "a map (C, H, W), to be concatenated with its input"
-        raise here.invalid("the output of skip", allowed, (made,), "remove flatten and linear from its list")
+        raise here.invalid("the output of skip", "a map (C, H, W)", (made,), "remove flatten and linear")
     is_cropped = here.padding == "valid" if crop is None else here.flag("crop", crop)
     fits = sides == kept or (is_cropped and kept[0] <= sides[0] and kept[1] <= sides[1])
     if not fits:
         problem = f"the output of skip cannot be concatenated with its {times((*sides,))} input"
-        hint = (
-            "use as many up as pool layers, and rows and columns of data.shape that every pool halves evenly"
-        )
+        hint = "use as many up as pool, and rows and columns of data.shape that every pool halves evenly"
         raise here.error(problem, (*kept,), hint)
-    return _concatenated(here, "skip", (channels + made, *kept), (nodes,), "Skip", (here.flow, nodes[-1]))
+    shape = (channels + made, *kept)
+    return _concatenated(here, "skip", shape, (nodes,), "Skip", (here.flow, nodes[-1]))
 
 
 def branches(here: Here, lists: Any) -> Node:
@@ -114,8 +112,8 @@ def branches(here: Here, lists: Any) -> Node:
 
 
 def squeeze_excite(
-    here: Here, ratio: Any = 16, *, activation: Any = "relu", gate: Any = "sigmoid", multiple: Any = 1
-) -> Node:
+    here: Here, ratio: Any = 16, *, activation: Any = "relu", gate: Any = "sigmoid", multiple: Any = 1,
+) -> Node:  # fmt: skip
     """Scale each channel by a gate computed from the means of all channels.
 
     Args:
@@ -202,7 +200,7 @@ def _shortcut(here: Here, way: Any, nodes: tuple[Node, ...]) -> tuple[Node, ...]
     else:
         side = sequence(way, here.at(f"{here.where.removesuffix('.residual')}.shortcut"), least=1)
     if side[-1].shape != shape:
-        problem = f"the list maps {times(here.flow.shape)} to {times(shape)}, its shortcut to another shape"
+        problem = f"the list maps {times(here.flow.shape)} to {times(shape)}, but its shortcut does not"
         hint = "let each filter keep rows and columns (padding same) or halve them"
         raise here.error(problem, side[-1].shape, hint)
     return side

@@ -82,7 +82,7 @@ PARTS = [
 ]  # fmt: skip
 
 ONE = "a list of at least one layer"
-AS_MANY = "use as many up as pool layers, and rows and columns of data.shape that every pool halves evenly"
+AS_MANY = "use as many up as pool, and rows and columns of data.shape that every pool halves evenly"
 KEEP = "let each filter keep rows and columns (padding same) or halve them"
 END = "end both alike, for example with {linear: outputs}"
 SIX = "a list of six widths, as in a row of the paper's table 1"
@@ -104,18 +104,17 @@ STRUCTURES = [
     Mistake(layers({"skip": [VALID], "crop": False}), FIRST, (6, 4), hint=AS_MANY),
     Mistake(layers({"skip": [{"conv": 4, "padding": 2}], "crop": True}), FIRST, (10, 8), hint=AS_MANY),
     Mistake(layers({"skip": ["norm"], "crop": "yes"}), FIRST, "yes", "true or false"),
-    Mistake(layers({"skip": ["flatten"]}), FIRST, (48,), "a map (C, H, W), to be concatenated with its input",
-            "remove flatten and linear from its list",
-            f"{FIRST}: in {{skip: [...]}} of model small, the output of skip must be a map (C, H, W), to be "
-            "concatenated with its input, got (48,); remove flatten and linear from its list"),
+    Mistake(layers({"skip": ["flatten"]}), FIRST, (48,), "a map (C, H, W)", "remove flatten and linear",
+            f"{FIRST}: in {{skip: [...]}} of model small, the output of skip must be a map (C, H, W), got (48,); "
+            "remove flatten and linear"),
     Mistake(layers({"residual": ["flatten"]}), BODY, (48,), hint="keep the shape in the list",
             text=f"{BODY}: in {{residual: [...]}} of model small, shortcut project cannot map 1x8x6 to the output of "
             "the list, got (48,); keep the shape in the list"),
     Mistake({"head": ["flatten", {"residual": [{"linear": 3}]}]}, HEAD_BODY, (3,),
             hint="keep the shape in the list"),
     Mistake(layers({"residual": [VALID]}), BODY, (4, 4, 3), hint=KEEP,
-            text=f"{BODY}: in {{residual: [...]}} of model small, the list maps 1x8x6 to 4x6x4, its shortcut to "
-            f"another shape, got (4, 4, 3); {KEEP}"),
+            text=f"{BODY}: in {{residual: [...]}} of model small, the list maps 1x8x6 to 4x6x4, but its "
+            f"shortcut does not, got (4, 4, 3); {KEEP}"),
     Mistake(layers({"residual": [{"up": 4}]}), BODY, (4, 8, 6), hint=KEEP),
     Mistake(layers({"residual": [VALID], "shortcut": "pad"}), BODY, (4, 4, 3), hint=KEEP),
     Mistake(layers({"conv": 4}, {"residual": [{"conv": 2}], "shortcut": "pad"}), "model.layers[1].residual", (2, 8, 6),
