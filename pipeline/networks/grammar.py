@@ -45,7 +45,7 @@ NONE = Part("none")  # by identity also: no part is being read
 
 
 @dataclass(frozen=True)
-class Here:
+class PlanContext:
     """What planning a part depends on: the part, its place and input, and the settings of the whole network.
 
     Args:
@@ -73,7 +73,7 @@ class Here:
     flow: Flow
     part: Part = NONE
 
-    def at(self, where: str, part: Part | None = None, flow: Flow | None = None) -> Here:
+    def at(self, where: str, part: Part | None = None, flow: Flow | None = None) -> PlanContext:
         """Return the context of another place in the same network."""
         return replace(self, where=where, part=part or self.part, flow=flow or self.flow)
 
@@ -199,31 +199,31 @@ class Here:
         return Leaf(name, self.where, self.flow, shape, view, specs, window, products)
 
 
-def call(function: Callable[..., Any], here: Here, *leading: Any) -> Any:
+def call(function: Callable[..., Any], context: PlanContext, *leading: Any) -> Any:
     """Call the function of a part; its keyword-only parameters are the options of the language.
 
     Raises:
         ConfigError: an option that the function lacks, a missing main argument, or one that it does not take.
     """
-    part = here.part
+    part = context.part
     parameters = inspect.signature(function).parameters.values()
     options = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
     is_closed = not any(each.kind is each.VAR_KEYWORD for each in parameters)
     given = {name: value for name, value in part.options.items() if name != "repeat"}
     for name in given:
         if is_closed and not options:
-            raise here.error(f"{part.name} takes no options", name, "remove it")
+            raise context.error(f"{part.name} takes no options", name, "remove it")
         if is_closed and name not in options:
-            raise here.unknown("option", name, {*options, "repeat"})
+            raise context.unknown("option", name, {*options, "repeat"})
     main = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD][1 + len(leading) :]
     if part.argument is MISSING:
         if main and main[0].default is MISSING:
             name = main[0].name
-            raise here.error(f"{part.name} is missing its {name}", hint=f"write {{{part.name}: <{name}>}}")
-        return function(here, *leading, **given)
+            raise context.error(f"{part.name} is missing its {name}", hint=f"write {{{part.name}: <{name}>}}")
+        return function(context, *leading, **given)
     if not main:
-        raise here.error(f"{part.name} takes no value", part.argument, f"write {part.name}")
-    return function(here, *leading, part.argument, **given)
+        raise context.error(f"{part.name} takes no value", part.argument, f"write {part.name}")
+    return function(context, *leading, part.argument, **given)
 
 
 def _short(value: Any) -> str:

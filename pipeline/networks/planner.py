@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.networks.grammar import NONE, Here
+from pipeline.networks.grammar import NONE, PlanContext
 from pipeline.networks.parts import NORMS, activation_specs, init_of
 from pipeline.networks.structures import ZERO_NORM, sequence
 from pipeline.networks.unet import unet_on
@@ -32,7 +32,7 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
         ConfigError: the network cannot be built.
     """
     _check_keys(model)
-    here = _start(model, Flow(shape, View.of_image(shape)), outputs)
+    context = _start(model, Flow(shape, View.of_image(shape)), outputs)
     items = model["layers"]
     if "encoder" in model:
         encoder = model["encoder"]
@@ -43,33 +43,33 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
             raise ConfigError(
                 "model.encoder", got=encoder, allowed="a network with a list of layers", hint=hint
             )
-        items = unet_on(encoder["layers"], here)
-    layers = sequence(items, here)
-    flow = Flow(layers[-1].shape, layers[-1].view) if layers else here.flow
-    head = sequence(model["head"], here.at("head", flow=flow))
+        items = unet_on(encoder["layers"], context)
+    layers = sequence(items, context)
+    flow = Flow(layers[-1].shape, layers[-1].view) if layers else context.flow
+    head = sequence(model["head"], context.at("head", flow=flow))
     if not (*layers, *head):
-        problem = f"both layers and head of model {here.model} are empty"
+        problem = f"both layers and head of model {context.model} are empty"
         raise ConfigError("model.layers", problem, hint="list at least one layer")
-    network = Network(here.model, shape, outputs, layers, head)
-    if here.zero_last_norm and not any(
+    network = Network(context.model, shape, outputs, layers, head)
+    if context.zero_last_norm and not any(
         spec.init is ZERO_NORM for leaf in network.leaves() for spec in leaf.specs
     ):
-        problem = f"no residual list of model {here.model} ends with a norm"
+        problem = f"no residual list of model {context.model} ends with a norm"
         raise ConfigError("model.zero_last_norm", problem, got=True, hint="set it to false")
     for node in _side_heads((*layers, *head)):
         end = node.branches[0][-1]
         if end.shape != network.output_shape:
-            problem = f"the auxiliary head of model {here.model} must output {network.output_shape}"
+            problem = f"the auxiliary head of model {context.model} must output {network.output_shape}"
             hint = "end both alike, for example with {linear: outputs}"
             raise ConfigError(f"model.{node.where}", problem, got=end.shape, hint=hint)
     return network
 
 
-def _start(model: Mapping[str, Any], flow: Flow, outputs: int) -> Here:
+def _start(model: Mapping[str, Any], flow: Flow, outputs: int) -> PlanContext:
     """Return the settings of a network, checked."""
     rest = {key: model[key] for key in ("padding", "width", "depth", "zero_last_norm")}
-    here = Here(model["name"], "layers", outputs, NONE, NONE, NONE, flow=flow, **rest)
-    norm, activation, init = (here.at(key).parse(key, model[key]) for key in PARTS)
+    context = PlanContext(model["name"], "layers", outputs, NONE, NONE, NONE, flow=flow, **rest)
+    norm, activation, init = (context.at(key).parse(key, model[key]) for key in PARTS)
     for key in ("width", "depth"):
         value = model[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
@@ -77,11 +77,11 @@ def _start(model: Mapping[str, Any], flow: Flow, outputs: int) -> Here:
             raise ConfigError(f"model.{key}", got=value, allowed=allowed, hint="1.0 keeps it as written")
     if not isinstance(model["zero_last_norm"], bool):
         raise ConfigError("model.zero_last_norm", got=model["zero_last_norm"], allowed="true or false")
-    here = replace(here, norm=norm, activation=activation, init=init)
-    here.at("norm", norm).choice("norm", norm.name, [*NORMS, "none"])
-    activation_specs(here.at("activation"), activation, 1)
-    init_of(here.at("init"), init, activation)
-    return here
+    context = replace(context, norm=norm, activation=activation, init=init)
+    context.at("norm", norm).choice("norm", norm.name, [*NORMS, "none"])
+    activation_specs(context.at("activation"), activation, 1)
+    init_of(context.at("init"), init, activation)
+    return context
 
 
 def _side_heads(nodes: tuple[Node, ...]) -> list[Structure]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.networks.grammar import Here
+from pipeline.networks.grammar import PlanContext
 from pipeline.networks.structures import sequence
 from pipeline.plans.network import leaves_of, times
 
@@ -27,7 +27,7 @@ class _Level:
     weights: int = 0
 
 
-def unet_on(layers: list[Any], here: Here) -> list[Any]:
+def unet_on(layers: list[Any], context: PlanContext) -> list[Any]:
     """Return the list of a U-Net whose encoder is a classifier's list.
 
     Each level is a skip around the ones below it; on the way up, an up-convolution halves the channels, then two
@@ -35,20 +35,20 @@ def unet_on(layers: list[Any], here: Here) -> list[Any]:
     so are auxiliary heads and pools at the end.
 
     Args:
-        here: the settings of the network, with the image as input.
+        context: the settings of the network, with the image as input.
     """
-    here = here.at("encoder.layers")
-    levels = _levels(layers, here)
+    context = context.at("encoder.layers")
+    levels = _levels(layers, context)
     if len(levels) < 2:
         hint = "choose one with strides or pools"
-        raise here.error("the encoder never downsamples, so a U-Net on it has no levels", hint=hint)
+        raise context.error("the encoder never downsamples, so a U-Net on it has no levels", hint=hint)
     deepest = levels.pop()
     body, channels, sides = deepest.items, deepest.channels, deepest.sides
     for level in reversed(levels):
         if any(before % after for before, after in zip(level.sides, sides, strict=True)):
             problem = f"the encoder does not downsample {times(level.sides)} by a whole factor"
             hint = "choose rows and columns of data.shape that every stride divides, and filters with padding same"
-            raise here.error(problem, sides, hint)
+            raise context.error(problem, sides, hint)
         channels = max(1, channels // 2)
         rise = [before // after for before, after in zip(level.sides, sides, strict=True)]
         up = {"up": channels, "kernel": rise, "stride": rise, "width": 1}
@@ -58,10 +58,10 @@ def unet_on(layers: list[Any], here: Here) -> list[Any]:
     return body
 
 
-def _levels(layers: list[Any], here: Here) -> list[_Level]:
+def _levels(layers: list[Any], context: PlanContext) -> list[_Level]:
     """Group the items of a list by the rows and columns of their output, down to the last level with weights."""
-    nodes = sequence([NOTHING if _is_side(item) else item for item in layers], here)
-    channels, *sides = here.map()
+    nodes = sequence([NOTHING if _is_side(item) else item for item in layers], context)
+    channels, *sides = context.map()
     levels = [_Level([], channels, tuple(sides))]
     for index, item in enumerate(layers):
         if _is_side(item):
