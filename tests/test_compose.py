@@ -230,7 +230,7 @@ def test_mistake_ends_the_command_soon_with_one_line_and_leaves_the_files_alone(
         done = run_compose(str(path), "experiment=digits_lenet5", "data.shape=[1,8,8]")
         seconds.append(cpu_seconds() - start)
         assert (done.returncode, done.stdout) == (1, "")
-        assert re.fullmatch(r"error: model lenet5, layers\[2\] .* does not fit .*\n", done.stderr)
+        assert re.fullmatch(r"error: model\.layers\[2\]: .* does not fit .*\n", done.stderr)
     assert list(tmp_path.iterdir()) == [old]
     assert old.read_text() == "old"
     assert min(seconds) < 2, seconds

@@ -155,9 +155,9 @@ MISTAKES = [
     ("format=[", "format=[: no such format; allowed: json, table"),
     (
         "shape=[1,8,8] outputs=3",
-        "model lenet5, layers[2] {conv: 16, kernel: 5, padding: valid}: kernel 5x5 does ",
+        "model.layers[2]: in {conv: 16, kernel: 5, padding: valid} of model lenet5, the kernel does not fit its ",
     ),
-    ("~model name=a shape=[1,9,9] outputs=3", "model.name is missing; write it (`none` or [] for nothing)"),
+    ("~model name=a shape=[1,9,9] outputs=3", "model.name: missing key; add it (none or [] for nothing)"),
     ("~task", "task: the section is missing; conf/config.yaml composes it"),
     *[
         (f"explain={given}", f"explain must be true or false, for the table of one network, got {read}")

@@ -1,1 +1,1 @@
-"""The torch modules that the network language needs and torch lacks; plans name them, the builder makes them."""
+"""The torch modules that the network language needs and torch lacks; plans name them, the builder creates them."""

@@ -1,4 +1,4 @@
-"""The containers of a built network: how lists of layers are joined in forward.
+"""Containers of a built network, which join lists of layers in their forward pass.
 
 Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W).
 """
@@ -18,7 +18,7 @@ class Residual(nn.Module):
     Args:
         body: the residual function.
         shortcut: identity, or a projection to the body's shape.
-        after: the activation behind the sum.
+        after: the activation after the sum.
     """
 
     def __init__(self, body: nn.Module, shortcut: nn.Module, after: nn.Module) -> None:
@@ -52,9 +52,9 @@ class PadChannels(nn.Module):
 
 
 class Skip(nn.Module):
-    """Return input and body's output, concatenated along the channels.
+    """Concatenate the input and the body's output along the channels.
 
-    Where the body's map is smaller, as behind `valid` filters, the input is cut around its centre.
+    Where the body's map is smaller, as after `valid` filters, the input is cropped around its centre.
     """
 
     def __init__(self, body: nn.Module, after: nn.Module) -> None:
@@ -70,7 +70,7 @@ class Skip(nn.Module):
 
 
 class Branches(nn.Module):
-    """Run several modules on the same input; concatenate what they put out along the channels."""
+    """Run several modules on the same input; concatenate their outputs along the channels."""
 
     def __init__(self, *branches_and_after: nn.Module) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Branches(nn.Module):
 
 
 class Gate(nn.Module):
-    """Return the input times what the body makes of it, one factor per channel."""
+    """Multiply the input by the body's output, one factor per channel."""
 
     def __init__(self, body: nn.Module, after: nn.Module) -> None:
         super().__init__()
@@ -101,10 +101,10 @@ class Gate(nn.Module):
 
 
 class Auxiliary(nn.Module):
-    """Pass the input on; in training, also keep what the body makes of it, for the learner to take.
+    """Return the input; in training, also keep the body's output for the learner.
 
     Args:
-        weight: of the side head's loss beside the main one, above 0.
+        weight: of the auxiliary head's loss, relative to the main one; above 0.
     """
 
     def __init__(self, body: nn.Module, *, weight: float) -> None:
@@ -120,7 +120,7 @@ class Auxiliary(nn.Module):
         return x
 
     def take(self) -> Tensor:
-        """Return the side head's outputs of the last forward pass in training, and forget them."""
+        """Return the auxiliary head's output of the last forward pass in training, and clear it."""
         outputs, self._outputs = self._outputs, None
-        assert outputs is not None, "take() belongs behind a forward pass in training"
+        assert outputs is not None, "take() needs a forward pass in training first"
         return outputs

@@ -1,4 +1,4 @@
-"""Crops around the centre, for what lies inside the border that `valid` filters leave out."""
+"""Centre crops, to the area that is left when `valid` filters drop the border."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import Tensor
 
 
 def centred(whole: Tensor, outputs: Tensor) -> Tensor:
-    """Cut rows and columns, the last two axes, to those of smaller outputs, around the centre.
+    """Crop rows and columns, the last two axes, around the centre to those of smaller outputs.
 
     Args:
         whole: (..., H, W), masks, images or maps.
-        outputs: (..., H', W') of filters that do not reach over the border.
+        outputs: (..., H', W') of filters without padding.
     """
     rows, columns = outputs.shape[-2:]
     top, left = (whole.shape[-2] - rows) // 2, (whole.shape[-1] - columns) // 2

@@ -1,4 +1,4 @@
-"""Layers that leave something out at random while training."""
+"""Regularisation layers that drop parts of their input at random in training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Zero all maps of an image with a probability; scale the others so that the mean stays.
+    """Zero all maps of an image with a probability; scale those kept so that the mean is unchanged.
 
-    Source: stochastic depth, Huang et al. 2016, arXiv:1603.09382, section 3; scaled in training instead of testing.
+    Source: stochastic depth, Huang et al. 2016, arXiv:1603.09382, section 3; scaled in training, not in testing.
 
     Args:
         probability: in [0, 1).

@@ -1,4 +1,4 @@
-"""Fixed derivative filters: edges that nobody has to learn.
+"""Fixed derivative filters: edge detection without training.
 
 Sources: Prewitt 1970; Sobel and Feldman 1968; Scharr 2000.
 """
@@ -14,12 +14,12 @@ SMOOTHING = {"prewitt": (1.0, 1.0, 1.0), "sobel": (1.0, 2.0, 1.0), "scharr": (3.
 
 
 class Edges(nn.Module):
-    """Filter each channel by the derivative across columns and the one across rows; borders are repeated.
+    """Filter each channel by the derivative across columns and the one across rows; borders are replicated.
 
     The two filters are scaled so that a ramp of slope 1 per pixel gives 1.
 
     Args:
-        channels: C in; 2 C come out, those of one channel side by side.
+        channels: C in; 2 C come out, the two of each channel next to each other.
         kind: `sobel`, `scharr` or `prewitt`.
     """
 

@@ -15,11 +15,11 @@ from pipeline.layers.wired import WiredConv2d
 
 
 def initialise(module: nn.Module, name: str, value: Any, gain: float) -> None:
-    """Draw a layer's weight and zero its bias; `default` leaves torch's own draw.
+    """Draw a layer's weight and zero its bias; `default` keeps torch's own.
 
     Args:
-        value: standard deviation, bound or constant of those that take one.
-        gain: of the activation behind the layer, for He and Xavier.
+        value: standard deviation, bound or constant, for the initialisers that take one.
+        gain: of the activation after the layer, for He and Xavier.
     """
     if name == "default":
         return

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class ChannelNorm(nn.Module):
-    """Normalise over the channels at each place (Liu et al. 2022, arXiv:2201.03545, section 2.6; Ba et al. 2016).
+    """Normalise over the channels at each position (Liu et al. 2022, arXiv:2201.03545, section 2.6; Ba et al. 2016).
 
     Args:
         channels: C.

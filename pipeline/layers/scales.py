@@ -11,7 +11,7 @@ class Scale(nn.Module):
 
     Args:
         channels: C.
-        start: value of every factor before training.
+        start: initial value of every factor.
     """
 
     def __init__(self, channels: int, *, start: float) -> None:

@@ -1,4 +1,4 @@
-"""A convolution whose filters see chosen channels only.
+"""A convolution whose filters each see only some of the input channels.
 
 Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition", table 1.
 """
@@ -13,11 +13,11 @@ from torch.nn import functional
 
 
 class WiredConv2d(nn.Module):
-    """Convolve; each filter has weights for the channels it sees and none for the others.
+    """Convolution whose filters have weights only for the input channels that they see.
 
     Args:
-        wiring: for each filter the indices of its channels.
-        bias: whether each filter adds a learnt number.
+        wiring: the indices of the input channels of each filter.
+        bias: whether each filter has a bias.
     """
 
     pairs: Tensor
@@ -35,7 +35,7 @@ class WiredConv2d(nn.Module):
         wiring: Sequence[Sequence[int]],
     ) -> None:
         super().__init__()
-        assert groups == 1, "the wiring says which channels belong together"
+        assert groups == 1, "the wiring replaces groups"
         pairs = [(out, into) for out, row in enumerate(wiring) for into in row]
         self.weight = nn.Parameter(torch.empty(len(pairs), 1, *kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
@@ -52,7 +52,7 @@ class WiredConv2d(nn.Module):
         return functional.conv2d(x, dense, self.bias, self.stride, self.padding)
 
     def draw(self, fill: Callable[[Tensor], object]) -> None:
-        """Draw the weights as those of a filter that sees every channel, and keep the wired ones."""
+        """Draw the weights of filters that see every channel, and keep the wired ones."""
         dense = self.weight.new_zeros(self.shape)
         fill(dense)
         with torch.no_grad():

@@ -17,7 +17,7 @@ def build(network: Network, *, seed: int) -> nn.Sequential:
     """Build a network with two children, `layers` and `head`.
 
     Args:
-        seed: the same plan and seed always give the same weights; torch's own random state is kept.
+        seed: the same plan and seed always give the same weights; torch's global random state is unchanged.
 
     Returns:
         A module that maps (N, C, H, W) floats to (N, *network.output_shape).

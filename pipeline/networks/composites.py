@@ -1,6 +1,6 @@
 """The composites of the network language: named blocks that are written out as lists of other layers.
 
-A composite gets where the planner stands and returns the list that it stands for.
+A composite takes its context and returns the list of layers that it stands for.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.networks.grammar import Here
+from pipeline.networks.grammar import PlanContext
 
 Items = list[Any]
 
 
-def separable(here: Here, filters: Any, *, kernel: Any = 3, stride: Any = 1, activation: Any = None) -> Items:
-    """Convolve each channel by itself, then mix the channels (Howard et al. 2017, arXiv:1704.04861, figure 3)."""
+def separable(
+    context: PlanContext, filters: Any, *, kernel: Any = 3, stride: Any = 1, activation: Any = None
+) -> Items:
+    """Depthwise, then pointwise convolution (Howard et al. 2017, arXiv:1704.04861, figure 3)."""
     chosen = {} if activation is None else {"activation": activation}
     return [
         {"depthwise": kernel, "stride": stride, **chosen},
@@ -23,25 +25,25 @@ def separable(here: Here, filters: Any, *, kernel: Any = 3, stride: Any = 1, act
 
 
 def inverted_residual(
-    here: Here, filters: Any, *, expand: Any = None, hidden: Any = None, kernel: Any = 3, stride: Any = 1,
+    context: PlanContext, filters: Any, *, expand: Any = None, hidden: Any = None, kernel: Any = 3, stride: Any = 1,
     squeeze: Any = None, activation: Any = None, drop_path: Any = None,
 ) -> Items:  # fmt: skip
-    """Widen by a 1x1 convolution, filter each channel, narrow without activation; add the input where it fits.
+    """Expand by a 1x1 convolution, filter each channel, project without activation; add the input if shapes match.
 
     Sources: Sandler et al. 2018, arXiv:1801.04381, table 1 and figure 4; with squeeze-and-excite, Tan et al. 2019,
     arXiv:1807.11626, figure 7.
 
     Args:
-        expand: hidden channels per channel in, t of the paper; 6 unless given.
-        hidden: hidden channels instead, as table 1 of MobileNetV3 gives them.
-        squeeze: a `squeeze_excite` layer behind the depthwise filter, e.g. {squeeze_excite: 4}.
-        drop_path: probability to drop the block where it adds its input.
+        expand: hidden channels per input channel, t in the paper; 6 by default.
+        hidden: number of hidden channels instead of `expand`, as in table 1 of MobileNetV3.
+        squeeze: a `squeeze_excite` layer after the depthwise filter, e.g. {squeeze_excite: 4}.
+        drop_path: probability to drop the block where its input is added.
     """
-    channels, count = here.map()[0], here.width_of(filters)
+    channels, count = context.map()[0], context.width_of(filters)
     if expand is not None and hidden is not None:
-        raise here.error("expand and hidden say the same twice; give one of them")
-    factor = here.number("expand", 6 if expand is None else expand, low=0, is_open=True)
-    inner = round(channels * factor) if hidden is None else here.width_of(hidden)
+        raise context.error("expand and hidden both set the hidden channels", hint="remove one of them")
+    factor = context.number("expand", 6 if expand is None else expand, low=0, is_open=True)
+    inner = round(channels * factor) if hidden is None else context.width_of(hidden)
     chosen = {} if activation is None else {"activation": activation}
     widened = [{"conv": inner, "kernel": 1, "width": 1, **chosen}] if inner != channels else []
     block: Items = [
@@ -50,13 +52,13 @@ def inverted_residual(
         *([] if squeeze is None else [squeeze]),
         {"conv": count, "kernel": 1, "width": 1, "activation": "none"},
     ]
-    if count != channels or here.pair("stride", stride) != (1, 1):
+    if count != channels or context.pair("stride", stride) != (1, 1):
         return block
     dropped = [] if drop_path is None else [{"drop_path": drop_path}]
     return [{"residual": [*block, *dropped], "activation": "none"}]
 
 
-def inception(here: Here, widths: Any, *, kernel: Any = 5) -> Items:
+def inception(context: PlanContext, widths: Any, *, kernel: Any = 5) -> Items:
     """Run 1x1, 3x3 and 5x5 filters and a pool side by side (Szegedy et al. 2014, arXiv:1409.4842, figure 2b).
 
     Args:
@@ -64,7 +66,7 @@ def inception(here: Here, widths: Any, *, kernel: Any = 5) -> Items:
         kernel: of the third branch.
     """
     if not isinstance(widths, list) or len(widths) != 6:
-        raise here.error(f"inception needs six widths, as a row of the paper's table 1 has, got {widths!r}")
+        raise context.invalid("inception", "a list of six widths, as in a row of the paper's table 1", widths)
     plain, reduce_3x3, filters_3x3, reduce_5x5, filters_5x5, pooled = widths
     return [
         {

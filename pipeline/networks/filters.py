@@ -9,136 +9,134 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pipeline.networks.grammar import Here
-from pipeline.networks.parts import behind
+from pipeline.networks.grammar import PlanContext
+from pipeline.networks.parts import norm_and_activation
 from pipeline.plans.network import Leaf, Pair, Spec, side_or_sides, times
 
 
 def conv(
-    here: Here, filters: Any, *, kernel: Any = 3, stride: Any = 1, padding: Any = None, groups: Any = 1,
+    context: PlanContext, filters: Any, *, kernel: Any = 3, stride: Any = 1, padding: Any = None, groups: Any = 1,
     wiring: Any = None, norm: Any = None, activation: Any = None, bias: Any = None, init: Any = None,
     width: Any = None,
 ) -> Leaf:  # fmt: skip
     """Convolve, then norm, then activation.
 
     Args:
-        filters: channels out, or `outputs`; a layer of `outputs` has neither norm nor activation.
-        padding: `same` (half the kernel, so that stride 1 keeps rows and columns), `valid` (none),
-            or pixels; the network's unless given.
-        wiring: for each filter the channels that it sees (LeCun et al. 1998, table 1); else all of its group.
-        bias: by default a bias where no norm follows.
-        width: factor on filters instead of the network's; `at_least_1` for the network's where it is larger.
+        filters: output channels, or `outputs`; a layer of `outputs` has neither norm nor activation by default.
+        padding: `same` (half the kernel, so that stride 1 keeps rows and columns), `valid` (none), or pixels; the
+            network's by default.
+        wiring: the input channels of each filter (LeCun et al. 1998, table 1); by default all those of its group.
+        bias: by default only without a norm.
+        width: factor on filters instead of the network's; `at_least_1` for the network's, but no less than 1.
     """
-    count = here.width_of(filters, width)
-    side, step = here.pair("kernel", kernel), here.pair("stride", stride)
-    border = _padding(here, here.padding if padding is None else padding, side)
-    channels, num_groups = here.map()[0], here.whole("groups", groups)
+    count = context.width_of(filters, width)
+    side, step = context.pair("kernel", kernel), context.pair("stride", stride)
+    border = _padding(context, context.padding if padding is None else padding, side)
+    channels, num_groups = context.map()[0], context.whole("groups", groups)
     if channels % num_groups or count % num_groups:
-        raise here.error(f"groups {num_groups} must divide {channels} channels in and {count} out")
-    shape = (count, *_filtered(here, side, step, border))
-    tail = behind(here, shape, norm, activation, bias, init, filters == "outputs")
-    arguments = {"in_channels": channels, "out_channels": tail.made, "kernel_size": side, "stride": step}
-    arguments |= {"padding": border, "groups": num_groups, "bias": tail.has_bias}
+        allowed = f"a divisor of {channels} input and {count} output channels"
+        raise context.invalid("groups", allowed, num_groups)
+    shape = (count, *_filtered(context, side, step, border))
+    tail = norm_and_activation(context, shape, norm, activation, bias, init, filters == "outputs")
+    arguments = {"in_channels": channels, "out_channels": tail.out_channels, "kernel_size": side}
+    arguments |= {"stride": step, "padding": border, "groups": num_groups, "bias": tail.has_bias}
     target = "torch.nn.Conv2d"
-    taps: tuple[int, ...] = (*side, channels // num_groups, tail.made)
+    taps: tuple[int, ...] = (*side, channels // num_groups, tail.out_channels)
     if wiring is not None:
-        wires = _wires(here, wiring, channels, tail.made, num_groups)
+        wires = _wires(context, wiring, channels, tail.out_channels, num_groups)
         target, arguments["wiring"] = "pipeline.layers.wired.WiredConv2d", wires
         taps = (*side, sum(map(len, wires)))
-    return here.leaf(
+    return context.leaf(
         f"{'conv' if num_groups == 1 else f'conv in {num_groups} groups'} {count}, {_named(side, step)}",
         shape,
         Spec(target, arguments, tail.init, (taps, *tail.bias_weights)),
         *tail.specs,
-        view=here.flow.view.through(side, step),
+        view=context.flow.view.through(side, step),
         window=(side, step, border),
         products=((*shape[1:], *taps),),
     )
 
 
 def depthwise(
-    here: Here, kernel: Any = 3, *, multiplier: Any = 1, stride: Any = 1, padding: Any = None, norm: Any = None,
-    activation: Any = None, bias: Any = None, init: Any = None,
+    context: PlanContext, kernel: Any = 3, *, multiplier: Any = 1, stride: Any = 1, padding: Any = None,
+    norm: Any = None, activation: Any = None, bias: Any = None, init: Any = None,
 ) -> Leaf:  # fmt: skip
     """Convolve each channel by itself (Howard et al. 2017, arXiv:1704.04861, section 3.1).
 
     Args:
         multiplier: filters per channel.
     """
-    channels = here.map()[0]
-    count = channels * here.whole("multiplier", multiplier)
+    channels = context.map()[0]
+    count = channels * context.whole("multiplier", multiplier)
     window = {"kernel": kernel, "stride": stride, "padding": padding}
-    behind_it = {"norm": norm, "activation": activation, "bias": bias, "init": init}
-    made = conv(here, count, groups=channels, width=1, **window, **behind_it)
+    following = {"norm": norm, "activation": activation, "bias": bias, "init": init}
+    made = conv(context, count, groups=channels, width=1, **window, **following)
     _, _, window_text = made.name.partition(f" {count}, ")
     return replace(made, name=f"depthwise {count}, {window_text}")
 
 
 def up(
-    here: Here, filters: Any, *, kernel: Any = 2, stride: Any = 2, norm: Any = "none", activation: Any = "none",
-    bias: Any = None, init: Any = None, width: Any = None,
+    context: PlanContext, filters: Any, *, kernel: Any = 2, stride: Any = 2, norm: Any = "none",
+    activation: Any = "none", bias: Any = None, init: Any = None, width: Any = None,
 ) -> Leaf:  # fmt: skip
-    """Convolve transposed: rows and columns times the stride (U-Net's up-convolution).
+    """Transposed convolution, which multiplies rows and columns by the stride (U-Net's up-convolution).
 
-    Unlike `conv`, neither norm nor activation unless asked for (Ronneberger et al. 2015, figure 1).
+    Unlike `conv`, it has neither norm nor activation by default (Ronneberger et al. 2015, figure 1).
     """
-    count = here.width_of(filters, width)
-    side, step = here.pair("kernel", kernel), here.pair("stride", stride)
-    channels, rows, columns = here.map()
+    count = context.width_of(filters, width)
+    side, step = context.pair("kernel", kernel), context.pair("stride", stride)
+    channels, rows, columns = context.map()
     if side[0] < step[0] or side[1] < step[1]:
-        raise here.error(f"kernel {times(side)} leaves holes at stride {times(step)}; kernel >= stride")
+        allowed = f"at least as large as the stride {times(step)}"
+        raise context.invalid("kernel", allowed, side, "a smaller one leaves gaps in the output")
     shape = (count, (rows - 1) * step[0] + side[0], (columns - 1) * step[1] + side[1])
-    tail = behind(here, shape, norm, activation, bias, init, False)
-    arguments = {"in_channels": channels, "out_channels": tail.made, "kernel_size": side, "stride": step}
-    taps = (*side, channels, tail.made)
+    tail = norm_and_activation(context, shape, norm, activation, bias, init, False)
+    arguments = {"in_channels": channels, "out_channels": tail.out_channels, "kernel_size": side}
+    arguments |= {"stride": step, "bias": tail.has_bias}
+    taps = (*side, channels, tail.out_channels)
     weights = (taps, *tail.bias_weights)
-    return here.leaf(
+    return context.leaf(
         f"up {count}, {times(side)} x {side_or_sides(step)}",
         shape,
-        Spec("torch.nn.ConvTranspose2d", {**arguments, "bias": tail.has_bias}, tail.init, weights),
+        Spec("torch.nn.ConvTranspose2d", arguments, tail.init, weights),
         *tail.specs,
-        view=here.flow.view.through_up(side, step),
+        view=context.flow.view.through_up(side, step),
         window=(side, step, (0, 0)),
         products=((rows, columns, *taps),),
     )
 
 
 def pool(
-    here: Here,
-    kind: Any = "max",
-    *,
-    kernel: Any = None,
-    stride: Any = None,
-    padding: Any = None,
+    context: PlanContext, kind: Any = "max", *, kernel: Any = None, stride: Any = None, padding: Any = None,
     bins: Any = None,
-) -> Leaf:
-    """Pool: `max` or `avg` over windows (2x2 unless said), `adaptive` to so many `bins`, or `global`.
+) -> Leaf:  # fmt: skip
+    """Pool: `max` or `avg` over windows (2x2 by default), `adaptive` to a number of `bins`, or `global`.
 
-    `global` is the mean of each channel; `adaptive` the mean over bins x bins nearly equal windows.
+    `global` averages each channel; `adaptive` averages over bins x bins windows of nearly equal size.
     """
-    here.choice("pool", kind, ("max", "avg", "adaptive", "global"))
-    channels = here.map()[0]
+    context.choice("pool", kind, ("max", "avg", "adaptive", "global"))
+    channels = context.map()[0]
     if kind in ("global", "adaptive"):
         if (kernel, stride, padding) != (None, None, None):
-            raise here.error(f"pool {kind} sets its own windows; remove kernel, stride, padding")
-        side = (1, 1) if kind == "global" else here.pair("bins", bins)
+            raise context.error(f"pool {kind} takes no kernel, stride or padding", hint="remove them")
+        side = (1, 1) if kind == "global" else context.pair("bins", bins)
         spec = Spec("torch.nn.AdaptiveAvgPool2d", {"output_size": side})
         name = "pool global" if kind == "global" else f"pool adaptive, {times(side)} bins"
-        return here.leaf(name, (channels, *side), spec, view=here.flow.view.whole())
+        return context.leaf(name, (channels, *side), spec, view=context.flow.view.whole())
     if bins is not None:
-        raise here.error(f"pool {kind} has no bins; write {{pool: adaptive, bins: {bins}}}")
-    side = here.pair("kernel", 2 if kernel is None else kernel)
-    step = side if stride is None else here.pair("stride", stride)
-    border = here.pair("padding", 0 if padding is None else padding, least=0)
+        raise context.error(f"pool {kind} takes no bins", bins, f"write {{pool: adaptive, bins: {bins}}}")
+    side = context.pair("kernel", 2 if kernel is None else kernel)
+    step = side if stride is None else context.pair("stride", stride)
+    border = context.pair("padding", 0 if padding is None else padding, least=0)
     if border[0] > side[0] // 2 or border[1] > side[1] // 2:
-        raise here.error(f"padding {padding} is more than half the kernel {times(side)}")
+        raise context.invalid("padding", f"at most half the kernel {times(side)}", padding)
     target = "torch.nn.MaxPool2d" if kind == "max" else "torch.nn.AvgPool2d"
     spec = Spec(target, {"kernel_size": side, "stride": step, "padding": border})
-    return here.leaf(
+    return context.leaf(
         f"pool {kind}, {times(side)} / {side_or_sides(step)}",
-        (channels, *_filtered(here, side, step, border)),
+        (channels, *_filtered(context, side, step, border)),
         spec,
-        view=here.flow.view.through(side, step),
+        view=context.flow.view.through(side, step),
         window=(side, step, border),
     )
 
@@ -147,37 +145,37 @@ def _named(kernel: Pair, stride: Pair) -> str:
     return times(kernel) + (f" / {side_or_sides(stride)}" if stride != (1, 1) else "")
 
 
-def _padding(here: Here, value: Any, side: Pair) -> Pair:
+def _padding(context: PlanContext, value: Any, side: Pair) -> Pair:
     if value == "valid":
         return (0, 0)
     if value != "same":
-        return here.pair("padding (same, valid or pixels)", value, least=0)
+        return context.pair("padding", value, least=0, besides="same, valid or ")
     if side[0] % 2 == 0 or side[1] % 2 == 0:
-        raise here.error(f"padding same needs an odd kernel, got {times(side)}; say valid or pixels")
+        hint = "use an odd kernel, or set padding to valid or pixels"
+        raise context.error("padding same needs an odd kernel", side, hint)
     return side[0] // 2, side[1] // 2
 
 
-def _filtered(here: Here, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Return rows and columns behind a filter, or refuse a filter larger than its input."""
-    sides = here.map()[1:]
+def _filtered(context: PlanContext, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    """Return rows and columns of a filter's output, or refuse a filter larger than its input."""
+    sides = context.map()[1:]
     axes = list(zip(sides, kernel, stride, padding, strict=True))
     if any(side + 2 * border < width for side, width, _, border in axes):
-        raise here.error(
-            f"kernel {times(kernel)} does not fit its {times(sides)} input; use a larger image "
-            "(data.shape), fewer strides and pools before it, or a smaller kernel"
-        )
+        hint = "use a larger image (data.shape), fewer strides and pools before it, or a smaller kernel"
+        raise context.error(f"the kernel does not fit its {times(sides)} input", kernel, hint)
     rows, columns = ((side + 2 * border - width) // step + 1 for side, width, step, border in axes)
     return rows, columns
 
 
-def _wires(here: Here, wiring: Any, channels: int, filters: int, groups: int) -> list[list[int]]:
-    """Return the channels that each filter sees, or refuse a table that does not fit."""
+def _wires(context: PlanContext, wiring: Any, channels: int, filters: int, groups: int) -> list[list[int]]:
+    """Return the input channels of each filter, or refuse a table that does not fit."""
+    if groups != 1:
+        raise context.error("wiring cannot be combined with groups", groups, "remove groups")
     is_table = isinstance(wiring, list) and all(isinstance(row, list) and row for row in wiring)
-    if not is_table or len(wiring) != filters or groups != 1:
-        raise here.error(f"wiring must list the channels seen by each of {filters} filters, without groups")
+    if not is_table or len(wiring) != filters:
+        raise context.invalid("wiring", f"a list of input channels for each of {filters} filters", wiring)
     wrong = [wire for row in wiring for wire in row if type(wire) is not int or not 0 <= wire < channels]
     if wrong or any(len(set(row)) < len(row) for row in wiring):
-        raise here.error(
-            f"wiring must name channels from 0 to {channels - 1}, each once, got {wrong or wiring}"
-        )
+        allowed = f"a list of different channels from 0 to {channels - 1}"
+        raise context.invalid("each row of wiring", allowed, wrong or wiring)
     return [list(row) for row in wiring]

@@ -7,16 +7,22 @@ value the main argument (empty for the default), further keys are options.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
-from pipeline.errors import ConfigError, closest
+from pipeline.errors import UNSET, ConfigError
 from pipeline.plans.network import Flow, Leaf, Pair, Shape, Spec, Terms, View
 
 INFINITY = float("inf")
 MISSING = inspect.Parameter.empty
+WRITTEN = {  # how each kind of part is written
+    "layer": "a name or a mapping such as {conv: 64, kernel: 3}",
+    "norm": "none, a name or a mapping such as {group: 8}",
+    "activation": "none, a name or a mapping such as {leaky_relu: 0.01}",
+    "init": "default, a name or a mapping such as {normal: 0.01}",
+}
 
 
 @dataclass(frozen=True)
@@ -35,21 +41,23 @@ class Part:
         return "{" + ", ".join(words) + "}"
 
 
-NONE = Part("none")
+NONE = Part("none")  # by identity also: no part is being read
 
 
 @dataclass(frozen=True)
-class Here:
-    """Where the planner stands: the part it reads, what flows in, and what the whole network says.
+class PlanContext:
+    """What planning a part depends on: the part, its place and input, and the settings of the whole network.
 
     Args:
         model: name of the network, for errors.
-        where: place in the lists, e.g. `layers[3].skip[0]`.
-        outputs: how many outputs the task asks for.
-        norm, activation, init: the parts that the whole network uses unless a layer says otherwise.
-        padding: of filters that do not say theirs: `same`, `valid` or pixels.
+        where: place in the model, e.g. `layers[3].skip[0]`.
+        outputs: number of outputs that the task needs.
+        norm, activation, init: the network's defaults, which a layer can override.
+        padding: default padding of filters: `same`, `valid` or pixels.
         width, depth: factors on filters and features, and on written repeats.
-        zero_last_norm: whether the last norm of a residual list starts at zero.
+        zero_last_norm: whether the last norm of a residual list is initialised to zero.
+        flow: the input of the part.
+        part: the part that is being planned; `NONE` itself outside of any part.
     """
 
     model: str
@@ -65,38 +73,66 @@ class Here:
     flow: Flow
     part: Part = NONE
 
-    def at(self, where: str, part: Part | None = None, flow: Flow | None = None) -> Here:
-        """Return the same network's rules at another place."""
+    def at(self, where: str, part: Part | None = None, flow: Flow | None = None) -> PlanContext:
+        """Return the context of another place in the same network."""
         return replace(self, where=where, part=part or self.part, flow=flow or self.flow)
 
-    def error(self, reason: str) -> ConfigError:
-        """Return an error that names network, place and part."""
-        return ConfigError(f"model {self.model}, {self.where} {self.part}: {reason}")
+    def error(
+        self, problem: str, got: Any = UNSET, hint: str = "", allowed: Collection[str] = ""
+    ) -> ConfigError:
+        """Return an error that names place, part and network; see `ConfigError` for its fields."""
+        part = "" if self.part is NONE else f"{self.part} of "
+        problem = f"in {part}model {self.model}, {problem}"
+        return ConfigError(f"model.{self.where}", problem, got=got, allowed=allowed, hint=hint)
 
-    def parse(self, value: Any, default: Part) -> Part:
-        """Read a part that stands in an option, or take the default."""
-        return default if value is None else parse(value, where=f"model {self.model}, {self.where}")
+    def invalid(self, name: str, allowed: str, got: Any, hint: str = "") -> ConfigError:
+        """Return the error that an option or input of the part must be something else."""
+        return self.error(f"{name} must be {allowed}", got, hint, allowed)
+
+    def unknown(self, what: str, got: Any, names: Iterable[str]) -> ConfigError:
+        """Return the error for a name that is not one of those allowed, with the closest one that is."""
+        error = ConfigError.unknown(f"model.{self.where}", got, names, what=what)
+        return self.error(error.problem, got, error.hint, error.allowed)
+
+    def parse(self, kind: str, value: Any, default: Part | None = None) -> Part:
+        """Read a part from YAML, or return the default if there is no value.
+
+        Args:
+            kind: key of `WRITTEN`.
+
+        Raises:
+            ConfigError: the value is neither a name nor a mapping with a name as its first key.
+        """
+        value = default if value is None else value
+        if isinstance(value, Part):
+            return value
+        if isinstance(value, str):
+            return Part(value)
+        if isinstance(value, Mapping) and value:
+            (name, argument), *options = value.items()
+            if isinstance(name, str):
+                return Part(name, MISSING if argument is None else argument, dict(options))
+        raise self.invalid(kind, WRITTEN[kind], value)
 
     def map(self) -> tuple[int, int, int]:
-        """Return (C, H, W) of what flows in, or refuse a vector."""
+        """Return (C, H, W) of the input, or refuse a vector."""
         if len(self.flow.shape) != 3:
-            (features,) = self.flow.shape
-            reason = f"{self.part.name} needs a map (C, H, W), got a vector of {features}"
-            raise self.error(f"{reason}; move it before `flatten`")
+            name, hint = f"the input of {self.part.name}", "put it before flatten"
+            raise self.invalid(name, "a map (C, H, W)", self.flow.shape, hint)
         channels, rows, columns = self.flow.shape
         return channels, rows, columns
 
     def width_of(self, value: Any, width: Any = None) -> int:
-        """Return filters or features: `outputs`, or a number times the network's width.
+        """Return a number of filters or features: `outputs`, or a number times the network's width.
 
-        A width other than 1 rounds to a multiple of 8, never by more than a tenth downwards (Sandler et
-        al. 2018, arXiv:1801.04381, the authors' code).
+        A width other than 1 rounds to a multiple of 8, and down by a tenth at most (Sandler et al. 2018,
+        arXiv:1801.04381, the authors' code).
         """
         if value == "outputs":
             if width is not None:
-                raise self.error("width has no say in outputs, which the task asks for; remove it")
+                raise self.error("width cannot scale outputs, which the task sets", width, "remove width")
             return self.outputs
-        count = self.whole(f"{self.part.name} (or the word `outputs`)", value)
+        count = self.whole(self.part.name, value, besides="outputs or ")
         factor = max(1.0, self.width) if width == "at_least_1" else width
         factor = self.width if factor is None else self.number("width", factor, low=0, is_open=True)
         if factor == 1:
@@ -105,44 +141,48 @@ class Here:
         return rounded if rounded >= 0.9 * count * factor else rounded + 8
 
     def repeats(self) -> int:
-        """Return how often the part stands in its list: its `repeat` times the network's depth."""
+        """Return how often the part is repeated: its `repeat` times the network's depth, rounded up."""
         repeat = self.part.options.get("repeat")
         return 1 if repeat is None else ceil(self.whole("repeat", repeat) * self.depth)
 
-    def whole(self, name: str, value: Any, *, least: int = 1) -> int:
-        """Return a whole number of at least `least`, or refuse it by name."""
+    def whole(self, name: str, value: Any, *, least: int = 1, besides: str = "") -> int:
+        """Return a whole number of at least `least`, or refuse the value.
+
+        Args:
+            besides: what else is allowed, as the error lists it.
+        """
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.error(f"{name} must be a whole number of at least {least}, got {value!r}")
+            raise self.invalid(name, f"{besides}a whole number of at least {least}", value)
         return value
 
-    def pair(self, name: str, value: Any, *, least: int = 1) -> Pair:
-        """Return (rows, columns) of a number or a list of two, or refuse it by name."""
+    def pair(self, name: str, value: Any, *, least: int = 1, besides: str = "") -> Pair:
+        """Return (rows, columns) of a number or a list of two, or refuse the value; see `whole`."""
         values = list(value) if isinstance(value, list | tuple) else [value, value]
         if len(values) != 2:
-            raise self.error(f"{name} must be a number or [rows, columns], got {value!r}")
-        rows, columns = (self.whole(name, each, least=least) for each in values)
+            raise self.invalid(name, "a whole number or [rows, columns]", value)
+        rows, columns = (self.whole(name, each, least=least, besides=besides) for each in values)
         return rows, columns
 
     def number(
         self, name: str, value: Any, *, low: float = -INFINITY, high: float = INFINITY, is_open: bool = False
     ) -> float:
-        """Return a number in [low, high), or in (low, high) where the range is open; else refuse it."""
+        """Return a finite number in [low, high), or in (low, high) if `is_open`, or refuse the value."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not -INFINITY < value < high or value < low or (is_open and value == low):
-            span = "" if low == -INFINITY else f" in {'(' if is_open else '['}{low:g}, {high:g})"
-            raise self.error(f"{name} must be a number{span}, got {value!r}")
+            span = f"a number in {'(' if is_open else '['}{low:g}, {high:g})"
+            raise self.invalid(name, "a finite number" if low == -INFINITY else span, value)
         return float(value)
 
     def choice(self, name: str, value: Any, allowed: Any) -> Any:
-        """Return one of the allowed names, or refuse it with the closest right one."""
+        """Return one of the allowed names, or refuse the value."""
         if not isinstance(value, str) or value not in allowed:
-            raise self.error(f"unknown {name} '{value}'; {closest(value, allowed)}")
+            raise self.unknown(name, value, allowed)
         return value
 
     def flag(self, name: str, value: Any) -> bool:
-        """Return a boolean, or refuse anything else by name."""
+        """Return a boolean, or refuse the value."""
         if not isinstance(value, bool):
-            raise self.error(f"{name} must be true or false, got {value!r}")
+            raise self.invalid(name, "true or false", value)
         return value
 
     def leaf(
@@ -154,54 +194,36 @@ class Here:
         window: tuple[Pair, Pair, Pair] | None = None,
         products: Terms = (),
     ) -> Leaf:
-        """Return a layer at this place; it sees what its input sees unless a view is given."""
+        """Return a layer at this place; without a view, its receptive field is that of its input."""
         view = view or self.flow.view
         return Leaf(name, self.where, self.flow, shape, view, specs, window, products)
 
 
-def parse(value: Any, *, where: str) -> Part:
-    """Read one part of the YAML.
+def call(function: Callable[..., Any], context: PlanContext, *leading: Any) -> Any:
+    """Call the function of a part; its keyword-only parameters are the options of the language.
 
     Raises:
-        ConfigError: the value is neither a name nor a mapping with a name as its first key.
+        ConfigError: an option that the function lacks, a missing main argument, or one that it does not take.
     """
-    if isinstance(value, Part):
-        return value
-    if isinstance(value, str):
-        return Part(value)
-    if isinstance(value, Mapping) and value:
-        (name, argument), *options = value.items()
-        if isinstance(name, str):
-            return Part(name, MISSING if argument is None else argument, dict(options))
-    raise ConfigError(
-        f"{where}: a part is a name or a mapping such as {{conv: 64, kernel: 3}}, got {value!r}; "
-        "write `none` for nothing"
-    )
-
-
-def call(function: Callable[..., Any], here: Here, *leading: Any) -> Any:
-    """Call the function of a part: its keyword-only parameters are the options of the language.
-
-    Raises:
-        ConfigError: an option the function does not have, or a main argument missing or too many.
-    """
-    part = here.part
+    part = context.part
     parameters = inspect.signature(function).parameters.values()
     options = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
     is_closed = not any(each.kind is each.VAR_KEYWORD for each in parameters)
     given = {name: value for name, value in part.options.items() if name != "repeat"}
     for name in given:
+        if is_closed and not options:
+            raise context.error(f"{part.name} takes no options", name, "remove it")
         if is_closed and name not in options:
-            allowed = closest(name, {*options, "repeat"}) if options else "remove it"
-            raise here.error(f"{part.name} has no option '{name}'; {allowed}")
+            raise context.unknown("option", name, {*options, "repeat"})
     main = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD][1 + len(leading) :]
     if part.argument is MISSING:
         if main and main[0].default is MISSING:
-            raise here.error(f"{part.name} needs a value, its {main[0].name}; write {{{part.name}: ...}}")
-        return function(here, *leading, **given)
+            name = main[0].name
+            raise context.error(f"{part.name} is missing its {name}", hint=f"write {{{part.name}: <{name}>}}")
+        return function(context, *leading, **given)
     if not main:
-        raise here.error(f"{part.name} takes no value; write {part.name}")
-    return function(here, *leading, part.argument, **given)
+        raise context.error(f"{part.name} takes no value", part.argument, f"write {part.name}")
+    return function(context, *leading, part.argument, **given)
 
 
 def _short(value: Any) -> str:

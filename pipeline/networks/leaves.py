@@ -1,7 +1,7 @@
 """The leaves of the network language: one function per kind of layer.
 
-A leaf function gets where the planner stands, then its main argument; its keyword-only parameters are its
-options. It returns a `Leaf` with shape, cost and the modules to make.
+A leaf function takes its context, then its main argument; its keyword-only parameters are its options.
+It returns a `Leaf` with shape, cost and the modules to build.
 Shapes: (C, H, W) for maps, (F,) for vectors.
 """
 
@@ -14,144 +14,142 @@ from math import prod
 from typing import Any
 
 from pipeline.networks.filters import conv, depthwise, pool, up
-from pipeline.networks.grammar import Here
-from pipeline.networks.parts import activation_specs, behind, norm_specs, pieces_of
+from pipeline.networks.grammar import PlanContext
+from pipeline.networks.parts import activation_specs, norm_and_activation, norm_specs, pieces_of
 from pipeline.plans.network import Leaf, Spec, side_or_sides, times
 
 EDGES = ("sobel", "scharr", "prewitt")
 
 
 def linear(
-    here: Here, features: Any, *, norm: Any = "none", activation: Any = None, bias: Any = None,
+    context: PlanContext, features: Any, *, norm: Any = "none", activation: Any = None, bias: Any = None,
     init: Any = None, width: Any = None,
 ) -> Leaf:  # fmt: skip
-    """Connect every input to every output, then activation; no norm unless asked for.
+    """Connect every input to every output, then activation; no norm by default.
 
     Args:
-        features: outputs of the layer, or `outputs`; then without activation.
+        features: output features, or `outputs`, which has no activation by default.
     """
-    count = here.width_of(features, width)
-    if len(here.flow.shape) != 1:
-        raise here.error(f"linear needs a vector, got {times(here.flow.shape)}; put `flatten` before it")
-    (num_inputs,) = here.flow.shape
-    tail = behind(here, (count,), norm, activation, bias, init, features == "outputs")
-    arguments = {"in_features": num_inputs, "out_features": tail.made, "bias": tail.has_bias}
-    taps = (num_inputs, tail.made)
+    count = context.width_of(features, width)
+    if len(context.flow.shape) != 1:
+        raise context.invalid("the input of linear", "a vector", context.flow.shape, "put flatten before it")
+    (num_inputs,) = context.flow.shape
+    tail = norm_and_activation(context, (count,), norm, activation, bias, init, features == "outputs")
+    arguments = {"in_features": num_inputs, "out_features": tail.out_channels, "bias": tail.has_bias}
+    taps = (num_inputs, tail.out_channels)
     spec = Spec("torch.nn.Linear", arguments, tail.init, (taps, *tail.bias_weights))
-    view = here.flow.view.whole()
-    return here.leaf(f"linear {count}", (count,), spec, *tail.specs, view=view, products=(taps,))
+    view = context.flow.view.whole()
+    return context.leaf(f"linear {count}", (count,), spec, *tail.specs, view=view, products=(taps,))
 
 
-def flatten(here: Here) -> Leaf:
-    """Lay a map out as a vector of C * H * W numbers."""
-    return here.leaf("flatten", (prod(here.map()),), Spec("torch.nn.Flatten"))
+def flatten(context: PlanContext) -> Leaf:
+    """Flatten a map to a vector of C * H * W numbers."""
+    return context.leaf("flatten", (prod(context.map()),), Spec("torch.nn.Flatten"))
 
 
-def dropout(here: Here, probability: Any = 0.5) -> Leaf:
+def dropout(context: PlanContext, probability: Any = 0.5) -> Leaf:
     """Zero each number with a probability in [0, 1) while training (Srivastava et al. 2014)."""
-    number = here.number("probability", probability, low=0, high=1)
-    return here.leaf(f"dropout {probability}", here.flow.shape, Spec("torch.nn.Dropout", {"p": number}))
+    number = context.number("probability", probability, low=0, high=1)
+    return context.leaf(f"dropout {probability}", context.flow.shape, Spec("torch.nn.Dropout", {"p": number}))
 
 
-def drop_path(here: Here, probability: Any) -> Leaf:
+def drop_path(context: PlanContext, probability: Any) -> Leaf:
     """Zero a whole image's maps with a probability in [0, 1) while training: the last layer of a `residual`.
 
     Source: stochastic depth, Huang et al. 2016, arXiv:1603.09382.
     """
-    number = here.number("probability", probability, low=0, high=1)
+    number = context.number("probability", probability, low=0, high=1)
     spec = Spec("pipeline.layers.drops.DropPath", {"probability": number})
-    return here.leaf(f"drop path {probability}", here.flow.shape, spec)
+    return context.leaf(f"drop path {probability}", context.flow.shape, spec)
 
 
-def lrn(here: Here, channels: Any = 5, *, alpha: Any = 1e-4, beta: Any = 0.75, k: Any = 2) -> Leaf:
+def lrn(context: PlanContext, channels: Any = 5, *, alpha: Any = 1e-4, beta: Any = 0.75, k: Any = 2) -> Leaf:
     """Divide by (k + alpha * sum of squares over neighbouring channels)^beta (Krizhevsky et al. 2012, 3.3)."""
-    here.map()
-    count = here.whole("lrn's channels", channels)
+    context.map()
+    count = context.whole("channels", channels)
     # torch divides its alpha by the number of channels; the paper does not.
-    alpha = here.number("alpha", alpha, low=0) * count
-    arguments = {"size": count, "alpha": alpha, "beta": here.number("beta", beta, low=0)}
-    arguments["k"] = here.number("k", k, low=0, is_open=True)
-    return here.leaf(f"lrn {count}", here.flow.shape, Spec("torch.nn.LocalResponseNorm", arguments))
+    alpha = context.number("alpha", alpha, low=0) * count
+    arguments = {"size": count, "alpha": alpha, "beta": context.number("beta", beta, low=0)}
+    arguments["k"] = context.number("k", k, low=0, is_open=True)
+    return context.leaf(f"lrn {count}", context.flow.shape, Spec("torch.nn.LocalResponseNorm", arguments))
 
 
-def scale(here: Here, start: Any = 1.0) -> Leaf:
-    """Multiply each channel by a learnt number, from `start` on (Touvron et al. 2021, arXiv:2103.17239)."""
-    arguments = {"channels": here.map()[0], "start": here.number("start", start)}
-    spec = Spec("pipeline.layers.scales.Scale", arguments, weights=((here.flow.shape[0],),))
-    return here.leaf("scale", here.flow.shape, spec)
+def scale(context: PlanContext, start: Any = 1.0) -> Leaf:
+    """Multiply each channel by a learnt number, initially `start` (Touvron et al. 2021, arXiv:2103.17239)."""
+    arguments = {"channels": context.map()[0], "start": context.number("start", start)}
+    spec = Spec("pipeline.layers.scales.Scale", arguments, weights=((context.flow.shape[0],),))
+    return context.leaf("scale", context.flow.shape, spec)
 
 
-def resize(here: Here, factor: Any = 2, *, mode: Any = "nearest") -> Leaf:
+def resize(context: PlanContext, factor: Any = 2, *, mode: Any = "nearest") -> Leaf:
     """Enlarge rows and columns by a whole factor, by `nearest` or `bilinear` interpolation."""
-    rise = here.pair("factor", factor)
-    here.choice("mode", mode, ("nearest", "bilinear"))
-    channels, rows, columns = here.map()
+    rise = context.pair("factor", factor)
+    context.choice("mode", mode, ("nearest", "bilinear"))
+    channels, rows, columns = context.map()
     shape = (channels, rows * rise[0], columns * rise[1])
-    jumps = here.flow.view.jump
-    view = here.flow.view.through((1, 1) if mode == "nearest" else (2, 2), (1, 1))
+    jumps = context.flow.view.jump
+    view = context.flow.view.through((1, 1) if mode == "nearest" else (2, 2), (1, 1))
     view = replace(view, jump=(jumps[0] / rise[0], jumps[1] / rise[1]))
     spec = Spec("torch.nn.Upsample", {"scale_factor": tuple(map(float, rise)), "mode": mode})
-    return here.leaf(f"resize x {side_or_sides(rise)}, {mode}", shape, spec, view=view)
+    return context.leaf(f"resize x {side_or_sides(rise)}, {mode}", shape, spec, view=view)
 
 
-def edge(here: Here, kind: Any = "sobel") -> Leaf:
+def edge(context: PlanContext, kind: Any = "sobel") -> Leaf:
     """Filter each channel by a fixed pair of 3x3 derivatives, across columns and across rows; nothing is learnt.
 
-    `sobel`, `scharr` or `prewitt`; twice as many channels come out, borders are repeated.
+    `sobel`, `scharr` or `prewitt`; the output has twice as many channels, and borders are replicated.
     """
-    channels, *sides = here.map()
+    channels, *sides = context.map()
     spec = Spec(
-        "pipeline.layers.edges.Edges", {"channels": channels, "kind": here.choice("edge", kind, EDGES)}
+        "pipeline.layers.edges.Edges", {"channels": channels, "kind": context.choice("edge", kind, EDGES)}
     )
     shape = (2 * channels, *sides)
-    view, window = here.flow.view.through((3, 3), (1, 1)), ((3, 3), (1, 1), (1, 1))
-    return here.leaf(f"edge {kind}", shape, spec, view=view, window=window, products=((*shape, 3, 3),))
+    view, window = context.flow.view.through((3, 3), (1, 1)), ((3, 3), (1, 1), (1, 1))
+    return context.leaf(f"edge {kind}", shape, spec, view=view, window=window, products=((*shape, 3, 3),))
 
 
-def norm(here: Here, kind: Any = None) -> Leaf:
-    """Normalise by itself, without a convolution before it; the network's norm unless named."""
-    chosen = here.parse(kind, here.norm)
-    return here.leaf(f"norm {chosen.name}", here.flow.shape, *norm_specs(here, chosen, here.flow.shape))
+def norm(context: PlanContext, kind: Any = None) -> Leaf:
+    """Normalise, without a convolution before it; by the network's norm by default."""
+    chosen = context.parse("norm", kind, context.norm)
+    specs = norm_specs(context, chosen, context.flow.shape)
+    return context.leaf(f"norm {chosen.name}", context.flow.shape, *specs)
 
 
-def activation(here: Here, kind: Any = None) -> Leaf:
-    """Apply an activation by itself; the network's activation unless named."""
-    chosen = here.parse(kind, here.activation)
-    channels, *sides = here.flow.shape
-    pieces = pieces_of(here, chosen)
+def activation(context: PlanContext, kind: Any = None) -> Leaf:
+    """Apply an activation, without a layer before it; the network's by default."""
+    chosen = context.parse("activation", kind, context.activation)
+    channels, *sides = context.flow.shape
+    pieces = pieces_of(context, chosen)
     if channels % pieces:
-        raise here.error(f"maxout needs a multiple of its {pieces} pieces, got {channels} channels")
-    specs = activation_specs(here, chosen, channels)
-    return here.leaf(f"activation {chosen.name}", (channels // pieces, *sides), *specs)
+        raise context.invalid("the channels before maxout", f"a multiple of its {pieces} pieces", channels)
+    specs = activation_specs(context, chosen, channels)
+    return context.leaf(f"activation {chosen.name}", (channels // pieces, *sides), *specs)
 
 
-def module(here: Here, target: Any, **arguments: Any) -> Leaf:
-    """Place any torch module, e.g. `{module: torch.nn.PixelShuffle, upscale_factor: 2}`; the escape hatch.
+def module(context: PlanContext, target: Any, **arguments: Any) -> Leaf:
+    """Use any torch module, e.g. `{module: torch.nn.PixelShuffle, upscale_factor: 2}`; the escape hatch.
 
-    Its shape and weights come from a run without memory; its multiply-adds are not counted, and it is taken to see
-    the whole image.
+    Its shape and weights come from a forward pass on the meta device; its multiply-adds are not counted, and its
+    receptive field is assumed to be the whole image.
     """
     import torch
 
     home, _, name = str(target).rpartition(".")
     if not home:
-        raise here.error(f"name the class with its package, such as torch.nn.{name}")
+        raise context.invalid("module", "a class with its package, such as torch.nn.ReLU", target)
     try:
         with torch.device("meta"), torch.no_grad():
             made = getattr(importlib.import_module(home), name)(**arguments).eval()
-            shape = tuple(made(torch.empty(1, *here.flow.shape)).shape[1:])
-    except Exception as reason:  # whatever somebody else's class raises
-        text = " ".join(str(reason).split())
-        raise here.error(
-            f"{target} refuses its settings or its {times(here.flow.shape)} input: {text}"
-        ) from None
+            shape = tuple(made(torch.empty(1, *context.flow.shape)).shape[1:])
+    except Exception as reason:  # a third-party class can raise anything
+        problem = f"{target} fails on its {times(context.flow.shape)} input ({' '.join(str(reason).split())})"
+        hint = "check its name, its arguments and the layer before it"
+        raise context.error(problem, hint=hint) from None
     if len(shape) not in (1, 3):
-        raise here.error(
-            f"{target} puts out {times(shape) or 'one number'}, neither a map (C, H, W) nor a vector"
-        )
+        raise context.invalid(f"the output of {target}", "a map (C, H, W) or a vector", shape)
     weights = sum(each.numel() for each in made.parameters() if each.requires_grad)
     spec = Spec(str(target), arguments, weights=((weights,),) if weights else ())
-    return here.leaf(f"module {name}", shape, spec, view=here.flow.view.whole())
+    return context.leaf(f"module {name}", shape, spec, view=context.flow.view.whole())
 
 
 _FILTERS = (conv, depthwise, up, pool)

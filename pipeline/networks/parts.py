@@ -14,42 +14,44 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Any
 
-from pipeline.networks.grammar import INFINITY, MISSING, NONE, Here, Part, call
-from pipeline.plans.network import Init, Shape, Spec, Terms, times
+from pipeline.networks.grammar import INFINITY, MISSING, NONE, Part, PlanContext, call
+from pipeline.plans.network import Init, Shape, Spec, Terms
 
 
 @dataclass(frozen=True)
 class Tail:
-    """What a layer of `made` filters or features carries besides them.
+    """What follows the filters or features of a layer.
 
     Args:
         specs: norm, then activation.
-        made: filters to make: those asked for, times the pieces of a maxout.
+        out_channels: output channels of the layer's weight: those declared, times the pieces of a maxout.
     """
 
     specs: tuple[Spec, ...]
-    made: int
+    out_channels: int
     init: Init
     has_bias: bool
 
     @property
     def bias_weights(self) -> Terms:
         """The bias as a term of the count of weights."""
-        return ((self.made,),) if self.has_bias else ()
+        return ((self.out_channels,),) if self.has_bias else ()
 
 
-def behind(here: Here, shape: Shape, norm: Any, activation: Any, bias: Any, init: Any, is_last: bool) -> Tail:
-    """Return what follows a layer that puts out `shape`: neither norm nor activation behind the last.
+def norm_and_activation(
+    context: PlanContext, shape: Shape, norm: Any, activation: Any, bias: Any, init: Any, is_last: bool
+) -> Tail:
+    """Return norm, activation, initialiser and bias of a layer with output `shape`.
 
-    A layer has a bias where no norm follows, unless its option says so.
+    By default, the last layer has neither norm nor activation, and a layer has a bias where it has no norm.
     """
-    norm_part = here.parse(norm, NONE if is_last else here.norm)
-    activation_part = here.parse(activation, NONE if is_last else here.activation)
-    made = shape[0] * pieces_of(here, activation_part)
-    norms = norm_specs(here, norm_part, (made, *shape[1:]))
-    specs = (*norms, *activation_specs(here, activation_part, made))
-    initial = init_of(here, here.parse(init, here.init), activation_part)
-    return Tail(specs, made, initial, not norms if bias is None else here.flag("bias", bias))
+    norm_part = context.parse("norm", norm, NONE if is_last else context.norm)
+    activation_part = context.parse("activation", activation, NONE if is_last else context.activation)
+    out_channels = shape[0] * pieces_of(context, activation_part)
+    norms = norm_specs(context, norm_part, (out_channels, *shape[1:]))
+    specs = (*norms, *activation_specs(context, activation_part, out_channels))
+    initial = init_of(context, context.parse("init", init, context.init), activation_part)
+    return Tail(specs, out_channels, initial, not norms if bias is None else context.flag("bias", bias))
 
 
 # name -> (class, name of its main argument or None)
@@ -69,88 +71,87 @@ ACTIVATIONS: dict[str, tuple[str, str | None]] = {
     "softplus": ("torch.nn.Softplus", "beta"),
     "maxout": ("pipeline.layers.activations.Maxout", "pieces"),
 }
-# Gains as torch.nn.init.calculate_gain has them; what it does not know is taken as a rectifier.
+# Gains of torch.nn.init.calculate_gain; activations that it does not support get the gain of ReLU.
 GAINS = {"none": 1.0, "sigmoid": 1.0, "hard_sigmoid": 1.0, "tanh": 5 / 3, "selu": 3 / 4}
 SLOPES = {"leaky_relu": 0.01, "prelu": 0.25}
 
 
-def activation_specs(here: Here, part: Part, channels: int) -> tuple[Spec, ...]:
-    """Return the module of an activation for so many channels, or nothing for `none`."""
+def activation_specs(context: PlanContext, part: Part, channels: int) -> tuple[Spec, ...]:
+    """Return the module of an activation for a number of channels, or nothing for `none`."""
     if part.name == "none":
         return ()
-    here = here.at(here.where, part)
-    target, argument = ACTIVATIONS[here.choice("activation", part.name, [*ACTIVATIONS, "none"])]
-    _refuse_options(here)
+    context = context.at(context.where, part)
+    target, argument = ACTIVATIONS[context.choice("activation", part.name, [*ACTIVATIONS, "none"])]
+    _refuse_options(context)
     arguments: dict[str, Any] = {}
     if part.name == "maxout":
-        arguments = {"pieces": pieces_of(here, part)}
+        arguments = {"pieces": pieces_of(context, part)}
     elif part.argument is not MISSING:
         if argument is None:
-            raise here.error(f"{part.name} takes no value; write {part.name}")
+            raise context.error(f"{part.name} takes no value", part.argument, f"write {part.name}")
         is_open = part.name == "softplus"
         low = 0 if is_open else -INFINITY
-        arguments = {argument: here.number(argument, part.argument, low=low, is_open=is_open)}
+        arguments = {argument: context.number(argument, part.argument, low=low, is_open=is_open)}
     if part.name == "prelu":  # one slope per channel (He et al. 2015, section 2.1)
         return (Spec(target, {"num_parameters": channels, **arguments}, weights=((channels,),)),)
     return (Spec(target, arguments),)
 
 
-def pieces_of(here: Here, part: Part) -> int:
-    """Return how many linear pieces an activation takes the largest of: 1 for all but maxout."""
+def pieces_of(context: PlanContext, part: Part) -> int:
+    """Return the number of linear pieces of an activation: 1 for all but maxout."""
     if part.name != "maxout":
         return 1
     if part.argument is MISSING:
-        raise here.error("maxout needs the number of its pieces; write {maxout: 2}")
-    return here.whole("maxout's pieces", part.argument, least=2)
+        raise context.error("maxout is missing its number of pieces", hint="write {maxout: 2}")
+    return context.whole("the pieces of maxout", part.argument, least=2)
 
 
-def norm_specs(here: Here, part: Part, shape: Shape) -> tuple[Spec, ...]:
+def norm_specs(context: PlanContext, part: Part, shape: Shape) -> tuple[Spec, ...]:
     """Return the module of a norm for a shape, or nothing for `none`."""
     if part.name == "none":
         return ()
-    here = here.at(here.where, part)
-    spec = call(NORMS[here.choice("norm", part.name, [*NORMS, "none"])], here, shape)
+    context = context.at(context.where, part)
+    spec = call(NORMS[context.choice("norm", part.name, [*NORMS, "none"])], context, shape)
     assert isinstance(spec, Spec)
     return (spec,)
 
 
-def batch(here: Here, shape: Shape, *, eps: Any = 1e-5, momentum: Any = 0.1) -> Spec:
-    """Normalise each channel over the images of a batch; running means serve evaluation.
+def batch(context: PlanContext, shape: Shape, *, eps: Any = 1e-5, momentum: Any = 0.1) -> Spec:
+    """Normalise each channel over the images of a batch; evaluation uses running statistics.
 
     Args:
-        momentum: share of the newest batch in the running means, in (0, 1).
+        momentum: weight of the newest batch in the running statistics, in (0, 1).
     """
     settings = {
-        "eps": here.number("eps", eps, low=0, is_open=True),
-        "momentum": here.number("momentum", momentum, low=0, high=1, is_open=True),
+        "eps": context.number("eps", eps, low=0, is_open=True),
+        "momentum": context.number("momentum", momentum, low=0, high=1, is_open=True),
     }
     dimensions = "2d" if len(shape) == 3 else "1d"
     return _norm(f"torch.nn.BatchNorm{dimensions}", shape, num_features=shape[0], **settings)
 
 
-def layer(here: Here, shape: Shape, over: Any = "all", *, eps: Any = 1e-5) -> Spec:
-    """Normalise each image over channels, rows and columns, or over its `channels` at each place alone."""
-    eps = here.number("eps", eps, low=0, is_open=True)
-    over_all = here.choice("extent", over, ("all", "channels")) == "all"
-    _refuse_single(here, shape, prod(shape) if over_all else shape[0])
+def layer(context: PlanContext, shape: Shape, over: Any = "all", *, eps: Any = 1e-5) -> Spec:
+    """Normalise each image over channels, rows and columns, or each position over its `channels`."""
+    eps = context.number("eps", eps, low=0, is_open=True)
+    over_all = context.choice("extent", over, ("all", "channels")) == "all"
+    _refuse_single(context, shape, prod(shape) if over_all else shape[0])
     if over_all:
         return _norm("torch.nn.GroupNorm", shape, num_groups=1, num_channels=shape[0], eps=eps)
     return _norm("pipeline.layers.norms.ChannelNorm", shape, channels=shape[0], eps=eps)
 
 
-def instance(here: Here, shape: Shape) -> Spec:
+def instance(context: PlanContext, shape: Shape) -> Spec:
     """Normalise each channel of each image over its rows and columns."""
-    _refuse_single(here, shape, prod(shape[1:]))
+    _refuse_single(context, shape, prod(shape[1:]))
     return _norm("torch.nn.InstanceNorm2d", shape, num_features=shape[0], affine=True)
 
 
-def group(here: Here, shape: Shape, groups: Any) -> Spec:
+def group(context: PlanContext, shape: Shape, groups: Any) -> Spec:
     """Normalise each image over groups of channels, rows and columns."""
-    groups = here.whole("the number of groups", groups)
+    groups = context.whole("groups", groups)
     if shape[0] % groups:
-        reason = f"{groups} groups do not divide {shape[0]} channels"
-        raise here.error(f"{reason}; use a divisor of {shape[0]}")
-    _refuse_single(here, shape, prod(shape) // groups)
+        raise context.invalid("groups", f"a divisor of {shape[0]} channels", groups)
+    _refuse_single(context, shape, prod(shape) // groups)
     return _norm("torch.nn.GroupNorm", shape, num_groups=groups, num_channels=shape[0])
 
 
@@ -163,37 +164,37 @@ INITIALISERS: dict[str, str | None] = {
     **{"constant": "value", "uniform": "bound"},
     **dict.fromkeys(("normal", "truncated_normal"), "standard deviation"),
 }
-# The bare name of an author means the form that the paper gives.
+# An author's name alone means the form in the paper.
 AS_PUBLISHED = {"xavier": "xavier_uniform", "he": "he_normal", "lecun": "lecun_normal"}
 
 
-def init_of(here: Here, part: Part, activation: Part) -> Init:
-    """Return name, value and gain of an initialiser; `default` is what torch itself does.
+def init_of(context: PlanContext, part: Part, activation: Part) -> Init:
+    """Return name, value and gain of an initialiser; `default` is torch's own.
 
     Args:
-        activation: behind the layer; where it is none, the gain is that of the network's activation.
+        activation: of the layer; for `none`, the gain is that of the network's activation.
     """
-    here = here.at(here.where, part)
+    context = context.at(context.where, part)
     name = AS_PUBLISHED.get(part.name, part.name)
-    meaning = INITIALISERS[here.choice("init", name, [*INITIALISERS, *AS_PUBLISHED])]
-    _refuse_options(here)
-    gain = gain_of(here, here.activation if activation.name == "none" else activation)
+    meaning = INITIALISERS[context.choice("init", name, [*INITIALISERS, *AS_PUBLISHED])]
+    _refuse_options(context)
+    gain = gain_of(context, context.activation if activation.name == "none" else activation)
     if part.argument is MISSING:
         if meaning not in (None, "gain"):
-            raise here.error(f"init {part.name} needs its {meaning}; write {{{part.name}: 0.01}}")
+            raise context.error(f"{part.name} is missing its {meaning}", hint=f"write {{{part.name}: 0.01}}")
         return name, None, gain
     if meaning is None:
-        raise here.error(f"init {part.name} takes no value; write init: {part.name}")
+        raise context.error(f"{part.name} takes no value", part.argument, f"write {part.name}")
     low = -INFINITY if name == "constant" else 0
-    value = here.number(meaning, part.argument, low=low)
+    value = context.number(meaning, part.argument, low=low)
     return (name, None, value) if meaning == "gain" else (name, value, gain)
 
 
-def gain_of(here: Here, activation: Part) -> float:
-    """Return by how much an initial weight makes up for what the activation behind it takes away."""
+def gain_of(context: PlanContext, activation: Part) -> float:
+    """Return the gain that makes up for the activation after a layer, as `torch.nn.init.calculate_gain` does."""
     slope = SLOPES.get(activation.name, 0.0)
     if activation.argument is not MISSING and activation.name in SLOPES:
-        slope = here.at(here.where, activation).number("slope", activation.argument)
+        slope = context.at(context.where, activation).number("slope", activation.argument)
     return GAINS.get(activation.name, sqrt(2 / (1 + slope**2)))
 
 
@@ -201,12 +202,13 @@ def _norm(target: str, shape: Shape, **arguments: Any) -> Spec:
     return Spec(target, arguments, weights=((2, shape[0]),))
 
 
-def _refuse_single(here: Here, shape: Shape, numbers: int) -> None:
+def _refuse_single(context: PlanContext, shape: Shape, numbers: int) -> None:
     if numbers == 1:
-        reason = f"{here.part.name} would normalise single numbers of {times(shape)} to zero"
-        raise here.error(f"{reason}; use another norm here, or none")
+        problem = f"{context.part.name} norm needs more than one value for each mean and variance"
+        raise context.error(problem, shape, "use another norm here, or none")
 
 
-def _refuse_options(here: Here) -> None:
-    if here.part.options:
-        raise here.error(f"{here.part.name} has no option '{next(iter(here.part.options))}'; remove it")
+def _refuse_options(context: PlanContext) -> None:
+    if context.part.options:
+        option = next(iter(context.part.options))
+        raise context.error(f"{context.part.name} takes no options", option, "remove it")

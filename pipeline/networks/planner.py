@@ -1,21 +1,22 @@
-"""The planner: a config's model section to a network on paper, checked and counted."""
+"""The planner: from the `model` section of a config to the plan of a network, checked and counted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from pipeline.errors import ConfigError, closest
-from pipeline.networks.grammar import Here, parse
+from pipeline.errors import ConfigError
+from pipeline.networks.grammar import NONE, PlanContext
 from pipeline.networks.parts import NORMS, activation_specs, init_of
 from pipeline.networks.structures import ZERO_NORM, sequence
 from pipeline.networks.unet import unet_on
-from pipeline.plans.network import Flow, Network, Node, Shape, Structure, View, times
+from pipeline.plans.network import Flow, Network, Node, Shape, Structure, View
 
 LARGEST = 100  # of width and depth
 PARTS = ("norm", "activation", "init")
 KEYS = ("name", *PARTS, "padding", "width", "depth", "zero_last_norm", "layers", "head")
-# What transfer reads, and the network whose levels `unet_on` nests.
+# Also the keys that transfer reads, and the encoder of `unet_on`.
 ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder")
 
 
@@ -23,65 +24,64 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
     """Plan a network for images of one shape, without building it.
 
     Args:
-        model: the config section: `KEYS`, and any of `ALLOWED`.
+        model: the config section: all of `KEYS`, and any of `ALLOWED`.
         shape: (C, H, W) of an image.
-        outputs: what the word `outputs` stands for.
+        outputs: the number that `outputs` means.
 
     Raises:
-        ConfigError: the network cannot be built; names the layer, its place, and the way out.
+        ConfigError: the network cannot be built.
     """
     _check_keys(model)
-    here = _start(model, Flow(shape, View.of_image(shape)), outputs)
+    context = _start(model, Flow(shape, View.of_image(shape)), outputs)
     items = model["layers"]
     if "encoder" in model:
         encoder = model["encoder"]
-        if items or not isinstance(encoder, Mapping) or not isinstance(encoder.get("layers"), list):
+        hint = "choose an encoder by model=unet_on model@model.encoder=<network>"
+        if items:
+            raise ConfigError("model.layers", allowed="empty if model.encoder is set", hint=hint)
+        if not isinstance(encoder, Mapping) or not isinstance(encoder.get("layers"), list):
             raise ConfigError(
-                "model.encoder must be a network with a list of layers, and model.layers empty; choose the encoder by "
-                "model=unet_on model@model.encoder=<network>"
+                "model.encoder", got=encoder, allowed="a network with a list of layers", hint=hint
             )
-        items = unet_on(encoder["layers"], here)
-    layers = sequence(items, here.at("layers"))
-    flow = Flow(layers[-1].shape, layers[-1].view) if layers else here.flow
-    head = sequence(model["head"], here.at("head", flow=flow))
+        items = unet_on(encoder["layers"], context)
+    layers = sequence(items, context)
+    flow = Flow(layers[-1].shape, layers[-1].view) if layers else context.flow
+    head = sequence(model["head"], context.at("head", flow=flow))
     if not (*layers, *head):
-        raise ConfigError(f"model {here.model}: layers and head are both empty; list at least one layer")
-    network = Network(here.model, shape, outputs, layers, head)
-    if here.zero_last_norm and not any(
+        problem = f"both layers and head of model {context.model} are empty"
+        raise ConfigError("model.layers", problem, hint="list at least one layer")
+    network = Network(context.model, shape, outputs, layers, head)
+    if context.zero_last_norm and not any(
         spec.init is ZERO_NORM for leaf in network.leaves() for spec in leaf.specs
     ):
-        raise ConfigError(
-            f"model.zero_last_norm: no residual list of model {here.model} ends with a norm, so that it would do "
-            "nothing; set it to false"
-        )
+        problem = f"no residual list of model {context.model} ends with a norm"
+        raise ConfigError("model.zero_last_norm", problem, got=True, hint="set it to false")
     for node in _side_heads((*layers, *head)):
         end = node.branches[0][-1]
         if end.shape != network.output_shape:
-            raise ConfigError(
-                f"model {here.model}, {node.where}: the auxiliary head puts out {times(end.shape)}, the network "
-                f"{times(network.output_shape)}; end both alike, for example with {{linear: outputs}}"
-            )
+            problem = f"the auxiliary head of model {context.model} must output {network.output_shape}"
+            hint = "end both alike, for example with {linear: outputs}"
+            raise ConfigError(f"model.{node.where}", problem, got=end.shape, hint=hint)
     return network
 
 
-def _start(model: Mapping[str, Any], flow: Flow, outputs: int) -> Here:
-    """Return where every network begins, its rules checked."""
-    name = model["name"]
-    norm, activation, init = (parse(model[key], where=f"model.{key}") for key in PARTS)
+def _start(model: Mapping[str, Any], flow: Flow, outputs: int) -> PlanContext:
+    """Return the settings of a network, checked."""
+    rest = {key: model[key] for key in ("padding", "width", "depth", "zero_last_norm")}
+    context = PlanContext(model["name"], "layers", outputs, NONE, NONE, NONE, flow=flow, **rest)
+    norm, activation, init = (context.at(key).parse(key, model[key]) for key in PARTS)
     for key in ("width", "depth"):
         value = model[key]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST:
-            raise ConfigError(
-                f"model.{key} must be a number above 0, at most {LARGEST}, got {value!r}; 1.0 leaves the list as it is"
-            )
+            allowed = f"a number above 0, at most {LARGEST}"
+            raise ConfigError(f"model.{key}", got=value, allowed=allowed, hint="1.0 keeps it as written")
     if not isinstance(model["zero_last_norm"], bool):
-        raise ConfigError(f"model.zero_last_norm must be true or false, got {model['zero_last_norm']!r}")
-    padding, width, depth, is_zeroed = (model[key] for key in ("padding", "width", "depth", "zero_last_norm"))
-    here = Here(name, "model", outputs, norm, activation, init, padding, width, depth, is_zeroed, flow)
-    here.at("model.norm", norm).choice("norm", norm.name, [*NORMS, "none"])
-    activation_specs(here.at("model.activation"), activation, 1)
-    init_of(here.at("model.init"), init, activation)
-    return here
+        raise ConfigError("model.zero_last_norm", got=model["zero_last_norm"], allowed="true or false")
+    context = replace(context, norm=norm, activation=activation, init=init)
+    context.at("norm", norm).choice("norm", norm.name, [*NORMS, "none"])
+    activation_specs(context.at("activation"), activation, 1)
+    init_of(context.at("init"), init, activation)
+    return context
 
 
 def _side_heads(nodes: tuple[Node, ...]) -> list[Structure]:
@@ -93,7 +93,7 @@ def _side_heads(nodes: tuple[Node, ...]) -> list[Structure]:
 def _check_keys(model: Mapping[str, Any]) -> None:
     for key in model:
         if key not in ALLOWED:
-            raise ConfigError(f"model.{key}: unknown key; {closest(key, ALLOWED)}")
+            raise ConfigError.unknown(f"model.{key}", key, ALLOWED, what="key")
     for key in KEYS:
         if key not in model:
-            raise ConfigError(f"model.{key} is missing; write it (`none` or [] for nothing)")
+            raise ConfigError(f"model.{key}", "missing key", hint="add it (none or [] for nothing)")

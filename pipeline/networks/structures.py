@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipeline.errors import ConfigError, closest
 from pipeline.networks.composites import COMPOSITES
 from pipeline.networks.filters import conv
-from pipeline.networks.grammar import NONE, Here, Part, call, parse
+from pipeline.networks.grammar import NONE, Part, PlanContext, call
 from pipeline.networks.leaves import LEAVES
 from pipeline.networks.parts import activation_specs
 from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, times
@@ -23,112 +22,108 @@ from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, times
 CONTAINERS = "pipeline.layers.containers."
 AFTER_NORM = ("pipeline.layers.drops.DropPath", "pipeline.layers.scales.Scale")
 ZERO_NORM = ("zero", None, 1.0)
-DEEPEST = 32  # lists within lists; more is a mistake, such as a YAML anchor inside itself
+DEEPEST = 32  # nested lists; more are a mistake, such as a YAML anchor that contains itself
 
 
-def sequence(items: Any, here: Here, *, least: int = 0) -> tuple[Node, ...]:
-    """Plan a list of layers, each fed by the one before it.
+def sequence(items: Any, context: PlanContext, *, least: int = 0) -> tuple[Node, ...]:
+    """Plan a list of layers, each with the output of the one before it as its input.
 
     Args:
-        here: where the list stands and what flows into it.
-        least: how many layers the list needs.
+        context: place and input of the list.
+        least: smallest number of layers allowed.
     """
+    name = context.where.rsplit(".", 1)[-1]
     if not isinstance(items, list):
-        raise ConfigError(
-            f"model {here.model}, {here.where}: must be a list of layers, got {items!r}; "
-            "start each layer with a dash"
-        )
+        raise context.invalid(name, "a list of layers", items, "start each layer with a dash")
     if len(items) < least:
-        raise here.error(f"{here.where.rsplit('.', 1)[-1]} needs at least one layer in its list")
-    if here.where.count("[") >= DEEPEST:
-        raise here.error(f"lists stand {DEEPEST} deep in each other; lay some of them side by side")
+        raise context.invalid(name, "a list of at least one layer", items)
+    if context.where.count("[") >= DEEPEST:
+        raise context.error(f"lists are nested more than {DEEPEST} deep", hint="flatten them")
     nodes: list[Node] = []
     for index, item in enumerate(items):
-        place = here.at(f"{here.where}[{index}]")
-        place = place.at(place.where, parse(item, where=f"model {here.model}, {place.where}"))
+        place = context.at(f"{context.where}[{index}]")
+        place = place.at(place.where, place.parse("layer", item))
         for turn in range(place.repeats()):
-            flow = Flow(nodes[-1].shape, nodes[-1].view) if nodes else here.flow
+            flow = Flow(nodes[-1].shape, nodes[-1].view) if nodes else context.flow
             part = _once(place.part, is_first=turn == 0)
             nodes += _planned(place.at(place.where, part, flow))
     return tuple(nodes)
 
 
-def residual(here: Here, body: Any, *, activation: Any = None, shortcut: Any = "project") -> Node:
-    """Add a list of layers to its own input, then apply the activation.
+def residual(context: PlanContext, body: Any, *, activation: Any = None, shortcut: Any = "project") -> Node:
+    """Add the output of a list of layers to its input, then apply the activation.
 
     Args:
-        activation: after the sum; the network's unless named.
-        shortcut: where the shapes differ: `project` by a strided 1x1 convolution with the network's norm (option B of
-            section 4.1), `pad` with zeros (option A), or a list of layers, which is used where they agree too.
+        activation: after the sum; the network's by default.
+        shortcut: used where the shapes differ: `project` by a strided 1x1 convolution with the network's norm (option
+            B of section 4.1), or `pad` with zeros (option A); or a list of layers, which is always used.
     """
-    inside = here.at(f"{here.where}.residual")
+    inside = context.at(f"{context.where}.residual")
     nodes = sequence(body, inside, least=1)
     shape, view = nodes[-1].shape, nodes[-1].view
-    if here.zero_last_norm:
+    if context.zero_last_norm:
         nodes = _zeroed(nodes)
     side = _shortcut(inside, shortcut, nodes)
-    view = view.joined(side[-1].view if side else here.flow.view)
-    chosen = here.parse(activation, here.activation)
+    view = view.joined(side[-1].view if side else context.flow.view)
+    chosen = context.parse("activation", activation, context.activation)
     if chosen.name == "maxout":
-        raise here.error("maxout cannot follow a sum, it would change the channels; write activation: none")
-    specs = activation_specs(here, chosen, shape[0])
-    total = Leaf("add", here.where, Flow(shape, view), shape, view, specs)
+        raise context.error("maxout after the sum would change the channels", hint="write activation: none")
+    specs = activation_specs(context, chosen, shape[0])
+    total = Leaf("add", context.where, Flow(shape, view), shape, view, specs)
     target = f"{CONTAINERS}Residual"
-    return Structure("residual", here.where, shape, view, target, (nodes, side), (total,))
+    return Structure("residual", context.where, shape, view, target, (nodes, side), (total,))
 
 
-def skip(here: Here, body: Any, *, crop: Any = None) -> Node:
-    """Concatenate the input with what a list of layers makes of it; the input comes first.
+def skip(context: PlanContext, body: Any, *, crop: Any = None) -> Node:
+    """Concatenate the input and the output of a list of layers, in this order.
 
     Args:
-        crop: whether to cut the input to the smaller rows and columns of the list, around its centre; by default
-            where the network's padding is `valid`.
+        crop: whether to crop the input around its centre to the smaller rows and columns of the list's output; by
+            default if the network's padding is `valid`.
     """
-    nodes = sequence(body, here.at(f"{here.where}.skip"), least=1)
-    (channels, *sides), (made, *kept) = here.map(), nodes[-1].shape
+    nodes = sequence(body, context.at(f"{context.where}.skip"), least=1)
+    (channels, *sides), (made, *kept) = context.map(), nodes[-1].shape
     if not kept:
-        raise here.error(f"the list puts out a vector of {made}, which cannot be concatenated with a map")
-    is_cropped = here.padding == "valid" if crop is None else here.flag("crop", crop)
+        raise context.invalid("the output of skip", "a map (C, H, W)", (made,), "remove flatten and linear")
+    is_cropped = context.padding == "valid" if crop is None else context.flag("crop", crop)
     fits = sides == kept or (is_cropped and kept[0] <= sides[0] and kept[1] <= sides[1])
     if not fits:
-        raise here.error(
-            f"the list turns {times((*sides,))} into {times((*kept,))}, so its output cannot "
-            "be concatenated with its input; use as many `up` as `pool`, and rows and columns of "
-            "data.shape that every pool divides (a multiple of 2 to the number of pools)"
-        )
-    return _concatenated(here, "skip", (channels + made, *kept), (nodes,), "Skip", (here.flow, nodes[-1]))
+        problem = f"the output of skip cannot be concatenated with its {times((*sides,))} input"
+        hint = "use as many up as pool, and rows and columns of data.shape that every pool halves evenly"
+        raise context.error(problem, (*kept,), hint)
+    shape = (channels + made, *kept)
+    return _concatenated(context, "skip", shape, (nodes,), "Skip", (context.flow, nodes[-1]))
 
 
-def branches(here: Here, lists: Any) -> Node:
-    """Run lists of layers side by side on the same input and concatenate what they put out, in order."""
+def branches(context: PlanContext, lists: Any) -> Node:
+    """Run several lists of layers on the same input and concatenate their outputs, in order."""
     if not isinstance(lists, list) or len(lists) < 2:
-        raise here.error("branches needs two lists of layers or more")
+        raise context.invalid("branches", "a list of at least two lists of layers", lists)
     sides = tuple(
-        sequence(each, here.at(f"{here.where}.branches[{i}]"), least=1) for i, each in enumerate(lists)
+        sequence(each, context.at(f"{context.where}.branches[{i}]"), least=1) for i, each in enumerate(lists)
     )
     ends = [side[-1] for side in sides]
     sizes = [end.shape[1:] for end in ends]
     if len(set(sizes)) > 1:
-        shapes = ", ".join(map(times, (end.shape for end in ends)))
-        raise here.error(
-            f"its lists put out {shapes}; rows and columns must agree, so give all the same strides"
-        )
+        problem = "the outputs of branches differ in rows and columns"
+        raise context.error(problem, [end.shape for end in ends], "use the same strides in each list")
     shape = (sum(end.shape[0] for end in ends), *sizes[0])
-    return _concatenated(here, "branches", shape, sides, "Branches", ends)
+    return _concatenated(context, "branches", shape, sides, "Branches", ends)
 
 
 def squeeze_excite(
-    here: Here, ratio: Any = 16, *, activation: Any = "relu", gate: Any = "sigmoid", multiple: Any = 1
-) -> Node:
-    """Scale each channel by a gate computed from all channels' means.
+    context: PlanContext, ratio: Any = 16, *, activation: Any = "relu", gate: Any = "sigmoid", multiple: Any = 1,
+) -> Node:  # fmt: skip
+    """Scale each channel by a gate computed from the means of all channels.
 
     Args:
-        ratio: channels per hidden unit, r of the paper; may be a fraction.
-        multiple: round the hidden units to this (8 in Howard et al. 2019, arXiv:1905.02244, the authors' code).
+        ratio: channels per hidden unit, r in the paper; may be a fraction.
+        multiple: round the hidden units to a multiple of it (8 in Howard et al. 2019, arXiv:1905.02244, the authors'
+            code).
     """
-    channels = here.map()[0]
-    hidden = max(1, int(channels / here.number("ratio", ratio, low=0, is_open=True)))
-    step = here.whole("multiple", multiple)
+    channels = context.map()[0]
+    hidden = max(1, int(channels / context.number("ratio", ratio, low=0, is_open=True)))
+    step = context.whole("multiple", multiple)
     rounded = max(step, int(hidden + step / 2) // step * step)
     hidden = rounded if rounded >= 0.9 * hidden else rounded + step
     plain = {"kernel": 1, "norm": "none", "width": 1, "bias": True}
@@ -137,20 +132,20 @@ def squeeze_excite(
         {"conv": hidden, "activation": activation, **plain},
         {"conv": channels, "activation": gate, **plain},
     ]
-    nodes = sequence(body, here.at(f"{here.where}.squeeze_excite"))
+    nodes = sequence(body, context.at(f"{context.where}.squeeze_excite"))
     view = nodes[-1].view
-    after = (Leaf("multiply", here.where, here.flow, here.flow.shape, view),)
+    after = (Leaf("multiply", context.where, context.flow, context.flow.shape, view),)
     target = f"{CONTAINERS}Gate"
-    return Structure("squeeze_excite", here.where, here.flow.shape, view, target, (nodes,), after)
+    return Structure("squeeze_excite", context.where, context.flow.shape, view, target, (nodes,), after)
 
 
-def auxiliary(here: Here, body: Any, *, weight: Any = 0.3) -> Node:
-    """Lead a list of layers aside to outputs of its own, whose weighted loss is added in training only."""
-    nodes = sequence(body, here.at(f"{here.where}.auxiliary"), least=1)
-    arguments = {"weight": here.number("weight", weight, low=0, is_open=True)}
-    shape, view = here.flow.shape, here.flow.view
+def auxiliary(context: PlanContext, body: Any, *, weight: Any = 0.3) -> Node:
+    """Branch off a head of its own, whose weighted loss is added in training only; its input is passed on."""
+    nodes = sequence(body, context.at(f"{context.where}.auxiliary"), least=1)
+    arguments = {"weight": context.number("weight", weight, low=0, is_open=True)}
+    shape, view = context.flow.shape, context.flow.view
     target = f"{CONTAINERS}Auxiliary"
-    return Structure("auxiliary", here.where, shape, view, target, (nodes,), (), arguments, is_side=True)
+    return Structure("auxiliary", context.where, shape, view, target, (nodes,), (), arguments, is_side=True)
 
 
 _STRUCTURES = (residual, skip, branches, squeeze_excite, auxiliary)
@@ -158,13 +153,13 @@ STRUCTURES: dict[str, Callable[..., Node]] = {each.__name__: each for each in _S
 LAYERS = {**LEAVES, **STRUCTURES, **COMPOSITES}
 
 
-def _planned(here: Here) -> tuple[Node, ...]:
+def _planned(context: PlanContext) -> tuple[Node, ...]:
     """Plan one part: a composite gives several nodes."""
-    name = here.part.name
+    name = context.part.name
     if name not in LAYERS:
-        raise here.error(f"unknown layer '{name}'; {closest(name, LAYERS)}")
-    made = call(LAYERS[name], here)
-    return sequence(made, here.at(f"{here.where}.{name}")) if name in COMPOSITES else (made,)
+        raise context.unknown("layer", name, LAYERS)
+    made = call(LAYERS[name], context)
+    return sequence(made, context.at(f"{context.where}.{name}")) if name in COMPOSITES else (made,)
 
 
 def _once(part: Part, *, is_first: bool) -> Part:
@@ -184,7 +179,7 @@ def _unstrided(item: Any) -> Any:
 
 
 def _zeroed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Let the last norm of a residual list start at zero (Goyal et al. 2017, arXiv:1706.02677, section 5.1)."""
+    """Initialise the last norm of a residual list to zero (Goyal et al. 2017, arXiv:1706.02677, section 5.1)."""
     *before, last = nodes
     if isinstance(last, Leaf) and last.specs and last.specs[-1].target in AFTER_NORM and before:
         return (*_zeroed(tuple(before)), last)
@@ -194,48 +189,49 @@ def _zeroed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     return (*before, replace(last, specs=tuple(specs)))
 
 
-def _shortcut(here: Here, way: Any, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """Return what stands beside the body of a residual; nothing for the identity."""
+def _shortcut(context: PlanContext, way: Any, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Return the shortcut of a residual; no layers for the identity."""
     shape = nodes[-1].shape
     if not isinstance(way, list):
-        here.choice("shortcut", way, ("pad", "project"))
-        if shape == here.flow.shape:
+        context.choice("shortcut", way, ("pad", "project"))
+        if shape == context.flow.shape:
             return ()
-        side: tuple[Node, ...] = (_padded(here, shape) if way == "pad" else _projection(here, shape),)
+        side: tuple[Node, ...] = (_padded(context, shape) if way == "pad" else _projection(context, shape),)
     else:
-        side = sequence(way, here.at(f"{here.where.removesuffix('.residual')}.shortcut"), least=1)
+        side = sequence(way, context.at(f"{context.where.removesuffix('.residual')}.shortcut"), least=1)
     if side[-1].shape != shape:
-        raise here.error(
-            f"the list turns {times(here.flow.shape)} into {times(shape)}, its shortcut gives "
-            f"{times(side[-1].shape)}; let every filter keep rows and columns (padding same) or halve them"
-        )
+        problem = f"the list maps {times(context.flow.shape)} to {times(shape)}, but its shortcut does not"
+        hint = "let each filter keep rows and columns (padding same) or halve them"
+        raise context.error(problem, side[-1].shape, hint)
     return side
 
 
-def _projection(here: Here, shape: tuple[int, ...]) -> Leaf:
-    if len(shape) != 3 or len(here.flow.shape) != 3:
-        raise here.error(f"no projection turns {times(here.flow.shape)} into {times(shape)}; keep the shape")
-    stride = [-(-before // after) for before, after in zip(here.flow.shape[1:], shape[1:], strict=True)]
-    inside = here.at(f"{here.where}.shortcut", Part("conv", shape[0], {"kernel": 1, "stride": stride}))
+def _projection(context: PlanContext, shape: tuple[int, ...]) -> Leaf:
+    if len(shape) != 3 or len(context.flow.shape) != 3:
+        problem = f"shortcut project cannot map {times(context.flow.shape)} to the output of the list"
+        raise context.error(problem, shape, "keep the shape in the list")
+    stride = [-(-before // after) for before, after in zip(context.flow.shape[1:], shape[1:], strict=True)]
+    inside = context.at(f"{context.where}.shortcut", Part("conv", shape[0], {"kernel": 1, "stride": stride}))
     return conv(inside, shape[0], kernel=1, stride=stride, padding=0, activation=NONE, width=1)
 
 
-def _padded(here: Here, shape: tuple[int, ...]) -> Leaf:
-    """Return the parameter-free shortcut: every s-th row and column, zeros for the new channels."""
-    channels, rows, columns = here.map()
+def _padded(context: PlanContext, shape: tuple[int, ...]) -> Leaf:
+    """Return the shortcut without weights: every s-th row and column, zeros for the new channels."""
+    channels, rows, columns = context.map()
     if len(shape) != 3 or shape[0] < channels:
-        raise here.error(f"no padding with zeros turns {times(here.flow.shape)} into {times(shape)}")
+        problem = f"shortcut pad cannot map {times(context.flow.shape)} to the output of the list"
+        raise context.error(problem, shape, "keep or add channels in the list, or use shortcut project")
     strides = (-(-rows // shape[1]), -(-columns // shape[2]))
     made = (shape[0], -(-rows // strides[0]), -(-columns // strides[1]))
     spec = Spec("pipeline.layers.containers.PadChannels", {"strides": strides, "more": shape[0] - channels})
-    return here.leaf("pad with zeros", made, spec, view=here.flow.view.through((1, 1), strides))
+    return context.leaf("pad with zeros", made, spec, view=context.flow.view.through((1, 1), strides))
 
 
 def _concatenated(
-    here: Here, name: str, shape: tuple[int, ...], lists: Any, container: str, ends: Any
+    context: PlanContext, name: str, shape: tuple[int, ...], lists: Any, container: str, ends: Any
 ) -> Structure:
     view = ends[0].view
     for end in ends[1:]:
         view = view.joined(end.view)
-    total = Leaf("concatenate", here.where, Flow(shape, view), shape, view)
-    return Structure(name, here.where, shape, view, f"{CONTAINERS}{container}", lists, after=(total,))
+    total = Leaf("concatenate", context.where, Flow(shape, view), shape, view)
+    return Structure(name, context.where, shape, view, f"{CONTAINERS}{container}", lists, after=(total,))

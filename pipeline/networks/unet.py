@@ -1,7 +1,7 @@
 """U-Nets from classifiers: the levels of any network's list, nested into skips.
 
-Source: Ronneberger et al. 2015, arXiv:1505.04597, figure 1; that a classifier's levels serve as the way down, Iglovikov
-and Shvets 2018, arXiv:1801.05746.
+Sources: Ronneberger et al. 2015, arXiv:1505.04597, figure 1; a classifier as the encoder, Iglovikov and Shvets 2018,
+arXiv:1801.05746.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.networks.grammar import Here, Part
+from pipeline.networks.grammar import PlanContext
 from pipeline.networks.structures import sequence
 from pipeline.plans.network import leaves_of, times
 
-NOTHING = {"activation": "none"}  # holds the place of an auxiliary head
+NOTHING = {"activation": "none"}  # replaces an auxiliary head, so that indices stay
 
 
 @dataclass
 class _Level:
-    """The items of a list that work at one resolution."""
+    """The items of a list at one resolution."""
 
     items: list[Any]
     channels: int
@@ -27,28 +27,28 @@ class _Level:
     weights: int = 0
 
 
-def unet_on(layers: list[Any], here: Here) -> list[Any]:
-    """Return the list of a U-Net whose way down is a classifier's list.
+def unet_on(layers: list[Any], context: PlanContext) -> list[Any]:
+    """Return the list of a U-Net whose encoder is a classifier's list.
 
-    Each level is a skip around the ones below it; the way up halves the channels by an up-convolution, then
-    convolves twice, as in figure 1. What the classifier lists behind its last map (flatten, linear) is left out,
-    and so are auxiliary heads and pools at the end.
+    Each level is a skip around the ones below it; on the way up, an up-convolution halves the channels, then two
+    convolutions follow, as in figure 1. The classifier's layers after its last map (flatten, linear) are left out, and
+    so are auxiliary heads and pools at the end.
 
     Args:
-        here: where the network begins: its rules and the image.
+        context: the settings of the network, with the image as input.
     """
-    here = here.at("encoder", Part("layers"))
-    levels = _levels(layers, here)
+    context = context.at("encoder.layers")
+    levels = _levels(layers, context)
     if len(levels) < 2:
-        raise here.error("the list never makes the map smaller, so that there is nothing to nest")
+        hint = "choose one with strides or pools"
+        raise context.error("the encoder never downsamples, so a U-Net on it has no levels", hint=hint)
     deepest = levels.pop()
     body, channels, sides = deepest.items, deepest.channels, deepest.sides
     for level in reversed(levels):
         if any(before % after for before, after in zip(level.sides, sides, strict=True)):
-            raise here.error(
-                f"the list turns {times(level.sides)} into {times(sides)}, which no up-convolution turns back; "
-                "choose rows and columns of data.shape that every stride divides, and filters with padding same"
-            )
+            problem = f"the encoder does not downsample {times(level.sides)} by a whole factor"
+            hint = "choose rows and columns of data.shape that every stride divides, and filters with padding same"
+            raise context.error(problem, sides, hint)
         channels = max(1, channels // 2)
         rise = [before // after for before, after in zip(level.sides, sides, strict=True)]
         up = {"up": channels, "kernel": rise, "stride": rise, "width": 1}
@@ -58,10 +58,10 @@ def unet_on(layers: list[Any], here: Here) -> list[Any]:
     return body
 
 
-def _levels(layers: list[Any], here: Here) -> list[_Level]:
-    """Group the items of a list by the rows and columns that they put out, down to the last with weights."""
-    nodes = sequence([NOTHING if _is_side(item) else item for item in layers], here.at("encoder.layers"))
-    channels, *sides = here.map()
+def _levels(layers: list[Any], context: PlanContext) -> list[_Level]:
+    """Group the items of a list by the rows and columns of their output, down to the last level with weights."""
+    nodes = sequence([NOTHING if _is_side(item) else item for item in layers], context)
+    channels, *sides = context.map()
     levels = [_Level([], channels, tuple(sides))]
     for index, item in enumerate(layers):
         if _is_side(item):

@@ -1,1 +1,1 @@
-"""A network on paper: its plan, with shapes and costs, and the plan's tables."""
+"""The plan of a network, with shapes and costs, and tables of it."""

@@ -1,4 +1,4 @@
-"""The formula behind each number of a network's table, with the numbers in it.
+"""The formula for each number in a network's table, with its numbers filled in.
 
 Sources: shapes and receptive fields, Dumoulin and Visin 2016, arXiv:1603.07285, section 2.4 and Araujo et al. 2019,
 "Computing receptive fields of convolutional neural networks", eq. 2.
@@ -12,10 +12,10 @@ from pipeline.plans.network import Leaf, Terms
 
 
 def formulas(leaf: Leaf) -> list[tuple[str, str]]:
-    """Return (quantity, formula) for each number of a layer that is computed rather than passed on.
+    """Return (quantity, formula) for each number that a layer computes.
 
     Args:
-        leaf: the layer; what it has none of (weights, a window) gives no line.
+        leaf: the layer; quantities that it lacks, such as weights or a window, have no entry.
     """
     lines = []
     if leaf.window is not None:
@@ -33,7 +33,7 @@ def formulas(leaf: Leaf) -> list[tuple[str, str]]:
 
 
 def _sides(leaf: Leaf) -> str:
-    """Return the formula for rows, and for columns where it differs."""
+    """Return the formula for rows, and for columns if it differs."""
     assert leaf.window is not None
     kernel, stride, padding = leaf.window
     is_up = leaf.name.startswith("up ")
@@ -46,7 +46,7 @@ def _sides(leaf: Leaf) -> str:
 
 
 def _field(leaf: Leaf) -> str:
-    """Return r + (k - 1) j and the jump behind the layer, for columns too where they differ."""
+    """Return r + (k - 1) j and the jump after the layer, for columns too if they differ."""
     assert leaf.window is not None
     kernel, stride, _ = leaf.window
     before, after = leaf.source.view, leaf.view

@@ -1,7 +1,7 @@
-"""The plan of a network: what will be built, known in full before a single weight exists.
+"""The plan of a network: all that will be built, before any weight exists.
 
 A plan is a tree of `Leaf` and `Structure`. It carries shapes, weights, multiply-adds and receptive
-fields, so that a network is checked and counted without importing a tensor library.
+fields, so that a network can be checked and counted without importing torch.
 Shapes: one image, (C, H, W) for maps and (F,) for vectors; the batch axis is left out.
 """
 
@@ -21,12 +21,12 @@ Init = tuple[str, Any, float]
 
 @dataclass(frozen=True)
 class View:
-    """What one output element sees of the image.
+    """Receptive field and stride of an output element with respect to the image.
 
     Args:
-        field: rows and columns of the receptive field, in pixels of the image; a fraction behind a layer that
-            enlarges, whose elements see parts of pixels apart.
-        jump: distance in the image between two neighbouring elements, per axis.
+        field: rows and columns of the receptive field, in pixels of the image; a fraction after an upsampling layer,
+            whose neighbouring elements are parts of a pixel apart.
+        jump: distance in the image between neighbouring elements, per axis.
         image: rows and columns of the image; no field is larger.
     """
 
@@ -36,12 +36,12 @@ class View:
 
     @classmethod
     def of_image(cls, shape: Shape) -> View:
-        """Return the view of the image's own pixels."""
+        """Return the view of the image itself: one pixel each."""
         one = (Fraction(1), Fraction(1))
         return cls(one, one, (shape[1], shape[2]))
 
     def through(self, kernel: Pair, stride: Pair) -> View:
-        """Return the view behind a filter: r + (k - 1) j and j s (Araujo et al. 2019, eq. 2)."""
+        """Return the view after a filter: r + (k - 1) j and j s (Araujo et al. 2019, eq. 2)."""
         seen = [
             min(Fraction(size), r + (k - 1) * j)
             for r, k, j, size in zip(self.field, kernel, self.jump, self.image, strict=True)
@@ -50,7 +50,7 @@ class View:
         return replace(self, field=(seen[0], seen[1]), jump=jump)
 
     def through_up(self, kernel: Pair, stride: Pair) -> View:
-        """Return the view behind a transposed filter: ceil(k / s) inputs reach one output."""
+        """Return the view after a transposed filter: ceil(k / s) inputs contribute to one output."""
         reach = (-(-kernel[0] // stride[0]), -(-kernel[1] // stride[1]))
         widened = self.through(reach, (1, 1))
         return replace(widened, jump=(self.jump[0] / stride[0], self.jump[1] / stride[1]))
@@ -72,7 +72,7 @@ class View:
 
 @dataclass(frozen=True)
 class Flow:
-    """What flows into or out of a layer: its shape, and what it sees of the image."""
+    """The input or output of a layer: its shape and its view of the image."""
 
     shape: Shape
     view: View
@@ -80,11 +80,11 @@ class Flow:
 
 @dataclass(frozen=True)
 class Spec:
-    """One torch module to be made: its class by dotted name, its arguments, its initialiser.
+    """One torch module to build: the dotted name of its class, its arguments, its initialiser.
 
     Args:
-        init: name and value of an initialiser, and the gain that belongs to the activation behind it.
-        weights: how many trainable numbers, as a sum of products, e.g. 3*3*64*128 + 128.
+        init: name and value of an initialiser, and the gain of the activation after the module.
+        weights: number of trainable parameters, as a sum of products, e.g. 3*3*64*128 + 128.
     """
 
     target: str
@@ -95,14 +95,14 @@ class Spec:
 
 @dataclass(frozen=True)
 class Leaf:
-    """One layer: its modules in order, and what it costs for one image.
+    """One layer: its modules in order, and its cost for one image.
 
     Args:
         name: as in the table, e.g. `conv 64, 3x3 / 2`.
-        where: place in the list, e.g. `layers[3]`.
-        source: what flows in.
-        shape: of what flows out.
-        window: kernel, stride and padding of a filter or pool; None where nothing slides.
+        where: place in the model, e.g. `layers[3]`.
+        source: the input.
+        shape: of the output.
+        window: kernel, stride and padding of a filter or pool; None for other layers.
         products: multiply-adds as a sum of products; convolutions and linear layers only.
     """
 
@@ -117,12 +117,12 @@ class Leaf:
 
     @property
     def weights(self) -> int:
-        """Trainable numbers."""
+        """Number of trainable parameters."""
         return sum(total(spec.weights) for spec in self.specs)
 
     @property
     def multiply_adds(self) -> int:
-        """Output elements times inputs per output."""
+        """Multiply-adds: output elements times inputs per output."""
         return total(self.products)
 
 
@@ -131,9 +131,9 @@ class Structure:
     """Lists of layers joined by a container module, e.g. a residual block.
 
     Args:
-        target: the container's class; it takes one module per branch, then the module behind the join.
-        arguments: what else the container's constructor takes.
-        is_side: whether it stands beside the way to the output, as an auxiliary head does.
+        target: the container's class; it takes one module per branch, then the module after the join.
+        arguments: further arguments of the container's constructor.
+        is_side: whether the output does not depend on it, as for an auxiliary head.
     """
 
     name: str
@@ -161,17 +161,17 @@ class Network:
     head: tuple[Node, ...]
 
     def leaves(self) -> Iterator[Leaf]:
-        """Yield every layer on the way to the output, in the order of computation."""
+        """Yield every layer that the output depends on, in the order of computation."""
         return (leaf for leaf, is_side in leaves_of((*self.layers, *self.head)) if not is_side)
 
     def side_leaves(self) -> Iterator[Leaf]:
-        """Yield the layers of auxiliary heads, which take part in training only."""
+        """Yield the layers of auxiliary heads, which are used in training only."""
         return (leaf for leaf, is_side in leaves_of((*self.layers, *self.head)) if is_side)
 
     def levels(self) -> list[list[Leaf]]:
-        """Return the layers by level: what lies at one resolution; the way back up; the head, last.
+        """Return the layers by level: one per resolution on the way down, one for the way up, the head last.
 
-        A level opens where the map gets smaller than any before it, and once where it first grows again.
+        A level begins where the map gets smaller than any before it, and where it first gets larger again.
         """
         levels: list[list[Leaf]] = [[]]
         smallest, has_grown = prod(self.shape[1:]), False
@@ -185,12 +185,12 @@ class Network:
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of what comes out for one image."""
+        """Shape of the output for one image."""
         return (*self.layers, *self.head)[-1].shape
 
     @property
     def weights(self) -> int:
-        """All trainable numbers, those of auxiliary heads left out."""
+        """Number of trainable parameters, without auxiliary heads."""
         return sum(leaf.weights for leaf in self.leaves())
 
     @property
@@ -200,12 +200,12 @@ class Network:
 
     @property
     def activations(self) -> int:
-        """Numbers that the layers put out for one image; four bytes each in float32."""
+        """Number of elements in the outputs of all layers for one image; four bytes each in float32."""
         return sum(prod(leaf.shape) for leaf in self.leaves())
 
 
 def leaves_of(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tuple[Leaf, bool]]:
-    """Yield the leaves below some nodes, depth first, and whether each is part of an auxiliary head."""
+    """Yield the leaves of some nodes, depth first, and whether each is part of an auxiliary head."""
     for node in nodes:
         if isinstance(node, Leaf):
             yield node, is_side
@@ -216,7 +216,7 @@ def leaves_of(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tup
 
 
 def _units(nodes: tuple[Node, ...]) -> Iterator[tuple[Shape, list[Leaf]]]:
-    """Yield what belongs to one level: its output shape and its leaves; only skips reach over several levels."""
+    """Yield output shape and leaves of each node that lies in one level; only skips span several."""
     for node in nodes:
         if isinstance(node, Structure) and node.name == "skip":
             yield from _units((*node.branches[0], *node.after))
@@ -235,5 +235,5 @@ def times(numbers: Shape) -> str:
 
 
 def side_or_sides(pair: Pair) -> str:
-    """Return a pair as text: one number where rows and columns agree."""
+    """Return a pair as text: one number if rows and columns are equal."""
     return str(pair[0]) if pair[0] == pair[1] else times(pair)

@@ -1,4 +1,4 @@
-"""A planned network as a table: one row per layer, for people and for machines."""
+"""A planned network as a table: one row per layer, as text or JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def as_json(network: Network) -> dict[str, Any]:
 def totals(network: Network) -> dict[str, int]:
     """Return weights, multiply-adds and the bytes of all layers' float32 outputs for one image.
 
-    Auxiliary heads count apart, where there are any: they take part in training only.
+    Auxiliary heads, if any, are counted separately, since they are used in training only.
     """
     side = sum(leaf.weights for leaf in network.side_leaves())
     counts = {
@@ -66,7 +66,7 @@ def as_rows(network: Network) -> list[tuple[str, str, str, str, str, str]]:
 
 
 def as_text(network: Network) -> str:
-    """Return the table as lines of plain text, the formulas behind each row indented below it."""
+    """Return the table as lines of plain text, with the formulas of each row indented below it."""
     sums = totals(network)
     lines = [f"{network.name}, image {' x '.join(map(str, network.shape))}, outputs {network.outputs}", ""]
     for leaf, row in zip(network.leaves(), as_rows(network), strict=True):
@@ -95,7 +95,7 @@ def as_comparison(networks: Sequence[Network]) -> list[tuple[str, str, str, str,
 def bytes_text(count: float) -> str:
     """Return bytes with a decimal unit, e.g. `60.7 MB`."""
     for unit in UNITS[:-1]:
-        if count < 999.5:  # what three digits do not round to 1000
+        if count < 999.5:  # above it, three digits would round to 1000
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} {UNITS[-1]}"

