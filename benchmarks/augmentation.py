@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from benchmarks.figures import Figure, rates, times_faster
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.draws import OnTheFly
-from pipeline.declaration.composition import CONF, composed
-from pipeline.training.assemble import augmentation_of, mixing_of
+from pipeline.declaration.composition import CONF, compose_sections
+from pipeline.training.construction import build_augmentation, build_mixing
 from pipeline.transforms.statistics import Statistics, measure
 
 Array = NDArray[np.uint8]
@@ -60,7 +60,7 @@ def _alexnet() -> Figure:
     """Compare AlexNet's recipe as declared, its seeds per sample included, with the steps as one writes them."""
     images = _images(256)
     more = ["data.shape=[3,256,256]", "input_shape=[3,224,224]", "augmentation.steps.1.padding=0.0"]
-    augmentation = augmentation_of(composed(["augmentation=alexnet", *more]), _statistics(images))
+    augmentation = build_augmentation(compose_sections(["augmentation=alexnet", *more]), _statistics(images))
     assert augmentation is not None
     draws = OnTheFly(augmentation, seed=0)
     plain = albumentations.Compose(
@@ -82,15 +82,15 @@ def _alexnet() -> Figure:
 def _split(recipe: str, side: int) -> PreparedSplit:
     """Return random images as training draws them by a recipe."""
     images = _images(side)
-    config = composed([f"augmentation={recipe}", f"data.shape=[3,{side},{side}]"])
-    augmentation = augmentation_of(config, _statistics(images))
+    config = compose_sections([f"augmentation={recipe}", f"data.shape=[3,{side},{side}]"])
+    augmentation = build_augmentation(config, _statistics(images))
     draws = None if augmentation is None else OnTheFly(augmentation, seed=0)
-    return PreparedSplit(images, np.zeros(IMAGES, dtype=np.uint8), draws=draws, mix=mixing_of(config))
+    return PreparedSplit(images, np.zeros(IMAGES, dtype=np.uint8), draws=draws, mix=build_mixing(config))
 
 
 def _steps(recipe: str, side: int) -> list[albumentations.BasicTransform]:
-    config = composed([f"augmentation={recipe}", f"data.shape=[3,{side},{side}]"])
-    augmentation = augmentation_of(config, _statistics(_images(side)))
+    config = compose_sections([f"augmentation={recipe}", f"data.shape=[3,{side},{side}]"])
+    augmentation = build_augmentation(config, _statistics(_images(side)))
     assert augmentation is not None
     return augmentation.steps
 

@@ -26,8 +26,9 @@ from benchmarks.plain import PlainImages, Sample, fit_plainly, loader_of, networ
 from benchmarks.turns import Contender
 from benchmarks.workloads import Job, job_of
 from pipeline.data.batches import EpochBatches, PreparedSplit, Request
-from pipeline.runs.settings import TrainerSettings
-from pipeline.training.assemble import augmentation_of, model_of, scheduler_of, task_of, train_split_of
+from pipeline.declaration.settings import TrainerSettings
+from pipeline.training.assemble import build_model, build_task, make_scheduler, make_train_split
+from pipeline.training.construction import build_augmentation
 from pipeline.training.trainer import device_precision
 
 LEAST = 1.0  # seconds of the bound's epoch
@@ -70,11 +71,11 @@ def bound(job: Job, contender: Contender) -> None:
     """Step on one batch in memory, in the best precision and layout, and do nothing else."""
     config, statistics = job.config, job.statistics
     settings = TrainerSettings.of(config["trainer"])
-    split = train_split_of(config, job.prepared, augmentation_of(config, statistics), None)
+    split = make_train_split(config, job.prepared, build_augmentation(config, statistics), None)
     requests = EpochBatches(len(split), batch_size=settings.batch_size, seed=0)
     batch = split[next(iter(requests))]
-    model: nn.Module = model_of(config, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task, optimizer = task_of(config), optimizer_for(job, model)
+    model: nn.Module = build_model(config, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task, optimizer = build_task(config), optimizer_for(job, model)
     is_half = device_precision(settings) == "bf16-mixed"
     while True:
         contender.begins_epoch()
@@ -91,9 +92,9 @@ def bound(job: Job, contender: Contender) -> None:
 
 def ours(job: Job, contender: Contender) -> None:
     """Train by the pipeline, with tracking, metrics, checkpoints and validation."""
-    from pipeline.runs.watch import Watch  # plain Lightning, as a command, does not wait for these
+    from pipeline.runs.observer import TrainingObserver
     from pipeline.training.learner import Learner
-    from pipeline.training.run import Asked, train
+    from pipeline.training.run import RunRequest, train
 
     draws: Callable[[PreparedSplit, Request], Any] = PreparedSplit.__getitem__
     marks = Marks(contender, images=len(job.prepared.images("train")), stops=False)
@@ -109,12 +110,12 @@ def ours(job: Job, contender: Contender) -> None:
             contender.augments(time.perf_counter() - start)
         return batch
 
-    watch = Watch(stops=lambda _: contender.is_last)
+    watch = TrainingObserver(stops=lambda _: contender.is_last)
     with (
         patch("pipeline.training.fit.Learner", Timed),
         patch.object(PreparedSplit, "__getitem__", timed_draws),
     ):
-        train(job.config, Asked("bench", job.config["name"], waits=True, watch=watch), root=job.root)
+        train(job.config, RunRequest("bench", job.config["name"], waits=True, watch=watch), root=job.root)
 
 
 def lightning(job: Job, contender: Contender) -> None:
@@ -125,9 +126,9 @@ def lightning(job: Job, contender: Contender) -> None:
 
 def loop(job: Job, contender: Contender) -> None:
     """Train by hand, with the faster of no and two loader processes."""
-    network, task, train = network_in(job), task_of(job.config), PlainImages(job, "train")
+    network, task, train = network_in(job), build_task(job.config), PlainImages(job, "train")
     optimizer = optimizer_for(job, network)
-    scheduler = scheduler_of(job.config)(optimizer)
+    scheduler = make_scheduler(job.config)(optimizer)
 
     def train_on(batches: Iterable[Sample]) -> None:
         for images, targets in batches:

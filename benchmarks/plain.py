@@ -24,7 +24,7 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks.workloads import Job
-from pipeline.training.assemble import model_of, network_of, optimizer_of, scheduler_of, task_of
+from pipeline.training.assemble import build_model, build_task, make_optimizer, make_scheduler, network_of
 from pipeline.training.trainer import quieten
 
 Sample = tuple[Tensor, Any]  # a normalised image and its label or mask; of a batch, tensors of both
@@ -32,12 +32,12 @@ Sample = tuple[Tensor, Any]  # a normalised image and its label or mask; of a ba
 
 def network_in(job: Job) -> nn.Module:
     """Return the declared network, without the preprocessing that ours has inside."""
-    return network_of(model_of(job.config, job.statistics)).train()
+    return network_of(build_model(job.config, job.statistics)).train()
 
 
 def optimizer_for(job: Job, network: nn.Module) -> Optimizer:
     """Return the declared optimizer of a network's weights."""
-    optimizer: Optimizer = optimizer_of(job.config)(network.parameters())
+    optimizer: Optimizer = make_optimizer(job.config)(network.parameters())
     return optimizer
 
 
@@ -55,7 +55,7 @@ class PlainModule(pl.LightningModule):
         super().__init__()
         self.job = job
         self.network = network_in(job)
-        self.task = task_of(job.config)
+        self.task = build_task(job.config)
         outputs = len(job.config["data"]["classes"])
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.train_accuracy = MulticlassAccuracy(outputs, average="micro")
@@ -80,7 +80,7 @@ class PlainModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule."""
         optimizer = optimizer_for(self.job, self.network)
-        return [optimizer], [scheduler_of(self.job.config)(optimizer)]
+        return [optimizer], [make_scheduler(self.job.config)(optimizer)]
 
     def _logged(self, batch: Sample, split: str, mean: Metric, accuracy: Metric) -> tuple[Tensor, Tensor]:
         """Return loss and outputs of a batch, both logged by what sums them up over an epoch."""
@@ -169,9 +169,9 @@ def _plain_steps(job: Job) -> list[albumentations.BasicTransform]:
 
 
 def _plain(node: dict[str, Any], job: Job) -> list[albumentations.BasicTransform]:
-    if node["_target_"] == "pipeline.transforms.steps.PcaColor":
+    if node["_target_"] == "pipeline.transforms.steps.pca_color.PcaColor":
         return [albumentations.FancyPCA(alpha=node["deviation"], p=1.0)]
-    if node["_target_"] == "pipeline.transforms.steps.PadCrop":
+    if node["_target_"] == "pipeline.transforms.steps.pad_crop.PadCrop":
         crop = albumentations.RandomCrop(node["rows"], node["columns"])
         padded = [side + 2 * int(side * node["padding"]) for side in job.config["data"]["shape"][1:]]
         return [albumentations.PadIfNeeded(*padded), crop] if node["padding"] else [crop]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, seconds
 from pipeline.runs.folder import RunFolder
-from pipeline.trials.declared import search_of
-from pipeline.trials.runner import conduct, in_this_process
+from pipeline.trials.declared import load_search
+from pipeline.trials.runner import launch_here, run_search
 from pipeline.trials.search import Outcome, Search
 
 TRIALS = 20
@@ -33,7 +33,7 @@ def measured() -> Iterator[Figure]:
 def _beside_training(root: Path) -> Figure:
     """Return what a trial of one epoch takes beside the epoch."""
     beside: list[float] = []
-    train = in_this_process(root, "bench")
+    train = launch_here(root, "bench")
 
     def launch(jobs: Sequence[Sequence[str]]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
@@ -42,7 +42,7 @@ def _beside_training(root: Path) -> Figure:
         return outcomes
 
     with contextlib.redirect_stdout(io.StringIO()):
-        conduct(_search(root, "tiny", TRIALS), root=root, door="bench", launch=launch)
+        run_search(_search(root, "tiny", TRIALS), root=root, door="bench", launch=launch)
     found = beside[FIRST:]
     name = f"search, seconds of a trial beside its training ({TRIALS} trials of one epoch)"
     return Figure.over(name, found, goal=0.25, is_limit=True)
@@ -65,7 +65,7 @@ def _growth(root: Path) -> Figure:
 
 def _search(root: Path, name: str, trials: int) -> Search:
     tiny = ["experiment=digits_lenet5", "trainer.max_epochs=1", "trainer.progress=false", f"data.root={DATA}"]
-    return search_of([*tiny, "search=coarse", f"search.name={name}", f"search.trials={trials}"], root=root)
+    return load_search([*tiny, "search=coarse", f"search.name={name}", f"search.trials={trials}"], root=root)
 
 
 def _trained_last(root: Path) -> float:

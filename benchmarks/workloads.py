@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.composition import compose, composed
+from pipeline.declaration.composition import compose, compose_sections
 from pipeline.training.inputs import prepare
 from pipeline.transforms.statistics import Statistics, measure, pieces_of
 
@@ -73,7 +73,12 @@ def _small_photographs(root: Path) -> list[str]:
 
 
 def _brain(_: Path) -> list[str]:
-    crop = {"_target_": "pipeline.transforms.steps.PadCrop", "rows": 96, "columns": 96, "padding": 0.0}
+    crop = {
+        "_target_": "pipeline.transforms.steps.pad_crop.PadCrop",
+        "rows": 96,
+        "columns": 96,
+        "padding": 0.0,
+    }
     steps = [*_steps("augmentation=mirror"), crop, *_steps("augmentation=rotate")]
     return [
         "experiment=brain_unet",
@@ -116,7 +121,7 @@ def in_hydra(value: Any) -> str:
 
 def _steps(*overrides: str) -> list[dict[str, Any]]:
     """Return the steps of a recipe in conf/."""
-    steps: list[dict[str, Any]] = composed(overrides)["augmentation"]["steps"]
+    steps: list[dict[str, Any]] = compose_sections(overrides)["augmentation"]["steps"]
     return steps
 
 

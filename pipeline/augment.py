@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.declaration.checks import load
+from pipeline.declaration.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.found import publish
@@ -19,12 +19,13 @@ from pipeline.training.inputs import augment
 
 def main() -> None:
     """Write the copies of one experiment."""
-    declaration, out = stage_paths("augment", "<declaration>.yaml", "<folder to write>")
-    folder = augment(load(declaration), root=Path.cwd())
+    path, out = stage_paths("augment", "<declaration>.yaml", "<folder to write>")
+    folder = augment(load(path), root=Path.cwd())
     if folder is None:
         raise ConfigError(
-            f"augmentation.copies is null in {declaration}, so there is nothing to make ahead; set it, or remove the "
-            "experiment from `augmented` in params.yaml"
+            "augmentation.copies",
+            f"is null in {path}, so there is nothing to draw",
+            hint="set it, or remove the experiment from `augmented` in params.yaml",
         )
     publish(folder, out)
 

@@ -1,47 +1,69 @@
-"""Stage `compose`: conf/ and overrides to one resolved, checked declaration per experiment.
+"""Stage `compose`: conf/ and params.yaml to one resolved, checked declaration per experiment.
 
-    python -m pipeline.compose artifacts/compose/digits_lenet5.yaml experiment=digits_lenet5
+    python -m pipeline.compose params.yaml artifacts/compose
+    python -m pipeline.compose digits.yaml experiment=digits_lenet5 optimizer.lr=0.02
 
-A bad declaration is refused here, in well under two seconds and before any data are read.
+A bad declaration is refused here, in well under two seconds and before any data are read. Beside each `<name>.yaml`
+lies `<name>.json` with the digests that the other stages of dvc.yaml depend on.
 """
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.declaration.composition import compose
 from pipeline.declaration.digests import digest
+from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import write_text, yaml_text
-from pipeline.trials.space import options_of, space_of
+from pipeline.files import read_yaml
+from pipeline.trials.space import digest_options, parse_space
 
 
-def declaration_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """Compose a declaration; with a search, add the digest of all options that its space can pick.
+def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
+    """Write the declaration of every experiment that a params file names, and remove those that it does not.
 
-    Those lie in conf/, not in the declaration: by their digest DVC tells that one of them has changed.
+    Raises:
+        ConfigError: one of them cannot work; nothing has been written then.
     """
-    config = compose(overrides)
-    space = config["search"]["space"]
-    if space:
-        config["digest"]["options"] = digest(options_of(space_of(space), overrides))
-    return config
+    experiments = read_yaml(params.read_text(encoding="utf-8"))["experiments"]
+    overrides = {
+        name: [f"experiment={name}", *shlex.split(experiment["overrides"] or "")]
+        for name, experiment in experiments.items()
+    }
+    declarations = {name: compose(each) for name, each in overrides.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    for file in out.iterdir():
+        if file.stem not in declarations:
+            file.unlink()
+    for name, declaration in declarations.items():
+        options = _digest_of_options(declaration.search.space, overrides[name])
+        write_declaration(declaration, out / f"{name}.yaml", root=root, **options)
+
+
+def _digest_of_options(space: dict[str, object], overrides: Sequence[str]) -> dict[str, str]:
+    """Return the digest of all options that a space can pick: they lie in conf/, not in the declaration."""
+    return {"options": digest(digest_options(parse_space(space), overrides))} if space else {}
 
 
 def main() -> None:
-    """Write one resolved declaration."""
-    if len(sys.argv) < 2 or not sys.argv[1].endswith(".yaml"):
+    """Write the declarations of a params file, or a single one."""
+    arguments = sys.argv[1:]
+    if len(arguments) == 2 and "=" not in arguments[1]:
+        compose_experiments(Path(arguments[0]), Path(arguments[1]), root=Path.cwd())
+        return
+    if not arguments or not arguments[0].endswith(".yaml"):
         raise ConfigError(
-            "usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]"
+            "python -m pipeline.compose",
+            "names neither params.yaml and a folder, nor a file to write",
+            got=arguments,
+            hint="usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]",
         )
-    path = Path(sys.argv[1])
-    header = "# Written by the stage compose from conf/; edit that, not this.\n"
-    text = header + yaml_text(declaration_of(sys.argv[2:]), width=100)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
+    declaration = compose(arguments[1:])
+    options = _digest_of_options(declaration.search.space, arguments[1:])
+    write_declaration(declaration, Path(arguments[0]), root=Path.cwd(), **options)
 
 
 if __name__ == "__main__":

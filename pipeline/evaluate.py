@@ -13,49 +13,43 @@ import csv
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.checks import check_test_views, load
-from pipeline.declaration.composition import composed
+from pipeline.declaration.checks import check_test_views
+from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import write_text
-from pipeline.layers.crops import centred
-from pipeline.pictures.confusion import draw_confusion
-from pipeline.pictures.sheets import draw_sheet
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.found import publish
-from pipeline.tasks.classification.task import Classification, confusion
-from pipeline.tasks.intervals import with_intervals
-from pipeline.tasks.segmentation.task import Segmentation
-from pipeline.tasks.task import Evidence, Task
+from pipeline.tasks.cases import Evaluated, load_cases
+from pipeline.tasks.demands import load_demands
+from pipeline.tasks.intervals import Interval, with_intervals
+from pipeline.tasks.task import Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
-from pipeline.training.assemble import model_of, task_of, views_of
+from pipeline.training.assemble import build_model, build_task
 from pipeline.training.inputs import prepare
 from pipeline.transforms.statistics import Statistics
+from pipeline.transforms.views import make_views, see
 
 BATCH = 64  # images at a time; does not change a score
-MOST_MISTAKES = 16
-NO_CLASS = 255  # a mask value that pictures leave clear
-CASES = 4  # of each kind: best, median, worst
 
 
 def evaluate(
     run: RunFolder, out: Path, *, root: Path, views: Mapping[str, Any] | None = None
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Interval]:
     """Score a finished run on the test split; write scores, cases and pictures.
 
     Args:
+        run: the folder of a finished run, or one that its results were published to.
         views: how test images are seen; None for what the run's declaration says.
 
     Returns:
@@ -64,129 +58,85 @@ def evaluate(
     Raises:
         ConfigError: the folder holds no finished run, or the data have changed since.
     """
-    if not run.is_finished():
-        raise ConfigError(f"{run.path} holds no finished run; train it first")
-    config = run.config()
+    if not run.has_results():
+        raise ConfigError(str(run.path), "holds no finished run", hint="train it first")
+    declaration = load(run.declaration)
     if views is not None:
-        config = {**config, "views": dict(views)}
-        check_test_views(config)
-    found, trained_on = data_digest(config, root=root), run.state()["data"]
+        declaration = declaration.replace(views=dict(views))
+        check_test_views(declaration)
+    found, trained_on = data_digest(declaration, root=root), run.result()["data"]
     if found != trained_on:
         raise ConfigError(
-            f"data.root: {config['data']['root']} is not what {run.path} was trained on (digest {found}, "
-            f"trained on {trained_on}); train again, or bring back the old data"
+            "data.root",
+            f"{declaration.data.root} is not what {run.path} was trained on (digest {found}, trained on {trained_on})",
+            hint="train again, or bring back the old data",
         )
-    prepared = Prepared(prepare(config, root=root))
-    task = task_of(config)
-    evidence, guesses = _predict(config, run, prepared, task)
-    scores = with_intervals(task.scores, evidence, seed=config["seed"])
+    prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+    task = build_task(declaration)
+    evaluated = _evaluate_split(declaration, run, prepared, task)
+    scores = with_intervals(task.scores, evaluated.evidence, seed=declaration.seed)
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "metrics.json", json.dumps(scores, indent=2) + "\n")
-    if isinstance(task, Classification):
-        _show_classification(task, evidence, prepared, out)
-    else:
-        assert isinstance(task, Segmentation)
-        _show_segmentation(task, evidence, guesses, prepared, out)
-    _track(run, config, scores, out, root=root)
+    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_text(out / "metrics.json", json.dumps(_summary(declaration, run, scores), indent=2) + "\n")
+    cases = load_cases(declaration.task["_target_"])
+    _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
+    cases.draw(task, evaluated, out / "pictures")
+    _track(run, declaration, scores, out, root=root)
     return scores
 
 
-def _predict(
-    config: Mapping[str, Any], run: RunFolder, prepared: Prepared, task: Task
-) -> tuple[Evidence, NDArray[np.uint8]]:
-    """Return evidence (N, E), and the class with the largest output: (N,) or (N, H, W)."""
-    model = model_of(config, Statistics.load(run.path / "statistics"))
+def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
+    """Return the test images with what the model makes of them."""
+    model = build_model(declaration, Statistics.load(run.path / "statistics"))
     model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     model = model.eval().to(device)
-    views, sides = views_of(config), tuple(config["input_shape"][1:])
-    split = PreparedSplit(prepared.images("test"), prepared.targets("test"))
-    evidence, guesses = [], []
+    seen = declaration.input_shape[1:]
+    views = make_views(declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), seen)
+    split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)
+    evidence, decoded = [], []
     with torch.inference_mode():
         for start in range(0, len(split), BATCH):
             batch = split[0, list(range(start, min(start + BATCH, len(split))))]
-            outputs = views.predict(model, batch["image"].to(device), sides)
-            evidence.append(task.evidence(outputs, batch["target"].to(device)).cpu())
-            guess = outputs.argmax(dim=1).to(torch.uint8).cpu()
-            guesses.append(_framed(guess, batch["target"]) if guess.ndim > 1 else guess)
-    return torch.cat(evidence).numpy(), torch.cat(guesses).numpy()
-
-
-def _framed(guess: Tensor, target: Tensor) -> Tensor:
-    """Lay a guess for the centre of an image into the size of its mask; the frame belongs to no class."""
-    framed = torch.full(target.shape, NO_CLASS, dtype=guess.dtype)
-    centred(framed, guess).copy_(guess)
-    return framed
-
-
-def _show_classification(task: Classification, evidence: Evidence, prepared: Prepared, out: Path) -> None:
-    probabilities, labels = evidence[:, :-1], evidence[:, -1].astype(int)
-    guesses, trust = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    names = task.classes
-    _write_rows(
-        out / "cases.csv",
-        ("file", "actual", "predicted", "confidence"),
-        (
-            (file, names[label], names[guess], f"{confidence:.6f}")
-            for file, label, guess, confidence in zip(
-                prepared.files("test"), labels, guesses, trust, strict=True
-            )
-        ),
+            on_device = {
+                key: value.to(device) for key, value in batch.items() if isinstance(value, torch.Tensor)
+            }
+            shown = [model(see(on_device["image"], view, seen)) for view in views]
+            outputs = task.merge(shown, [view.is_mirrored for view in views])
+            evidence.append(task.evidence(outputs, on_device).cpu())
+            decoded.append(task.decode(outputs).cpu())
+    return Evaluated(
+        torch.cat(evidence).numpy(),
+        torch.cat(decoded).numpy(),
+        split.images,
+        split.targets,
+        prepared.files("test"),
     )
-    draw_confusion(confusion(evidence), names, out / "pictures" / "confusion.png")
-    wrong = np.flatnonzero(guesses != labels)
-    worst = wrong[np.argsort(-trust[wrong], kind="stable")][:MOST_MISTAKES]
-    if len(worst):
-        captions = [f"{names[labels[i]]} as {names[guesses[i]]} {trust[i]:.0%}" for i in worst]
-        images = np.asarray(prepared.images("test")[worst])
-        draw_sheet(images, out / "pictures" / "mistakes.png", captions=captions)
 
 
-def _show_segmentation(
-    task: Segmentation,
-    evidence: Evidence,
-    guesses: NDArray[np.uint8],
-    prepared: Prepared,
-    out: Path,
-) -> None:
-    dice = task.image_scores(evidence)
-    files = prepared.files("test")
-    _write_rows(
-        out / "cases.csv",
-        ("file", "dice"),
-        ((file, f"{value:.6f}") for file, value in zip(files, dice, strict=True)),
-    )
-    order = [int(i) for i in np.argsort(-dice, kind="stable") if not np.isnan(dice[i])]
-    middle = max(len(order) // 2 - CASES // 2, 0)
-    kinds = {"best": order[:CASES], "median": order[middle : middle + CASES], "worst": order[-CASES:]}
-    images, truth = prepared.images("test"), prepared.targets("test")
-    for kind, chosen in kinds.items():
-        pairs = [(index, mask) for index in chosen for mask in (truth[index], guesses[index])]
-        captions = [
-            text
-            for index in chosen
-            for text in (f"{Path(files[index]).stem}: true", f"predicted, Dice {dice[index]:.3f}")
-        ]
-        draw_sheet(
-            np.stack([images[index] for index, _ in pairs]),
-            out / "pictures" / f"{kind}.png",
-            masks=np.stack([mask for _, mask in pairs]),
-            classes=task.classes,
-            captions=captions,
-        )
+def _summary(declaration: Declaration, run: RunFolder, scores: Mapping[str, Interval]) -> dict[str, Any]:
+    """Return the row of an experiment in `dvc metrics show`: the score that picked the epoch, and its interval."""
+    demands, trained = load_demands(declaration.task), run.metrics()
+    first = scores[demands.score]
+    return {
+        "score": first["value"],
+        "low": first["low"],
+        "high": first["high"],
+        "name": demands.scores(declaration.data)[demands.score],
+        "val_score": trained["score"],
+        "epoch": int(trained["epoch"]) + 1,
+    }
 
 
 def _track(
-    run: RunFolder,
-    config: Mapping[str, Any],
-    scores: Mapping[str, Mapping[str, float]],
-    out: Path,
-    *,
-    root: Path,
+    run: RunFolder, declaration: Declaration, scores: Mapping[str, Interval], out: Path, *, root: Path
 ) -> None:
-    """Add the test scores and pictures to the run that was trained, where the store still has it."""
-    store = Store(root, config["tracking"]["experiment"])
-    run_id = run.state()["mlflow_run_id"]
+    """Add the test scores and pictures to the MLflow run of the training, where it is still known here."""
+    trained = RunFolder(root / "runs" / run.result()["fingerprint"])
+    run_id = trained.state().get("mlflow_run_id")
+    if run_id is None:
+        return
+    store = Store(root, declaration.tracking.experiment)
     if not store.has_run(run_id):
         return
     tracked = TrackedRun(store, run_id)
@@ -201,7 +151,7 @@ def _track(
     tracked.log_files(out / "cases.csv", "test")
 
 
-def _write_rows(path: Path, header: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -213,19 +163,21 @@ def main() -> None:
     paths, more = sys.argv[1:3], sys.argv[3:]
     if len(paths) < 2 or len(more) > 1:
         raise ConfigError(
-            "usage: python -m pipeline.evaluate <folder of train> <folder to write> [<declaration>.yaml | "
-            f"views=<name>]; got {len(sys.argv) - 1} arguments"
+            "python -m pipeline.evaluate",
+            f"expected 2 or 3 arguments, got {len(sys.argv) - 1}",
+            hint="usage: python -m pipeline.evaluate <folder of train> <folder to write> [<declaration>.yaml | "
+            "views=<name>]",
         )
-    views = _views(more[0]) if more else None
+    views = _load_views(more[0]) if more else None
     with tempfile.TemporaryDirectory() as draft:
         evaluate(RunFolder(Path(paths[0])), Path(draft), root=Path.cwd(), views=views)
         publish(Path(draft), Path(paths[1]))
 
 
-def _views(named: str) -> dict[str, Any]:
+def _load_views(named: str) -> Mapping[str, Any]:
     """Return the section `views` of a declaration, or of an override `views=<name>`."""
-    config = composed([named]) if named.startswith("views=") else load(Path(named))
-    views: dict[str, Any] = config["views"]
+    sections = compose_sections([named]) if named.startswith("views=") else load(Path(named)).sections
+    views: Mapping[str, Any] = sections["views"]
     return views
 
 

@@ -42,7 +42,7 @@ def yaml_text(values: Any, *, width: int = 80) -> str:
     return text
 
 
-def remembered(memory: Path, wanted: Iterable[tuple[str, str, Callable[[], str]]]) -> list[str]:
+def memoize_by_mtime(memory: Path, wanted: Iterable[tuple[str, str, Callable[[], str]]]) -> list[str]:
     """Return texts, computed where they are not remembered.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.declaration.checks import load
+from pipeline.declaration.declaration import load
 from pipeline.errors import exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.found import publish
@@ -18,8 +18,8 @@ from pipeline.training.inputs import prepare
 
 def main() -> None:
     """Prepare the data of one experiment."""
-    declaration, out = stage_paths("prepare", "<declaration>.yaml", "<folder to write>")
-    publish(prepare(load(declaration), root=Path.cwd()), out)
+    path, out = stage_paths("prepare", "<declaration>.yaml", "<folder to write>")
+    publish(prepare(load(path), root=Path.cwd()), out)
 
 
 if __name__ == "__main__":

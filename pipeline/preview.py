@@ -14,7 +14,8 @@ from pathlib import Path
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
 from pipeline.errors import exit_on_mistake
-from pipeline.training.assemble import augmentation_of, train_split_of
+from pipeline.training.assemble import make_train_split
+from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import augment, prepare, statistics
 from pipeline.training.previews import draw_previews
 from pipeline.transforms.statistics import Statistics
@@ -22,11 +23,12 @@ from pipeline.transforms.statistics import Statistics
 
 def main() -> None:
     """Draw the sheets of the declaration on the command line."""
-    config, root = compose(sys.argv[1:]), Path.cwd()
-    prepared = Prepared(prepare(config, root=root))
-    augmentation = augmentation_of(config, Statistics.load(statistics(config, root=root)))
-    split = train_split_of(config, prepared, augmentation, augment(config, root=root))
-    for path in draw_previews(config, split, augmentation, root / "artifacts" / "preview" / config["name"]):
+    declaration, root = compose(sys.argv[1:]), Path.cwd()
+    prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+    augmentation = build_augmentation(declaration, Statistics.load(statistics(declaration, root=root)))
+    split = make_train_split(declaration, prepared, augmentation, augment(declaration, root=root))
+    folder = root / "artifacts" / "preview" / declaration.name
+    for path in draw_previews(declaration, split, augmentation, folder):
         print(path.relative_to(root))
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.declaration.checks import planned
+from pipeline.declaration.declaration import load
+from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import write_text
-from pipeline.pages.chapters import Chapter, chapter_of
+from pipeline.pages.chapters import Chapter, load_chapter
 from pipeline.pages.render import render
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_rows, bytes_text, totals
 from pipeline.runs.arguments import stage_paths
+from pipeline.tasks.demands import load_demands
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,28 @@ def report(artifacts: Path, out: Path) -> None:
     folders = (artifacts / "evaluate").glob("[!.]*")  # a hidden one is what a killed stage left
     names = sorted(folder.name for folder in folders if folder.is_dir())
     if not names:
-        raise ConfigError(f"{artifacts}/evaluate holds no experiment; `dvc repro` makes them")
+        raise ConfigError(f"{artifacts}/evaluate", "holds no experiment", hint="`dvc repro` makes them")
     chapters: list[tuple[Chapter, NetworkTable]] = []
     for name in names:
-        chapter = chapter_of(name, artifacts)
-        chapters.append((chapter, NetworkTable.of(planned(chapter.config))))
+        _check_whole(name, artifacts)
+        declaration = load(artifacts / "search" / name / "best.yaml")
+        titles = load_demands(declaration.task).scores(declaration.data)
+        chapter = load_chapter(name, artifacts, declaration.sections, titles)
+        chapters.append((chapter, NetworkTable.of(plan_network(declaration))))
     out.mkdir(parents=True, exist_ok=True)
     for file in ("report.html", "report.md"):
         write_text(out / file, render(f"{file}.j2", chapters=chapters))
+
+
+def _check_whole(name: str, artifacts: Path) -> None:
+    """Refuse an experiment that was evaluated, but whose declaration or training is missing."""
+    for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "result.json"):
+        if not place.is_file():
+            raise ConfigError(
+                str(place),
+                f"the file is missing, but {artifacts}/evaluate/{name} exists",
+                hint=f"`dvc repro` writes it, or remove {artifacts}/evaluate/{name} if the experiment was given up",
+            )
 
 
 def main() -> None:

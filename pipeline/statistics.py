@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.declaration.checks import load
+from pipeline.declaration.declaration import load
 from pipeline.errors import exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.found import publish
@@ -16,8 +16,8 @@ from pipeline.training.inputs import statistics
 
 def main() -> None:
     """Compute the statistics of one experiment."""
-    declaration, out = stage_paths("statistics", "<declaration>.yaml", "<folder to write>")
-    publish(statistics(load(declaration), root=Path.cwd()), out)
+    path, out = stage_paths("statistics", "<declaration>.yaml", "<folder to write>")
+    publish(statistics(load(path), root=Path.cwd()), out)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.declaration.checks import planned
-from pipeline.declaration.composition import compose, composed
+from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.network import plan_network
 from pipeline.declaration.targets import check_modules
-from pipeline.errors import ConfigError, closest, exit_on_mistake
+from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import read_yaml
 from pipeline.networks.planner import plan
 from pipeline.plans.explain import formulas
@@ -46,16 +46,21 @@ def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
         ConfigError: the declaration or the options cannot work.
     """
     if not {"shape", "outputs"} & options.keys():
-        return planned(compose(overrides))
+        return plan_network(compose(overrides))
     if not {"shape", "outputs"} <= options.keys():
-        raise ConfigError("summary: give both shape=[C,H,W] and outputs=K, or neither")
+        raise ConfigError(
+            "python -m pipeline.summary",
+            "shape and outputs belong together",
+            got=sorted(options),
+            hint="give both shape=[C,H,W] and outputs=K, or neither",
+        )
     shape, outputs = options["shape"], options["outputs"]
     is_shape = isinstance(shape, list) and len(shape) == 3
     if not is_shape or not all(type(n) is int and n > 0 for n in shape):
-        raise ConfigError(f"shape must be [channels, rows, columns], such as [1,96,96], got {shape!r}")
+        raise ConfigError("shape", got=shape, allowed="[channels, rows, columns], such as [1,96,96]")
     if isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1:
-        raise ConfigError(f"outputs must be a whole number of at least 1, got {outputs!r}")
-    sections = composed(overrides)
+        raise ConfigError("outputs", got=outputs, allowed="an integer of at least 1")
+    sections = compose_sections(overrides)
     check_modules(sections["model"], allowed=sections["allowed_targets"])
     return plan(sections["model"], shape=tuple(shape), outputs=outputs)
 
@@ -111,9 +116,11 @@ def _named(options: Mapping[str, Any], overrides: list[str]) -> list[Network]:
     """Plan the networks that `compare` lists; other overrides hold for all of them."""
     names = options["compare"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"compare must list networks, such as [vgg16,resnet50], got {names!r}")
+        raise ConfigError("compare", got=names, allowed="a list of networks, such as [vgg16,resnet50]")
     if any(each.startswith("model=") for each in overrides):
-        raise ConfigError("compare names the networks, and model= would be ignored; remove one of them")
+        raise ConfigError(
+            "compare", "names the networks, and model= would be ignored", hint="remove one of them"
+        )
     return [summarise([*overrides, f"model={name}"], options) for name in names]
 
 
@@ -128,9 +135,11 @@ def main() -> None:
             overrides.append(argument)
     form, explains = options.pop("format", "table"), options.pop("explain", False)
     if form not in FORMATS:
-        raise ConfigError(f"format={form}: no such format; {closest(form, FORMATS)}")
+        raise ConfigError.unknown("format", form, FORMATS, what="format")
     if not isinstance(explains, bool) or (explains and (form == "json" or "compare" in options)):
-        raise ConfigError(f"explain must be true or false, for the table of one network, got {explains!r}")
+        raise ConfigError(
+            "explain", got=explains, allowed="true or false, and true only for the table of one network"
+        )
     if "compare" in options:
         networks = _named(options, overrides)
         if form == "json":

@@ -1,11 +1,11 @@
-"""Stage `train`, and the door for single runs and sweeps.
+"""Stage `train`, and the command for single runs and sweeps.
 
     python -m pipeline.train experiment=digits_lenet5 optimizer.lr=0.02
     python -m pipeline.train -m experiment=digits_lenet5 model.activation=tanh,relu optimizer.lr=0.01,0.05
     python -m pipeline.train artifacts/search/digits_lenet5/best.yaml artifacts/train/digits_lenet5
 
-All doors call `train` on the same declaration, and `train` is idempotent: a finished run is found, an
-unfinished one goes on where it was, whichever door started it.
+All of them call `pipeline.training.run.train` on the same declaration. It is idempotent: a finished run is found, an
+unfinished one goes on where it was, whichever command started it.
 """
 
 from __future__ import annotations
@@ -20,67 +20,72 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from pipeline.declaration.checks import load
-from pipeline.declaration.composition import CONF, declared, explained
+from pipeline.declaration.composition import CONF, declare, explained
+from pipeline.declaration.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RESULTS
 from pipeline.runs.found import publish
 from pipeline.runs.leader import is_leader
-from pipeline.tracking.variables import SEARCH_VARIABLE
-from pipeline.training.run import Asked, follow, train
+from pipeline.training.run import RunRequest, follow, train
 from pipeline.trials.attempt import attempt, run_name
 from pipeline.trials.search import Outcome
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def door(config: DictConfig) -> float | Outcome:
-    """Train one composed declaration; return its best score, or in a search what came of it."""
-    plain = declared(config)
+def main_hydra(config: DictConfig) -> float | Outcome:
+    """Train one composed declaration; return its best score, or its outcome as a trial of a search."""
+    declaration, context = declare(config), RunContext.from_environment(Path.cwd())
     overrides = list(HydraConfig.get().overrides.task)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    search = plain["search"]
-    if search["space"] and not is_sweep:
+    search = declaration.search
+    if search.space and not is_sweep:
         raise ConfigError(
-            f"search={search['name']} draws many trials; add -m, or leave it out to train one run"
+            "search",
+            "draws many trials",
+            got=search.name,
+            hint="add -m, or leave search out to train one run",
         )
-    if search["space"] and SEARCH_VARIABLE not in os.environ:
+    if search.space and context.search is None:
         raise ConfigError(
-            f"search={search['name']} is run by the sweeper of this project; leave hydra/sweeper out"
+            "search", "is run by the sweeper of this project", got=search.name, hint="leave hydra/sweeper out"
         )
-    if search["space"]:
-        return attempt(plain, overrides, root=Path.cwd(), door="sweep")
-    door = "sweep" if is_sweep else "hydra"
-    asked = Asked(door, run_name(plain["name"], overrides), waits=False)
-    folder = train(plain, asked, root=Path.cwd())
+    if search.space:
+        return attempt(declaration, overrides, context, entry_point="sweep")
+    name = run_name(declaration.name, overrides, context)
+    request = RunRequest("sweep" if is_sweep else "hydra", name, waits=False)
+    folder = train(declaration, request, context)
     if not is_leader():
         return float("nan")  # the leading process writes the results
     metrics = folder.metrics()
-    print(f"{folder.path.relative_to(Path.cwd())}  {_line(metrics)}")
+    print(f"{folder.path.relative_to(context.root)}  {_format_scores(metrics)}")
     return metrics["score"]
 
 
-def _line(metrics: Mapping[str, float]) -> str:
+def _format_scores(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" in key)
 
 
 def main() -> None:
     """Run as a stage where the first argument is a file, else as a Hydra application."""
-    if follow():
+    root = Path.cwd()
+    if follow(root):
         return
     sys.path.append(
         str(Path(__file__).parent / "plugins")
     )  # where Hydra looks for hydra_plugins, and nowhere else
     if len(sys.argv) > 1 and sys.argv[1].endswith(".yaml") and "=" not in sys.argv[1]:
-        declaration, out = stage_paths("train", "<declaration>.yaml", "<folder to write>")
-        config = load(declaration)
-        folder = train(config, Asked("dvc", config["name"], waits=True), root=Path.cwd())
+        path, out = stage_paths("train", "<declaration>.yaml", "<folder to write>")
+        declaration = load(path)
+        request = RunRequest("dvc", declaration.name, waits=True)
+        folder = train(declaration, request, RunContext(root))
         if is_leader():
             publish(folder.path, out, names=RESULTS)
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole, and are told in one sentence
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole, and are reported in one sentence
     with explained():
-        door()
+        main_hydra()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Any
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.settings import SearchSettings
-from pipeline.trials.declared import search_of
-from pipeline.trials.early_stopping import Judge
+from pipeline.trials.declared import load_search
+from pipeline.trials.early_stopping import PruningPolicy
 from pipeline.trials.search import Launch, Outcome, Search
 
 Settings = dict[str, str]
@@ -99,7 +99,7 @@ class JudgedTrainings(Trainings):
     def _judged(self, job: Sequence[str], final: float | None) -> Outcome:
         assert final is not None
         trial = int(settings_of(job)["search.trial"])
-        judge = Judge.of(judged(self._search, trial=trial, epochs=self.EPOCHS), self._ledger)
+        judge = PruningPolicy.of(judged(self._search, trial=trial, epochs=self.EPOCHS), self._ledger)
         history = [{"val/accuracy": final * epoch / self.EPOCHS} for epoch in range(1, self.EPOCHS + 1)]
         epochs = judge.stopped_at(history)
         curve = judge.curve(history[:epochs])
@@ -132,7 +132,7 @@ def refused(reason: str) -> Launch:
 
 def coarse(root: Path, *overrides: str) -> Search:
     """Return the search that conf/search/coarse.yaml declares."""
-    return search_of([*COARSE, *overrides], root=root)
+    return load_search([*COARSE, *overrides], root=root)
 
 
 def planted(root: Path, entries: list[Entry], **changed: Any) -> Search:

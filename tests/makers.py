@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
+
+from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.declaration import Declaration
+from pipeline.files import yaml_text
 
 SPLITS = ("train", "val", "test")
 
@@ -157,18 +160,21 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
     return {**section, **changes}
 
 
-def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> Path:
-    """Write the part of a composed declaration that `prepare` and `statistics` read."""
-    config = {
-        "data": dict(data),
-        "preprocess": {"_target_": "pipeline.transforms.preprocess.Standardize"},
+def declaration(data: Mapping[str, Any], **sections: Any) -> Declaration:
+    """Return the declaration that conf/ makes, with other data and sections; it is not checked."""
+    plain = {
+        **compose_sections([]),
         "name": "tiny_experiment",
-        "seed": 0,
-        "digest": {},
-        **sections,
+        "data": dict(data),
+        "input_shape": data["shape"],
     }
+    return Declaration.parse({**plain, **sections})
+
+
+def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> Path:
+    """Write the file of `declaration`, as the stages read it; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml_text(dict(declaration(data, **sections).sections)), encoding="utf-8")
     return path
 
 

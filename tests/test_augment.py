@@ -11,11 +11,12 @@ import pytest
 
 from pipeline import augment as stage
 from pipeline.data import draws
-from pipeline.data.draws import Ahead, OnTheFly
+from pipeline.data.draws import OnTheFly, Precomputed
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.keys import copies_key
 from pipeline.runs.found import publish
-from pipeline.training.assemble import augmentation_of, train_split_of
+from pipeline.training.assemble import make_train_split
+from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import augment, prepare, statistics
 from pipeline.transforms.statistics import Statistics
 from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
@@ -56,7 +57,7 @@ def folder_of(config: dict[str, Any], root: Path) -> Path:
 
 
 def fresh_draws(config: dict[str, Any], root: Path) -> OnTheFly:
-    made = augmentation_of(config, Statistics.load(statistics(config, root=root)))
+    made = build_augmentation(config, Statistics.load(statistics(config, root=root)))
     assert made is not None
     return OnTheFly(made, seed=config["seed"])
 
@@ -162,10 +163,10 @@ def test_other_copies_are_made_for_another_key(config: dict[str, Any], tmp_path:
 
 def test_training_split_takes_the_copies(config: dict[str, Any], tmp_path: Path) -> None:
     folder, prepared = folder_of(config, tmp_path), Prepared(prepare(config, root=tmp_path))
-    augmentation = augmentation_of(config, Statistics.load(statistics(config, root=tmp_path)))
-    ahead = train_split_of(config, prepared, augmentation, folder)
-    fresh = train_split_of(config, prepared, augmentation, None)
-    assert isinstance(ahead.draws, Ahead)
+    augmentation = build_augmentation(config, Statistics.load(statistics(config, root=tmp_path)))
+    ahead = make_train_split(config, prepared, augmentation, folder)
+    fresh = make_train_split(config, prepared, augmentation, None)
+    assert isinstance(ahead.draws, Precomputed)
     assert isinstance(fresh.draws, OnTheFly)
     for epoch, drawn in ((0, 0), (1, 1), (2, 0), (3, 1)):
         assert ahead[epoch, [4, 1]]["image"].equal(fresh[drawn, [4, 1]]["image"])

@@ -14,8 +14,9 @@ import yaml
 
 from pipeline.compose import main as command
 from pipeline.declaration import composition
-from pipeline.declaration.checks import SECTIONS, check, load
+from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import SECTIONS, load
 from pipeline.declaration.digests import digest
 from pipeline.errors import ConfigError, closest, exit_on_mistake
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.networks.parts import ACTIVATIONS, AS_PUBLISHED, INITIALISERS, NORMS
 from pipeline.networks.structures import LAYERS
-from pipeline.trials.space import check_keys, space_of
+from pipeline.trials.space import check_keys, parse_space
 
 ROOT = Path(__file__).parents[1]
 TRANSFORMS = (ROOT / "docs" / "augmentation.md").read_text()
@@ -54,9 +54,9 @@ def test_every_figure_of_the_readme_and_the_docs_is_there() -> None:
 def test_space_on_the_page_of_searches_can_be_read() -> None:
     text = (ROOT / "docs" / "search.md").read_text()
     shown = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["search"]
-    entries = space_of(shown["space"])
-    check_keys(entries, composed(["experiment=digits_lenet5"]))
+    entries = parse_space(shown["space"])
+    check_keys(entries, compose_sections(["experiment=digits_lenet5"]))
     assert [entry.key for entry in entries] == list(shown["space"])
     settings = set(re.findall(r"`search\.(\w+)`", text)) - {"html"}  # the page
-    assert settings <= composed([])["search"].keys()
-    assert settings >= composed([])["search"].keys() - {"name", "space"}, "a setting is not explained"
+    assert settings <= compose_sections([])["search"].keys()
+    assert settings >= compose_sections([])["search"].keys() - {"name", "space"}, "a setting is not explained"

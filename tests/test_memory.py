@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.files import remembered, state_of
+from pipeline.files import memoize_by_mtime, state_of
 
 
 def ask(memory: Path, key: str, state: str, asked: list[str]) -> str:
@@ -11,7 +11,7 @@ def ask(memory: Path, key: str, state: str, asked: list[str]) -> str:
         asked.append(key)
         return f"{key} in {state}"
 
-    return remembered(memory, [(key, state, compute)])[0]
+    return memoize_by_mtime(memory, [(key, state, compute)])[0]
 
 
 def test_each_text_is_computed_once_per_state(tmp_path: Path) -> None:
@@ -25,8 +25,8 @@ def test_each_text_is_computed_once_per_state(tmp_path: Path) -> None:
 
 def test_many_texts_come_in_their_order(tmp_path: Path) -> None:
     wanted = [(key, "1", lambda key=key: key.upper()) for key in "cab"]
-    assert remembered(tmp_path / "memory.json", wanted) == ["C", "A", "B"]
-    assert remembered(tmp_path / "memory.json", reversed(wanted)) == ["B", "A", "C"]
+    assert memoize_by_mtime(tmp_path / "memory.json", wanted) == ["C", "A", "B"]
+    assert memoize_by_mtime(tmp_path / "memory.json", reversed(wanted)) == ["B", "A", "C"]
 
 
 def test_a_broken_memory_is_made_anew(tmp_path: Path) -> None:

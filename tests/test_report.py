@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import report as stage
-from pipeline.declaration.checks import planned
 from pipeline.declaration.composition import compose
+from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError
 from pipeline.report import report
 from tests.refusals import refused
@@ -109,7 +109,7 @@ def said_of(name: str) -> list[str]:
         for part in ("value", "low", "high")
         if score["value"] == score["value"]
     ]
-    weights = f"{planned(config).weights:,}"
+    weights = f"{plan_network(config).weights:,}"
     learning_rate = f"lr={config['optimizer']['lr']}"
     origin = [run["mlflow_run_id"], run["fingerprint"], run["commit"], run["data"], "torch 2.13.0"]
     return [
@@ -151,7 +151,7 @@ def test_names_are_escaped(html: str, page: Page) -> None:
 
 def test_every_layer_is_in_the_table(page: Page, markdown: str) -> None:
     for name in EXPERIMENTS:
-        network = planned(compose([f"experiment={name}"]))
+        network = plan_network(compose([f"experiment={name}"]))
         for leaf in network.leaves():
             assert f"{leaf.where} {leaf.name} " in page.text
             assert f"| `{leaf.where}` | {leaf.name} |" in markdown

@@ -18,7 +18,7 @@ from pipeline.runs.lock import locked
 from pipeline.sweeps.dimensions import Interval
 from pipeline.sweeps.ledger import Ledger
 from pipeline.trials import runner
-from pipeline.trials.declared import search_of
+from pipeline.trials.declared import load_search
 from pipeline.trials.search import Outcome, Search
 from tests.launches import COARSE, Trainings, by_rate, table
 
@@ -170,7 +170,7 @@ def test_what_was_published_stays_as_it_is_when_the_search_goes_on(
     results = LEDGER / "results"
     assert (published / "trials.csv").samefile(results / "trials.csv")
     before = {path.name: path.read_bytes() for path in published.iterdir()}
-    longer = search_of([*COARSE, "search.trials=4"], root=tmp_path)
+    longer = load_search([*COARSE, "search.trials=4"], root=tmp_path)
     runner.conduct(longer, root=tmp_path, door="sweep")
     assert {path.name: path.read_bytes() for path in published.iterdir()} == before
     assert {path.name for path in results.iterdir()} == set(before)

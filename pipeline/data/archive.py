@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import ConfigError
-from pipeline.files import remembered, state_of
+from pipeline.files import memoize_by_mtime, state_of
 
 CHUNK = 1 << 20  # bytes
 
@@ -106,7 +106,7 @@ def archive_digest(root: Path, *, memory: Path) -> str:
     if not root.is_dir():
         _refuse_missing(root)
     wanted = (str(root.resolve()), _state(root), lambda: f"sha256:{_hash_of(root)}")
-    return remembered(memory, [wanted])[0]
+    return memoize_by_mtime(memory, [wanted])[0]
 
 
 def restore(root: Path) -> str:

@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.data.draws import seed_of
+from pipeline.data.targets.kind import TargetKind
 
 Array = NDArray[np.uint8]
 Request = tuple[int, list[int]]  # epoch, indices of the samples of one batch
 
 
 class Batch(TypedDict):
-    """One batch: images (N, C, H, W) uint8; targets (N,) or (N, H, W) uint8; indices (N,).
+    """One batch: images (N, C, H, W) uint8; targets (N, ...) as their kind stores them; indices (N,).
 
     Mixed images count for their target by `weight`, a scalar, and for their partner by the rest.
     """
@@ -46,7 +47,9 @@ class Draws(Protocol):
 class Mix(Protocol):
     """What mixes the images of a batch."""
 
-    def __call__(self, images: Array, targets: Array, *, seed: int) -> tuple[Array, Array, Array, float]:
+    def __call__(
+        self, images: Array, targets: Array, *, are_masks: bool, seed: int
+    ) -> tuple[Array, Array, Array, float]:
         """Return images, targets, the partners' targets, and the weight of the targets."""
         ...
 
@@ -93,7 +96,8 @@ class PreparedSplit(Dataset[Batch]):
 
     Args:
         images: (N, H, W, C).
-        targets: labels (N,) or masks (N, H, W).
+        targets: (N, ...).
+        kind: of the targets.
         draws: what augments the images; None leaves them alone.
         mix: what mixes the images of a batch; None mixes nothing.
         sides: rows and columns of the centre to show of images that are not augmented; None for all of them.
@@ -104,6 +108,7 @@ class PreparedSplit(Dataset[Batch]):
         self,
         images: Array,
         targets: Array,
+        kind: TargetKind,
         *,
         draws: Draws | None = None,
         mix: Mix | None = None,
@@ -113,6 +118,7 @@ class PreparedSplit(Dataset[Batch]):
         # Plain arrays: memmap's own class makes every row an object that costs as much as a draw.
         self.images = np.asarray(images)
         self.targets = np.asarray(targets)
+        self.kind = kind
         self.draws = draws
         self.mix = mix
         self.sides = sides
@@ -130,7 +136,10 @@ class PreparedSplit(Dataset[Batch]):
         batch: Batch = {"index": torch.tensor(indices)}  # type: ignore[typeddict-item]
         if self.mix is not None:
             images, targets, partners, weight = self.mix(
-                images, targets, seed=seed_of(self.seed, epoch, *indices)
+                images,
+                targets,
+                are_masks=self.kind.moves_as == "mask",
+                seed=seed_of(self.seed, epoch, *indices),
             )
             batch |= {"partner": torch.from_numpy(partners), "weight": torch.tensor(weight)}
         batch |= {

@@ -2,7 +2,7 @@
 
 What is drawn depends on (seed, epoch, sample) and nothing else, so the number of loader workers, a resume or the
 order of workers never changes a pixel.
-Shapes: N images, H rows, W columns, C channels; images (N, H, W, C), masks (N, H, W).
+Shapes: N images, H rows, W columns, C channels; images (N, H, W, C), targets (N, ...).
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ LARGEST_SHARE = 0.9  # of the free disk that copies may take
 
 
 class Augment(Protocol):
-    """Random changes of images and their masks; the same seed gives the same change."""
+    """Random changes of images and the targets that move with them; the same seed gives the same change."""
 
     def batch(
-        self, images: Array, masks: Array | None, *, seeds: Sequence[int]
-    ) -> tuple[Array, Array | None]:
-        """Return the changed images (N, H, W, C) and masks, where there are any; a seed for each."""
+        self, images: Array, targets: Array, *, moves_as: str | None, seeds: Sequence[int]
+    ) -> tuple[Array, Array]:
+        """Return the changed images (N, H, W, C) and targets; a seed for each.
+
+        Args:
+            moves_as: how albumentations is given the targets; None where they do not move.
+        """
         ...
 
 
@@ -46,19 +50,23 @@ class OnTheFly:
     """Draws made when they are asked for, anew in each epoch."""
 
     augment: Augment
+    moves_as: str | None
     seed: int
 
     def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
         """Return images and targets of some samples as drawn for an epoch."""
         images, targets = images[indices], targets[indices]
         seeds = [seed_of(self.seed, epoch, index) for index in indices]
-        images, masks = self.augment.batch(images, targets if targets.ndim > 1 else None, seeds=seeds)
-        return images, targets if masks is None else masks
+        return self.augment.batch(images, targets, moves_as=self.moves_as, seeds=seeds)
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """Draws of the first epochs, written by `write_draws`; later epochs take them in turn."""
+class Precomputed:
+    """Draws of the first epochs, written by `write_draws`; later epochs take them in turn.
+
+    Args:
+        folder: with `images.npy`, and `targets.npy` where targets move with their images.
+    """
 
     folder: Path
 
@@ -72,13 +80,13 @@ class Ahead:
         """Return images and targets of some samples as drawn for an epoch."""
         drawn = self._drawn("images")
         copy = epoch % len(drawn)
-        if targets.ndim == 1:
+        if not (self.folder / "targets.npy").exists():
             return drawn[copy][indices], targets[indices]
-        return drawn[copy][indices], self._drawn("masks")[copy][indices]
+        return drawn[copy][indices], self._drawn("targets")[copy][indices]
 
-    def _drawn(self, kind: str) -> Array:
-        """Return (copies, N, H, W, C) images or (copies, N, H, W) masks, memory-mapped."""
-        array: Array = np.load(self.folder / f"{kind}.npy", mmap_mode="r")
+    def _drawn(self, part: str) -> Array:
+        """Return (copies, N, H, W, C) images or (copies, N, ...) targets, memory-mapped."""
+        array: Array = np.load(self.folder / f"{part}.npy", mmap_mode="r")
         return array
 
 
@@ -90,16 +98,18 @@ def write_draws(draws: OnTheFly, images: Array, targets: Array, folder: Path, *,
     Raises:
         ConfigError: they would take more than nine tenths of the free disk.
     """
-    first, mask = draws.batch(images, targets, 0, [0])
-    shapes = {"images": first.shape[1:]} | ({"masks": mask.shape[1:]} if targets.ndim > 1 else {})
+    first, target = draws.batch(images, targets, 0, [0])
+    shapes = {"images": first.shape[1:]} | ({"targets": target.shape[1:]} if draws.moves_as else {})
     needed = copies * len(images) * sum(int(np.prod(shape)) for shape in shapes.values())
     free = shutil.disk_usage(folder).free
-    told = f"{copies} drawn copies of {len(images):,} training images take {needed:,} bytes, the disk has {free:,}"
+    costs = f"{copies} drawn copies of {len(images):,} training images take {needed:,} bytes, the disk has {free:,}"
     if needed > LARGEST_SHARE * free:
-        raise ConfigError(f"augmentation.copies: {told}; make fewer, free some space, or set it to null")
-    sys.stderr.write(f"augment: {told}\n")
+        raise ConfigError(
+            "augmentation.copies", costs, hint="make fewer copies, free some space, or set it to null"
+        )
+    sys.stderr.write(f"augment: {costs}\n")
     with ExitStack() as stack:
-        files = [stack.enter_context((folder / f"{kind}.npy").open("wb")) for kind in shapes]
+        files = [stack.enter_context((folder / f"{part}.npy").open("wb")) for part in shapes]
         for file, shape in zip(files, shapes.values(), strict=True):
             start_array(file, (copies, len(images), *shape))
         for copy in range(copies):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.errors import ConfigError
 
@@ -81,11 +80,6 @@ class Facts:
             _check_groups(self.groups)
         if self.fold is not None:
             _check_fold(self.fold)
-
-    @classmethod
-    def of(cls, section: Mapping[str, Any]) -> Facts:
-        """Return the facts of a checked config section."""
-        return cls(**section)
 
 
 def _check_split(split: str | Mapping[str, float]) -> None:

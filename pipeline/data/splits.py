@@ -10,7 +10,7 @@ import hashlib
 import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.data.facts import Facts
@@ -57,11 +57,16 @@ def group_of(file: str, pattern: str) -> str:
     return text
 
 
-def fold_samples(samples: Sequence[Sample], facts: Facts) -> list[Sample]:
+def fold_samples(
+    samples: Sequence[Sample], facts: Facts, stratum: Callable[[Sample], int | None]
+) -> list[Sample]:
     """Cut train and val together into the parts of `data.fold`, and validate on one of them.
 
-    Parts depend on names, labels and `of` alone. Each class has about the same share in every part, as far as groups
-    allow; images with masks are distributed by the number of groups.
+    Parts depend on names, strata and `of` alone. Each class has about the same share in every part, as far as groups
+    allow; images without a class of their own are distributed by the number of groups.
+
+    Args:
+        stratum: the class of a sample; None where it has no single one.
 
     Returns:
         The samples in the same order. Those of the test split are unchanged, as are all where there is no fold.
@@ -76,8 +81,9 @@ def fold_samples(samples: Sequence[Sample], facts: Facts) -> list[Sample]:
         groups = [sample.file for sample in pool]
     else:
         groups = [group_of(sample.file, facts.groups) for sample in pool]
-    _check_parts(pool, groups, facts, facts.fold["of"])
-    parts = _cut(pool, groups, facts.fold["of"])
+    strata = [stratum(sample) for sample in pool]
+    _check_parts(strata, groups, facts, facts.fold["of"])
+    parts = _cut(strata, groups, facts.fold["of"])
     if not all(parts):
         raise ConfigError(
             "data.fold.of",
@@ -90,7 +96,7 @@ def fold_samples(samples: Sequence[Sample], facts: Facts) -> list[Sample]:
     return [replace(sample, split=splits.get(sample.file, sample.split)) for sample in samples]
 
 
-def _check_parts(pool: Sequence[Sample], groups: Sequence[str], facts: Facts, num_parts: int) -> None:
+def _check_parts(strata: Sequence[int | None], groups: Sequence[str], facts: Facts, num_parts: int) -> None:
     """Refuse more parts than groups or images; warn of classes that some parts will lack."""
     unit = "images" if facts.groups is None else f"groups (data.groups: '{facts.groups}')"
     num_groups = len(set(groups))
@@ -101,7 +107,7 @@ def _check_parts(pool: Sequence[Sample], groups: Sequence[str], facts: Facts, nu
             allowed=f"at most {num_groups}, the number of {unit} in train and val",
             hint="choose fewer parts, or add images",
         )
-    images = Counter(sample.label for sample in pool)
+    images = Counter(strata)
     if max(images.values()) < num_parts:
         raise ConfigError(
             "data.fold.of",
@@ -109,9 +115,7 @@ def _check_parts(pool: Sequence[Sample], groups: Sequence[str], facts: Facts, nu
             allowed=f"at most {max(images.values())}, the number of images of the largest class in train and val",
             hint="choose fewer parts, or add images",
         )
-    places = Counter(
-        label for label, _ in {(sample.label, group) for sample, group in zip(pool, groups, strict=True)}
-    )
+    places = Counter(label for label, _ in set(zip(strata, groups, strict=True)))
     for label, count in sorted((label, count) for label, count in places.items() if label is not None):
         if count < num_parts:
             warn(
@@ -120,19 +124,18 @@ def _check_parts(pool: Sequence[Sample], groups: Sequence[str], facts: Facts, nu
             )
 
 
-def _cut(pool: Sequence[Sample], groups: Sequence[str], num_parts: int) -> list[list[int]]:
+def _cut(strata: Sequence[int | None], groups: Sequence[str], num_parts: int) -> list[list[int]]:
     """Return the indices of each part."""
     from sklearn import model_selection  # takes a second
 
-    labels = [sample.label for sample in pool]
     is_each_alone = len(set(groups)) == len(groups)
     kind = "KFold" if is_each_alone else "GroupKFold"  # which takes 20 s for 60,000 groups of one image
-    if None not in labels:
+    if None not in strata:
         kind = f"Stratified{kind}"
     splitter = getattr(model_selection, kind)(num_parts, shuffle=True, random_state=FOLD_SEED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of rare classes, which _check_parts names
-        parts = splitter.split(labels, labels, None if is_each_alone else groups)
+        parts = splitter.split(strata, strata, None if is_each_alone else groups)
         return [chosen.tolist() for _, chosen in parts]
 
 

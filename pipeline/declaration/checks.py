@@ -1,4 +1,4 @@
-"""A resolved declaration: its sections, and whether they fit each other.
+"""Checks of a resolved declaration: keys, types, names of classes, and whether its sections fit each other.
 
 A bad one is refused in well under two seconds and before any data are read: nothing heavy is imported, the network is
 planned, not built.
@@ -7,186 +7,136 @@ planned, not built.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import gt, le
-from pathlib import Path
 from typing import Any
 
-from pipeline.data.facts import Facts
-from pipeline.data.sources import source_of
-from pipeline.declaration.digests import digest
-from pipeline.declaration.targets import check_modules, check_section, check_targets
-from pipeline.errors import ConfigError, closest, warn
-from pipeline.files import read_yaml
-from pipeline.networks.planner import plan
+from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.network import plan_network
+from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
+from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
-from pipeline.runs.settings import TrainerSettings
-from pipeline.tasks.demands import Contract, contract_of
+from pipeline.tasks.demands import load_demands
 from pipeline.transfer.settings import check_transfer
-from pipeline.transforms.settings import (
-    AugmentationSettings,
-    check_augmentation,
-    check_preprocess,
-    check_views,
-)
+from pipeline.transforms.settings import check_augmentation, check_preprocess, check_views
 
-SECTIONS = (
+PLAIN = (
     "name",
     "seed",
     "allowed_targets",
-    "data",
     "input_shape",
-    "preprocess",
-    "augmentation",
-    "model",
-    "task",
-    "optimizer",
-    "scheduler",
-    "trainer",
-    "views",
-    "search",
     "from",
     "plan",
-    "tracking",
-)
-LISTS_AND_VALUES = ("name", "seed", "allowed_targets", "input_shape", "from", "plan")
-
-# What the pipeline itself gives to the constructor a section names.
+)  # sections without keys of their own
+SCHEMAS = {
+    "data": "pipeline.data.facts.Facts",
+    "trainer": "pipeline.declaration.settings.TrainerSettings",
+    "search": "pipeline.sweeps.settings.SearchSettings",
+    "tracking": "pipeline.declaration.settings.TrackingSettings",
+    "augmentation": "pipeline.transforms.settings.AugmentationSettings",
+    "views": "pipeline.transforms.settings.ViewSettings",
+}
+# What the pipeline itself gives to the constructor a section names; to a task also the facts it demands.
 GIVEN = {
     "preprocess": frozenset({"statistics"}),
     "augmentation": frozenset({"covariance"}),
-    "task": frozenset({"classes", "background", "ignore_label"}),
     "optimizer": frozenset({"params"}),
     "scheduler": frozenset({"optimizer"}),
 }
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a resolved declaration that this stage wrote."""
-    if not path.is_file():
-        raise ConfigError(f"{path} does not exist; `dvc repro compose` writes it")
-    config: Any = read_yaml(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict) or "digest" not in config:
-        raise ConfigError(f"{path} is no resolved declaration; `python -m pipeline.compose` writes one")
-    return config
-
-
-def with_digests(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the digest of each section.
-
-    DVC's run cache ignores nested keys named `size` or `nfiles` (DVC issue 10296), so stages declare
-    params on the digests of sections.
-    """
-    return {**sections, "digest": {key: digest(value) for key, value in sections.items()}}
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """Check a resolved declaration: keys, types, targets, the network against the image, task and data.
+def check(sections: Mapping[str, Any]) -> Declaration:
+    """Check plain values and return the declaration that they make.
 
     Raises:
         ConfigError: the first thing that cannot work.
     """
-    for key in config:
+    for key in sections:
         if key not in SECTIONS:
-            raise ConfigError(f"{key}: unknown section; {closest(key, SECTIONS)}")
+            raise ConfigError.unknown(key, key, SECTIONS, what="section")
     for key in SECTIONS:
-        if key not in config:
-            raise ConfigError(f"{key}: the section is missing; conf/config.yaml composes it")
-    _check_values(config)
-    check_section(config["data"], "pipeline.data.facts.Facts", path="data")
-    check_section(config["trainer"], "pipeline.runs.settings.TrainerSettings", path="trainer")
-    check_section(config["search"], "pipeline.sweeps.settings.SearchSettings", path="search")
-    check_section(config["tracking"], "pipeline.tracking.settings.TrackingSettings", path="tracking")
-    for section, schema in (("augmentation", "settings.AugmentationSettings"), ("views", "views.Views")):
-        check_section(config[section], f"pipeline.transforms.{schema}", path=section)
-    _check_search(config)
-    _check_steps(config["augmentation"]["steps"], "augmentation.steps")
-    if config["augmentation"]["mixing"] is not None:
-        _check_step(config["augmentation"]["mixing"], "augmentation.mixing")
-    for section in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
-        given = GIVEN[section]
-        if section != "augmentation" and "_target_" not in config[section]:
-            raise ConfigError(f"{section}._target_ is missing; name the class to build")
-        allowed = config["allowed_targets"]
-        check_targets(config[section], path=section, allowed=allowed, given=given)
-    settings = TrainerSettings.of(config["trainer"])
-    check_modules(config["model"], allowed=config["allowed_targets"])
-    network = planned(config)
-    _check_transforms(config)
-    _check_norms(network, settings.batch_size)
+        if key not in sections:
+            raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
+    _check_plain(sections)
+    for key, schema in SCHEMAS.items():
+        check_section(sections[key], schema, path=key)
+    _check_search(sections)
+    _check_targets(sections)
+    declaration = Declaration.parse(sections)
+    load_demands(declaration.task).check(declaration.data)
+    network = plan_network(declaration)
+    _check_transforms(declaration)
+    _check_norms(network, declaration.trainer.batch_size)
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
-    check_transfer(config["model"], level_weights=level_weights, lr=config["optimizer"].get("lr"))
+    check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
+    return declaration
 
 
-def planned(config: Mapping[str, Any]) -> Network:
-    """Plan the network of a declaration and check that data, network and task fit each other."""
-    facts = Facts.of(config["data"])
-    contract = contract_of(config["task"]["_target_"])
-    target = source_of(facts.format).TARGET
-    if target != contract.target:
-        name = config["task"]["_target_"].rsplit(".", 1)[-1].lower()
-        raise ConfigError(
-            f"task: {name} needs a {contract.target} for each image, data {facts.name} (format "
-            f"{facts.format}) has a {target}; choose another task= or data="
-        )
-    shape = _input_shape(config["input_shape"], facts, contract)
-    wanted = contract.output_shape(len(facts.classes), shape)
-    network = plan(config["model"], shape=shape, outputs=wanted[0])
-    if not contract.accepts(network.output_shape, wanted):
-        raise ConfigError(
-            f"model {network.name} puts out {network.output_shape} for an image of {shape}, the task "
-            f"needs {wanted}; choose a network for this task, or end its head accordingly"
-        )
-    return network
+def check_test_views(declaration: Declaration) -> None:
+    """Check how test images are seen; warn of views that make labels wrong."""
+    for text in check_views(
+        declaration.views,
+        shape=tuple(declaration.data.shape),
+        input_shape=declaration.input_shape,
+        possible=load_demands(declaration.task).crops,
+        mirror_changes_label=_mirror_changes_label(declaration),
+    ):
+        warn(text)
 
 
-def _input_shape(shape: Any, facts: Facts, contract: Contract) -> tuple[int, ...]:
-    """Return the shape of what the network sees of an image."""
-    is_shape = isinstance(shape, list) and all(type(n) is int for n in shape) and len(shape) == 3
-    if not is_shape or shape[0] != facts.shape[0] or not all(map(le, [1, 1], shape[1:])):
-        raise ConfigError(
-            f"input_shape must be [{facts.shape[0]}, rows, columns] of what the network sees, got {shape!r}"
-        )
-    if any(map(gt, shape, facts.shape)):
-        raise ConfigError(
-            f"input_shape {shape} is larger than data.shape {facts.shape}; crops are taken from images, so make "
-            "data.shape larger or input_shape smaller"
-        )
-    if contract.is_dense and shape != facts.shape:
-        raise ConfigError(
-            f"input_shape {shape}: this task labels every pixel of data.shape {facts.shape}; leave input_shape as it "
-            "is, and crop training images by augmentation alone"
-        )
-    return tuple(shape)
-
-
-def _check_values(config: Mapping[str, Any]) -> None:
-    """Check what stands outside the sections, and that the sections are mappings."""
-    name, seed, allowed = config["name"], config["seed"], config["allowed_targets"]
+def _check_plain(sections: Mapping[str, Any]) -> None:
+    """Check the sections without keys, and that the others are mappings."""
+    name, seed, allowed = sections["name"], sections["seed"], sections["allowed_targets"]
     if not isinstance(name, str) or not name:
-        raise ConfigError(f"name must be text, got {name!r}; it names runs, such as name=digits_lenet5")
+        raise ConfigError("name", got=name, allowed="text", hint="it names runs, such as name=digits_lenet5")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ConfigError(f"seed must be a whole number from 0 to {2**32 - 1}, got {seed!r}")
+        raise ConfigError("seed", got=seed, allowed=f"a whole number from 0 to {2**32 - 1}")
     if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):
-        raise ConfigError(f"allowed_targets must be a list of prefixes such as [mylab.], got {allowed!r}")
-    if not isinstance(config["from"], str | None) or not isinstance(config["plan"], bool):
+        raise ConfigError("allowed_targets", got=allowed, allowed="a list of prefixes such as [mylab.]")
+    if not isinstance(sections["from"], str | None):
+        raise ConfigError("from", got=sections["from"], allowed="the name of an earlier search, or null")
+    if not isinstance(sections["plan"], bool):
+        raise ConfigError("plan", got=sections["plan"], allowed="true or false")
+    if not isinstance(sections["input_shape"], list):
         raise ConfigError(
-            f"from must name an earlier search or be null, plan must be true or false; got {config['from']!r} and "
-            f"{config['plan']!r}"
+            "input_shape",
+            got=sections["input_shape"],
+            allowed="[channels, rows, columns] of what the network sees",
         )
     for key in SECTIONS:
-        if key not in LISTS_AND_VALUES and not isinstance(config[key], Mapping):
-            raise ConfigError(f"{key} must be a mapping of keys, got {config[key]!r}")
+        if key not in PLAIN and not isinstance(sections[key], Mapping):
+            raise ConfigError(key, got=sections[key], allowed="a mapping of keys")
 
 
-def _check_search(config: Mapping[str, Any]) -> None:
-    """Refuse what only a search would look at where nothing is searched."""
-    if config["search"]["space"]:
+def _check_search(sections: Mapping[str, Any]) -> None:
+    """Refuse settings of a search where nothing is searched."""
+    if sections["search"]["space"]:
         return
-    trial = config["search"]["trial"]
-    asked = {"plan=true": config["plan"], f"from={config['from']}": config["from"] is not None}
-    for text, is_asked in (asked | {f"search.trial={trial}": trial is not None}).items():
-        if is_asked:
-            raise ConfigError(f"{text} belongs to a search; add search=coarse, or leave it out")
+    trial = sections["search"]["trial"]
+    for path, value, is_set in (
+        ("plan", sections["plan"], sections["plan"]),
+        ("from", sections["from"], sections["from"] is not None),
+        ("search.trial", trial, trial is not None),
+    ):
+        if is_set:
+            raise ConfigError(
+                path, "belongs to a search", got=value, hint="add search=coarse, or leave the setting out"
+            )
+
+
+def _check_targets(sections: Mapping[str, Any]) -> None:
+    """Check the classes that sections name, and their arguments."""
+    allowed = sections["allowed_targets"]
+    _check_steps(sections["augmentation"]["steps"], "augmentation.steps")
+    if sections["augmentation"]["mixing"] is not None:
+        _check_step(sections["augmentation"]["mixing"], "augmentation.mixing")
+    for key in ("preprocess", "task", "optimizer", "scheduler"):
+        if "_target_" not in sections[key]:
+            raise ConfigError(f"{key}._target_", "is missing", hint="name the class to build")
+    target = sections["task"]["_target_"]
+    check_allowed(target, where="task._target_", allowed=allowed)
+    given = {**GIVEN, "task": frozenset(load_demands(sections["task"]).facts)}
+    for key in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
+        check_targets(sections[key], path=key, allowed=allowed, given=given[key])
+    check_modules(sections["model"], allowed=allowed)
 
 
 def _check_steps(steps: Sequence[Any], path: str) -> None:
@@ -196,44 +146,42 @@ def _check_steps(steps: Sequence[Any], path: str) -> None:
         _check_step(step, where)
         inner = step.get("transforms", [])
         if not isinstance(inner, list):
-            raise ConfigError(f"{where}.transforms must be a list of steps, got {inner!r}")
+            raise ConfigError(f"{where}.transforms", got=inner, allowed="a list of steps")
         _check_steps(inner, f"{where}.transforms")
 
 
 def _check_step(step: Any, where: str) -> None:
     if not isinstance(step, Mapping) or not isinstance(step.get("_target_"), str):
         raise ConfigError(
-            f"{where} needs a _target_, got {step!r}; name a transform, such as _target_: albumentations.HorizontalFlip"
+            where,
+            "needs a _target_",
+            got=step,
+            hint="name a transform, such as _target_: albumentations.HorizontalFlip",
         )
 
 
-def _check_transforms(config: Mapping[str, Any]) -> None:
-    """Check preprocessing, augmentation and views against the images."""
-    facts = Facts.of(config["data"])
-    shape, input_shape = tuple(facts.shape), tuple(config["input_shape"])
-    check_preprocess(config["preprocess"], shape=shape, input_shape=input_shape)
-    settings = AugmentationSettings(**config["augmentation"])
-    for text in check_augmentation(settings, shape=shape, mirror_changes_label=_mirror_changes_label(config)):
-        warn(text)
-    check_test_views(config)
-
-
-def check_test_views(config: Mapping[str, Any]) -> None:
-    """Check how test images are seen; warn of views that make labels wrong."""
-    for text in check_views(
-        config["views"],
-        shape=tuple(config["data"]["shape"]),
-        input_shape=tuple(config["input_shape"]),
-        is_dense=contract_of(config["task"]["_target_"]).is_dense,
-        mirror_changes_label=_mirror_changes_label(config),
+def _check_transforms(declaration: Declaration) -> None:
+    """Check preprocessing, augmentation and views against images and task."""
+    shape, input_shape = tuple(declaration.data.shape), declaration.input_shape
+    check_preprocess(declaration.preprocess, shape=shape, input_shape=input_shape)
+    mirror_changes_label = _mirror_changes_label(declaration)
+    for text in check_augmentation(
+        declaration.augmentation, shape=shape, mirror_changes_label=mirror_changes_label
     ):
         warn(text)
+    demands = load_demands(declaration.task)
+    if declaration.augmentation.mixing is not None and not demands.mixes:
+        raise ConfigError(
+            "augmentation.mixing",
+            got=declaration.augmentation.mixing["_target_"],
+            allowed=f"null for {demands.name}, whose targets cannot be mixed",
+        )
+    check_test_views(declaration)
 
 
-def _mirror_changes_label(config: Mapping[str, Any]) -> bool:
-    """Tell whether a mirrored image may have another label; a mask is mirrored with its image."""
-    is_dense = contract_of(config["task"]["_target_"]).is_dense
-    return bool(config["data"]["mirror_changes_label"]) and not is_dense
+def _mirror_changes_label(declaration: Declaration) -> bool:
+    """Return whether a mirrored image may have another label; a dense target is mirrored with its image."""
+    return declaration.data.mirror_changes_label and not load_demands(declaration.task).is_dense
 
 
 def _check_norms(network: Network, batch_size: int) -> None:
@@ -242,6 +190,8 @@ def _check_norms(network: Network, batch_size: int) -> None:
     has_batch = any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
     if batch_size == 1 and has_batch:
         raise ConfigError(
-            f"trainer.batch_size: 1 image has no batch to normalise over, and model {network.name} has batch norms; "
-            "use at least 2, or model.norm=instance or {group: 8}"
+            "trainer.batch_size",
+            got=1,
+            allowed=f"at least 2, as model {network.name} has batch norms, which cannot normalise over one image",
+            hint="or set model.norm=instance or model.norm={group: 8}",
         )

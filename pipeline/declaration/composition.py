@@ -23,31 +23,27 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from pipeline.declaration.checks import SECTIONS, check, with_digests
-from pipeline.errors import ConfigError, closest
+from pipeline.declaration.checks import check
+from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
+def compose(overrides: Sequence[str]) -> Declaration:
     """Compose, resolve and check a declaration.
 
     Args:
         overrides: as on a Hydra command line, e.g. `experiment=digits_lenet5`, `optimizer.lr=0.02`.
 
-    Returns:
-        Plain values per section, and their digests.
-
     Raises:
         ConfigError: whatever is wrong with it.
     """
-    sections = composed(overrides)
-    check(sections)
-    return with_digests(sections)
+    return check(compose_sections(overrides))
 
 
-def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """Compose and resolve a declaration without checking that its parts fit each other.
+def compose_sections(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose and resolve a declaration to plain values, without checking that its sections fit each other.
 
     Raises:
         ConfigError: an override names what is not there.
@@ -80,11 +76,9 @@ def _last_change(folder: Path) -> int:
     return max(path.stat().st_mtime_ns for path in folder.rglob("*"))
 
 
-def declared(config: DictConfig) -> dict[str, Any]:
-    """Resolve and check what Hydra composed, and add the digest of each section."""
-    sections = resolved(config)
-    check(sections)
-    return with_digests(sections)
+def declare(config: DictConfig) -> Declaration:
+    """Resolve and check what Hydra composed."""
+    return check(resolved(config))
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -104,39 +98,43 @@ def explained() -> Iterator[None]:
         wanted = str(reason.missing_cfg_file or "")
         group, _, option = wanted.rpartition("/")
         if not group or reason.options is None:
-            raise ConfigError(f"{_first_line(reason)}") from None
-        raise ConfigError(f"{group}={option}: no such option; {closest(option, reason.options)}") from None
+            raise ConfigError(wanted, _first_line(reason), hint="name a file of conf/") from None
+        raise ConfigError.unknown(group, option, reason.options, what="option") from None
     except MissingMandatoryValue as reason:
-        raise ConfigError(f"{reason.full_key} has no value; give it one") from None
+        raise ConfigError(str(reason.full_key), "has no value", hint="give it one") from None
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as reason:
-        raise ConfigError(_sentence(reason)) from None
+        raise _explain(reason) from None
     except RecursionError:
-        raise ConfigError("a YAML anchor stands inside itself; write the list out") from None
+        raise ConfigError("conf", "a YAML anchor refers to itself", hint="write the list out") from None
     except ValueError as reason:
         if not str(reason).startswith("Config group override"):
             raise  # what a training raises passes through here too
-        raise ConfigError(f"{reason}; choose an option by its file's name, such as model=lenet5") from None
+        raise ConfigError(
+            "overrides", str(reason), hint="choose an option by the name of its file, such as model=lenet5"
+        ) from None
 
 
-def _sentence(reason: Exception) -> str:
+def _explain(reason: Exception) -> ConfigError:
     """Name the key that an override does not find, with the closest right one."""
     cause = reason.__cause__
     full_key = getattr(cause, "full_key", None)
     if isinstance(reason, ConfigCompositionException) and full_key:
-        parent, _, name = str(full_key).rpartition(".")
+        name = str(full_key).rpartition(".")[2]
         parent_node = getattr(cause, "parent_node", None)
         node = {} if parent_node is None else OmegaConf.to_container(parent_node, resolve=False)
-        if isinstance(node, dict) and node:
-            return f"{full_key}: unknown key '{name}'; {closest(name, map(str, node))}"
-        return f"{full_key}: unknown key '{name}'" + (f" below {parent}" if parent else "")
+        return ConfigError.unknown(
+            str(full_key), name, map(str, node) if isinstance(node, dict) else (), what="key"
+        )
     if isinstance(reason, OmegaConfBaseException) and reason.full_key:
-        return f"{reason.full_key}: {_first_line(reason)}; correct its value"
+        return ConfigError(str(reason.full_key), _first_line(reason), hint="correct its value")
     group = re.search(r"Could not override '([^']+)'", str(reason))
     if group and group[1].endswith("@model.encoder"):
-        return f"{group[1]}: the model chosen has no such place; only model=unet_on has an encoder"
+        return ConfigError(
+            group[1], "the chosen model has no such place", hint="only model=unet_on has an encoder"
+        )
     if group:
-        return f"{group[1]}: unknown key or group; {closest(group[1], _choices())}"
-    return " ".join(str(reason).split())
+        return ConfigError.unknown(group[1], group[1], _choices(), what="key or group")
+    return ConfigError("overrides", " ".join(str(reason).split()), hint="write key=value, as Hydra reads it")
 
 
 def _choices() -> list[str]:

@@ -1,140 +1,237 @@
-"""Keys: digests of all that decides prepared data, statistics, drawn copies and runs."""
+"""Keys: digests of all that decides prepared data, statistics, drawn copies and runs.
+
+The code that decides a result is that which its stage imports: the modules it starts from, and those that the
+declaration names. A task, source or step that a declaration does not use has no say in its results.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.metadata import version
+import json
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.archive import archive_digest, restore
-from pipeline.declaration.digests import code_digest, digest
+from pipeline.data.sources import load_source
+from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.digests import digest, file_digests, import_closure
+from pipeline.declaration.network import plan_network
+from pipeline.declaration.settings import NOT_DECIDING as NOT_DECIDING_SETTINGS
 from pipeline.declaration.signatures import source_of_target
-from pipeline.declaration.targets import targets_of
+from pipeline.declaration.targets import find_targets
 from pipeline.errors import ConfigError
-from pipeline.runs.settings import NOT_DECIDING as OF_TRAINER
+from pipeline.files import write_text, yaml_text
+from pipeline.tasks.demands import task_package
 from pipeline.transfer.checkpoint import file_digest, file_of
 from pipeline.transforms.settings import tile_of
 
-PACKAGE = Path(__file__).parents[1]
-# What decides a result besides the declaration; dvc.yaml lists the same as deps of the stages search and train.
-CODE = [
-    *(PACKAGE / room for room in ("data", "layers", "networks", "plans", "tasks", "transfer", "transforms")),
-    *(
-        PACKAGE / stage
-        for stage in ("training/assemble.py", "training/fit.py", "training/trainer.py", "training/learner.py")
-    ),
-]
+# Modules that report, record, draw or keep files: they cannot change a number.
+RECORDING = (
+    "pipeline.errors",
+    "pipeline.files",
+    "pipeline.pages",
+    "pipeline.pictures",
+    "pipeline.runs",
+    "pipeline.tracking",
+    "pipeline.training.previews",
+)
+SWEEPING = ("pipeline.sweeps",)  # decides which runs are trained, not what comes of one
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
 FACTS = ("classes", "background", "ignore_label", "shape")
-PACKAGES = ("torch", "pytorch-lightning", "albumentations")
-NOT_DECIDING = (
-    "name",
-    "root",
-    "digest",
-    "licence",
-    "background",
-    "mirror_changes_label",
-)  # the archive's own digest is
+NOT_DECIDING_FACTS = ("name", "root", "digest", "licence", "background", "mirror_changes_label")
+# Packages that go by another name than what is imported.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "lightning_fabric": "lightning-fabric",
+    "pytorch_lightning": "pytorch-lightning",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
-def prepared_key(config: Mapping[str, Any], *, root: Path) -> str:
-    """Return the digest of all that decides the prepared data: archive, facts, code."""
-    facts = {name: value for name, value in config["data"].items() if name not in NOT_DECIDING}
-    shuffled = None if facts["fold"] is None else version("scikit-learn")  # which cuts the folds
-    return digest(
-        [data_digest(config, root=root), facts, code_digest([PACKAGE / "data"], root=root), shuffled]
-    )
-
-
-def data_digest(config: Mapping[str, Any], *, root: Path) -> str:
+def data_digest(declaration: Declaration, *, root: Path) -> str:
     """Return the archive's digest.
 
     Raises:
         ConfigError: it is not the one that `data.digest` pins.
     """
-    data = config["data"]
-    archive = Path(data["root"])
+    facts = declaration.data
+    archive = Path(facts.root)
     found = archive_digest(archive, memory=root / "cache" / "digests.json")
-    if data["digest"] is not None and found != data["digest"]:
+    if facts.digest is not None and found != facts.digest:
         raise ConfigError(
-            f"data.digest: {archive} is not the archive that data {data['name']} pins: expected "
-            f"{data['digest']}, found {found}; {restore(archive)}, or set data.digest to the new one"
+            "data.digest",
+            f"{archive} is not the archive that data {facts.name} pins: expected {facts.digest}, found {found}",
+            got=found,
+            allowed=(facts.digest,),
+            hint=f"{restore(archive)}, or set data.digest to the new one",
         )
     return found
 
 
-def statistics_key(config: Mapping[str, Any], *, root: Path) -> str:
+def prepared_key(declaration: Declaration, *, root: Path) -> str:
+    """Return the digest of all that decides the prepared data: archive, facts, code."""
+    facts = {name: value for name, value in vars(declaration.data).items() if name not in NOT_DECIDING_FACTS}
+    return digest(
+        [data_digest(declaration, root=root), facts, _code(_prepare_modules(declaration), root=root)]
+    )
+
+
+def statistics_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the statistics: prepared data, what is whitened, code."""
-    return digest(
-        [
-            prepared_key(config, root=root),
-            whitened_tile(config),
-            code_digest([PACKAGE / "transforms" / "statistics.py"], root=root),
-        ]
-    )
+    code = _code(["pipeline.transforms.statistics"], root=root)
+    return digest([prepared_key(declaration, root=root), whitened_tile(declaration), code])
 
 
-def whitened_tile(config: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return rows and columns of the tiles that a declaration whitens; None where it whitens nothing."""
-    return tile_of(config["preprocess"], tuple(config["data"]["shape"]))
+def copies_key(declaration: Declaration, *, root: Path) -> str:
+    """Return the digest of all that decides drawn copies: images, steps, seed, code."""
+    images = [prepared_key(declaration, root=root), statistics_key(declaration, root=root)]
+    section = declaration.augmentation
+    steps = [section.steps, section.copies, declaration.data.ignore_label, declaration.seed]
+    return digest([images, steps, _code(_draw_modules(declaration), root=root)])
 
 
-def copies_key(config: Mapping[str, Any], *, root: Path) -> str:
-    """Return the digest of all that decides the copies: images, steps, seed, code."""
-    images = [prepared_key(config, root=root), statistics_key(config, root=root)]
-    section = config["augmentation"]
-    steps = [section["steps"], section["copies"], config["data"]["ignore_label"], config["seed"]]
-    return digest(
-        [
-            images,
-            steps,
-            code_digest(
-                [PACKAGE / "training" / "assemble.py", PACKAGE / "data", PACKAGE / "transforms"], root=root
-            ),
-            version("albumentations"),
-        ]
-    )
-
-
-def fingerprint(config: Mapping[str, Any], *, root: Path) -> str:
+def fingerprint(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides a run."""
-    return digest(list(identity(config, root=root).values()))
+    return name_identity(identity(declaration, root=root))
 
 
-def identity(config: Mapping[str, Any], *, root: Path) -> dict[str, Any]:
+def name_identity(decides: Mapping[str, Any]) -> str:
+    """Return the fingerprint of what `identity` returns."""
+    return digest(list(decides.values()))
+
+
+def identity(declaration: Declaration, *, root: Path) -> dict[str, Any]:
     """Return all that decides a run: declaration, data, statistics, weights it starts from, code, versions."""
-    pretrained = config["model"]["pretrained"]
+    pretrained = declaration.model["pretrained"]
     return {
-        "declaration": deciding(config),
-        "data": [prepared_key(config, root=root), statistics_key(config, root=root)],
+        "declaration": deciding(declaration),
+        "data": [prepared_key(declaration, root=root), statistics_key(declaration, root=root)],
         "pretrained": None if pretrained is None else file_digest(file_of(pretrained)),
-        "code": code_digest(CODE, root=root),
-        "own_code": _own_code(config, root=root),
+        "own_code": _own_code(declaration, root=root),
+        **_code(_train_modules(declaration), without=(*RECORDING, *SWEEPING), root=root),
     }
 
 
-def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a declaration that decides the result of its training, and library versions."""
-    trainer = {key: value for key, value in config["trainer"].items() if key not in OF_TRAINER}
+def deciding(declaration: Declaration) -> dict[str, Any]:
+    """Return the settings that decide the result of a training."""
+    sections = declaration.sections
+    trainer = {key: value for key, value in sections["trainer"].items() if key not in NOT_DECIDING_SETTINGS}
     return {
-        **{section: config[section] for section in SECTIONS},
-        "data": {fact: config["data"][fact] for fact in FACTS},
+        **{section: sections[section] for section in SECTIONS},
+        "data": {fact: sections["data"][fact] for fact in FACTS},
         "trainer": trainer,
-        "versions": {package: version(package) for package in PACKAGES},
     }
 
 
-def _own_code(config: Mapping[str, Any], *, root: Path) -> dict[str, str]:
+def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
+    """Return for each stage of dvc.yaml the digest of its code, its libraries' versions included."""
+    train = [*_train_modules(declaration), *_own_modules(["pipeline.train"])]
+    package = task_package(declaration.task["_target_"])
+    stages: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
+        "prepare": (_prepare_modules(declaration), RECORDING),
+        "statistics": (
+            ["pipeline.transforms.statistics", "pipeline.pictures.statistics"],
+            ("pipeline.errors", "pipeline.files"),
+        ),
+        "augment": (_draw_modules(declaration), RECORDING),
+        "search": (
+            [*train, "pipeline.trials.runner"],
+            tuple(each for each in RECORDING if each not in ("pipeline.pages", "pipeline.pictures")),
+        ),
+        "train": (_train_modules(declaration), (*RECORDING, *SWEEPING)),
+        "evaluate": (
+            [*_train_modules(declaration), "pipeline.evaluate", f"{package}.cases"],
+            (*(each for each in RECORDING if each != "pipeline.pictures"), *SWEEPING),
+        ),
+    }
+    own = _own_code(declaration, root=root)
+    return {
+        stage: digest([_code(modules, without=without, root=root), own])
+        for stage, (modules, without) in stages.items()
+    }
+
+
+def write_declaration(declaration: Declaration, path: Path, *, root: Path, **more: str) -> None:
+    """Write a declaration, `<name>.yaml`, and the digests that the stages of dvc.yaml depend on, `<name>.json`.
+
+    JSON, since DVC reads it in a tenth of the time. The digests are those of each section, of the code of each stage,
+    and any more.
+    """
+    digests = {**declaration.digests(), **more, "code": stage_digests(declaration, root=root)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = "# Written by the pipeline from conf/; edit that, not this.\n"
+    write_text(path, header + yaml_text(dict(declaration.sections), width=100))
+    write_text(path.with_suffix(".json"), json.dumps(digests, indent=1) + "\n")
+
+
+def whitened_tile(declaration: Declaration) -> tuple[int, int] | None:
+    """Return rows and columns of the tiles that a declaration whitens; None where it whitens nothing."""
+    return tile_of(declaration.preprocess, tuple(declaration.data.shape))
+
+
+def _prepare_modules(declaration: Declaration) -> list[str]:
+    """Return the modules from which data are prepared."""
+    source = declaration.data.format
+    target = load_source(source).TARGET
+    return ["pipeline.data.prepared", f"pipeline.data.sources.{source}", f"pipeline.data.targets.{target}"]
+
+
+def _draw_modules(declaration: Declaration) -> list[str]:
+    """Return the modules that draw augmented images."""
+    named = find_targets({"augmentation": declaration.sections["augmentation"]})
+    return ["pipeline.data.draws", "pipeline.training.construction", *_own_modules(named)]
+
+
+def _train_modules(declaration: Declaration) -> list[str]:
+    """Return the modules from which a declaration is trained."""
+    named = {*find_targets(declaration.sections), *plan_network(declaration).targets()}
+    package = task_package(declaration.task["_target_"])
+    return [
+        "pipeline.training.fit",
+        f"{package}.demands",
+        *_prepare_modules(declaration)[1:],
+        *_own_modules(sorted(named)),
+    ]
+
+
+def _own_modules(targets: Iterable[str]) -> list[str]:
+    """Return the modules of this package that hold what some dotted names name."""
+    return [target.rpartition(".")[0] for target in targets if target.startswith("pipeline.")]
+
+
+def _code(modules: Iterable[str], *, without: tuple[str, ...] = RECORDING, root: Path) -> dict[str, Any]:
+    """Return the digest of some modules with all that they import, and the versions of the libraries among it."""
+    closure = import_closure(modules, without=without, root=root)
+    return {"code": digest(closure.digests), "versions": _versions(closure.libraries)}
+
+
+def _versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the versions of libraries by the names that they are installed under."""
+    found = {}
+    for library in sorted(libraries):
+        name = DISTRIBUTIONS.get(library, library)
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue  # optional, and not installed: nothing of it can have been used
+    return found
+
+
+def _own_code(declaration: Declaration, *, root: Path) -> dict[str, str]:
     """Return the digests of the user's own modules that a declaration builds from."""
-    own = tuple(config["allowed_targets"])
-    files = {
-        target: source_of_target(target) for target in targets_of(config) if own and target.startswith(own)
-    }
-    for target, file in files.items():
+    own = declaration.allowed_targets
+    named = [target for target in find_targets(declaration.sections) if own and target.startswith(own)]
+    files = {}
+    for target in named:
+        file = source_of_target(target)
         if file is None:
             raise ConfigError(
-                f"allowed_targets: the source of {target} cannot be found, so its changes could not be told; "
-                "define it in a Python module on the path"
+                "allowed_targets",
+                f"the source of {target} cannot be found, so its changes could not be noticed",
+                hint="define it in a Python module on the path",
             )
-    return {target: code_digest([file], root=root) for target, file in files.items() if file is not None}
+        files[target] = file
+    return dict(zip(files, file_digests(files.values(), root=root), strict=True))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.declaration.signatures import Parameter, home_of, names_in, signature
-from pipeline.errors import ConfigError, closest, nearest
+from pipeline.errors import ConfigError, nearest
 
 ALLOWED = (
     "pipeline.tasks.",
@@ -69,7 +69,7 @@ def check_section(section: Any, schema: str, *, path: str) -> None:
         schema: dotted name of that constructor.
     """
     if not isinstance(section, Mapping):
-        raise ConfigError(f"{path} must be a mapping of keys, got {section!r}")
+        raise ConfigError(path, got=section, allowed="a mapping of keys")
     _check_keys(section, schema, path, frozenset())
 
 
@@ -92,19 +92,26 @@ def check_allowed(target: Any, *, where: str, allowed: Sequence[str]) -> None:
     home = home_of(target)
     if home is None:
         module, _, name = target.rpartition(".")
-        raise ConfigError(f"{where}: there is no {target}; {nearest(name, names_in(module))}correct the name")
+        raise ConfigError(
+            where,
+            f"there is no {target}",
+            got=target,
+            hint=f"{nearest(name, names_in(module))}correct the name",
+        )
     if not f"{home}.".startswith(prefixes):
         raise _not_allowed(f"{home}.{target.rsplit('.', 1)[-1]}", where, prefixes)
 
 
 def _not_allowed(target: Any, where: str, prefixes: Sequence[str]) -> ConfigError:
     return ConfigError(
-        f"{where}: {target!r} is not allowed; allowed are names below {', '.join(prefixes)} and "
-        "what the list allowed_targets adds"
+        where,
+        "is not an allowed name",
+        got=target,
+        hint=f"allowed are names below {', '.join(prefixes)} and what the list allowed_targets adds",
     )
 
 
-def targets_of(config: Mapping[str, Any]) -> list[str]:
+def find_targets(config: Mapping[str, Any]) -> list[str]:
     """Return every `_target_` of a config and every `module` of its network, sorted."""
     modules = (str(target) for _, target in _modules(config.get("model"), "model"))
     return sorted({*(node["_target_"] for _, node in _targets(config, "")), *modules})
@@ -135,7 +142,7 @@ def _mappings(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _check_keys(node: Mapping[str, Any], target: str, where: str, given: frozenset[str]) -> None:
     for key in MADE_BY_HYDRA[1:]:
         if key in node:
-            raise ConfigError(f"{where}.{key}: is set by the pipeline; remove it")
+            raise ConfigError(f"{where}.{key}", "is set by the pipeline", hint="remove it")
     known = signature(target)
     if known is None:
         return
@@ -146,17 +153,20 @@ def _check_keys(node: Mapping[str, Any], target: str, where: str, given: frozens
         if key in parameters:
             _check_type(value, parameters[key], f"{where}.{key}")
         elif not known.is_open:
-            raise ConfigError(f"{where}.{key}: {target} has no such option; {closest(key, parameters)}")
+            what = f"option of {target.rpartition('.')[2]}"
+            raise ConfigError.unknown(f"{where}.{key}", key, parameters, what=what)
     for name, parameter in parameters.items():
         if not parameter.has_default and name not in node:
-            raise ConfigError(f"{where}.{name} is missing; {target} needs it")
+            raise ConfigError(f"{where}.{name}", "is missing", hint=f"{target} needs it")
 
 
 def _check_type(value: Any, parameter: Parameter, path: str) -> None:
     if parameter.annotation is not None and not _accepts(parameter.annotation, value):
         raise ConfigError(
-            f"{path} must be {ast.unparse(parameter.annotation)}, got {value!r} "
-            f"({type(value).__name__}); YAML writes true, 3, 0.1, text, [1, 2]"
+            path,
+            got=value,
+            allowed=ast.unparse(parameter.annotation),
+            hint=f"this is {type(value).__name__}; YAML writes true, 3, 0.1, text, [1, 2]",
         )
 
 

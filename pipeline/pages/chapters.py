@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError
-from pipeline.files import read_yaml
-
 TITLES = {
     "statistics": "Statistics of the training images",
     "best_so_far": "Every trial's value in order, and the best so far",
@@ -28,7 +25,6 @@ TITLES = {
     "median": "Median test cases",
     "worst": "Worst test cases",
 }
-PER_CLASS = {"dice": "Dice", "iou": "IoU"}
 BEST = 5  # trials of a search that are listed
 
 
@@ -68,7 +64,7 @@ class Chapter:
         declaration: (what, choice) pairs, the experiment in short; after a search, with the best of its values.
         search: the outcome of the search; None without one.
         scores: (name, value, low, high) on the test split.
-        origin: (what, value) pairs: run, commit, data, versions, hardware.
+        origin: (what, value) pairs: fingerprint, data, versions.
     """
 
     name: str
@@ -81,34 +77,24 @@ class Chapter:
     origin: list[tuple[str, str]]
     train_pictures: list[Picture]
     test_pictures: list[Picture]
-    config: dict[str, Any]
 
 
-def chapter_of(name: str, artifacts: Path) -> Chapter:
+def load_chapter(name: str, artifacts: Path, config: Mapping[str, Any], titles: Mapping[str, str]) -> Chapter:
     """Gather the chapter of an experiment.
 
     Args:
         artifacts: the folder with search/, train/ and evaluate/.
-
-    Raises:
-        ConfigError: it was evaluated, but its declaration or its training is missing.
+        config: the sections of its declaration, with the best values of its search.
+        titles: score -> what people call it.
     """
-    for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "run.json"):
-        if not place.is_file():
-            raise ConfigError(
-                str(place),
-                f"the file is missing, but {artifacts}/evaluate/{name} exists",
-                hint=f"`dvc repro` writes it, or remove {artifacts}/evaluate/{name} if the experiment was given up",
-            )
     searched = artifacts / "search" / name
-    config = read_yaml((searched / "best.yaml").read_text(encoding="utf-8"))
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
-    scores = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
-    run = json.loads((trained / "run.json").read_text(encoding="utf-8"))
+    scores = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
+    result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
-    rows = [(_score_name(key), v["value"], v["low"], v["high"]) for key, v in scores.items()]
+    rows = [(titles.get(key, key), v["value"], v["low"], v["high"]) for key, v in scores.items()]
     first = rows[0]
     return Chapter(
         name=name,
@@ -118,10 +104,9 @@ def chapter_of(name: str, artifacts: Path) -> Chapter:
         scores=rows,
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
-        origin=_origin(run),
+        origin=_origin(result),
         train_pictures=_pictures([trained / "statistics", trained / "pictures"], artifacts),
         test_pictures=_pictures([evaluated / "pictures"], artifacts),
-        config=config,
     )
 
 
@@ -175,14 +160,6 @@ def _views(section: Mapping[str, Any]) -> str:
     return crops + (", and mirrored" if section["mirror"] else "")
 
 
-def _score_name(key: str) -> str:
-    """Return the usual name of a score; what follows `dice_` or `iou_` is the name of a class."""
-    score, _, name = key.partition("_")
-    if score in PER_CLASS:
-        return f"{PER_CLASS[score]}, {name}" if name else PER_CLASS[score]
-    return {"auroc": "AUROC", "macro_f1": "macro F1"}.get(key, key.replace("_", " "))
-
-
 def _built(node: Mapping[str, Any]) -> str:
     """Write `{_target_: a.b.C, x: 1}` as `C(x=1)`, and nested nodes likewise."""
     options = ", ".join(f"{key}={_text(value)}" for key, value in node.items() if key != "_target_")
@@ -196,15 +173,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _origin(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    uncommitted = " with uncommitted changes" if run["dirty"] == "true" else ""
+def _origin(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return where a result comes from, as far as equal runs agree on it."""
+    fingerprint = result["fingerprint"]
     return [
-        ("MLflow run", run["mlflow_run_id"]),
-        ("fingerprint", run["fingerprint"]),
-        ("git commit", run["commit"] + uncommitted),
-        ("data digest", run["data"]),
-        ("versions", ", ".join(f"{name} {number}" for name, number in run["versions"].items())),
-        ("hardware", ", ".join(f"{name}: {text}" for name, text in run["hardware"].items())),
+        ("fingerprint", fingerprint),
+        ("data digest", result["data"]),
+        ("versions", ", ".join(f"{name} {number}" for name, number in result["versions"].items())),
+        ("commit, hardware, times", f"runs/{fingerprint}/run.json, and the MLflow run tagged {fingerprint}"),
     ]
 
 

@@ -183,6 +183,12 @@ class Network:
             levels[-1] += leaves
         return [*levels, [leaf for leaf, is_side in leaves_of(self.head) if not is_side]]
 
+    def targets(self) -> set[str]:
+        """Return the dotted names of all classes that the network is built from."""
+        nodes = list(_nodes((*self.layers, *self.head)))
+        specs = {spec.target for node in nodes if isinstance(node, Leaf) for spec in node.specs}
+        return specs | {node.target for node in nodes if isinstance(node, Structure)}
+
     @property
     def output_shape(self) -> Shape:
         """Shape of the output for one image."""
@@ -213,6 +219,16 @@ def leaves_of(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tup
             for branch in node.branches:
                 yield from leaves_of(branch, is_side=is_side or node.is_side)
             yield from ((leaf, is_side) for leaf in node.after)
+
+
+def _nodes(nodes: tuple[Node, ...]) -> Iterator[Node]:
+    """Yield some nodes and all below them."""
+    for node in nodes:
+        yield node
+        if isinstance(node, Structure):
+            for branch in node.branches:
+                yield from _nodes(branch)
+            yield from node.after
 
 
 def _units(nodes: tuple[Node, ...]) -> Iterator[tuple[Shape, list[Leaf]]]:

@@ -1,11 +1,13 @@
 """The folder of a run, `runs/<fingerprint>/`: its state, checkpoints and results.
 
 config.yaml   the declaration, resolved
-run.json      state (running, finished), fingerprint, MLflow run, git commit, versions, hardware
+run.json      state (running, finished), what decides the run, MLflow run, git commit, versions, hardware
 last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
 best.ckpt     weights of the best epoch so far
 weights.pt    the model of the kept epoch, preprocessing included; with the files below when finished
+result.json   fingerprint, digest of the data, versions of the libraries that decided
 history.csv   one row per epoch
+timing.csv    seconds per epoch; all that differs between two equal runs is here and in run.json
 metrics.json  validation scores of the kept epoch
 pictures/     pictures of the run, for people
 statistics/   of the training images, as the model's preprocessing uses them, and a picture of them
@@ -14,13 +16,24 @@ statistics/   of the training images, as the model's preprocessing uses them, an
 from __future__ import annotations
 
 import csv
+import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import read_yaml, write_text
+from pipeline.files import write_text
 
-RESULTS = ["config.yaml", "run.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
+# What a stage publishes: equal runs have equal bytes there.
+RESULTS = [
+    "config.yaml",
+    "result.json",
+    "weights.pt",
+    "history.csv",
+    "metrics.json",
+    "pictures",
+    "statistics",
+]
 
 
 class RunFolder:
@@ -39,6 +52,11 @@ class RunFolder:
         return self.path / "lock"
 
     @property
+    def declaration(self) -> Path:
+        """The resolved declaration."""
+        return self.path / "config.yaml"
+
+    @property
     def last(self) -> Path:
         """The checkpoint to resume from."""
         return self.path / "last.ckpt"
@@ -53,12 +71,20 @@ class RunFolder:
         return read_json(self.path / "run.json")
 
     def is_finished(self) -> bool:
-        """Return whether all results are there."""
+        """Return whether the run was trained to its end."""
         return self.state().get("state") == "finished"
 
-    def is_shown(self) -> bool:
+    def has_results(self) -> bool:
+        """Return whether this is a finished run, or a folder that its results were published to."""
+        return (self.path / "result.json").is_file()
+
+    def result(self) -> dict[str, Any]:
+        """Return `result.json` of a finished run."""
+        return read_json(self.path / "result.json")
+
+    def has_artifacts(self) -> bool:
         """Return whether there are pictures of the finished run; trials of a search have none."""
-        return bool(self.state().get("is_shown"))
+        return bool(self.state().get("has_artifacts"))
 
     def update(self, **values: Any) -> None:
         """Set values of `run.json` atomically: readers see the file as it was before or after."""
@@ -71,13 +97,22 @@ class RunFolder:
 
     def history(self) -> list[dict[str, float]]:
         """Return the rows of `history.csv` of a finished run."""
-        with (self.path / "history.csv").open(newline="", encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return self._rows("history.csv")
 
-    def config(self) -> dict[str, Any]:
-        """Return the resolved config of the run."""
-        loaded: dict[str, Any] = read_yaml((self.path / "config.yaml").read_text("utf-8"))
-        return loaded
+    def seconds(self) -> float:
+        """Return how long a finished run took to train."""
+        return sum(row["seconds"] for row in self._rows("timing.csv"))
+
+    def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Write `history.csv` and `timing.csv` from rows with a column `seconds`."""
+        timing = [{key: row[key] for key in ("epoch", "seconds")} for row in history]
+        numbers = [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+        write_text(self.path / "timing.csv", _csv(timing))
+        write_text(self.path / "history.csv", _csv(numbers))
+
+    def _rows(self, name: str) -> list[dict[str, float]]:
+        with (self.path / name).open(newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,3 +122,11 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return loaded
+
+
+def _csv(rows: Sequence[Mapping[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -13,13 +13,15 @@ import numpy as np
 
 from pipeline.tasks.task import Evidence
 
+Interval = dict[str, float]  # value, low, high
+
 RESAMPLES = 1000
 COVERED = 0.95
 
 
 def with_intervals(
     scores: Callable[[Evidence], dict[str, float]], evidence: Evidence, *, seed: int
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Interval]:
     """Return each score with the bounds of its 95 % percentile bootstrap interval.
 
     Args:

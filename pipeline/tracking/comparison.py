@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,14 @@ SCORE = "final/score"
 BEST_TAG = "convoy.best_of"
 
 
-def log_comparison(parent: TrackedRun) -> str:
+def log_comparison(parent: TrackedRun, *, mode: str) -> str:
     """Log the results of the finished children of a parent, best first.
 
     On the parent: `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and
     `convoy.best_name`, and the best score as a metric; `over_seeds.md` where children differ only in their seed.
+
+    Args:
+        mode: `max` where a higher score is better, `min` where a lower one is.
 
     Returns:
         The text of `over_seeds.md`; empty where there is none.
@@ -37,10 +41,12 @@ def log_comparison(parent: TrackedRun) -> str:
     children = [run for run in found if SCORE in run.data.metrics]
     if not children:
         return ""
-    children.sort(key=_rank, reverse=True)
+    sign = {"max": 1, "min": -1}[mode]
+    children.sort(key=lambda run: _rank([run.data.metrics[SCORE]], sign), reverse=True)
     differing = _differing(children)
     parent.log_text(_table(children, differing), "comparison.csv")
     seeds = _over_seeds(children, differing)
+    seeds.sort(key=lambda group: _rank(group[1], sign), reverse=True)
     means = _means(seeds) if len(seeds) < len(children) else ""
     if means:
         parent.log_text(means, "over_seeds.md")
@@ -83,13 +89,12 @@ def _tag_best(parent: TrackedRun, best: str) -> None:
 
 
 def _over_seeds(children: list[Run], differing: list[str]) -> list[tuple[str, list[float]]]:
-    """Return the scores of children that differ only in their seed, by their common name; best mean first."""
+    """Return the scores of children that differ only in their seed, by their common name."""
     groups: dict[tuple[str | None, ...], list[Run]] = {}
     for run in children:
         alike = tuple(run.data.params.get(name) for name in differing if name != "seed")
         groups.setdefault(alike, []).append(run)
-    scored = [(_shared_name(runs), [run.data.metrics[SCORE] for run in runs]) for runs in groups.values()]
-    return sorted(scored, key=lambda group: -np.nan_to_num(np.mean(group[1]), nan=-np.inf))
+    return [(_shared_name(runs), [run.data.metrics[SCORE] for run in runs]) for runs in groups.values()]
 
 
 def _shared_name(runs: list[Run]) -> str:
@@ -107,9 +112,9 @@ def _means(seeds: list[tuple[str, list[float]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rank(run: Run) -> float:
-    """Order runs by score; a score that is not a number is below all others."""
-    return float(np.nan_to_num(run.data.metrics[SCORE], nan=-np.inf))
+def _rank(scores: Sequence[float], sign: int) -> float:
+    """Return what orders runs by mean score, the best last; a score that is not a number is the worst."""
+    return float(np.nan_to_num(sign * np.mean(scores), nan=-np.inf))
 
 
 def _differing(children: list[Run]) -> list[str]:

@@ -1,38 +1,37 @@
-"""The parent run of a sweep or search, and how its children find it."""
+"""The parent run of a sweep or search, and how it ends."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 
+from pipeline.runs.context import RunContext
 from pipeline.tracking.run import TrackedRun
-from pipeline.tracking.variables import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE
 
 
 class Parent:
-    """An open parent run; trainings in this process, or in processes started meanwhile, become its children.
+    """An open parent run; what is trained in its context hangs under it.
 
-    As a context manager it closes the run: FINISHED, KILLED when interrupted, or FAILED with the reason.
+    As a context manager it closes itself as what happened: FINISHED, KILLED by who stops it, or FAILED with the reason.
 
     Args:
         tracked: the run.
-        swept: keys whose values differ between the children.
-        search: folder of the search, relative to the project's; empty for a sweep.
+        swept: keys that set the children apart.
+        search: folder of the search, relative to the project's; None for a sweep.
     """
 
-    def __init__(self, tracked: TrackedRun, *, swept: Iterable[str], search: str = "") -> None:
+    def __init__(self, tracked: TrackedRun, *, swept: Iterable[str], search: str | None = None) -> None:
         self.tracked = tracked
-        self._told = {PARENT_VARIABLE: tracked.run_id, SWEPT_VARIABLE: ",".join(swept)}
-        if search:
-            self._told[SEARCH_VARIABLE] = search
-        os.environ.update(self._told)
+        self.context = RunContext(tracked.store.root, tracked.run_id, search, tuple(swept))
+        self._exported = ExitStack()
+        self._exported.enter_context(self.context.exported())  # Hydra's jobs may run in other processes
 
-    def __enter__(self) -> TrackedRun:
-        """Return the run."""
-        return self.tracked
+    def __enter__(self) -> Parent:
+        """Return this parent."""
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, reason: BaseException | None, _: object) -> None:
-        """Close the run with the status that fits."""
+        """Close the run as what happened."""
         if kind is None:
             self.close("FINISHED")
         elif issubclass(kind, KeyboardInterrupt | SystemExit):
@@ -42,6 +41,5 @@ class Parent:
 
     def close(self, status: str, *, reason: str = "") -> None:
         """Close the run as FINISHED, FAILED or KILLED."""
-        for name in self._told:
-            os.environ.pop(name, None)
+        self._exported.close()
         self.tracked.end(status, reason=reason)

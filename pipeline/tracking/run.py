@@ -55,12 +55,8 @@ class TrackedRun:
         return cls(store, run_id)
 
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """Log a resolved config as params, one per leaf, and as a file.
-
-        The digests of its sections are not params: they would clutter every comparison.
-        """
-        settings = {section: value for section, value in config.items() if section != "digest"}
-        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(settings)]
+        """Log a resolved config as params, one per leaf, and as a file."""
+        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config)]
         for start in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(self.run_id, params=params[start : start + PARAMS_AT_ONCE])
         text = yaml_text(dict(config))

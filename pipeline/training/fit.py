@@ -1,18 +1,14 @@
 """Fit one run: from a checked declaration to the results in its folder.
 
-Heavy libraries are imported here, so that the doors answer at once where there is nothing to do.
+Heavy libraries are imported here, so that commands answer at once where there is nothing to do.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +17,9 @@ from torch import nn
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.checks import planned
+from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.network import plan_network
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.files import write_text
 from pipeline.networks.planner import plan
@@ -29,24 +27,24 @@ from pipeline.pictures.curves import draw_curves
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.settings import TrainerSettings
-from pipeline.runs.watch import Watch
-from pipeline.tasks.demands import contract_of
+from pipeline.runs.observer import TrainingObserver
+from pipeline.tasks.demands import load_demands
+from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.assemble import (
-    augmentation_of,
-    groups_of,
-    levels_of,
-    model_of,
-    optimizer_of,
-    scheduler_of,
-    start_from,
-    task_of,
-    train_split_of,
+    build_model,
+    build_task,
+    group_parameters,
+    load_pretrained,
+    make_optimizer,
+    make_scheduler,
+    make_train_split,
+    modules_by_level,
 )
+from pipeline.training.construction import build_augmentation
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
-from pipeline.training.trainer import device_slot, process_restored, quieten, trainer_of
+from pipeline.training.trainer import device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
@@ -56,20 +54,22 @@ PAUSE = 1.0  # seconds between two calls of MLflow
 
 
 def fit(
-    config: Mapping[str, Any],
+    declaration: Declaration,
     folder: RunFolder,
     *,
     prepared: Prepared,
     statistics: Statistics,
     copies: Path | None,
     tracked: TrackedRun | None,
-    watch: Watch,
+    observer: TrainingObserver,
+    is_child: bool,
 ) -> bool:
     """Train from the last checkpoint, or from the start, and write the results.
 
     Args:
-        copies: the folder of draws made ahead; None to draw on the fly.
+        copies: the folder of draws made in advance; None to draw on the fly.
         tracked: the MLflow run to log to; None in all but the leading process.
+        is_child: whether other runs of a sweep or search may train beside this one.
 
     Returns:
         Whether it was trained to its end, and not stopped before.
@@ -77,67 +77,88 @@ def fit(
     Raises:
         ConfigError: a setting that only shows to be wrong when objects are made or the loss diverges.
     """
-    settings = TrainerSettings.of(config["trainer"])
     quieten()
-    augmentation = augmentation_of(config, statistics)
-    history = _history(folder)
-    if watch.has_ended(history):
+    history = _load_history(folder)
+    if observer.has_stopped(history):
         return False
-    train_split = train_split_of(config, prepared, augmentation, copies)
-    data = _data_of(config, train_split, prepared, first_epoch=len(history))
-    model = model_of(config, statistics)
-    account = start_from(config, model)
-    levels = levels_of(config, model)
-    _check_shape(config, data, model)
-    if settings.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task = task_of(config)
-    score = f"val/{task.score}"
-    learner = Learner(
-        model,
-        task=task,
-        make_optimizer=lambda parameters: optimizer_of(config)(groups_of(config, parameters, levels)),
-        make_scheduler=scheduler_of(config),
-        seed=config["seed"],
-        on_epoch=_EpochReport(settings, tracked, watch, score=score),
-        frozen=frozen_modules(levels, freeze=config["model"]["freeze"]),
-    )
-    if tracked is not None and watch.shows:
-        draw_previews(config, data.train, augmentation, folder.path / "pictures")
-        _show_network(config, account, tracked)
-    if not _is_complete(folder, settings, history):
-        slots = folder.path.parent / "slots"
-        with process_restored(), device_slot(settings, slots) as devices:
-            trainer = trainer_of(settings, folder, monitor=score, devices=devices)
-            try:
-                trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
-            finally:
-                if tracked is not None:
-                    tracked.log_history(learner.history)
+    augmentation = build_augmentation(declaration, statistics)
+    train_split = make_train_split(declaration, prepared, augmentation, copies)
+    data = _make_data(declaration, train_split, prepared, first_epoch=len(history))
+    model = build_model(declaration, statistics)
+    account = load_pretrained(declaration, model)
+    _check_shape(declaration, data, model)
+    task = build_task(declaration)
+    if tracked is not None and observer.log_artifacts:
+        draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
+        _log_network(declaration, account, tracked)
+    learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
+    if not _is_complete(folder, declaration.trainer, history):
+        _train(declaration, learner, data, folder, tracked, is_child=is_child)
     if learner.is_stopped:
         return False
     if tracked is not None:
         history = learner.history or history  # empty where all was trained before
-        _write_results(config, folder, model, tracked, history=history, score=score)
-        if watch.shows:
-            _show_results(config, folder, model, data, tracked)
+        _write_results(declaration, folder, model, history, tracked)
+        if observer.log_artifacts:
+            _log_results(declaration, folder, Decoded(model, task), data, tracked)
     return True
 
 
-def _data_of(
-    config: Mapping[str, Any], train_split: PreparedSplit, prepared: Prepared, *, first_epoch: int
+def _make_data(
+    declaration: Declaration, train_split: PreparedSplit, prepared: Prepared, *, first_epoch: int
 ) -> PreparedData:
     """Return the training split, and the validation split as the network sees it."""
-    settings = TrainerSettings.of(config["trainer"])
-    sides = tuple(config["input_shape"][1:])
+    val = PreparedSplit(
+        prepared.images("val"), prepared.targets("val"), prepared.kind, sides=declaration.input_shape[1:]
+    )
     return PreparedData(
         train_split,
-        PreparedSplit(prepared.images("val"), prepared.targets("val"), sides=sides),
-        batch_size=settings.batch_size,
-        num_workers=settings.num_workers,
-        seed=config["seed"],
+        val,
+        batch_size=declaration.trainer.batch_size,
+        num_workers=declaration.trainer.num_workers,
+        seed=declaration.seed,
         first_epoch=first_epoch,
     )
+
+
+def _make_learner(
+    declaration: Declaration, model: nn.Sequential, task: Task, report: _EpochReport
+) -> Learner:
+    levels = modules_by_level(declaration, model)
+    if declaration.trainer.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(declaration)
+    return Learner(
+        model,
+        task=task,
+        make_optimizer=lambda parameters: optimizer(group_parameters(declaration, parameters, levels)),
+        make_scheduler=make_scheduler(declaration),
+        seed=declaration.seed,
+        on_epoch=report,
+        frozen=frozen_modules(levels, freeze=declaration.model["freeze"]),
+    )
+
+
+def _train(
+    declaration: Declaration,
+    learner: Learner,
+    data: PreparedData,
+    folder: RunFolder,
+    tracked: TrackedRun | None,
+    *,
+    is_child: bool,
+) -> None:
+    """Train what is left of a run; what it has logged until then is kept whatever happens."""
+    demands, settings = load_demands(declaration.task), declaration.trainer
+    slots = folder.path.parent / "slots"
+    with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
+        monitor = f"val/{demands.score}"
+        trainer = make_trainer(settings, folder, monitor=monitor, mode=demands.mode, devices=devices)
+        try:
+            trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
+        finally:
+            if tracked is not None:
+                tracked.log_history(learner.history)
 
 
 class _EpochReport:
@@ -147,29 +168,29 @@ class _EpochReport:
     """
 
     def __init__(
-        self, settings: TrainerSettings, tracked: TrackedRun | None, watch: Watch, *, score: str
+        self, declaration: Declaration, tracked: TrackedRun | None, observer: TrainingObserver
     ) -> None:
-        self._epochs = settings.max_epochs
+        self._epochs = declaration.trainer.max_epochs
         self._tracked = tracked
-        self._watch = watch
-        self._score = score
+        self._observer = observer
+        self._score = f"val/{load_demands(declaration.task).score}"
         self._logged_at = time.monotonic()
-        self._tells = settings.progress and watch.shows and not sys.stderr.isatty()
+        self._prints = declaration.trainer.progress and observer.log_artifacts and not sys.stderr.isatty()
 
     def __call__(self, history: list[Row]) -> bool:
         now = time.monotonic()
         if self._tracked is not None and now - self._logged_at >= PAUSE:
             self._tracked.log_history(history)
             self._logged_at = now
-        if self._tells:
+        if self._prints:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
-        return self._watch.ends(history)
+        return self._observer.stops(history)
 
 
 def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row]) -> bool:
-    """Tell whether the last checkpoint is that of the run's last epoch, so that nothing is left to train."""
+    """Return whether the last checkpoint is that of the run's last epoch, so that nothing is left to train."""
     if len(history) >= settings.max_epochs:
         return True
     if settings.early_stopping is None or not folder.last.exists():
@@ -179,7 +200,7 @@ def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row
     return bool(waited) and waited[0] >= settings.early_stopping["patience"]
 
 
-def _history(folder: RunFolder) -> list[Row]:
+def _load_history(folder: RunFolder) -> list[Row]:
     """Return the history in the last checkpoint."""
     if not folder.last.exists():
         return []
@@ -188,16 +209,10 @@ def _history(folder: RunFolder) -> list[Row]:
 
 
 def _write_results(
-    config: Mapping[str, Any],
-    folder: RunFolder,
-    model: nn.Module,
-    tracked: TrackedRun,
-    *,
-    history: list[Row],
-    score: str,
+    declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row], tracked: TrackedRun
 ) -> None:
     """Write weights, history and scores of a trained run, and log them; leave the kept weights in the model."""
-    source = folder.best if config["trainer"]["keep"] == "best" else folder.last
+    source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = torch.load(source, map_location="cpu", weights_only=True)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
     weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
@@ -206,30 +221,34 @@ def _write_results(
     draft = folder.path / "weights.pt.unfinished"
     torch.save(weights, draft)
     draft.replace(folder.path / "weights.pt")
-    write_text(folder.path / "history.csv", _csv(history))
-    scores = {"score": kept[score], "epoch": kept["epoch"]} | {
+    folder.write_history(history)
+    score = kept[f"val/{load_demands(declaration.task).score}"]
+    scores = {"score": score, "epoch": kept["epoch"]} | {
         key: kept[key] for key in kept if key.startswith("val/")
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
+    state = folder.state()
+    result = {
+        "fingerprint": state["fingerprint"],
+        "data": state["data"],
+        "versions": state["identity"]["versions"],
+    }
+    write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
     tracked.log_history(history)
     tracked.log_final(scores)
 
 
-def _show_results(
-    config: Mapping[str, Any],
-    folder: RunFolder,
-    model: nn.Module,
-    data: PreparedData,
-    tracked: TrackedRun,
+def _log_results(
+    declaration: Declaration, folder: RunFolder, model: Decoded, data: PreparedData, tracked: TrackedRun
 ) -> None:
     """Draw the pictures of a trained run, and log them and its model."""
     kept = int(folder.metrics()["epoch"])
     draw_curves(folder.history(), folder.path / "pictures" / "learning_curves.png", kept=kept)
     tracked.log_files(folder.path / "pictures", "pictures")
     tracked.log_files(folder.path / "statistics", "statistics")
-    if config["tracking"]["log_model"] and not folder.state().get("is_model_logged"):
+    if declaration.tracking.log_model and not folder.state().get("is_model_logged"):
         example = data.val[0, [0, -1]]["image"]
-        exported = fold_norms(model)
+        exported = fold_norms(model.eval())
         with torch.inference_mode():
             outputs = exported(example).numpy()
         requirements = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
@@ -238,15 +257,15 @@ def _show_results(
         folder.update(is_model_logged=True)
 
 
-def _show_network(config: Mapping[str, Any], account: Account | None, tracked: TrackedRun) -> None:
+def _log_network(declaration: Declaration, account: Account | None, tracked: TrackedRun) -> None:
     """Log the network's table, and what it took from a checkpoint."""
-    tracked.log_text(as_text(planned(config)), "network.txt")
+    tracked.log_text(as_text(plan_network(declaration)), "network.txt")
     if account is not None:
-        sys.stderr.write(f"model.pretrained: {config['model']['pretrained']}: {account}\n")
+        sys.stderr.write(f"model.pretrained: {declaration.model['pretrained']}: {account}\n")
         tracked.log_text(account.table(), "pretrained.txt")
 
 
-def _check_shape(config: Mapping[str, Any], data: PreparedData, model: nn.Sequential) -> None:
+def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
     """Refuse an augmentation whose images the model does not take; a dense task may be learnt from crops."""
     try:
         images = data.train[0, [0]]["image"]
@@ -254,35 +273,31 @@ def _check_shape(config: Mapping[str, Any], data: PreparedData, model: nn.Sequen
         raise
     except Exception as reason:  # of any library whose steps are named
         text = " ".join(str(reason).split())
-        raise ConfigError(f"augmentation: a step refuses the images of data.shape: {text}") from reason
-    shape, usual = tuple(images.shape[1:]), planned(config)
+        raise ConfigError(
+            "augmentation", f"a step refuses the images of data.shape: {text}", hint="change that step"
+        ) from reason
+    shape, usual = tuple(images.shape[1:]), plan_network(declaration)
     if images.dtype != torch.uint8:
         raise ConfigError(
-            f"augmentation: its steps turn bytes into {images.dtype}, which preprocess does itself; remove steps "
-            "such as Normalize or ToFloat"
+            "augmentation",
+            f"its steps turn bytes into {images.dtype}, which preprocess does itself",
+            hint="remove steps such as Normalize or ToFloat",
         )
     with torch.inference_mode():
         model.get_submodule("preprocess")(images)
-    is_dense = contract_of(config["task"]["_target_"]).is_dense
-    if shape != usual.shape and not (is_dense and _weights(config, shape, usual) == usual.weights):
+    is_dense = load_demands(declaration.task).is_dense
+    if shape != usual.shape and not (is_dense and _count_weights(declaration, shape, usual) == usual.weights):
         raise ConfigError(
-            f"augmentation: its steps turn images of data.shape {tuple(config['data']['shape'])} into {shape}, and "
-            f"model {usual.name} takes input_shape {usual.shape}; end with a step that restores it, or change "
-            "input_shape"
+            "augmentation",
+            f"its steps turn images of data.shape {tuple(declaration.data.shape)} into {shape}, and model {usual.name} "
+            f"takes input_shape {usual.shape}",
+            hint="end with a step that restores it, or change input_shape",
         )
 
 
-def _weights(config: Mapping[str, Any], shape: tuple[int, ...], usual: Network) -> int | None:
+def _count_weights(declaration: Declaration, shape: tuple[int, ...], usual: Network) -> int | None:
     """Return how many weights the network has for images of another shape; None where it does not fit them."""
     try:
-        return plan(config["model"], shape=shape, outputs=usual.outputs).weights
+        return plan(declaration.model, shape=shape, outputs=usual.outputs).weights
     except ConfigError:
         return None
-
-
-def _csv(history: list[Row]) -> str:
-    text = io.StringIO()
-    rows = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
-    rows.writeheader()
-    rows.writerows(history)
-    return text.getvalue()

@@ -1,19 +1,17 @@
-"""What a training needs: prepared data, statistics, and draws made ahead; each found by its key or made."""
+"""What a training needs: prepared data, statistics, and draws made in advance; each found by its key or made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from pipeline.data.facts import Facts
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import copies_key, data_digest, prepared_key, statistics_key, whitened_tile
 from pipeline.runs.found import find_or_make
 
 PICTURE = "statistics.png"
 
 
-def prepare(config: Mapping[str, Any], *, root: Path) -> Path:
+def prepare(declaration: Declaration, *, root: Path) -> Path:
     """Return the prepared folder of a declaration's data, made if need be.
 
     Raises:
@@ -21,58 +19,59 @@ def prepare(config: Mapping[str, Any], *, root: Path) -> Path:
     """
     from pipeline.data.prepared import write_prepared  # decoders; not needed to find what is there
 
-    facts, found = Facts.of(config["data"]), data_digest(config, root=root)
+    digest = data_digest(declaration, root=root)
     return find_or_make(
         root,
         "prepare",
-        prepared_key(config, root=root),
-        lambda folder: write_prepared(facts, folder, data_digest=found),
+        prepared_key(declaration, root=root),
+        lambda folder: write_prepared(declaration.data, folder, data_digest=digest),
     )
 
 
-def statistics(config: Mapping[str, Any], *, root: Path) -> Path:
+def statistics(declaration: Declaration, *, root: Path) -> Path:
     """Return the folder with the statistics of a declaration and their picture, made if need be."""
+    tile = whitened_tile(declaration)
 
     def make(folder: Path) -> None:
         from pipeline.data.prepared import Prepared
         from pipeline.pictures.statistics import draw_statistics
         from pipeline.transforms.statistics import measure, pieces_of
 
-        images = Prepared(prepare(config, root=root)).images("train")
-        found = measure(pieces_of(images), patch=whitened_tile(config))
-        found.save(folder)
-        white = found.whitening
+        images = Prepared.open(prepare(declaration, root=root), declaration.data).images("train")
+        measured = measure(pieces_of(images), patch=tile)
+        measured.save(folder)
+        white = measured.whitening
         draw_statistics(
-            found.mean_image,
+            measured.mean_image,
             folder / PICTURE,
-            colours=found.colour_axes() if images.shape[-1] > 1 else None,
+            colours=measured.colour_axes() if images.shape[-1] > 1 else None,
             tiles=None if white is None else (white.variances, white.axes),
-            tile=whitened_tile(config),
+            tile=tile,
         )
 
-    return find_or_make(root, "statistics", statistics_key(config, root=root), make)
+    return find_or_make(root, "statistics", statistics_key(declaration, root=root), make)
 
 
-def augment(config: Mapping[str, Any], *, root: Path) -> Path | None:
+def augment(declaration: Declaration, *, root: Path) -> Path | None:
     """Return the folder of a declaration's copies, made if need be; None where it draws on the fly.
 
     Raises:
         ConfigError: the disk is too small, or a step refuses the images.
     """
-    copies = config["augmentation"]["copies"]
+    copies = declaration.augmentation.copies
     if copies is None:
         return None
 
     def make(folder: Path) -> None:
         from pipeline.data.draws import OnTheFly, write_draws
         from pipeline.data.prepared import Prepared
-        from pipeline.training.assemble import augmentation_of
+        from pipeline.training.construction import build_augmentation
         from pipeline.transforms.statistics import Statistics
 
-        prepared = Prepared(prepare(config, root=root))
-        augmentation = augmentation_of(config, Statistics.load(statistics(config, root=root)))
+        prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+        augmentation = build_augmentation(declaration, Statistics.load(statistics(declaration, root=root)))
         assert augmentation is not None, "copies without steps are refused"
-        draws = OnTheFly(augmentation, seed=config["seed"])
+        draws = OnTheFly(augmentation, prepared.kind.moves_as, seed=declaration.seed)
         write_draws(draws, prepared.images("train"), prepared.targets("train"), folder, copies=copies)
 
-    return find_or_make(root, "augment", copies_key(config, root=root), make)
+    return find_or_make(root, "augment", copies_key(declaration, root=root), make)

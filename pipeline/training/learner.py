@@ -19,10 +19,9 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
-from pipeline.tasks.task import Evidence, Task
+from pipeline.tasks.task import Batch, Evidence, Task
 
 Row = dict[str, float]
-Batch = dict[str, Tensor]
 
 
 class Learner(pl.LightningModule):
@@ -101,18 +100,11 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch, with the weighted losses of auxiliary heads; the main one is recorded."""
-        loss = self._loss(self(batch["image"]), batch)
+        loss = self.task.loss(self(batch["image"]), batch)
         self._train.add(loss.detach(), len(batch["image"]))
         for head in self._side_heads:
-            loss = loss + head.weight * self._loss(head.take(), batch)
+            loss = loss + head.weight * self.task.loss(head.take(), batch)
         return loss
-
-    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the loss of a batch; of mixed images, of both their targets by weight."""
-        loss = self.task.loss(outputs, batch["target"])
-        if "partner" not in batch:
-            return loss
-        return batch["weight"] * loss + (1 - batch["weight"]) * self.task.loss(outputs, batch["partner"])
 
     def on_validation_epoch_start(self) -> None:
         """Start this epoch's evidence."""
@@ -122,8 +114,8 @@ class Learner(pl.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Keep the evidence of a batch."""
         outputs = self(batch["image"])
-        self._val.add(self.task.loss(outputs, batch["target"]).detach(), len(batch["image"]))
-        self._evidence.append(self.task.evidence(outputs.float(), batch["target"]).cpu())
+        self._val.add(self.task.loss(outputs, batch).detach(), len(batch["image"]))
+        self._evidence.append(self.task.evidence(outputs.float(), batch).cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Score the evidence of all processes."""
@@ -140,8 +132,10 @@ class Learner(pl.LightningModule):
         loss = self._train.value()
         if not np.isfinite(loss):
             raise ConfigError(
-                f"training diverged: the loss is {loss} in epoch {self.current_epoch}; lower optimizer.lr "
-                f"(now {self._learning_rate():g}) or set trainer.gradient_clip"
+                "optimizer.lr",
+                f"training diverged: the loss is {loss} in epoch {self.current_epoch}",
+                got=self._learning_rate(),
+                hint="lower it, or set trainer.gradient_clip",
             )
         row = {
             "epoch": float(self.current_epoch),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.batches import Batch, PreparedSplit
 from pipeline.data.draws import seed_of
+from pipeline.data.targets.kind import TargetKind
+from pipeline.declaration.declaration import Declaration
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.transforms.augmentation import Augmentation
 
@@ -29,7 +31,7 @@ class _Cell(NamedTuple):
 
 
 def draw_previews(
-    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation | None, folder: Path
+    declaration: Declaration, split: PreparedSplit, augmentation: Augmentation | None, folder: Path
 ) -> list[Path]:
     """Draw training images as the network sees them in the first epoch, and what augments them.
 
@@ -42,51 +44,50 @@ def draw_previews(
         The files written.
     """
     written = [folder / "training_images.png"]
-    _draw_batch(config, split, written[0])
+    _draw_batch(declaration, split, written[0])
     if augmentation is not None:
         written.append(folder / "augmentation.png")
-        _draw_draws(config, split, augmentation, written[-1])
+        _draw_draws(declaration, split, augmentation, written[-1])
     if augmentation is not None and len(augmentation.steps) > 1:
         written.append(folder / "augmentation_steps.png")
-        _draw_steps(config, split, augmentation, written[-1])
+        _draw_steps(declaration, split, augmentation, written[-1])
     return written
 
 
-def _draw_batch(config: Mapping[str, Any], split: PreparedSplit, path: Path) -> None:
+def _draw_batch(declaration: Declaration, split: PreparedSplit, path: Path) -> None:
     """Draw images of the first epoch; where they are mixed, of several, since a batch is mixed by one weight."""
     epochs, count = (range(MIXES), SHEET_IMAGES // 2) if split.mix else (range(1), SHEET_IMAGES)
     cells: list[_Cell] = []
     for epoch in epochs:
         batch = split[epoch, _spread(split, count)]
         images, targets = batch["image"].permute(0, 2, 3, 1).numpy(), batch["target"].numpy()
-        masks = targets if targets.ndim > 1 else [None] * len(images)
-        captions = [""] * len(images) if targets.ndim > 1 else _captions(batch, config["data"]["classes"])
-        cells += map(_Cell, images, masks, captions)
-    _draw(config, cells, path)
+        masks = [split.kind.mask(target) for target in targets]
+        cells += map(_Cell, images, masks, _captions(batch, split.kind, declaration.data.classes))
+    _draw(declaration, cells, path)
 
 
-def _captions(batch: Batch, classes: list[str]) -> list[str]:
-    """Name the class of each image of a batch; of a mixed image, both by weight."""
-    names = [classes[label] for label in batch["target"]]
-    if "partner" not in batch:
+def _captions(batch: Batch, kind: TargetKind, classes: Sequence[str]) -> list[str]:
+    """Return what is known of each image of a batch in words; of a mixed image, of both its parts by weight."""
+    names = [kind.caption(target, classes) for target in batch["target"]]
+    if "partner" not in batch or not any(names):
         return names
     weight = float(batch["weight"])
-    partners = [classes[label] for label in batch["partner"]]
+    partners = [kind.caption(target, classes) for target in batch["partner"]]
     return [f"{weight:.2f} {a} + {1 - weight:.2f} {b}" for a, b in zip(names, partners, strict=True)]
 
 
 def _draw_draws(
-    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation, path: Path
+    declaration: Declaration, split: PreparedSplit, augmentation: Augmentation, path: Path
 ) -> None:
     """Draw a row per image: the original, and its draws of the first epochs with the steps that changed it."""
     cells: list[_Cell] = []
     for index in _spread(split, IMAGES):
-        cells += [_original(split, index, "original"), *_draws(config, split, augmentation, index)]
-    _draw(config, cells, path)
+        cells += [_original(split, index, "original"), *_draws(declaration, split, augmentation, index)]
+    _draw(declaration, cells, path)
 
 
 def _draw_steps(
-    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation, path: Path
+    declaration: Declaration, split: PreparedSplit, augmentation: Augmentation, path: Path
 ) -> None:
     """Draw a row per step: an original, and draws of that step alone."""
     cells: list[_Cell] = []
@@ -94,32 +95,32 @@ def _draw_steps(
     for number, step in enumerate(augmentation.steps):
         index = places[number % len(places)]
         cells.append(_original(split, index, f"{number + 1}. {type(step).__name__}, p {step.p:g}"))
-        cells += _draws(config, split, Augmentation([step]), index)
-    _draw(config, cells, path)
+        cells += _draws(declaration, split, Augmentation([step]), index)
+    _draw(declaration, cells, path)
 
 
 def _original(split: PreparedSplit, index: int, caption: str) -> _Cell:
-    return _Cell(split.images[index], split.targets[index] if split.targets.ndim > 1 else None, caption)
+    return _Cell(split.images[index], split.kind.mask(split.targets[index]), caption)
 
 
 def _draws(
-    config: Mapping[str, Any], split: PreparedSplit, augmentation: Augmentation, index: int
+    declaration: Declaration, split: PreparedSplit, augmentation: Augmentation, index: int
 ) -> Iterable[_Cell]:
     image, mask, _ = _original(split, index, "")
     for epoch in range(DRAWS):
-        seed = seed_of(config["seed"], epoch, index)
+        seed = seed_of(declaration.seed, epoch, index)
         drawn, names = augmentation.draw_with_trace(image, mask, seed=seed)
         yield _Cell(drawn.image, drawn.mask, ", ".join(names) or "as it was")
 
 
-def _draw(config: Mapping[str, Any], cells: list[_Cell], path: Path) -> None:
+def _draw(declaration: Declaration, cells: list[_Cell], path: Path) -> None:
     masks = [cell.mask for cell in cells if cell.mask is not None]
     draw_sheet(
         [cell.image for cell in cells],
         path,
         masks=masks or None,
         captions=[cell.caption for cell in cells] if any(cell.caption for cell in cells) else None,
-        classes=config["data"]["classes"] if masks else None,
+        classes=declaration.data.classes if masks else None,
     )
 
 

@@ -9,104 +9,67 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.declaration.keys import data_digest, fingerprint
+from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.keys import data_digest, identity, name_identity
 from pipeline.errors import ConfigError
 from pipeline.files import write_text, yaml_text
+from pipeline.runs.context import RUN, RunContext, exported
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.found import publish
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
-from pipeline.runs.watch import Watch
-from pipeline.tracking.variables import PARENT_VARIABLE, RUN_VARIABLE
+from pipeline.runs.observer import TrainingObserver
 from pipeline.training.inputs import augment, prepare, statistics
-from pipeline.training.tracked_run import link_to_parent, tracked_run
+from pipeline.training.tracked_run import link_to_parent, open_tracked_run
 
 if TYPE_CHECKING:
     from pipeline.tracking.run import TrackedRun
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """Who asks for a run, and how.
 
     Args:
-        door: `dvc`, `hydra` or `sweep`; kept as a tag.
+        entry_point: `dvc`, `hydra` or `sweep`; kept as a tag.
         name: the run's name in MLflow.
         waits: whether to wait for another process that trains this run, or to be refused.
-        watch: what is shown of the training, and what may stop it.
+        observer: what is logged of the training, and what may stop it.
     """
 
-    door: str
+    entry_point: str
     name: str
     waits: bool
-    watch: Watch = field(default_factory=Watch)
+    observer: TrainingObserver = field(default_factory=TrainingObserver)
 
 
-def train(config: Mapping[str, Any], asked: Asked, *, root: Path) -> RunFolder:
-    """Return the folder of a declaration's run, trained if need be: finished, unless the watch has stopped it.
-
-    Args:
-        root: the project's folder; data, runs and mlflow.db are found from it.
+def train(declaration: Declaration, request: RunRequest, context: RunContext) -> RunFolder:
+    """Return the folder of a declaration's run, trained if need be: finished, unless the observer has stopped it.
 
     Raises:
         ConfigError: the declaration cannot be trained, or another process is training it.
     """
-    folder = RunFolder(root / "runs" / fingerprint(config, root=root))
+    decides = identity(declaration, root=context.root)
+    folder = RunFolder(context.root / "runs" / name_identity(decides))
     if not is_leader():
-        _fit(config, folder, asked.watch, root=root, tracked=None)
+        _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
-    if not _is_done(folder, asked.watch):
+    if not _is_done(folder, request.observer):
         try:
-            with locked(folder.lock, waits=asked.waits, on_wait=_tell_wait(folder)):
-                if not _is_done(folder, asked.watch):
-                    _train_locked(config, folder, asked, root=root)
+            with locked(folder.lock, waits=request.waits, on_wait=_report_wait(folder)):
+                if not _is_done(folder, request.observer):
+                    _train_locked(declaration, folder, request, context, decides)
         except Held as holder:
             raise ConfigError(
-                f"run {folder.path.name} is being trained by {holder}; wait for it, or end that process"
+                f"runs/{folder.path.name}",
+                f"is being trained by {holder}",
+                hint="wait for it, or end that process",
             ) from None
-    link_to_parent(config, folder, root=root, name=asked.name)
+    link_to_parent(declaration, folder, context, name=request.name)
     return folder
 
 
-def _is_done(folder: RunFolder, watch: Watch) -> bool:
-    return folder.is_finished() and (folder.is_shown() or not watch.shows)
-
-
-def _train_locked(config: Mapping[str, Any], folder: RunFolder, asked: Asked, *, root: Path) -> None:
-    """Train as the only process on this folder; the MLflow run tells how it ended."""
-    from pipeline.tracking.provenance import git_state, hardware, versions
-    from pipeline.tracking.store import Store
-
-    store = Store(root, config["tracking"]["experiment"])
-    git = git_state(root)
-    write_text(folder.path / "config.yaml", yaml_text(dict(config)))
-    facts = {"commit": git["commit"], "dirty": git["dirty"], "data": data_digest(config, root=root)}
-    about = facts | {"versions": versions(), "hardware": hardware(), "name": config["name"]}
-    folder.update(state="running", fingerprint=folder.path.name, **about)
-    tracked = tracked_run(config, folder, store, door=asked.door, name=asked.name)
-    if "patch" in git:
-        tracked.log_text(git["patch"], "uncommitted.patch")
-    os.environ[RUN_VARIABLE] = str(folder.path.resolve())
-    try:
-        is_finished = _fit(config, folder, asked.watch, root=root, tracked=tracked)
-    except (KeyboardInterrupt, SystemExit):
-        tracked.end("KILLED")
-        raise
-    except BaseException as reason:
-        tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
-        raise
-    finally:
-        os.environ.pop(RUN_VARIABLE, None)
-    if is_finished:
-        folder.update(state="finished", is_shown=asked.watch.shows)
-        tracked.end("FINISHED")
-    else:
-        tracked.end("KILLED", reason=f"pruned by search.pruner={config['search']['pruner']}")
-    if PARENT_VARIABLE not in os.environ:  # who opened the parent has looked already
-        store.close_dead_runs()
-
-
-def follow() -> bool:
+def follow(root: Path) -> bool:
     """In a process that Lightning starts beside the leading one, train what that one trains, and nothing else.
 
     Lightning repeats the whole command there, of which this run may be one of many.
@@ -114,40 +77,124 @@ def follow() -> bool:
     Returns:
         Whether this is such a process.
     """
-    if is_leader() or RUN_VARIABLE not in os.environ:
+    if is_leader() or RUN not in os.environ:
         return False
-    folder = RunFolder(Path(os.environ[RUN_VARIABLE]))
-    _fit(folder.config(), folder, Watch(), root=Path.cwd(), tracked=None)
+    folder = RunFolder(Path(os.environ[RUN]))
+    context = RunContext.from_environment(root)
+    _fit(load(folder.declaration), folder, TrainingObserver(), context, tracked=None)
     return True
 
 
+def _is_done(folder: RunFolder, observer: TrainingObserver) -> bool:
+    return folder.is_finished() and (folder.has_artifacts() or not observer.log_artifacts)
+
+
+def _train_locked(
+    declaration: Declaration,
+    folder: RunFolder,
+    request: RunRequest,
+    context: RunContext,
+    decides: Mapping[str, Any],
+) -> None:
+    """Train as the only process on this folder; the MLflow run says how it ended."""
+    from pipeline.tracking.provenance import git_state, hardware, versions
+    from pipeline.tracking.store import Store
+
+    store = Store(context.root, declaration.tracking.experiment)
+    git = git_state(context.root)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_text(folder.declaration, yaml_text(dict(declaration.sections)))
+    if request.observer.log_artifacts and not folder.state():
+        _report_difference(folder, decides)
+    about: dict[str, Any] = {
+        "commit": git["commit"],
+        "dirty": git["dirty"],
+        "data": data_digest(declaration, root=context.root),
+    }
+    about |= {"versions": versions(), "hardware": hardware(), "name": declaration.name}
+    folder.update(state="running", fingerprint=folder.path.name, identity=decides, **about)
+    tracked = open_tracked_run(declaration, folder, store, context, request.entry_point, request.name)
+    if "patch" in git:
+        tracked.log_text(git["patch"], "uncommitted.patch")
+    try:
+        with exported({RUN: str(folder.path.resolve())}):
+            is_finished = _fit(declaration, folder, request.observer, context, tracked=tracked)
+    except (KeyboardInterrupt, SystemExit):
+        tracked.end("KILLED")
+        raise
+    except BaseException as reason:
+        tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
+        raise
+    if is_finished:
+        folder.update(state="finished", has_artifacts=request.observer.log_artifacts)
+        tracked.end("FINISHED")
+    else:
+        tracked.end("KILLED", reason=f"pruned by search.pruner={declaration.search.pruner}")
+    if context.parent is None:  # who opened the parent has looked already
+        store.close_dead_runs()
+
+
 def _fit(
-    config: Mapping[str, Any], folder: RunFolder, watch: Watch, *, root: Path, tracked: TrackedRun | None
+    declaration: Declaration,
+    folder: RunFolder,
+    observer: TrainingObserver,
+    context: RunContext,
+    *,
+    tracked: TrackedRun | None,
 ) -> bool:
-    """Make what the run needs, then fit it; tell whether it was trained to its end."""
+    """Make what the run needs, then fit it; return whether it was trained to its end."""
     from pipeline.data.prepared import Prepared
-    from pipeline.training.assemble import check_optimizer, task_of
+    from pipeline.training.assemble import build_task, check_optimizer
     from pipeline.training.fit import fit
     from pipeline.transforms.statistics import Statistics
 
-    task_of(config)  # these two refuse bad settings before data are prepared
-    check_optimizer(config)
-    prepared = Prepared(prepare(config, root=root))
-    found = statistics(config, root=root)
-    copies = augment(config, root=root)
+    root = context.root
+    build_task(declaration)  # these two refuse bad settings before data are prepared
+    check_optimizer(declaration)
+    prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+    measured = statistics(declaration, root=root)
+    copies = augment(declaration, root=root)
     if tracked is not None:
-        publish(found, folder.path / "statistics")
-        counts = prepared.about()["counts"]
-        data = config["data"]
-        source = data_digest(config, root=root)
-        tracked.log_data(data["name"], digest=source, root=data["root"], counts=counts)
-    numbers = Statistics.load(found)
+        publish(measured, folder.path / "statistics")
+        facts, counts = declaration.data, prepared.about()["counts"]
+        tracked.log_data(
+            facts.name, digest=data_digest(declaration, root=root), root=facts.root, counts=counts
+        )
     return fit(
-        config, folder, prepared=prepared, statistics=numbers, copies=copies, tracked=tracked, watch=watch
+        declaration,
+        folder,
+        prepared=prepared,
+        statistics=Statistics.load(measured),
+        copies=copies,
+        tracked=tracked,
+        observer=observer,
+        is_child=context.parent is not None,
     )
 
 
-def _tell_wait(folder: RunFolder) -> Callable[[str], object]:
+def _report_wait(folder: RunFolder) -> Callable[[str], object]:
     return lambda holder: sys.stderr.write(
         f"run {folder.path.name} is being trained by {holder}; waiting for it\n"
     )
+
+
+def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
+    """Say on stderr why a finished run of the same declaration is not the one asked for."""
+    for other in sorted(folder.path.parent.glob("*/run.json")):
+        state = RunFolder(other.parent).state()
+        known = state.get("identity", {})
+        if state.get("state") != "finished" or known.get("declaration") != decides["declaration"]:
+            continue
+        names = {"data": "data", "code": "code", "own_code": "own code", "pretrained": "pretrained weights"}
+        reasons = [name for key, name in names.items() if known.get(key) != decides[key]]
+        there, here = known.get("versions", {}), decides["versions"]
+        reasons += [
+            f"{name} {there.get(name, 'absent')} instead of {here.get(name, 'absent')}"
+            for name in sorted({*there, *here})
+            if there.get(name) != here.get(name)
+        ]
+        sys.stderr.write(
+            f"runs/{other.parent.name} has the same declaration, but was trained with other {', '.join(reasons)}; "
+            f"training runs/{folder.path.name}\n"
+        )
+        return

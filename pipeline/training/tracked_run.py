@@ -2,66 +2,69 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipeline.declaration.declaration import Declaration
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
-from pipeline.tracking.variables import PARENT_VARIABLE
 
 if TYPE_CHECKING:
     from pipeline.tracking.run import TrackedRun
     from pipeline.tracking.store import Store
 
 
-def tracked_run(
-    config: Mapping[str, Any], folder: RunFolder, store: Store, *, door: str, name: str
+def open_tracked_run(
+    declaration: Declaration,
+    folder: RunFolder,
+    store: Store,
+    context: RunContext,
+    entry_point: str,
+    name: str,
 ) -> TrackedRun:
     """Continue the MLflow run of a training, or open one.
 
     Args:
-        door: who asks; kept as a tag.
+        entry_point: who asks; kept as a tag.
+        name: of a new run.
     """
     from pipeline.tracking.run import TrackedRun
 
     known = folder.state().get("mlflow_run_id")
     if known is not None and store.has_run(known):
         return TrackedRun.resume(store, known)
-    parent = os.environ.get(PARENT_VARIABLE)
-    tracked = TrackedRun.start(store, name=name, parent=parent, tags=_tags(folder, door))
-    tracked.log_config(config)
-    folder.update(mlflow_run_id=tracked.run_id, parent=parent, is_model_logged=False)
+    tracked = TrackedRun.start(store, name=name, parent=context.parent, tags=_tags(folder, entry_point))
+    tracked.log_config(declaration.sections)
+    folder.update(mlflow_run_id=tracked.run_id, parent=context.parent, is_model_logged=False)
     return tracked
 
 
-def link_to_parent(config: Mapping[str, Any], folder: RunFolder, *, root: Path, name: str) -> None:
+def link_to_parent(declaration: Declaration, folder: RunFolder, context: RunContext, *, name: str) -> None:
     """In a sweep, show a run that was started before it as a child of this sweep too."""
-    parent = os.environ.get(PARENT_VARIABLE)
+    parent = context.parent
     if parent is None or folder.state().get("parent") == parent:
         return
     from pipeline.tracking.run import TrackedRun
     from pipeline.tracking.store import SAME_TAG, Store
 
-    store = Store(root, config["tracking"]["experiment"])
+    store = Store(context.root, declaration.tracking.experiment)
     known = folder.state()["mlflow_run_id"]
     if store.parent_of(known) == parent or store.has_link(known, parent=parent):
         return
     tags = _tags(folder, "sweep") | {SAME_TAG: known}
     linked = TrackedRun.start(store, name=name, parent=parent, tags=tags)
-    linked.log_config(config)
+    linked.log_config(declaration.sections)
     if folder.is_finished():
         linked.log_history(folder.history())
         linked.log_final(folder.metrics())
     linked.end("FINISHED" if folder.is_finished() else "KILLED")
 
 
-def _tags(folder: RunFolder, door: str) -> dict[str, str]:
+def _tags(folder: RunFolder, entry_point: str) -> dict[str, str]:
     state = folder.state()
     return {
         "convoy.fingerprint": folder.path.name,
         "convoy.run_folder": f"runs/{folder.path.name}",
-        "convoy.door": door,
+        "convoy.entry_point": entry_point,
         "convoy.data_digest": state["data"],
         "mlflow.source.git.commit": state["commit"],
         "convoy.dirty": state["dirty"],

@@ -20,11 +20,10 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, RichProgressBar
 
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.lock import POLL, Held, locked
-from pipeline.runs.settings import TrainerSettings
-from pipeline.tracking.variables import PARENT_VARIABLE
 
 Devices = int | str | list[int]
 
@@ -47,17 +46,19 @@ class Checkpoints(Checkpoint):
     project was moved.
 
     Args:
-        monitor: score that picks the best epoch; up is better, and the first of equal ones is kept.
+        monitor: score that picks the best epoch; the first of equal ones is kept.
+        mode: `max` where a higher score is better, `min` where a lower one is.
     """
 
-    def __init__(self, folder: RunFolder, *, monitor: str) -> None:
+    def __init__(self, folder: RunFolder, *, monitor: str, mode: str) -> None:
         self.folder = folder
         self.monitor = monitor
+        self.sign = {"max": 1, "min": -1}[mode]
         self.best: float | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Write the checkpoints, each of which appears whole or not at all; best first, for `last` tells of it."""
-        score = float(trainer.callback_metrics[self.monitor])
+        score = self.sign * float(trainer.callback_metrics[self.monitor])
         score = -inf if isnan(score) else score
         if self.best is None or score > self.best:
             self.best = score
@@ -65,7 +66,7 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(self.folder.last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far."""
+        """Return the best score so far, with the sign by which higher is better."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -74,17 +75,18 @@ class Checkpoints(Checkpoint):
 
 
 @contextmanager
-def device_slot(settings: TrainerSettings, slots: Path) -> Iterator[Devices]:
+def device_slot(settings: TrainerSettings, slots: Path, *, is_child: bool) -> Iterator[Devices]:
     """Hold a GPU of its own for one run of a sweep or search, where there are several; wait until one is free.
 
     Lightning would train all that go on beside each other on the first.
 
     Args:
         slots: folder of the locks, on this machine's devices and others'.
+        is_child: whether this is a run of a sweep or search.
     """
     count = torch.cuda.device_count()
     is_for_gpu = settings.devices == 1 and settings.accelerator in ("auto", "gpu", "cuda")
-    if count < 2 or not is_for_gpu or PARENT_VARIABLE not in os.environ:
+    if count < 2 or not is_for_gpu or not is_child:
         yield settings.devices
         return
     with ExitStack() as stack:
@@ -97,22 +99,25 @@ def device_slot(settings: TrainerSettings, slots: Path) -> Iterator[Devices]:
         yield [number]
 
 
-def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str, devices: Devices) -> pl.Trainer:
+def make_trainer(
+    settings: TrainerSettings, folder: RunFolder, *, monitor: str, mode: str, devices: Devices
+) -> pl.Trainer:
     """Return a trainer that keeps its best and last checkpoints in a run folder.
 
     Args:
-        monitor: score that picks the best epoch; up is better.
+        monitor: score that picks the best epoch.
+        mode: `max` where a higher score is better, `min` where a lower one is.
         devices: as Lightning takes them.
 
     Raises:
         ConfigError: Lightning refuses the settings on this machine.
     """
-    callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor)]
+    callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode)]
     if settings.early_stopping is not None:
         callbacks.append(
             EarlyStopping(
                 monitor,
-                mode="max",
+                mode=mode,
                 patience=int(settings.early_stopping["patience"]),
                 min_delta=settings.early_stopping["min_delta"],
                 check_on_train_epoch_end=True,
@@ -138,7 +143,9 @@ def trainer_of(settings: TrainerSettings, folder: RunFolder, *, monitor: str, de
             default_root_dir=folder.path,
         )
     except (ValueError, RuntimeError, MisconfigurationException) as reason:
-        raise ConfigError(f"trainer: Lightning refuses its settings: {reason}") from None
+        raise ConfigError(
+            "trainer", f"Lightning refuses its settings: {reason}", hint="correct them"
+        ) from None
 
 
 @contextmanager

@@ -77,17 +77,22 @@ class Augmentation:
         return drawn
 
     def batch(
-        self, images: Array, masks: Array | None, *, seeds: Sequence[int]
-    ) -> tuple[Array, Array | None]:
-        """Return the draws of `__call__` for images (N, H, W, C) and masks (N, H, W) or None, a seed for each."""
+        self, images: Array, targets: Array, *, moves_as: str | None, seeds: Sequence[int]
+    ) -> tuple[Array, Array]:
+        """Return the draws of `__call__` for images (N, H, W, C) and targets (N, ...), a seed for each.
+
+        Args:
+            moves_as: `mask` for masks (N, H, W), which move with their images; None for targets that stay as they are.
+        """
+        assert moves_as in (None, "mask"), moves_as
         self._take_up(self._composed[()])
-        maybe_masks = repeat(None, len(images)) if masks is None else masks
-        samples = zip(images, maybe_masks, seeds, strict=True)
+        masks = repeat(None, len(images)) if moves_as is None else targets
+        samples = zip(images, masks, seeds, strict=True)
         drawn = [self._stepped(image, mask, seed) for image, mask, seed in samples]
         stacked = np.stack([each["image"] for each in drawn])
         return (
             stacked if stacked.ndim == 4 else stacked[..., None],
-            None if masks is None else np.stack([each["mask"] for each in drawn]),
+            targets if moves_as is None else np.stack([each["mask"] for each in drawn]),
         )
 
     def draw_with_trace(

@@ -27,8 +27,12 @@ class Mixed(NamedTuple):
 class Mixing(Protocol):
     """A function that mixes a batch; the same seed gives the same mix."""
 
-    def __call__(self, images: Array, targets: Array, *, seed: int) -> Mixed:
-        """Return the mixed batch."""
+    def __call__(self, images: Array, targets: Array, *, are_masks: bool, seed: int) -> Mixed:
+        """Return the mixed batch.
+
+        Args:
+            are_masks: whether targets are masks (N, H, W), whose pixels belong to those of the images.
+        """
         ...
 
 
@@ -44,7 +48,7 @@ class Mixup:
     def __init__(self, alpha: float) -> None:
         self.alpha = _checked(alpha)
 
-    def __call__(self, images: Array, targets: Array, *, seed: int) -> Mixed:
+    def __call__(self, images: Array, targets: Array, *, are_masks: bool, seed: int) -> Mixed:  # noqa: ARG002
         """Return weight x + (1 - weight) x', rounded to bytes."""
         weight, order, _ = _draws(len(images), self.alpha, seed)
         blend = weight * images.astype(np.float32) + (1 - weight) * images[order].astype(np.float32)
@@ -64,7 +68,7 @@ class CutMix:
     def __init__(self, alpha: float) -> None:
         self.alpha = _checked(alpha)
 
-    def __call__(self, images: Array, targets: Array, *, seed: int) -> Mixed:
+    def __call__(self, images: Array, targets: Array, *, are_masks: bool, seed: int) -> Mixed:
         """Return the batch with rectangles pasted."""
         share, order, random = _draws(len(images), self.alpha, seed)
         rows, columns = images.shape[1:3]
@@ -73,7 +77,7 @@ class CutMix:
         inside = (slice(None), slice(top, bottom), slice(left, right))
         images = images.copy()
         images[inside] = images[order][inside]
-        if targets.ndim > 1:
+        if are_masks:
             targets = targets.copy()
             targets[inside] = targets[order][inside]
             return Mixed(images, targets, targets, 1.0)

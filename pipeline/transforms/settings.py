@@ -39,6 +39,19 @@ class AugmentationSettings:
     copies: int | None
 
 
+@dataclass(frozen=True)
+class ViewSettings:
+    """How test images are seen, as the section `views` states it.
+
+    Args:
+        crops: `centre`, or `corners` for the four corners and the centre.
+        mirror: whether each crop is also seen mirrored left to right.
+    """
+
+    crops: str
+    mirror: bool
+
+
 def tile_of(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | None:
     """Return rows and columns of the tiles that a preprocessing whitens; None where it whitens nothing."""
     if preprocess["_target_"] not in WHITENING:
@@ -128,30 +141,35 @@ def check_augmentation(
 
 
 def check_views(
-    views: Mapping[str, Any], *, shape: Shape, input_shape: Shape, is_dense: bool, mirror_changes_label: bool
+    views: ViewSettings,
+    *,
+    shape: Shape,
+    input_shape: Shape,
+    possible: Sequence[str],
+    mirror_changes_label: bool,
 ) -> list[str]:
     """Refuse views that are impossible for the test images; return warnings as `check_augmentation` does.
 
     Args:
-        is_dense: whether the task asks for one output per pixel.
+        possible: crops that make sense for the task.
     """
-    if views["crops"] not in ("centre", "corners"):
-        raise ConfigError("views.crops", got=views["crops"], allowed="centre or corners")
-    if views["crops"] == "corners" and is_dense:
+    if views.crops not in ("centre", "corners"):
+        raise ConfigError("views.crops", got=views.crops, allowed="centre or corners")
+    if views.crops not in possible:
         raise ConfigError(
             "views.crops",
-            got=views["crops"],
+            got=views.crops,
             allowed="centre for tasks with masks, which cover the whole image",
             hint="use views=whole or views=flips",
         )
-    if views["crops"] == "corners" and input_shape == shape:
+    if views.crops == "corners" and input_shape == shape:
         raise ConfigError(
             "views.crops",
-            got=views["crops"],
+            got=views.crops,
             allowed=f"centre where the network sees the whole image of {_text(shape)}",
             hint="make input_shape smaller than data.shape, or use views=flips",
         )
-    if views["mirror"] and mirror_changes_label:
+    if views.mirror and mirror_changes_label:
         return [
             "views.mirror: test images are mirrored, and data.mirror_changes_label says that a mirrored image may "
             "belong to another class; use views=whole"

@@ -1,61 +1,41 @@
-"""Views: the crops and mirror images of a test image that a model sees, and how its outputs are averaged.
+"""Views of a test image: the crops and mirror images of it that a model sees.
 
-Sources: ten crops, Krizhevsky et al. 2012, section 4.1: the corners, the centre, and their mirror images; the
-predictions' softmax is averaged.
-Shapes: images (N, C, H, W); outputs (N, K), or (N, K, H, W) for dense tasks.
+Source: ten crops, Krizhevsky et al. 2012, section 4.1: the corners, the centre, and their mirror images.
+Shapes: images (N, C, H, W).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
+from pipeline.transforms.settings import ViewSettings
 
-class Views:
-    """One or several views of an image.
+
+class View(NamedTuple):
+    """A crop by its first row and column, mirrored left to right or not."""
+
+    top: int
+    left: int
+    is_mirrored: bool
+
+
+def make_views(settings: ViewSettings, sides: tuple[int, int], seen: tuple[int, int]) -> list[View]:
+    """Return the views of an image.
 
     Args:
-        crops: `centre`, or `corners` for the four corners and the centre.
-        mirror: whether each crop is also seen mirrored left to right.
+        sides: rows and columns of the image.
+        seen: rows and columns that the network sees.
     """
+    down, across = sides[0] - seen[0], sides[1] - seen[1]
+    places = [(down // 2, across // 2)]
+    if settings.crops == "corners":
+        places += [(0, 0), (0, across), (down, 0), (down, across)]
+    return [View(*place, flips) for place in places for flips in (False, True)[: 1 + settings.mirror]]
 
-    def __init__(self, *, crops: str, mirror: bool) -> None:
-        self.crops = crops
-        self.mirror = mirror
 
-    def predict(self, model: Callable[[Tensor], Tensor], images: Tensor, sides: tuple[int, int]) -> Tensor:
-        """Return the outputs of a model, averaged over the views as probabilities.
-
-        Args:
-            images: (N, C, H, W).
-            sides: rows and columns that the model sees.
-
-        Returns:
-            The outputs of a single view unchanged; for several, the logarithm of the mean of their softmax, whose
-            softmax is that mean.
-        """
-        outputs = [
-            self._seen(model, view, flips) for view in self._cut(images, sides) for flips in self._flips()
-        ]
-        if len(outputs) == 1:
-            return outputs[0]
-        return torch.stack([each.float().softmax(dim=1) for each in outputs]).mean(dim=0).log()
-
-    def _flips(self) -> tuple[bool, ...]:
-        return (False, True) if self.mirror else (False,)
-
-    def _cut(self, images: Tensor, sides: tuple[int, int]) -> list[Tensor]:
-        rows, columns = sides
-        down, across = images.shape[-2] - rows, images.shape[-1] - columns
-        places = [(down // 2, across // 2)]
-        if self.crops == "corners":
-            places += [(0, 0), (0, across), (down, 0), (down, across)]
-        return [images[..., top : top + rows, left : left + columns] for top, left in places]
-
-    @staticmethod
-    def _seen(model: Callable[[Tensor], Tensor], view: Tensor, flips: bool) -> Tensor:
-        """Return the outputs for a view; dense outputs are flipped back."""
-        outputs = model(view.flip(-1) if flips else view)
-        return outputs.flip(-1) if flips and outputs.ndim > 2 else outputs
+def see(images: Tensor, view: View, seen: tuple[int, int]) -> Tensor:
+    """Return a view of images, (N, C) and the rows and columns that the network sees."""
+    cropped = images[..., view.top : view.top + seen[0], view.left : view.left + seen[1]]
+    return cropped.flip(-1) if view.is_mirrored else cropped

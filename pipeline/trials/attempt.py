@@ -1,50 +1,47 @@
-"""One training of a search: trained, watched by the pruner, judged."""
+"""One training of a search: trained, stopped by the pruner where it falls behind, reduced to its outcome."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
+from pipeline.declaration.declaration import Declaration
+from pipeline.runs.context import RunContext
 from pipeline.runs.leader import is_leader
-from pipeline.runs.watch import Row, Watch
-from pipeline.tracking.variables import SEARCH_VARIABLE, SWEPT_VARIABLE
-from pipeline.training.run import Asked, train
-from pipeline.trials.early_stopping import Judge
+from pipeline.runs.observer import Row, TrainingObserver
+from pipeline.training.run import RunRequest, train
+from pipeline.trials.early_stopping import PruningPolicy
 from pipeline.trials.search import Outcome
 
 
-def attempt(config: Mapping[str, Any], overrides: Sequence[str], *, root: Path, door: str) -> Outcome:
-    """Train one job of a search, whose folder the environment tells; return what came of it."""
-    judge = Judge.of(config, root / os.environ[SEARCH_VARIABLE])
+def attempt(
+    declaration: Declaration, overrides: Sequence[str], context: RunContext, *, entry_point: str
+) -> Outcome:
+    """Run one training of the search that the context names; return its outcome."""
+    assert context.search is not None
+    policy = PruningPolicy.load(declaration, context.root / context.search)
     seen: list[Row] = []
 
-    def stops(history: Sequence[Row]) -> bool:
+    def should_stop(history: Sequence[Row]) -> bool:
         seen[:] = history
-        return judge.stops(history)
+        return policy.stops(history)
 
-    asked = Asked(
-        door, run_name(config["name"], overrides), waits=True, watch=Watch(shows=False, stops=stops)
-    )
-    folder = train(config, asked, root=root)
+    observer = TrainingObserver(log_artifacts=False, should_stop=should_stop)
+    name = run_name(declaration.name, overrides, context)
+    folder = train(declaration, RunRequest(entry_point, name, waits=True, observer=observer), context)
     if not is_leader():
         return Outcome(float("nan"))  # the leading process writes the results
     history = folder.history() if folder.is_finished() else seen
-    epochs = judge.stopped_at(history)
-    curve = judge.curve(history[:epochs])
+    epochs = policy.stopped_at(history)
+    curve = policy.curve(history[:epochs])
     if epochs is not None:
-        reason = f"stopped after {epochs} of {config['trainer']['max_epochs']} epochs by {config['search']['pruner']}"
+        reason = f"stopped after {epochs} of {declaration.trainer.max_epochs} epochs by {declaration.search.pruner}"
         return Outcome(curve[-1], reason, curve, is_pruned=True)
-    return Outcome(folder.metrics()[config["search"]["metric"] or "score"], curve=curve)
+    return Outcome(folder.metrics()[declaration.search.metric or "score"], curve=curve)
 
 
-def run_name(experiment: str, overrides: Sequence[str]) -> str:
+def run_name(experiment: str, overrides: Sequence[str], context: RunContext) -> str:
     """Name a run by what sets it apart: in a sweep by what is swept, else by experiment and overrides."""
-    swept = os.environ.get(SWEPT_VARIABLE)
-    if swept is None:
+    if context.parent is None:
         return " ".join([experiment, *(each for each in overrides if not each.startswith("experiment="))])
-    return (
-        " ".join(each for each in overrides if each.split("=")[0].lstrip("+") in swept.split(","))
-        or experiment
-    )
+    swept = [each for each in overrides if each.split("=")[0].lstrip("+") in context.swept]
+    return " ".join(swept) or experiment

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
 
-from pipeline.declaration.checks import planned
+from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.keys import write_declaration
+from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError
-from pipeline.files import write_text, yaml_text
+from pipeline.files import write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
@@ -30,7 +32,7 @@ from pipeline.trials.space import written
 BEST = 5  # trials that are told at the end
 
 
-def plan_of(search: Search, *, root: Path) -> str:
+def format_plan(search: Search, *, root: Path) -> str:
     """Return the trials as a table: the point, and what its network costs; composes and plans every one.
 
     Times are estimated from finished runs on the same data, by multiply-adds and epochs; without any they are left out.
@@ -40,33 +42,35 @@ def plan_of(search: Search, *, root: Path) -> str:
         ConfigError: the first point that cannot work, by its number.
     """
     points = search.points()
-    configs = [_composed(search, index, point) for index, point in enumerate(points)]
-    rate = _seconds_per_work(root, configs[0]["data"])
+    declarations = [_compose(search, index, point) for index, point in enumerate(points)]
+    rate = _seconds_per_work(root, declarations[0].data)
     trainings = search.settings.seeds * search.settings.folds
     rows = [["trial", *_keys(search), "weights", "multiply-adds", "seconds"]]
     total = 0.0
-    for index, (point, config) in enumerate(zip(points, configs, strict=True)):
-        network = planned(config)
+    for index, (point, declaration) in enumerate(zip(points, declarations, strict=True)):
+        network = plan_network(declaration)
         costs = [f"{network.weights:,}", f"{network.multiply_adds:,}", ""]
         if rate is not None:
-            seconds = rate * _work(network, config) * trainings
+            seconds = rate * _work(network, declaration) * trainings
             total += seconds
             costs[-1] = f"{seconds:.0f}"
         rows.append([str(index), *_shown(search, point), *costs])
     more = search.settings.trials - len(points)
-    told = f"and {more} more, drawn when it is known what comes of these\n" if more else ""
+    notes = f"and {more} more, drawn from the outcomes of these\n" if more else ""
     if rate is not None:
         whole = total * search.settings.trials / len(points)
-        told += f"about {whole:.0f} seconds in all, as finished runs on these data took\n"
-    return _table(rows) + told
+        notes += f"about {whole:.0f} seconds in all, estimated from finished runs on these data\n"
+    return _table(rows) + notes
 
 
-def _composed(search: Search, index: int, point: Point) -> dict[str, Any]:
+def _compose(search: Search, index: int, point: Point) -> Declaration:
     """Return the declaration of a trial's first training; refuse one that cannot work by its number."""
     try:
         return compose(search.jobs(index, point)[0])
     except ConfigError as reason:
-        raise ConfigError(f"search: trial {index} ({named(point)}) cannot work: {reason}") from None
+        raise ConfigError(
+            reason.path, f"trial {index} ({named(point)}) cannot work: {reason}", hint="change search.space"
+        ) from None
 
 
 def _keys(search: Search) -> list[str]:
@@ -78,34 +82,34 @@ def _shown(search: Search, point: Point) -> list[str]:
     return [written(point[key]) if key in point else "" for key in _keys(search)]
 
 
-def _work(network: Network, config: Mapping[str, Any]) -> int:
+def _work(network: Network, declaration: Declaration) -> int:
     """Return multiply-adds per training image over all epochs."""
-    epochs: int = config["trainer"]["max_epochs"]
+    epochs: int = declaration.trainer.max_epochs
     return network.multiply_adds * epochs
 
 
-def _seconds_per_work(root: Path, data: Mapping[str, Any]) -> float | None:
+def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median time that finished runs on the same data took per multiply-add and epoch; None without any."""
     folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/run.json")]
-    finished_runs = [(run, run.config()) for run in folders if run.is_finished()]
+    finished_runs = [(run, load(run.declaration)) for run in folders if run.is_finished()]
     rates = [
-        sum(row["seconds"] for row in run.history()) / _work(planned(config), config)
-        for run, config in finished_runs
-        if config["data"] == data
+        run.seconds() / _work(plan_network(declaration), declaration)
+        for run, declaration in finished_runs
+        if declaration.data == data
     ]
     return median(rates) if rates else None
 
 
-def best_of(search: Search, trials: Sequence[Trial]) -> str:
+def format_best(search: Search, trials: Sequence[Trial]) -> str:
     """Return the five best trials as a table, how many were pruned, and which failed."""
     best = ranked(trials, direction=search.settings.direction)[:BEST]
     failed = [trial for trial in trials if trial.state == "failed"]
-    told = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
+    notes = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
     pruned = sum(trial.state == "pruned" for trial in trials)
     if pruned:
-        told.append(f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}\n")
+        notes.append(f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}\n")
     table = _table([["trial", "value", "error", *_keys(search)], *(_row(search, trial) for trial in best)])
-    return f"\nBest of {len(trials)} trials:\n{table}{''.join(told)}"
+    return f"\nBest of {len(trials)} trials:\n{table}{''.join(notes)}"
 
 
 def _row(search: Search, trial: Trial) -> list[str]:
@@ -113,11 +117,12 @@ def _row(search: Search, trial: Trial) -> list[str]:
     return [str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)]
 
 
-def write_results(search: Search, trials: Sequence[Trial]) -> Path:
+def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Path:
     """Write what came of a search: table, best declaration, pictures, page, remarks.
 
     Returns:
-        The folder `results` of the search: trials.csv, best.yaml, remarks.txt, search.html and pictures.
+        The folder `results` of the search: trials.csv, best.yaml and its digests in best.json, remarks.txt, search.html
+        and pictures.
     """
     from pipeline.pages.search import TrialRow, write_search_page
     from pipeline.pictures.search import Key, draw_best_so_far, draw_parallel, draw_slices
@@ -128,7 +133,7 @@ def write_results(search: Search, trials: Sequence[Trial]) -> Path:
     folder.mkdir()
     write_text(folder / "trials.csv", _csv(search, trials))
     best = ranked(trials, direction=search.settings.direction)[0]
-    write_text(folder / "best.yaml", yaml_text(compose(search.at(best.point))))
+    write_declaration(compose(search.at(best.point)), folder / "best.yaml", root=root)
     spaces = list(search.spaces({trial.index: trial for trial in trials}))
     entries = joined([entries for entries, _ in spaces])
     done = finished(trials)

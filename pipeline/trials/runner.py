@@ -11,27 +11,28 @@ from typing import TYPE_CHECKING
 
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import ranked
-from pipeline.training.run import Asked, train
+from pipeline.training.run import RunRequest, train
 from pipeline.trials.attempt import attempt
-from pipeline.trials.results import best_of, write_results
+from pipeline.trials.results import format_best, write_results
 from pipeline.trials.search import FOLD, SEED, Launch, Outcome, Search, named
 
 if TYPE_CHECKING:
     from pipeline.tracking.run import TrackedRun
 
 
-def conduct(
-    search: Search, *, root: Path, door: str, launch: Launch | None = None, renews: bool = False
+def run_search(
+    search: Search, *, root: Path, entry_point: str, launch: Launch | None = None, renews: bool = False
 ) -> Path:
-    """Run a search, or what is left of it, and write down what it finds.
+    """Run a search, or what is left of it, and write its results.
 
     Args:
-        door: who asks; kept as a tag.
+        entry_point: who asks; kept as a tag.
         launch: trains jobs; None to train one after the other in this process.
         renews: whether the ledger of another search under the same name is set aside rather than refused.
 
@@ -46,8 +47,9 @@ def conduct(
 
     if not is_leader():
         raise ConfigError(
-            "search: one process leads a search and starts those of each training itself; run it without torchrun and "
-            "srun"
+            "search",
+            "one process leads a search and starts those of each training itself",
+            hint="run it without torchrun and srun",
         )
     for note in search.notes:
         sys.stderr.write(f"search: {note}\n")
@@ -60,29 +62,30 @@ def conduct(
             sys.stderr.write(
                 f"search: {difference}; it starts anew, and what was there lies in {place} now\n"
             )
-        tracked = _tracked(search, root=root, door=door)
-        with Parent(tracked, swept=swept, search=str(folder.relative_to(root))):
-            trials = search.run(launch or in_this_process(root, door), tell=_teller(search))
+        tracked = _open_parent(search, root=root, entry_point=entry_point)
+        with Parent(tracked, swept=swept, search=str(folder.relative_to(root))) as parent:
+            launch = launch or launch_here(parent.context, entry_point)
+            trials = search.run(launch, report=_report_trial(search))
             best = ranked(trials, direction=search.settings.direction)[0]
-            shown = _show(search, best, root=root, door=door).state()["mlflow_run_id"]
-            results = write_results(search, trials)
-            log_search(tracked, results, best=shown, name=named(best.point), value=fmean(best.values))
-    sys.stdout.write(best_of(search, trials))
+            best_run = _log_best(search, best, parent.context, entry_point).state()["mlflow_run_id"]
+            results = write_results(search, trials, root=root)
+            log_search(tracked, results, best=best_run, name=named(best.point), value=fmean(best.values))
+    sys.stdout.write(format_best(search, trials))
     sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
     return results
 
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold the search, so that others can tell that it lives; refuse where another process does."""
+    """Hold the search's lock, by which others see that it is running; refuse where another process holds it."""
     try:
         with locked(folder / "lock", waits=False):
             yield
     except Held as holder:
-        raise ConfigError(f"search {folder.name} is being run by {holder}; wait for it") from None
+        raise ConfigError(f"search {folder.name}", f"is being run by {holder}", hint="wait for it") from None
 
 
-def _tracked(search: Search, *, root: Path, door: str) -> TrackedRun:
+def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
     """Open the parent run of a search, or take it up again."""
     from pipeline.tracking.run import TrackedRun
     from pipeline.tracking.store import FOLDER_TAG, Store
@@ -95,7 +98,7 @@ def _tracked(search: Search, *, root: Path, door: str) -> TrackedRun:
     if known is not None and store.has_run(known):
         return TrackedRun.resume(store, known)
     tags = {
-        "convoy.door": door,
+        "convoy.entry_point": entry_point,
         "convoy.sweep": " ".join(search.overrides),
         "mlflow.source.name": "pipeline.train",
         FOLDER_TAG: str(folder.relative_to(root)),
@@ -105,18 +108,18 @@ def _tracked(search: Search, *, root: Path, door: str) -> TrackedRun:
     return tracked
 
 
-def _show(search: Search, best: Trial, *, root: Path, door: str) -> RunFolder:
+def _log_best(search: Search, best: Trial, context: RunContext, entry_point: str) -> RunFolder:
     """Draw the pictures of the best trial's first training, and log its model; trials do without."""
     job = search.jobs(best.index, best.point)[0]
-    return train(compose(job), Asked(door, named(best.point), waits=True), root=root)
+    return train(compose(job), RunRequest(entry_point, named(best.point), waits=True), context)
 
 
-def in_this_process(root: Path, door: str) -> Launch:
+def launch_here(context: RunContext, entry_point: str) -> Launch:
     """Return what trains jobs one after the other in this process, each trial until one of its trainings fails."""
 
     def outcome(job: Sequence[str]) -> Outcome:
         try:
-            return attempt(compose(job), job, root=root, door=door)
+            return attempt(compose(job), job, context, entry_point=entry_point)
         except Exception as reason:  # whatever a training raises is the end of its trial alone
             return Outcome.of_failure(reason)
 
@@ -133,14 +136,14 @@ def in_this_process(root: Path, door: str) -> Launch:
     return launch
 
 
-def _teller(search: Search) -> Callable[[Trial], None]:
-    """Return what tells a trial that is settled in a line."""
+def _report_trial(search: Search) -> Callable[[Trial], None]:
+    """Return what prints a settled trial in a line."""
 
-    def tell(trial: Trial) -> None:
+    def report(trial: Trial) -> None:
         value = f"{fmean(trial.values):.4f}" if trial.values else trial.state
         place = f"{trial.index + 1} of {search.settings.trials}"
         parts = (place, f"trial {trial.index}", value, named(trial.point), trial.reason)
         sys.stdout.write("  ".join(filter(None, parts)) + "\n")
         sys.stdout.flush()
 
-    return tell
+    return report

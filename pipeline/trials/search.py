@@ -27,10 +27,10 @@ class Outcome:
     """What came of one training.
 
     Args:
-        value: what it is judged by; None where there is none.
+        value: by which it is compared; None where there is none.
         reason: why there is no value, or why the training was stopped.
         curve: the value after each epoch.
-        is_pruned: whether it was stopped since others went better.
+        is_pruned: whether a pruner stopped it.
     """
 
     value: float | None
@@ -40,13 +40,13 @@ class Outcome:
 
     @classmethod
     def of_failure(cls, reason: BaseException) -> Outcome:
-        """Return what came of a training that raised."""
+        """Return the outcome of a training that raised."""
         text = " ".join(str(reason).split())
         return cls(None, text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
 
 
 class Died(Exception):
-    """What trained the jobs died, and nobody can tell over which of them."""
+    """The process that trained the jobs died, and which of them it died over is unknown."""
 
 
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[Outcome]]
@@ -124,12 +124,12 @@ class Search:
                 points.append(known[index].point if index in known else sampler.point(index, observations))
         return points
 
-    def run(self, launch: Launch, *, tell: Callable[[Trial], None] = lambda _: None) -> list[Trial]:
+    def run(self, launch: Launch, *, report: Callable[[Trial], None] = lambda _: None) -> list[Trial]:
         """Run what is left to do.
 
         Args:
             launch: trains jobs given by their overrides.
-            tell: told each trial that is settled.
+            report: called with each trial that is settled.
 
         Returns:
             All trials, in their order.
@@ -151,13 +151,15 @@ class Search:
                 ]
                 settled = self._settled([trial for trial in batch if trial.state == "running"], launch)
                 for trial in settled.values():
-                    tell(trial)
+                    report(trial)
                 trials |= settled
         done = [trials[index] for index in range(self.settings.trials)]
         if not ranked(done, direction=self.settings.direction):
             reason = next((trial.reason for trial in done if trial.state == "failed"), done[0].reason)
             raise ConfigError(
-                f"search: none of {len(done)} trials has a value, the first reason: {reason}; see {self.ledger.folder}"
+                "search",
+                f"none of {len(done)} trials has a value, the first reason: {reason}",
+                hint=f"see {self.ledger.folder}",
             )
         return done
 
@@ -170,8 +172,8 @@ class Search:
         for trial in batch:
             if trial.attempts > self.settings.retries:
                 times = "once" if trial.attempts == 1 else f"{trial.attempts} times"
-                told = f"was killed {times}{trial.reason and ': '}{trial.reason}"
-                settled.append(self.ledger.settle(trial, "failed", reason=told))
+                reason = f"was killed {times}{trial.reason and ': '}{trial.reason}"
+                settled.append(self.ledger.settle(trial, "failed", reason=reason))
             elif trial.attempts:  # by itself: nobody knows over which of its batch it was killed
                 settled += self._launched([trial], launch)
         return {trial.index: trial for trial in settled}
@@ -211,8 +213,8 @@ class Search:
         if reasons:
             return self.ledger.settle(trial, "failed", reason=reasons[0])
         if not all(map(isfinite, values)):
-            told = f"{self.settings.metric or 'the score'} is not a number"
-            return self.ledger.settle(trial, "failed", reason=told)
+            reason = f"{self.settings.metric or 'the score'} is not a number"
+            return self.ledger.settle(trial, "failed", reason=reason)
         if pruned:
             return self.ledger.settle(trial, "pruned", values=values, curves=curves, reason=pruned[0])
         return self.ledger.settle(trial, "finished", values=values, curves=curves, reason="")

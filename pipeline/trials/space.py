@@ -10,18 +10,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 
-from pipeline.declaration.checks import SECTIONS
-from pipeline.declaration.composition import CONF, composed
+from pipeline.declaration.composition import CONF, compose_sections
+from pipeline.declaration.declaration import SECTIONS
 from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import SECTIONS as OF_TRAINING
-from pipeline.errors import ConfigError, closest
-from pipeline.runs.settings import NOT_DECIDING
+from pipeline.declaration.settings import NOT_DECIDING
+from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
 
 
-def space_of(space: Mapping[str, Any]) -> list[Entry]:
+def parse_space(space: Mapping[str, Any]) -> list[Entry]:
     """Read a space: each key with what it may be, in Hydra's words.
 
     Raises:
@@ -29,12 +29,14 @@ def space_of(space: Mapping[str, Any]) -> list[Entry]:
     """
     if not space:
         raise ConfigError(
-            "search.space is empty, so there is nothing to search; choose search=coarse, or add keys"
+            "search.space",
+            "is empty, so there is nothing to search",
+            hint="choose search=coarse, or add keys",
         )
     draws: dict[str, Any] = {}
     for key, value in space.items():
         if isinstance(value, Mapping) and set(value) != {"draw", "when"}:
-            raise ConfigError(f"search.space.{key} must have draw and when, got {', '.join(value)}")
+            raise ConfigError(f"search.space.{key}", got=sorted(value), allowed="a mapping of draw and when")
         draws[key] = value["draw"] if isinstance(value, Mapping) else value
     dimensions = {
         key: _dimension(key, _parsed(f"{key}={draw}", key).value(), draw) for key, draw in draws.items()
@@ -54,7 +56,9 @@ def _check_circles(conditions: Mapping[str, tuple[str, Any] | None]) -> None:
         while when is not None:
             if when[0] in chain:
                 raise ConfigError(
-                    f"search.space.{key}.when: {' and '.join(chain)} hang on each other; remove one of the conditions"
+                    f"search.space.{key}.when",
+                    f"{' and '.join(chain)} depend on each other",
+                    hint="remove one of the conditions",
                 )
             chain.append(when[0])
             when = conditions[when[0]]
@@ -66,13 +70,16 @@ def _condition(
     """Read `<other key>=<value>`."""
     other, equals, _ = text.partition("=")
     if not equals or other == key:
-        raise ConfigError(f"search.space.{key}.when must be <other key>=<value>, got {text!r}")
+        raise ConfigError(f"search.space.{key}.when", got=text, allowed="<other key>=<value>")
     if other not in dimensions:
-        raise ConfigError(f"search.space.{key}.when: unknown key '{other}'; {closest(other, dimensions)}")
+        raise ConfigError.unknown(f"search.space.{key}.when", other, dimensions, what="key")
     value, dimension = _parsed(text, key).value(), dimensions[other]
     if not isinstance(dimension, Choice) or value not in dimension.values:
         raise ConfigError(
-            f"search.space.{key}.when: {other} is never {value!r}, since it is {draws[other]}; name one of a choice"
+            f"search.space.{key}.when",
+            f"{other} is never {value!r}, since it is {draws[other]}",
+            got=text,
+            hint="name a value of a choice",
         )
     return other, value
 
@@ -84,8 +91,9 @@ def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
         is_idle = section in SECTIONS and section not in DECIDING
         if is_idle or entry.key in [f"trainer.{key}" for key in NOT_DECIDING]:
             raise ConfigError(
-                f"search.space.{entry.key}: it does not decide how a training goes, so there is nothing to "
-                "choose; set it for all trials"
+                f"search.space.{entry.key}",
+                "does not change the result of a training, so there is nothing to choose",
+                hint="set it for all trials",
             )
         if is_group(entry.key) or entry.when is not None:
             continue
@@ -93,7 +101,7 @@ def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
         for part in entry.key.split("."):
             inner = list(map(str, range(len(node)))) if isinstance(node, list) else list(node or ())
             if part not in inner:
-                raise ConfigError(f"search.space.{entry.key}: unknown key '{part}'; {closest(part, inner)}")
+                raise ConfigError.unknown(f"search.space.{entry.key}", part, inner, what="key")
             node = node[int(part)] if isinstance(node, list) else node[part]
             if not isinstance(node, Mapping | list):
                 node = {}
@@ -104,7 +112,7 @@ def is_group(key: str) -> bool:
     return (CONF / key.partition("@")[0]).is_dir()
 
 
-def options_of(entries: Sequence[Entry], overrides: Sequence[str]) -> dict[str, str]:
+def digest_options(entries: Sequence[Entry], overrides: Sequence[str]) -> dict[str, str]:
     """Return each option of conf/ that a space can pick, and the digest of the declaration it makes.
 
     Raises:
@@ -115,7 +123,7 @@ def options_of(entries: Sequence[Entry], overrides: Sequence[str]) -> dict[str, 
         if is_group(entry.key) and isinstance(entry.dimension, Choice):
             for value in entry.dimension.values:
                 chosen = f"{entry.key}={written(value)}"
-                sections = composed([*overrides, *_conditions(entry, entries), chosen])
+                sections = compose_sections([*overrides, *_conditions(entry, entries), chosen])
                 found[chosen] = digest({key: sections[key] for key in DECIDING})
     return found
 
@@ -150,13 +158,17 @@ def _parsed(override: str, key: str) -> Any:
         return OverridesParser.create().parse_override(override)
     except HydraException as reason:
         first = str(reason).splitlines()[0]
-        raise ConfigError(f"search.space.{key}: {first}; write choice(a, b) or interval(0.1, 1)") from None
+        raise ConfigError(
+            f"search.space.{key}", first, hint="write choice(a, b) or interval(0.1, 1)"
+        ) from None
 
 
 def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     tags: set[str] = getattr(value, "tags", set())
     if tags and (not isinstance(value, IntervalSweep) or tags != {"log"}):
-        raise ConfigError(f"search.space.{key}: the only tag is log, of an interval; got {draw!r}")
+        raise ConfigError(
+            f"search.space.{key}", "the only tag is log, of an interval", got=draw, hint="remove other tags"
+        )
     if isinstance(value, IntervalSweep):
         assert value.start is not None
         assert value.end is not None
@@ -167,6 +179,8 @@ def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     if isinstance(value, RangeSweep):
         return check_choice(key, Choice(tuple(value.range()), is_ordered=True))
     raise ConfigError(
-        f"search.space.{key}: {draw!r} is one value; write choice(a, b), interval(0.1, 1), range(1, 9, 2) or "
-        "tag(log, interval(1.0e-4, 0.1))"
+        f"search.space.{key}",
+        "is a single value",
+        got=draw,
+        hint="write choice(a, b), interval(0.1, 1), range(1, 9, 2) or tag(log, interval(1.0e-4, 0.1))",
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.data.batches import PreparedSplit
-from pipeline.data.draws import Ahead, OnTheFly, seed_of, write_draws
+from pipeline.data.draws import OnTheFly, Precomputed, seed_of, write_draws
 from pipeline.errors import ConfigError
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.mixing import Mixup
@@ -36,9 +36,9 @@ def on_the_fly(steps: str = "same", *, seed: int = 0) -> OnTheFly:
     return OnTheFly(Augmentation(STEPS[steps]), seed=seed)
 
 
-def ahead(folder: Path, targets: Array, steps: str = "same", *, copies: int = COPIES) -> Ahead:
+def ahead(folder: Path, targets: Array, steps: str = "same", *, copies: int = COPIES) -> Precomputed:
     write_draws(on_the_fly(steps), IMAGES, targets, folder, copies=copies)
-    return Ahead(folder)
+    return Precomputed(folder)
 
 
 def assert_equal(one: tuple[Array, Array], other: tuple[Array, Array]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.data import sources
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
-from pipeline.data.sources import Sample, source_of
+from pipeline.data.sources import Sample, load_source
 from pipeline.data.splits import split_by_name
 from tests.makers import SPLITS, data_section, write_class_folders, write_files, write_image_masks
 from tests.refusals import refused
@@ -60,7 +60,7 @@ EACH_KIND = pytest.mark.parametrize("kind", ["data", "data.zip"])
 def list_samples(root: Path, **changes: Any) -> list[Sample]:
     facts = Facts.of(data_section(root, **changes))
     with opened(root) as archive:
-        return source_of(facts.format).samples(archive, facts)
+        return load_source(facts.format).samples(archive, facts)
 
 
 def test_every_format_has_its_row() -> None:
@@ -72,7 +72,7 @@ def test_every_format_has_its_row() -> None:
 @EACH_KIND
 def test_split_folders_are_followed(row: Row, kind: str, tmp_path: Path) -> None:
     row.write(tmp_path / kind, num_images=2)
-    target = source_of(row.name).TARGET
+    target = load_source(row.name).TARGET
     assert target == row.target
     found = list_samples(tmp_path / kind, format=row.name)
     expected = [
@@ -182,4 +182,4 @@ def test_unknown_format_is_refused_with_the_closest() -> None:
     )
     formats = ["class_folders", "image_masks"]
     with refused("data.format", got="class_folder", allowed=formats, hint="mean 'class_folders'?", text=text):
-        source_of("class_folder")
+        load_source("class_folder")

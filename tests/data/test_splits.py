@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.data import splits
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
-from pipeline.data.sources import Sample, source_of
+from pipeline.data.sources import Sample, load_source
 from pipeline.data.splits import fold_samples, group_of, split_by_name
 from tests.makers import data_section
 from tests.refusals import refused
@@ -131,7 +131,7 @@ def read_samples(name: str) -> list[Sample]:
         pytest.skip(f"{facts['root']} is absent: run dvc pull")
     section = data_section("", format=facts["format"], classes=facts["classes"])
     with opened(ROOT / facts["root"]) as archive:
-        return source_of(facts["format"]).samples(archive, Facts.of(section))
+        return load_source(facts["format"]).samples(archive, Facts.of(section))
 
 
 def fold(samples: Sequence[Sample], index: int, of: int, groups: str | None, **changes: Any) -> list[Sample]:

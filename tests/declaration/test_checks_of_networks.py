@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.declaration.checks import planned
 from pipeline.declaration.composition import compose
+from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -165,10 +165,10 @@ def test_unet_with_valid_filters_is_accepted_for_segmentation(model: str) -> Non
             n = 2 * n - 4
         left.append(n)
     config = compose([*overrides, f"data.shape=[1,{sides[0]},{sides[1]}]"])
-    assert planned(config).output_shape == (3, *left)
+    assert plan_network(config).output_shape == (3, *left)
     assert all(0 < n < side for n, side in zip(left, sides, strict=True))
 
 
 def test_paper_s_unet_turns_572_into_388() -> None:
     config = compose([*BRAIN, "model=unet", "model.padding=valid", "data.shape=[1,572,572]"])
-    assert planned(config).output_shape == (3, 388, 388)
+    assert plan_network(config).output_shape == (3, 388, 388)

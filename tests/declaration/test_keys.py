@@ -8,7 +8,7 @@ import pytest
 from pipeline.declaration.composition import compose
 from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import FACTS, SECTIONS, deciding
-from pipeline.runs.settings import NOT_DECIDING
+from pipeline.declaration.settings import NOT_DECIDING
 
 CONFIG = compose(["experiment=digits_lenet5"])
 DECIDING_TRAINER = sorted(set(CONFIG["trainer"]) - set(NOT_DECIDING))

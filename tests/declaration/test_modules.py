@@ -8,7 +8,7 @@ import pytest
 
 from pipeline import compose as stage
 from pipeline import summary
-from pipeline.declaration.targets import check_modules, targets_of
+from pipeline.declaration.targets import check_modules, find_targets
 from pipeline.errors import ConfigError
 
 SHUFFLE = {"module": "torch.nn.PixelShuffle", "upscale_factor": 2}
@@ -80,10 +80,10 @@ def test_targets_of_a_config_list_its_modules_once_in_order() -> None:
         },
         "tracking": {"module": "not.of.the.Network"},
     }
-    assert targets_of(config) == [
+    assert find_targets(config) == [
         "albumentations.HorizontalFlip", "mylab.Swirl", "torch.nn.CELU", "torch.nn.PixelShuffle", "torch.optim.SGD",
     ]  # fmt: skip
-    assert targets_of({}) == []
+    assert find_targets({}) == []
 
 
 @pytest.fixture

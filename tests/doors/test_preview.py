@@ -10,8 +10,9 @@ import pytest
 
 from pipeline import preview
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.composition import composed
-from pipeline.training.assemble import augmentation_of, train_split_of
+from pipeline.declaration.composition import compose_sections
+from pipeline.training.assemble import make_train_split
+from pipeline.training.construction import build_augmentation
 from pipeline.training.previews import draw_previews
 from pipeline.transforms.statistics import measure
 from tests.doors.project import Project
@@ -36,9 +37,9 @@ def drawn(
         sheets[path.stem] = more | {"images": images}
 
     monkeypatch.setattr(preview, "draw_sheet", keep)
-    config = composed(overrides)
-    augmentation = augmentation_of(config, measure([IMAGES], patch=None))
-    split = train_split_of(config, prepared, augmentation, None)
+    config = compose_sections(overrides)
+    augmentation = build_augmentation(config, measure([IMAGES], patch=None))
+    split = make_train_split(config, prepared, augmentation, None)
     written = draw_previews(config, split, augmentation, folder)
     assert [path.stem for path in written] == list(sheets)
     return sheets
@@ -51,8 +52,10 @@ def test_row_holds_an_image_and_what_training_draws_of_it(
     assert list(sheets) == ["training_images", "augmentation"], "one step needs no sheet of steps"
     rows = np.array(sheets["augmentation"]["images"]).reshape(4, 8, 32, 32, 1)
     captions = np.array(sheets["augmentation"]["captions"]).reshape(4, 8)
-    config = composed(["augmentation=mirror"])
-    split = train_split_of(config, prepared, augmentation_of(config, measure([IMAGES], patch=None)), None)
+    config = compose_sections(["augmentation=mirror"])
+    split = make_train_split(
+        config, prepared, build_augmentation(config, measure([IMAGES], patch=None)), None
+    )
     for row, names in zip(rows, captions, strict=True):
         (index,) = [i for i in range(6) if np.array_equal(IMAGES[i], row[0])]
         assert names[0] == "original"

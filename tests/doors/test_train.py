@@ -16,7 +16,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.keys import CODE, fingerprint
 from pipeline.errors import ConfigError
 from pipeline.runs.lock import locked
-from pipeline.training.run import Asked, train
+from pipeline.training.run import RunRequest, train
 from tests.doors.project import ROOT, TINY, Project, kill_group
 
 
@@ -43,9 +43,9 @@ def only_run(root: Path) -> Path:
 
 def test_finished_run_is_found_and_the_store_has_all_of_it(here: Path) -> None:
     config = compose([*TINY, "trainer.max_epochs=2", "trainer.keep=best"])
-    first = train(config, Asked("hydra", "one", waits=False), root=here)
+    first = train(config, RunRequest("hydra", "one", waits=False), root=here)
     stamp = (first.path / "weights.pt").stat().st_mtime_ns
-    again = train(config, Asked("dvc", "two", waits=True), root=here)
+    again = train(config, RunRequest("dvc", "two", waits=True), root=here)
     assert again.path == first.path
     assert (first.path / "weights.pt").stat().st_mtime_ns == stamp
 
@@ -75,7 +75,7 @@ def test_second_process_is_refused_by_name(here: Path) -> None:
         locked(lock, waits=False),
         pytest.raises(ConfigError, match=rf"being trained by process {os.getpid()} on .*; wait for it"),
     ):
-        train(config, Asked("hydra", "x", waits=False), root=here)
+        train(config, RunRequest("hydra", "x", waits=False), root=here)
 
 
 RESUMED = [*TINY[:2], "trainer.max_epochs=4", "tracking.log_model=false"]  # with random augmentation
@@ -147,7 +147,7 @@ def test_dvc_stages_depend_on_the_code_that_the_fingerprint_covers() -> None:
 
 def test_history_and_metrics_agree(here: Path) -> None:
     config = compose([*TINY, "trainer.max_epochs=3", "trainer.keep=last"])
-    folder = train(config, Asked("hydra", "x", waits=False), root=here)
+    folder = train(config, RunRequest("hydra", "x", waits=False), root=here)
     metrics = json.loads((folder.path / "metrics.json").read_text())
     assert metrics["epoch"] == 2
     assert metrics["score"] == metrics["val/accuracy"] == folder.history()[-1]["val/accuracy"]

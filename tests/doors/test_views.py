@@ -11,7 +11,7 @@ import pytest
 from pipeline.declaration.composition import compose
 from pipeline.evaluate import evaluate
 from pipeline.runs.folder import RunFolder
-from pipeline.training.run import Asked, train
+from pipeline.training.run import RunRequest, train
 from tests.doors.project import ROOT, TINY, Project
 
 
@@ -22,7 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.root)
         config = compose([*TINY, "trainer.max_epochs=2", "input_shape=[1,32,32]", "data.shape=[1,36,36]"])
-        run = train(config, Asked("hydra", "views", waits=False), root=project.root)
+        run = train(config, RunRequest("hydra", "views", waits=False), root=project.root)
     return project, run.path
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.networks.build import build
 from pipeline.networks.planner import plan
 from pipeline.transfer.matching import load_matching
@@ -138,7 +138,7 @@ def test_network_agrees_with_the_reference(row: Row) -> None:
         reference = make(row.reference, num_classes=NUM_OUTPUTS, **row.options).double()
         row.change(reference)
         randomise(reference, images)
-    model = {**composed([f"model={row.name}", *row.overrides])["model"], "init": "zero"}
+    model = {**compose_sections([f"model={row.name}", *row.overrides])["model"], "init": "zero"}
     network = build(plan(model, shape=images.shape[1:], outputs=NUM_OUTPUTS), seed=0).double()
     account = load_matching(network, row.read(reference.state_dict()), source=row.reference)
     assert (account.kept, account.unused) == ([], [])

@@ -9,14 +9,14 @@ import torch
 import yaml
 from torch import nn
 
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
 from pipeline.networks.build import build, modules_of
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
 from pipeline.tasks.classification.task import Classification
-from pipeline.tasks.demands import CONTRACTS, contract_of
+from pipeline.tasks.demands import CONTRACTS, load_demands
 from pipeline.tasks.segmentation.task import Segmentation
 from tests.networks.row import Row
 from tests.networks.rows_classic import CLASSIC
@@ -40,7 +40,7 @@ TASKS: dict[str, Any] = {
 
 @cache
 def read_model(name: str) -> dict[str, Any]:
-    model: dict[str, Any] = composed([f"model={name}"])["model"]
+    model: dict[str, Any] = compose_sections([f"model={name}"])["model"]
     return model
 
 
@@ -68,7 +68,7 @@ def count(module: nn.Module) -> int:
 
 def fitting(network: Network) -> list[str]:
     """Return the tasks whose outputs a network has for NUM_CLASSES classes."""
-    contracts = {target.rsplit(".", 1)[-1].lower(): contract_of(target) for target in CONTRACTS}
+    contracts = {target.rsplit(".", 1)[-1].lower(): load_demands(target) for target in CONTRACTS}
     assert contracts.keys() == TASKS.keys()
     return [
         name

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network, Shape
 from tests.networks.models import model_of
@@ -32,5 +32,5 @@ def plan_conf(*overrides: str, shape: Shape, outputs: int) -> Network:
 @cache
 def section(*overrides: str) -> dict[str, Any]:
     """Return the section `model` that overrides compose."""
-    model: dict[str, Any] = composed(overrides)["model"]
+    model: dict[str, Any] = compose_sections(overrides)["model"]
     return model

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from pipeline.errors import ConfigError
-from pipeline.tasks.demands import CONTRACTS, contract_of
+from pipeline.tasks.demands import CONTRACTS, load_demands
 
 CONF = Path(__file__).parents[2] / "conf" / "task"
 SECTIONS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in CONF.glob("*.yaml")}
@@ -28,7 +28,7 @@ def test_a_task_module_holds_the_task_of_its_name() -> None:
 def test_task_takes_what_its_contract_promises(name: str) -> None:
     settings: dict[str, Any] = dict(SECTIONS[name])
     target = settings.pop("_target_")
-    contract = contract_of(target)
+    contract = load_demands(target)
     module, _, kind = target.rpartition(".")
     task = getattr(importlib.import_module(module), kind)(
         classes=["a", "b", "c"], background=None, ignore_label=None, **settings
@@ -51,7 +51,7 @@ def test_contract_names_what_a_training_logs(name: str, background: int | None) 
     """As the learner and `metrics.json` name it: loss and scores of validation."""
     settings: dict[str, Any] = dict(SECTIONS[name])
     target, classes = settings.pop("_target_"), ["a", "b_c", "d"]
-    contract = contract_of(target)
+    contract = load_demands(target)
     module, _, kind = target.rpartition(".")
     task = getattr(importlib.import_module(module), kind)(
         classes=classes, background=background, ignore_label=None, **settings
@@ -70,4 +70,4 @@ def test_unknown_task_is_refused_with_the_closest() -> None:
         r"task\._target_: unknown task pipeline\.tasks\.segmentatoin\.task\..*; did you mean '.*segmentation"
     )
     with pytest.raises(ConfigError, match=wanted):
-        contract_of("pipeline.tasks.segmentatoin.task.Segmentation")
+        load_demands("pipeline.tasks.segmentatoin.task.Segmentation")

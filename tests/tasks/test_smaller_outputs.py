@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from pipeline.layers.crops import centred
 from pipeline.networks.build import build
 from pipeline.plans.network import Network
-from pipeline.tasks.demands import Contract, contract_of
+from pipeline.tasks.demands import Contract, load_demands
 from pipeline.tasks.segmentation.task import Segmentation
 from tests.plans.models import plan_lists
 
 IGNORED = 255
 TASK = Segmentation(classes=["a", "b", "c"], background=0, ignore_label=IGNORED, dice_weight=1.0)
-DENSE = contract_of("pipeline.tasks.segmentation.task.Segmentation")
-FLAT = contract_of("pipeline.tasks.classification.task.Classification")
+DENSE = load_demands("pipeline.tasks.segmentation.task.Segmentation")
+FLAT = load_demands("pipeline.tasks.classification.task.Classification")
 
 # What is the centre.
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.runs.context import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE
 from pipeline.tracking.comparison import log_search
 from pipeline.tracking.parents import Parent
 from pipeline.tracking.run import TrackedRun
-from pipeline.tracking.variables import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE
 
 VARIABLES = (PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE)
 

@@ -9,9 +9,10 @@ import torch
 
 from pipeline.data.draws import OnTheFly
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.errors import ConfigError
-from pipeline.training.assemble import augmentation_of, mixing_of, train_split_of, views_of
+from pipeline.training.assemble import make_train_split, views_of
+from pipeline.training.construction import build_augmentation, build_mixing
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.mixing import CutMix, Mixup
 from pipeline.transforms.statistics import measure
@@ -33,7 +34,7 @@ def one_of(*steps: dict[str, Any]) -> dict[str, Any]:
 
 def build(*steps: dict[str, Any], ignore_label: int | None = None) -> Augmentation:
     config = {"augmentation": {"steps": list(steps)}, "data": {"ignore_label": ignore_label}}
-    made = augmentation_of(config, STATISTICS)
+    made = build_augmentation(config, STATISTICS)
     assert made is not None
     return made
 
@@ -90,7 +91,8 @@ def test_steps_are_applied_in_order() -> None:
 
 def test_no_step_is_no_augmentation() -> None:
     assert (
-        augmentation_of({"augmentation": {"steps": []}, "data": {"ignore_label": None}}, STATISTICS) is None
+        build_augmentation({"augmentation": {"steps": []}, "data": {"ignore_label": None}}, STATISTICS)
+        is None
     )
 
 
@@ -112,16 +114,16 @@ def test_refusal_of_a_step_names_its_place(steps: list[dict[str, Any]], where: s
 
 
 def test_mixing_is_built_with_its_alpha() -> None:
-    assert mixing_of(composed([])) is None
+    assert build_mixing(compose_sections([])) is None
     for recipe, kind, alpha in (("mixup", Mixup, 0.2), ("cutmix", CutMix, 1.0)):
-        made = mixing_of(composed([f"augmentation={recipe}"]))
+        made = build_mixing(compose_sections([f"augmentation={recipe}"]))
         assert isinstance(made, kind)
         assert made.alpha == alpha
 
 
 def test_mixing_that_cannot_work_is_told_in_its_own_sentence() -> None:
     with pytest.raises(ConfigError, match=r"^augmentation\.mixing\.alpha must be above 0, got 0\.0; "):
-        mixing_of(composed(["augmentation=mixup", "augmentation.mixing.alpha=0.0"]))
+        build_mixing(compose_sections(["augmentation=mixup", "augmentation.mixing.alpha=0.0"]))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_mixing_that_cannot_work_is_told_in_its_own_sentence() -> None:
     [("whole", "centre", False), ("flips", "centre", True), ("ten_crop", "corners", True)],
 )
 def test_views_are_those_chosen(choice: str, crops: str, mirror: bool) -> None:
-    views = views_of(composed([f"views={choice}"]))
+    views = views_of(compose_sections([f"views={choice}"]))
     assert (views.crops, views.mirror) == (crops, mirror)
 
 
@@ -146,16 +148,16 @@ def config_of(**augmentation: Any) -> dict[str, Any]:
 
 
 def test_training_split_without_augmentation_shows_the_centre(prepared: Prepared) -> None:
-    batch = train_split_of(config_of(), prepared, None, None)[0, [3, 1]]
+    batch = make_train_split(config_of(), prepared, None, None)[0, [3, 1]]
     np.testing.assert_array_equal(batch["image"].permute(0, 2, 3, 1), COLOURS[[3, 1], 2:6, 1:7])
     assert batch.keys() == {"image", "target", "index"}
 
 
 def test_training_split_draws_and_mixes_by_the_seed_of_the_run(prepared: Prepared) -> None:
     config = config_of(steps=[SHIFT], mixing={"_target_": f"{PREFIX}mixing.Mixup", "alpha": 1.0})
-    augmentation = augmentation_of(config, STATISTICS)
-    first, again = (train_split_of(config, prepared, augmentation, None) for _ in range(2))
-    other = train_split_of(config | {"seed": 6}, prepared, augmentation, None)
+    augmentation = build_augmentation(config, STATISTICS)
+    first, again = (make_train_split(config, prepared, augmentation, None) for _ in range(2))
+    other = make_train_split(config | {"seed": 6}, prepared, augmentation, None)
     assert isinstance(first.draws, OnTheFly)
     assert first.draws.seed == 5
     assert torch.equal(first[0, [2, 4]]["image"], again[0, [2, 4]]["image"])

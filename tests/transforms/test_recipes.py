@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.draws import OnTheFly
 from pipeline.declaration.checks import check
-from pipeline.declaration.composition import CONF, composed
+from pipeline.declaration.composition import CONF, compose_sections
 from pipeline.errors import ConfigError
-from pipeline.training.assemble import augmentation_of, mixing_of
+from pipeline.training.construction import build_augmentation, build_mixing
 from pipeline.transforms.augmentation import Augmentation, Drawn
 from pipeline.transforms.statistics import Statistics, measure
 
@@ -37,7 +37,7 @@ Step = Mapping[str, Any]
 def written_steps(recipe: str) -> list[dict[str, Any]]:
     """Return the steps as a recipe's file states them; compose it only where it inherits them."""
     written = yaml.safe_load((CONF / "augmentation" / f"{recipe}.yaml").read_text())
-    section = written if "steps" in written else composed([f"augmentation={recipe}"])["augmentation"]
+    section = written if "steps" in written else compose_sections([f"augmentation={recipe}"])["augmentation"]
     steps: list[dict[str, Any]] = section["steps"]
     return steps
 
@@ -61,7 +61,7 @@ MOVING = [recipe for recipe in WITH_STEPS if list(moving(written_steps(recipe)))
 @cache
 def config_of(recipe: str, channels: int = 3) -> dict[str, Any]:
     """Return a checked config, or skip where the recipe is refused because it needs colours."""
-    config = composed([f"augmentation={recipe}", f"data.shape=[{channels},{ROWS},{COLUMNS}]"])
+    config = compose_sections([f"augmentation={recipe}", f"data.shape=[{channels},{ROWS},{COLUMNS}]"])
     try:
         check(config)
     except ConfigError as refusal:
@@ -83,7 +83,7 @@ def build(recipe: str, *, channels: int = 3, is_geometric: bool = False) -> Augm
     section = config["augmentation"]
     if is_geometric:
         section = {**section, "steps": list(moving(section["steps"]))}
-    made = augmentation_of({**config, "augmentation": section}, statistics_of(channels))
+    made = build_augmentation({**config, "augmentation": section}, statistics_of(channels))
     assert made is not None
     return made
 
@@ -139,7 +139,7 @@ def test_there_are_recipes_of_each_kind() -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipe_passes_the_checks_and_builds(recipe: str, channels: int) -> None:
     section = config_of(recipe, channels)["augmentation"]
-    assert (mixing_of(config_of(recipe, channels)) is None) == (section["mixing"] is None)
+    assert (build_mixing(config_of(recipe, channels)) is None) == (section["mixing"] is None)
     if section["steps"]:
         assert len(build(recipe, channels=channels).steps) == len(section["steps"])
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.declaration.checks import check
-from pipeline.declaration.composition import composed
-from pipeline.training.assemble import augmentation_of
+from pipeline.declaration.composition import compose_sections
+from pipeline.training.construction import build_augmentation
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import measure
 from pipeline.transforms.steps import Affine, PadCrop, PcaColor, shifted
@@ -102,7 +102,7 @@ def test_negative_deviation_is_refused() -> None:
 
 
 def test_colours_of_grey_images_are_not_shifted() -> None:
-    config = composed(["augmentation=pca_color"])
+    config = compose_sections(["augmentation=pca_color"])
     with refused("augmentation.steps[0]", got=(1, 32, 32), hint="remove the step"):
         check(config)
 
@@ -111,7 +111,9 @@ def test_covariance_is_that_of_the_training_images() -> None:
     images = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), dtype=np.uint8)
     images[..., 1] = images[..., 0]
     statistics = measure([images], patch=None)
-    augment = augmentation_of(composed(["augmentation=pca_color", "data.shape=[3,6,5]"]), statistics)
+    augment = build_augmentation(
+        compose_sections(["augmentation=pca_color", "data.shape=[3,6,5]"]), statistics
+    )
     assert augment is not None
     own = Augmentation([PcaColor(np.cov(images.reshape(-1, 3).T / 255, bias=True).tolist(), 0.1)])
     for seed in range(8):

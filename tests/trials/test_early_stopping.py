@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.errors import ConfigError
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.pruners import Peer, pruner_of
 from pipeline.sweeps.settings import SearchSettings
-from pipeline.trials.early_stopping import Judge, check_metric
+from pipeline.trials.early_stopping import PruningPolicy, check_metric
 from tests.launches import DEFAULTS, judged
 
 LOSS = {"metric": "val/loss", "direction": "minimize"}
@@ -30,14 +30,14 @@ def history_of(curve: Sequence[float], column: str = "val/accuracy") -> list[dic
     return [{"epoch": float(epoch), column: score, "other": -score} for epoch, score in enumerate(curve)]
 
 
-def judge_in(folder: Path, curves: dict[int, list[float]], *, trial: int, **changed: Any) -> Judge:
+def judge_in(folder: Path, curves: dict[int, list[float]], *, trial: int, **changed: Any) -> PruningPolicy:
     """Return the judge of a trial after trials that went by some curves."""
     ledger = Ledger(folder)
     ledger.open({})
     for index, curve in curves.items():
         ledger.settle(Trial(index, {}), "finished", values=curve[-1:], curves=[curve])
     settings = settings_with(**changed)
-    return Judge.of(judged(settings, trial=trial, epochs=5), folder)
+    return PruningPolicy.of(judged(settings, trial=trial, epochs=5), folder)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_every_training_of_a_trial_is_a_peer_and_one_without_curves_none(tmp_pat
     ledger.settle(Trial(1, {}), "failed", reason="out of memory")
     ledger.start(Trial(2, {}))
     config = judged(settings_with(pruner="halving", factor=2), trial=3, epochs=5)
-    judge = Judge.of(config, tmp_path)
+    judge = PruningPolicy.of(config, tmp_path)
     assert [judge.stops(history_of([score])) for score in (0.5, 0.7)] == [True, False]
 
 
@@ -91,7 +91,7 @@ def test_stopped_peers_do_not_count_for_the_median(tmp_path: Path) -> None:
         ledger.settle(Trial(index, {}), "finished", values=[0.2], curves=[[0.2] * 5])
     for index in range(5, 20):
         ledger.settle(Trial(index, {}), "pruned", values=[0.8], curves=[[0.8]])
-    judge = Judge.of(judged(settings_with(pruner="median"), trial=20, epochs=5), tmp_path)
+    judge = PruningPolicy.of(judged(settings_with(pruner="median"), trial=20, epochs=5), tmp_path)
     assert [judge.stops(history_of([score])) for score in (0.1, 0.3)] == [True, False]
 
 
@@ -105,7 +105,7 @@ def test_last_epoch_is_never_stopped(tmp_path: Path, pruner: str) -> None:
 
 
 def test_without_a_pruner_nothing_is_stopped_and_no_ledger_read(tmp_path: Path) -> None:
-    judge = Judge.of(judged(settings_with(), trial=3, epochs=5), tmp_path / "none")
+    judge = PruningPolicy.of(judged(settings_with(), trial=3, epochs=5), tmp_path / "none")
     assert judge.stopped_at(history_of([0.0] * 5)) is None
 
 
@@ -121,7 +121,7 @@ CURVES = st.lists(st.lists(st.sampled_from([0.1, 0.3, 0.5, 0.7, float("nan")]), 
 def test_longer_history_is_stopped_where_it_would_have_been_epoch_by_epoch(
     pruner: str, sign: str, peers: list[list[float]], curve: list[float]
 ) -> None:
-    judge = Judge(
+    judge = PruningPolicy(
         settings_with(trial=len(peers), direction=sign, pruner=pruner),
         column="val/accuracy",
         epochs=6,
@@ -153,7 +153,7 @@ DIGITS = "accuracy, val/auroc, val/balanced_accuracy, val/calibration_error, val
     ids=str,
 )
 def test_metric_that_is_logged_is_taken(experiment: str, changed: dict[str, Any]) -> None:
-    check_metric(settings_with(**changed), composed([f"experiment={experiment}"]))
+    check_metric(settings_with(**changed), compose_sections([f"experiment={experiment}"]))
 
 
 @pytest.mark.parametrize(
@@ -190,11 +190,11 @@ def test_metric_that_cannot_be_searched_is_refused(
     experiment: str, changed: dict[str, Any], answer: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"^{re.escape(answer)}"):
-        check_metric(settings_with(**changed), composed([f"experiment={experiment}"]))
+        check_metric(settings_with(**changed), compose_sections([f"experiment={experiment}"]))
 
 
 def test_score_of_a_class_that_is_named_error_is_better_when_higher() -> None:
-    sections = composed(["experiment=brain_unet"])
+    sections = compose_sections(["experiment=brain_unet"])
     sections["data"]["classes"][-1] = "error"
     check_metric(settings_with(metric="val/iou_error"), sections)
     with pytest.raises(ConfigError, match="val/iou_error is better when higher, got minimize"):
@@ -203,7 +203,7 @@ def test_score_of_a_class_that_is_named_error_is_better_when_higher() -> None:
 
 @pytest.mark.parametrize("name", ["iou", "dice"])
 def test_score_of_a_class_can_be_searched_but_not_of_the_background(name: str) -> None:
-    sections = composed(["experiment=brain_unet"])
+    sections = compose_sections(["experiment=brain_unet"])
     classes, background = sections["data"]["classes"], sections["data"]["background"]
     for index, each in enumerate(classes):
         settings = settings_with(metric=f"val/{name}_{each}")

@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.sweeps.dimensions import Entry, Interval
 from pipeline.sweeps.ledger import Trial
-from pipeline.trials.results import at_edges, best_of, write_results
+from pipeline.trials.results import at_edges, format_best, write_results
 from pipeline.trials.search import Outcome
 from tests.launches import Trainings, by_rate, coarse
 
@@ -36,7 +36,7 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
     best = yaml.safe_load((folder / "best.yaml").read_text())
     assert best["optimizer"]["lr"] == trials[1].point["optimizer.lr"]
     assert {path.name for path in folder.glob("*.png")} == {"best_so_far.png", "slices.png", "parallel.png"}
-    told = best_of(search, trials)
+    told = format_best(search, trials)
     assert told.splitlines()[3].split()[:3] == ["1", "0.9000", "0.0000"]
     assert told.endswith("trial 2 failed: out of memory\n")
 

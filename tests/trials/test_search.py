@@ -12,8 +12,8 @@ from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.ledger import Ledger
-from pipeline.trials.declared import search_of
-from pipeline.trials.results import best_of, plan_of
+from pipeline.trials.declared import load_search
+from pipeline.trials.results import format_best, format_plan
 from pipeline.trials.search import Outcome
 from tests.launches import COARSE, Settings, Trainings, by_rate, coarse, planted, refused, settings_of
 
@@ -68,7 +68,7 @@ def test_trial_without_a_value_fails_with_its_reason_and_the_search_goes_on(tmp_
         ("failed", [], "the score is not a number"),
         ("finished", [0.7], ""),
     ]
-    told = best_of(coarse(tmp_path, "search.trials=5"), trials)
+    told = format_best(coarse(tmp_path, "search.trials=5"), trials)
     assert told.startswith("\nBest of 5 trials:\n")
     assert [line.split()[:2] for line in told.splitlines()[3:5]] == [["4", "0.7000"], ["0", "0.5000"]]
     assert "trial 1 failed: out of memory\n" in told
@@ -123,7 +123,7 @@ def test_seeds_are_launched_together_and_their_spread_is_taken_off(tmp_path: Pat
     ] * 2
     assert trials[0].values == [0.4, 0.6, 0.8]
     # Deviations of 0.2: their standard deviation is 0.2, the error of the mean 0.2 / sqrt(3) = 0.1155.
-    assert "0.6000  0.1155" in best_of(search, trials)
+    assert "0.6000  0.1155" in format_best(search, trials)
     answers = [Outcome(0.5), Outcome(None, "died"), Outcome(0.5), *[Outcome(0.5)] * 3]
     other = coarse(tmp_path, "search.trials=2", "search.seeds=3", "search.name=other")
     failed = other.run(lambda jobs: [answers.pop(0) for _ in jobs])
@@ -156,7 +156,7 @@ def test_folds_of_a_search_and_a_fold_of_the_declaration_exclude_each_other(tmp_
 def test_pruner_that_would_look_when_all_is_over_is_refused_before_the_first_trial(tmp_path: Path) -> None:
     pruned = ["experiment=digits_lenet5", "search.pruner=median", "search.warmup=5", "trainer.max_epochs=5"]
     with pytest.raises(ConfigError) as mistake:
-        search_of([*pruned, "+search.space={optimizer.lr: 'interval(0, 1)'}"], root=tmp_path)
+        load_search([*pruned, "+search.space={optimizer.lr: 'interval(0, 1)'}"], root=tmp_path)
     assert str(mistake.value) == (
         "search.warmup must be below trainer.max_epochs=5 for trainings to be stopped early, got 5; choose fewer "
         "epochs, or search.pruner=none"
@@ -166,9 +166,9 @@ def test_pruner_that_would_look_when_all_is_over_is_refused_before_the_first_tri
 
 def test_pruner_cannot_compare_trainings_of_different_lengths(tmp_path: Path) -> None:
     space = "+search.space={trainer.max_epochs: 'range(6, 9)'}"
-    search_of(["experiment=digits_lenet5", space], root=tmp_path)
+    load_search(["experiment=digits_lenet5", space], root=tmp_path)
     with pytest.raises(ConfigError, match="cannot be compared by epochs, and the space draws trainer"):
-        search_of(["experiment=digits_lenet5", space, "search.pruner=halving"], root=tmp_path)
+        load_search(["experiment=digits_lenet5", space, "search.pruner=halving"], root=tmp_path)
 
 
 def test_another_search_under_the_same_name_is_refused(tmp_path: Path) -> None:
@@ -188,15 +188,15 @@ def test_grid_smaller_than_its_trials_is_refused(tmp_path: Path) -> None:
         "search.sampler=grid",
     ]
     with pytest.raises(ConfigError) as mistake:
-        search_of([*grid, "search.trials=3"], root=tmp_path)
+        load_search([*grid, "search.trials=3"], root=tmp_path)
     assert str(mistake.value) == "search.trials: the grid has 2 points, got 3 trials; set search.trials=2"
-    points = search_of([*grid, "search.trials=2"], root=tmp_path).points()
+    points = load_search([*grid, "search.trials=2"], root=tmp_path).points()
     assert points == [{"trainer.batch_size": 8}, {"trainer.batch_size": 16}]
 
 
 def test_plan_lists_every_trial_with_its_cost_and_keeps_nothing(tmp_path: Path) -> None:
     search = coarse(tmp_path, "search.trials=3")
-    head, *rows = [line.split() for line in plan_of(search, root=tmp_path).splitlines()]
+    head, *rows = [line.split() for line in format_plan(search, root=tmp_path).splitlines()]
     assert head == ["trial", *(entry.key for entry in search.entries), "weights", "multiply-adds", "seconds"]
     for index, (row, point) in enumerate(zip(rows, search.points(), strict=True)):
         # LeNet-5 as of LeCun et al. 1998, fully connected and on 32 x 32 images, has 61,706 weights.
@@ -206,10 +206,10 @@ def test_plan_lists_every_trial_with_its_cost_and_keeps_nothing(tmp_path: Path) 
 
 def test_plan_names_the_first_trial_that_cannot_work(tmp_path: Path) -> None:
     space = "+search.space={model.activation: 'choice(relu, rely)'}"
-    search = search_of(["experiment=digits_lenet5", space, "search.trials=9"], root=tmp_path)
+    search = load_search(["experiment=digits_lenet5", space, "search.trials=9"], root=tmp_path)
     first = [point["model.activation"] for point in search.points()].index("rely")
     with pytest.raises(ConfigError) as mistake:
-        plan_of(search, root=tmp_path)
+        format_plan(search, root=tmp_path)
     assert str(mistake.value).startswith(
         f"search: trial {first} (model.activation=rely) cannot work: model lenet5"
     )

@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Interval
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked
-from pipeline.trials.declared import search_of
+from pipeline.trials.declared import load_search
 from tests.launches import Trainings, by_rate, coarse, refused
 
 FINE = ["experiment=digits_lenet5", "search=fine"]
@@ -19,7 +19,7 @@ FINE = ["experiment=digits_lenet5", "search=fine"]
 
 def test_fine_draws_around_the_best_of_coarse(tmp_path: Path) -> None:
     best = sorted(coarse(tmp_path).run(Trainings(by_rate)), key=lambda trial: -trial.values[0])[:5]
-    fine = search_of([*FINE, "search.trials=8"], root=tmp_path)
+    fine = load_search([*FINE, "search.trials=8"], root=tmp_path)
     rates = [trial.point["optimizer.lr"] for trial in best]
     [rate] = [entry.dimension for entry in fine.entries if entry.key == "optimizer.lr"]
     assert isinstance(rate, Interval)
@@ -32,22 +32,22 @@ def test_fine_draws_around_the_best_of_coarse(tmp_path: Path) -> None:
 
 def test_search_after_one_that_never_ran_is_refused_with_those_that_did(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as mistake:
-        search_of(FINE, root=tmp_path)
+        load_search(FINE, root=tmp_path)
     assert str(mistake.value) == "from: there is no search 'coarse' of digits_lenet5; allowed: nothing"
     coarse(tmp_path, "search.trials=1").run(Trainings(by_rate))
     with pytest.raises(
         ConfigError, match="from: there is no search 'cors' of digits_lenet5; did you mean 'coarse'"
     ):
-        search_of([*FINE, "from=cors"], root=tmp_path)
+        load_search([*FINE, "from=cors"], root=tmp_path)
 
 
 def test_fine_keeps_its_space_when_coarse_goes_on(tmp_path: Path) -> None:
     fine = [*FINE, "search.trials=2"]
     coarse(tmp_path, "search.trials=4").run(Trainings(by_rate))
-    before = search_of(fine, root=tmp_path)
+    before = load_search(fine, root=tmp_path)
     before.run(Trainings(by_rate))
     coarse(tmp_path, "search.trials=30").run(Trainings(by_rate))
-    assert search_of(fine, root=tmp_path).entries == before.entries
+    assert load_search(fine, root=tmp_path).entries == before.entries
 
 
 def test_earlier_search_can_be_named_by_its_run(tmp_path: Path) -> None:
@@ -55,14 +55,14 @@ def test_earlier_search_can_be_named_by_its_run(tmp_path: Path) -> None:
         search = coarse(tmp_path, "search.trials=4", f"search.name={name}")
         search.run(Trainings(by_rate if name == "one" else lambda settings: -by_rate(settings)))
         search.ledger.update(mlflow_run_id=run)
-    by_name, by_run = (search_of([*FINE, f"from={each}"], root=tmp_path) for each in ("one", "1f0"))
+    by_name, by_run = (load_search([*FINE, f"from={each}"], root=tmp_path) for each in ("one", "1f0"))
     assert by_run.around == by_name.around
     assert by_run.entries == by_name.entries
-    assert search_of([*FINE, "from='2f0'"], root=tmp_path).entries != by_name.entries
+    assert load_search([*FINE, "from='2f0'"], root=tmp_path).entries != by_name.entries
     with pytest.raises(
         ConfigError, match="from: there is no search '3f0' of digits_lenet5; allowed: one, two"
     ):
-        search_of([*FINE, "from='3f0'"], root=tmp_path)
+        load_search([*FINE, "from='3f0'"], root=tmp_path)
 
 
 def test_search_of_another_experiment_is_not_found(tmp_path: Path) -> None:
@@ -70,14 +70,14 @@ def test_search_of_another_experiment_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="from: there is no search 'coarse' of digits_lenet5; allowed: nothing"
     ):
-        search_of(FINE, root=tmp_path)
+        load_search(FINE, root=tmp_path)
 
 
 def test_earlier_search_without_a_finished_trial_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         coarse(tmp_path, "search.trials=2").run(refused("out of memory"))
     with pytest.raises(ConfigError) as mistake:
-        search_of(FINE, root=tmp_path)
+        load_search(FINE, root=tmp_path)
     assert str(mistake.value) == ("from: search 'coarse' has no finished trial to go by; let it run first")
 
 
@@ -86,24 +86,24 @@ def test_earlier_search_by_another_metric_is_refused(tmp_path: Path, metric: str
     coarse(tmp_path, "search.trials=2").run(Trainings(by_rate))
     judged = [f"search.metric={metric}", f"search.direction={direction}"]
     with pytest.raises(ConfigError) as mistake:
-        search_of([*FINE, *judged], root=tmp_path)
+        load_search([*FINE, *judged], root=tmp_path)
     assert str(mistake.value) == (
         f"from: search 'coarse' has search.metric=score, this one {metric}, so its best are not the best here; choose "
         "the same"
     )
     coarse(tmp_path, "search.trials=2", "search.name=same", *judged).run(Trainings(by_rate))
-    search_of([*FINE, *judged, "from=same"], root=tmp_path)
+    load_search([*FINE, *judged, "from=same"], root=tmp_path)
 
 
 def test_choice_that_the_earlier_search_did_not_have_stays_as_it_is(tmp_path: Path) -> None:
     earlier = "+search.space={model.activation: 'choice(relu, tanh)', trainer.batch_size: 'choice(16, 32)'}"
     later = "+search.space={model.activation: 'choice(silu, gelu)', trainer.batch_size: 'choice(64, 32, 16)'}"
     lenet = ["experiment=digits_lenet5", "search.trials=4"]
-    trials = search_of([*lenet, earlier, "search.name=earlier"], root=tmp_path).run(
+    trials = load_search([*lenet, earlier, "search.name=earlier"], root=tmp_path).run(
         Trainings(lambda settings: float(settings["trainer.batch_size"]))
     )
     assert {trial.point["trainer.batch_size"] for trial in trials} == {16, 32}
-    search = search_of([*lenet, later, "search.name=later", "from=earlier"], root=tmp_path)
+    search = load_search([*lenet, later, "search.name=later", "from=earlier"], root=tmp_path)
     activation, size = (entry.dimension for entry in search.entries)
     assert activation == Choice(("silu", "gelu"))
     assert size == Choice((32, 16))
@@ -115,7 +115,7 @@ def test_choice_that_the_earlier_search_did_not_have_stays_as_it_is(tmp_path: Pa
 
 def test_points_that_a_search_was_drawn_around_are_kept_with_it(tmp_path: Path) -> None:
     coarse(tmp_path, "search.trials=4").run(Trainings(by_rate))
-    search = search_of([*FINE, "search.trials=2"], root=tmp_path)
+    search = load_search([*FINE, "search.trials=2"], root=tmp_path)
     search.run(Trainings(by_rate))
     best = sorted(
         Ledger(tmp_path / "runs/searches/digits_lenet5-coarse").trials().values(), key=lambda t: -t.values[0]
@@ -154,7 +154,7 @@ def test_number_of_a_trial_is_not_for_the_user(tmp_path: Path) -> None:
 def test_point_that_comes_twice_is_two_trials_of_the_same_worth(tmp_path: Path) -> None:
     """Both are launched, since the run of the first is found there and not trained again."""
     space = "+search.space={model.activation: 'choice(relu, tanh)'}"
-    search = search_of(["experiment=digits_lenet5", space, "search.trials=8"], root=tmp_path)
+    search = load_search(["experiment=digits_lenet5", space, "search.trials=8"], root=tmp_path)
     worth = {"relu": 0.5, "tanh": 0.25}
     trainings = Trainings(lambda settings: worth[settings["model.activation"]])
     trials = search.run(trainings)

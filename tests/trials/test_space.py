@@ -9,10 +9,10 @@ from hydra.errors import HydraException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.declaration.composition import composed
+from pipeline.declaration.composition import compose_sections
 from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval
-from pipeline.trials.space import check_keys, space_of, written
+from pipeline.trials.space import check_keys, parse_space, written
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from pipeline.trials.space import check_keys, space_of, written
     ],
 )
 def test_every_form_of_a_dimension_is_read(text: str, dimension: Dimension) -> None:
-    [entry] = space_of({"model.width": text})
+    [entry] = parse_space({"model.width": text})
     assert entry == Entry("model.width", dimension)
     assert isinstance(entry.dimension, Interval) == isinstance(dimension, Interval)
     if isinstance(entry.dimension, Interval):
@@ -42,7 +42,7 @@ def test_every_form_of_a_dimension_is_read(text: str, dimension: Dimension) -> N
 
 @pytest.mark.parametrize(("when", "wanted"), [("k=a", "a"), ("k=1", 1), ("k=true", True), ("k='x y'", "x y")])
 def test_condition_names_another_key_and_the_value_it_must_have(when: str, wanted: Any) -> None:
-    entries = space_of({"k": "choice(a, 1, true, 'x y')", "sub": {"draw": "interval(0, 1)", "when": when}})
+    entries = parse_space({"k": "choice(a, 1, true, 'x y')", "sub": {"draw": "interval(0, 1)", "when": when}})
     assert entries[1] == Entry("sub", Interval(0.0, 1.0), ("k", wanted))
     assert type(entries[1].when[1]) is type(wanted)
 
@@ -85,20 +85,20 @@ ONE_VALUE = (
 )
 def test_mistake_in_a_space_is_told(space: dict[str, Any], answer: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        space_of(space)
+        parse_space(space)
     assert str(refused.value) == answer
 
 
 @pytest.mark.parametrize("text", ["interval(1", "choice('a b', null)", "choice(a, b", "interval(a, b)"])
 def test_what_hydra_cannot_read_is_told_with_its_key(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^search\.space\.k: "):
-        space_of({"k": text})
+        parse_space({"k": text})
 
 
 @pytest.mark.parametrize("when", ["k=c", "k", "sub=1"])
 def test_condition_that_can_never_be_met_is_refused(when: str) -> None:
     with pytest.raises(ConfigError):
-        space_of({"k": "choice(a, b)", "sub": {"draw": "choice(1, 2)", "when": when}})
+        parse_space({"k": "choice(a, b)", "sub": {"draw": "choice(1, 2)", "when": when}})
 
 
 SECTIONS = {
@@ -230,8 +230,8 @@ def test_text_that_looks_like_something_else_stays_text(value: str) -> None:
 
 
 def test_coarse_searches_keys_that_the_declaration_has() -> None:
-    sections = composed(["experiment=digits_lenet5", "search=coarse"])
-    entries = space_of(sections["search"]["space"])
+    sections = compose_sections(["experiment=digits_lenet5", "search=coarse"])
+    entries = parse_space(sections["search"]["space"])
     check_keys(entries, sections)
     assert entries[0] == Entry("optimizer.lr", Interval(1e-4, 1.0, is_log=True))
     assert [entry.key for entry in entries[1:]] == ["optimizer.weight_decay", "trainer.batch_size"]
@@ -243,7 +243,7 @@ def test_conditions_that_hang_on_each_other_are_refused() -> None:
         "b": {"draw": "choice(1, 2)", "when": "a=1"},
     }
     with pytest.raises(ConfigError) as refused:
-        space_of(space)
+        parse_space(space)
     assert str(refused.value) == (
         "search.space.a.when: a and b hang on each other; remove one of the conditions"
     )

@@ -11,7 +11,7 @@ import yaml
 from pipeline.declaration import composition
 from pipeline.errors import ConfigError
 from pipeline.trials import space
-from pipeline.trials.space import options_of, space_of
+from pipeline.trials.space import digest_options, parse_space
 
 LENET = ["experiment=digits_lenet5"]
 
@@ -27,7 +27,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def options(overrides: list[str] = LENET, **draws: str) -> dict[str, str]:
-    return options_of(space_of(draws), overrides)
+    return digest_options(parse_space(draws), overrides)
 
 
 def change(file: Path, section: str, key: str, value: object) -> None:
@@ -87,7 +87,7 @@ def test_group_with_a_condition_is_looked_up_where_it_counts() -> None:
         "model@model.encoder": {"draw": encoder, "when": "model=unet_on"},
         "optimizer": {"draw": optimizer, "when": "model@model.encoder=resnet34"},
     }
-    found = options_of(space_of(space), ["experiment=brain_unet"])
+    found = digest_options(parse_space(space), ["experiment=brain_unet"])
     on = ["experiment=brain_unet", "model=unet_on"]
     placed = options(on, **{"model@model.encoder": encoder})
     hanging = options([*on, "model@model.encoder=resnet34"], optimizer=optimizer)

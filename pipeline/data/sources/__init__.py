@@ -1,6 +1,7 @@
 """Sources: the on-disk formats. One module per format, named as `data.format` names it.
 
-Each module exports `TARGET` (`label` or `mask`) and `samples(archive, facts) -> list[Sample]`.
+Each module exports `TARGET`, the kind of target it finds (a module of `pipeline/data/targets`), and
+`samples(archive, facts) -> list[Sample]`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".we
 
 @dataclass(frozen=True)
 class Sample:
-    """One image by its name in the archive, with the class index or the name of the mask."""
+    """One image by its name in the archive.
+
+    Args:
+        file: name of the image.
+        split: train, val or test.
+        target: what its kind of target reads: the index of a class, or the name of a file in the archive.
+    """
 
     file: str
     split: str
-    label: int | None = None
-    mask: str | None = None
+    target: int | str
 
 
 class Source(Protocol):
@@ -35,7 +41,7 @@ class Source(Protocol):
     samples: Callable[[Archive, Facts], list[Sample]]
 
 
-def source_of(name: str) -> Source:
+def load_source(name: str) -> Source:
     """Return the module of a format.
 
     Raises:

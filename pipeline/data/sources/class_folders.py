@@ -24,7 +24,7 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     else:
         groups = None if facts.groups is None else {name: group_of(name, facts.groups) for name in files}
         splits = split_by_name(labels, facts.split, groups=groups)
-    return [Sample(name, splits[name], label=labels[name]) for name in files]
+    return [Sample(name, splits[name], target=labels[name]) for name in files]
 
 
 def _label(name: str, archive: Archive, facts: Facts) -> int:

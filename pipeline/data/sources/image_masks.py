@@ -51,7 +51,7 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
             None if facts.groups is None else {key: group_of(images[key], facts.groups) for key in images}
         )
         splits = split_by_name(dict.fromkeys(images, 0), facts.split, groups=groups)
-    return [Sample(images[key], splits[key], mask=masks[key]) for key in sorted(images)]
+    return [Sample(images[key], splits[key], target=masks[key]) for key in sorted(images)]
 
 
 def _place(name: str, archive: Archive, facts: Facts) -> tuple[str, str]:

@@ -19,9 +19,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
+from pipeline.tasks.demands import load_demands
 
 if TYPE_CHECKING:
     from pipeline.tracking.parents import Parent
@@ -32,6 +34,7 @@ class ParentRun(Callback):
 
     def __init__(self) -> None:
         self._parent: Parent | None = None
+        self._mode = "max"  # of the score by which the children are compared
         self._lock = ExitStack()  # held while the sweep lives, so that others can tell whether it does
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -44,7 +47,7 @@ class ParentRun(Callback):
         overrides = list(config.hydra.overrides.task)
         try:
             jobs = [compose(each) for each in _jobs(overrides)]
-            self._open(_one_experiment(jobs), jobs[0]["name"], overrides)
+            self._open(jobs, overrides)
         except ConfigError as mistake:
             sys.stderr.write(f"error: {mistake}\n")
             raise SystemExit(1) from None
@@ -54,20 +57,21 @@ class ParentRun(Callback):
         if self._parent is not None:
             self._close("FINISHED")
 
-    def _open(self, experiment: str, name: str, overrides: list[str]) -> None:
+    def _open(self, jobs: list[Declaration], overrides: list[str]) -> None:
         """Open the parent run."""
         from pipeline.tracking.parents import Parent
         from pipeline.tracking.run import TrackedRun
         from pipeline.tracking.store import FOLDER_TAG, Store
 
         swept = [each for each in _parsed(overrides) if each.is_sweep_override()]
-        title = " ".join([name, "sweep:", *(each.input_line or "" for each in swept)])
+        title = " ".join([jobs[0].name, "sweep:", *(each.input_line or "" for each in swept)])
         tags = {
-            "convoy.door": "sweep",
+            "convoy.entry_point": "sweep",
             "convoy.sweep": " ".join(overrides),
             "mlflow.source.name": "pipeline.train",
         }
-        store = Store(Path.cwd(), experiment)
+        self._mode = load_demands(jobs[0].task).mode
+        store = Store(Path.cwd(), _one_experiment(jobs))
         store.close_dead_runs()
         tracked = TrackedRun.start(store, name=title, parent=None, tags=tags)
         folder = f"runs/sweeps/{tracked.run_id}"
@@ -85,7 +89,7 @@ class ParentRun(Callback):
         from pipeline.tracking.comparison import log_comparison
 
         assert self._parent is not None
-        means = log_comparison(self._parent.tracked)
+        means = log_comparison(self._parent.tracked, mode=self._mode)
         if means:
             sys.stdout.write(f"\nOver seeds, with Student's interval of the mean:\n{means}")
         self._parent.close(status, reason=reason)
@@ -93,15 +97,17 @@ class ParentRun(Callback):
         self._lock.close()
 
 
-def _one_experiment(jobs: list[dict[str, Any]]) -> str:
+def _one_experiment(jobs: list[Declaration]) -> str:
     """Return the MLflow experiment of all jobs; runs can only be compared within one."""
-    names = sorted({job["tracking"]["experiment"] for job in jobs})
+    names: list[str] = sorted({job.tracking.experiment for job in jobs})
     if len(names) > 1:
         raise ConfigError(
-            f"tracking.experiment: the jobs of this sweep would log to {', '.join(names)}, where they cannot "
-            "be compared; set one for all, such as tracking.experiment=comparison"
+            "tracking.experiment",
+            f"the jobs of this sweep would log to {', '.join(names)}, where they cannot be compared",
+            got=names,
+            hint="set one for all, such as tracking.experiment=comparison",
         )
-    return str(names[0])
+    return names[0]
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:

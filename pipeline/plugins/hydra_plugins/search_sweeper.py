@@ -1,4 +1,4 @@
-"""Hydra sweeper of a search: the door by which Hydra starts one, and by which its launchers train the trials."""
+"""Hydra sweeper of a search: starts it from the command line, and lets Hydra's launchers train its trials."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from omegaconf import DictConfig
 
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
-from pipeline.tracking.variables import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE
-from pipeline.trials.declared import search_of
-from pipeline.trials.results import plan_of
-from pipeline.trials.runner import conduct
+from pipeline.runs.context import RunContext
+from pipeline.trials.declared import load_search
+from pipeline.trials.results import format_plan
+from pipeline.trials.runner import run_search
 from pipeline.trials.search import Died, Outcome
 from pipeline.trials.space import written
 
@@ -43,30 +43,33 @@ class SearchSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search of a command line, or print its plan."""
         root = Path.cwd()
-        search = search_of(arguments, root=root)
+        search = load_search(arguments, root=root)
         if search.is_plan:
-            sys.stdout.write(plan_of(search, root=root))
+            sys.stdout.write(format_plan(search, root=root))
             return None
         if search.settings.parallel == 1 and not self._is_basic():
             raise ConfigError(
-                f"search.parallel: {type(self._launcher).__name__} runs trials side by side; say how many, such as "
-                "search.parallel=4"
+                "search.parallel",
+                f"{type(self._launcher).__name__} runs trials side by side",
+                got=1,
+                hint="say how many, such as search.parallel=4",
             )
-        return conduct(search, root=root, door="sweep", launch=None if self._is_basic() else self._launch)
+        launch = None if self._is_basic() else self._launch
+        return run_search(search, root=root, entry_point="sweep", launch=launch)
 
     def _is_basic(self) -> bool:
-        """Tell whether Hydra would run jobs in this process, as the search does itself with less ado."""
+        """Return whether Hydra would run jobs in this process, which the search does itself at less cost."""
         return isinstance(self._launcher, BasicLauncher)
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Outcome]:
-        """Train jobs elsewhere; tell them by their overrides what this process has in its environment."""
+        """Train jobs in other processes, which get the context of this one by overrides that set their environment."""
         assert self._launcher is not None
-        names = (PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE)
+        variables = RunContext.from_environment(Path.cwd()).variables()
         outcomes = [_refusal(job) for job in jobs]  # or a worker would die of it
         jobs = [job for job, refusal in zip(jobs, outcomes, strict=True) if refusal is None]
-        told = [f"+hydra.job.env_set.{name}={written(os.environ[name])}" for name in names]
+        env = [f"+hydra.job.env_set.{name}={written(value)}" for name, value in variables.items()]
         try:
-            returns = self._launcher.launch([[*job, *told] for job in jobs], initial_job_idx=self._launched)
+            returns = self._launcher.launch([[*job, *env] for job in jobs], initial_job_idx=self._launched)
         except Exception as reason:  # each launcher has its own for a worker that died
             raise Died(f"{type(reason).__name__}: {reason}") from reason
         self._launched += len(jobs)
@@ -75,7 +78,7 @@ class SearchSweeper(Sweeper):
 
 
 def _refusal(job: Sequence[str]) -> Outcome | None:
-    """Return what comes of a job that does not compose; None where it does."""
+    """Return the outcome of a job that does not compose; None where it does."""
     try:
         compose(job)
     except ConfigError as reason:

@@ -2,7 +2,7 @@
 
 Sources: balanced accuracy, Brodersen et al. 2010; calibration error, Guo et al. 2017, arXiv:1706.04599,
 eq. 3, with 15 bins of equal width; AUROC, one class against the rest, mean over classes.
-Shapes: N images, K classes; outputs (N, K), targets (N,).
+Shapes: N images, K classes; outputs (N, K), labels (N,).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.errors import ConfigError
-from pipeline.tasks.task import Evidence
+from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
 
 CALIBRATION_BINS = 15
 
@@ -28,38 +28,36 @@ class Classification:
 
     Args:
         classes: names of the K classes.
-        background: index of a class to leave out of means; must be null here.
-        ignore_label: must be null here: every image has its label.
         label_smoothing: share of the target spread over all classes, in [0, 1).
     """
 
-    score = "accuracy"
-
-    def __init__(
-        self,
-        *,
-        classes: Sequence[str],
-        background: int | None,
-        ignore_label: int | None,
-        label_smoothing: float,
-    ) -> None:
+    def __init__(self, *, classes: Sequence[str], label_smoothing: float) -> None:
         if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"task.label_smoothing must be in [0, 1), got {label_smoothing}")
-        if background is not None or ignore_label is not None:
-            raise ConfigError(
-                "data.background and data.ignore_label belong to masks; set both to null for classification"
-            )
+            raise ConfigError("task.label_smoothing", got=label_smoothing, allowed="in [0, 1)")
         self.classes = list(classes)
         self.label_smoothing = label_smoothing
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy in nats."""
-        return functional.cross_entropy(outputs.float(), targets.long(), label_smoothing=self.label_smoothing)
+        outputs = outputs.float()
 
-    def evidence(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        def entropy(labels: Tensor) -> Tensor:
+            return functional.cross_entropy(outputs, labels.long(), label_smoothing=self.label_smoothing)
+
+        return mixed_loss(entropy, batch)
+
+    def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (N, K + 1): softmax probabilities and the label."""
         probabilities = outputs.cpu().double().softmax(dim=1)  # not every accelerator has doubles
-        return torch.cat((probabilities, targets[:, None].cpu().double()), dim=1)
+        return torch.cat((probabilities, batch["target"][:, None].cpu().double()), dim=1)
+
+    def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:  # noqa: ARG002
+        """Return outputs whose probabilities are the mean of those of each view."""
+        return mean_of_softmax(outputs)
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return the probability of each class: (N, K)."""
+        return outputs.float().softmax(dim=1)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """Return accuracy, balanced accuracy, macro F1, AUROC and calibration error.

@@ -4,7 +4,7 @@ Sources: Dice, Dice 1945, and IoU, Jaccard 1912, per image and class; the loss i
 Dice over the batch (Isensee et al. 2021, arXiv:1904.08128, online methods).
 Rule for absent classes: an image in whose truth and prediction a class is both absent says nothing about that
 class and is left out of its mean; absent in the truth but predicted scores 0.
-Shapes: N images, K classes, H rows, W columns; outputs (N, K, H, W), targets (N, H, W).
+Shapes: N images, K classes, H rows, W columns; outputs (N, K, H, W), masks (N, H, W).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from pipeline.errors import ConfigError
 from pipeline.layers.crops import centred
-from pipeline.tasks.task import Evidence
+from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
 
 
 class Segmentation:
@@ -33,8 +33,6 @@ class Segmentation:
         dice_weight: weight of the soft Dice loss beside the cross-entropy, at least 0.
     """
 
-    score = "dice"
-
     def __init__(
         self,
         *,
@@ -44,14 +42,17 @@ class Segmentation:
         dice_weight: float,
     ) -> None:
         if dice_weight < 0:
-            raise ConfigError(f"task.dice_weight must be at least 0, got {dice_weight}")
+            raise ConfigError("task.dice_weight", got=dice_weight, allowed="at least 0")
         self.classes = list(classes)
         self.background = background
         self.ignore_label = ignore_label
         self.dice_weight = dice_weight
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return cross-entropy plus weighted soft Dice, over the pixels that are not ignored."""
+        return mixed_loss(lambda masks: self._loss(outputs, masks), batch)
+
+    def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         outputs, targets = outputs.float(), centred(targets, outputs).long()
         valid = self._valid(targets)
         targets = targets.masked_fill(~valid, 0)
@@ -63,10 +64,10 @@ class Segmentation:
             return entropy
         return entropy + self.dice_weight * _soft_dice_loss(outputs.softmax(dim=1), targets, valid)
 
-    def evidence(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (N, 3 K): pixels in common, predicted and true, per class."""
         num_classes = outputs.shape[1]
-        targets = centred(targets, outputs)
+        targets = centred(batch["target"], outputs)
         valid = self._valid(targets)
         guesses = _one_hot(outputs.argmax(dim=1), num_classes, valid)
         truth = _one_hot(targets.long().masked_fill(~valid, 0), num_classes, valid)
@@ -83,6 +84,15 @@ class Segmentation:
             scores[name] = _mean(np.array([means[index] for index in kept]))
             scores |= {f"{name}_{self.classes[index]}": means[index] for index in kept}
         return scores
+
+    def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
+        """Return outputs whose probabilities are the mean of those of each view, mirrored ones turned back."""
+        turned = [each.flip(-1) if flips else each for each, flips in zip(outputs, mirrored, strict=True)]
+        return mean_of_softmax(turned)
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return the most probable class of each pixel: (N, H, W) uint8."""
+        return outputs.argmax(dim=1).to(torch.uint8)
 
     def image_scores(self, evidence: Evidence) -> Evidence:
         """Return (N,): each image's Dice, mean over its classes but the background."""

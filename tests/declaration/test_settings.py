@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from pipeline.runs.settings import PRECISIONS, TrainerSettings
+
 from tests.refusals import refused
 
 CONF = Path(__file__).parents[2] / "conf" / "trainer"

@@ -1,10 +1,8 @@
-"""The settings of a training, as the `trainer` section of the config states them."""
+"""Settings of training and tracking, as the sections `trainer` and `tracking` state them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.errors import ConfigError
 
@@ -74,7 +72,15 @@ class TrainerSettings:
         if self.deterministic not in (True, False, "warn"):
             raise ConfigError("trainer.deterministic", got=self.deterministic, allowed="true, false or warn")
 
-    @classmethod
-    def of(cls, section: Mapping[str, Any]) -> TrainerSettings:
-        """Return the settings of a checked config section."""
-        return cls(**section)
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """What to log, and under which name.
+
+    Args:
+        experiment: name of the MLflow experiment; runs are compared within one.
+        log_model: whether to log the model of the best epoch (some MB and seconds per run).
+    """
+
+    experiment: str
+    log_model: bool

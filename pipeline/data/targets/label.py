@@ -1,0 +1,57 @@
+"""Labels: one class per image, stored as its index (N,)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.archive import Archive
+from pipeline.data.facts import Facts
+from pipeline.data.sources import Sample
+from pipeline.data.targets.kind import Array, TargetKind
+from pipeline.errors import ConfigError
+
+
+class Label(TargetKind):
+    """The index of a class; a sample's target is that index."""
+
+    name = "label"
+
+    def shape(self, facts: Facts) -> tuple[int, ...]:
+        """Return (): a label is a number."""
+        del facts
+        return ()
+
+    def read(self, sample: Sample, archive: Archive, facts: Facts, *, image: bytes) -> Array:
+        """Return the label as an array of shape ()."""
+        del archive, facts, image
+        return np.array(sample.target, dtype=np.uint8)
+
+    def stratum(self, sample: Sample) -> int | None:
+        """Return the label."""
+        assert isinstance(sample.target, int)
+        return sample.target
+
+    def check(self, samples: Sequence[Sample], facts: Facts) -> None:
+        """Refuse a class without a training image.
+
+        Raises:
+            ConfigError: the class, by name.
+        """
+        present = {sample.target for sample in samples if sample.split == "train"}
+        for index, name in enumerate(facts.classes):
+            if index not in present:
+                raise ConfigError(
+                    "data.classes",
+                    f"{facts.root} has no training image of class '{name}'",
+                    hint="add some or remove the class",
+                )
+
+    def caption(self, target: Any, classes: Sequence[str]) -> str:
+        """Return the name of the class."""
+        return classes[int(target)]
+
+
+KIND = Label()

@@ -1,0 +1,47 @@
+"""Masks: one class per pixel, stored as indices (N, H, W); `data.ignore_label` marks pixels that do not count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.archive import Archive
+from pipeline.data.facts import Facts
+from pipeline.data.images import decode_mask, sides_of
+from pipeline.data.sources import Sample
+from pipeline.data.targets.kind import Array, TargetKind
+
+
+class Mask(TargetKind):
+    """The class of every pixel; a sample's target is the name of the mask's file in the archive."""
+
+    name = "mask"
+    moves_as = "mask"
+
+    def shape(self, facts: Facts) -> tuple[int, ...]:
+        """Return (H, W) of the prepared images."""
+        return facts.shape[1], facts.shape[2]
+
+    def read(self, sample: Sample, archive: Archive, facts: Facts, *, image: bytes) -> Array:
+        """Return the mask (H, W), resized with its image.
+
+        Raises:
+            ConfigError: the file is no mask of that image, or holds a value that is no class.
+        """
+        assert isinstance(sample.target, str)
+        return decode_mask(
+            archive.read(sample.target),
+            name=sample.target,
+            image_sides=sides_of(image),
+            sides=(facts.shape[1], facts.shape[2]),
+            num_classes=len(facts.classes),
+            ignore_label=facts.ignore_label,
+        )
+
+    def mask(self, target: Any) -> Array | None:
+        """Return the mask itself."""
+        return np.asarray(target)
+
+
+KIND = Mask()

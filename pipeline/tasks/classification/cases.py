@@ -1,0 +1,37 @@
+"""Single test images of classification: a row each, the confusion matrix, and the most confident mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.pictures.confusion import draw_confusion
+from pipeline.pictures.sheets import draw_sheet
+from pipeline.tasks.cases import Evaluated
+from pipeline.tasks.classification.task import Classification, confusion
+
+COLUMNS = ("file", "actual", "predicted", "confidence")
+MOST_MISTAKES = 16
+
+
+def rows(task: Classification, evaluated: Evaluated) -> Iterator[tuple[str, ...]]:
+    """Yield a row of `COLUMNS` for each image."""
+    probabilities, labels = evaluated.evidence[:, :-1], evaluated.evidence[:, -1].astype(int)
+    guesses, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    for file, label, guess, confidence in zip(evaluated.files, labels, guesses, confidences, strict=True):
+        yield file, task.classes[label], task.classes[guess], f"{confidence:.6f}"
+
+
+def draw(task: Classification, evaluated: Evaluated, folder: Path) -> None:
+    """Draw the confusion matrix, and the most confident mistakes where there are any."""
+    probabilities, labels = evaluated.evidence[:, :-1], evaluated.evidence[:, -1].astype(int)
+    guesses, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    names = task.classes
+    draw_confusion(confusion(evaluated.evidence), names, folder / "confusion.png")
+    wrong = np.flatnonzero(guesses != labels)
+    worst = wrong[np.argsort(-confidences[wrong], kind="stable")][:MOST_MISTAKES]
+    if len(worst):
+        captions = [f"{names[labels[i]]} as {names[guesses[i]]} {confidences[i]:.0%}" for i in worst]
+        draw_sheet(np.asarray(evaluated.images[worst]), folder / "mistakes.png", captions=captions)

@@ -1,0 +1,55 @@
+"""What classification demands: a label for each image, an output for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.data.facts import Facts
+from pipeline.errors import ConfigError
+from pipeline.tasks.demands import Demands
+
+
+class ClassificationDemands(Demands):
+    """Demands of `pipeline.tasks.classification.task.Classification`."""
+
+    name = "classification"
+    target = "label"
+    score = "accuracy"
+    facts = ("classes",)
+    crops = ("centre", "corners")
+    mixes = True
+
+    def check(self, facts: Facts) -> None:
+        """Refuse facts about masks.
+
+        Raises:
+            ConfigError: `data.background` or `data.ignore_label` is set.
+        """
+        for name in ("background", "ignore_label"):
+            value = getattr(facts, name)
+            if value is not None:
+                raise ConfigError(
+                    f"data.{name}", got=value, allowed="null for classification", hint="it belongs to masks"
+                )
+
+    def output_shape(
+        self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """Return (K,) for K classes."""
+        del settings, shape
+        return (len(facts.classes),)
+
+    def scores(self, facts: Facts) -> dict[str, str]:
+        """Return the scores and their titles."""
+        del facts
+        return {
+            "accuracy": "accuracy",
+            "balanced_accuracy": "balanced accuracy",
+            "macro_f1": "macro F1",
+            "auroc": "AUROC",
+            "calibration_error": "calibration error",
+        }
+
+
+DEMANDS = ClassificationDemands()

@@ -1,0 +1,47 @@
+"""What segmentation demands: a mask for each image, an output for each class and pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.data.facts import Facts
+from pipeline.tasks.demands import Demands
+
+TITLES = {"dice": "Dice", "iou": "IoU"}
+
+
+class SegmentationDemands(Demands):
+    """Demands of `pipeline.tasks.segmentation.task.Segmentation`."""
+
+    name = "segmentation"
+    target = "mask"
+    score = "dice"
+    facts = ("classes", "background", "ignore_label")
+    is_dense = True
+    mixes = True
+
+    def output_shape(
+        self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """Return (K, H, W) for K classes."""
+        del settings
+        return (len(facts.classes), *shape[1:])
+
+    def accepts(self, made: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+        """Return whether an output will do: a smaller one, as of `valid` filters, stands for the image's centre."""
+        if len(made) != len(wanted):
+            return False
+        return made[0] == wanted[0] and all(a <= b for a, b in zip(made[1:], wanted[1:], strict=True))
+
+    def scores(self, facts: Facts) -> dict[str, str]:
+        """Return the means over classes and the scores of each class but the background, with their titles."""
+        kept = [name for index, name in enumerate(facts.classes) if index != facts.background]
+        titles = {}
+        for score, title in TITLES.items():
+            titles[score] = title
+            titles |= {f"{score}_{name}": f"{title}, {name}" for name in kept}
+        return titles
+
+
+DEMANDS = SegmentationDemands()
