@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test check bench ui clean
+.PHONY: help install repro record test check bench ui clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -20,11 +20,15 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	@touch $@
 
-repro: install data  ## reproduce all declared experiments, from raw data to artifacts/report/report.html
+repro: install data  ## reproduce all declared experiments, from raw data to artifacts/report/report.html, and compare with those in git
 	dvc repro
+	$(BIN)/python -m pipeline.verify
 
 data: | install
 	dvc pull --quiet data.dvc
+
+record: install  ## after `dvc repro` made other results: write down where, then commit dvc.lock and artifacts/
+	$(BIN)/python -m pipeline.verify record=true
 
 test: install data check  ## run the checks, then all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile  # a thread for each process

@@ -94,14 +94,10 @@ def load_demands(section: Mapping[str, Any]) -> Demands:
         ConfigError: there is no such task.
     """
     target = section.get("_target_")
-    package = task_package(str(target))
-    try:
-        is_task = package is not None and importlib.util.find_spec(f"{package}.demands") is not None
-    except ImportError:
-        is_task = False
-    if not is_task:
+    module = f"{task_package(str(target))}.demands"
+    demands = getattr(importlib.import_module(module), "DEMANDS", None) if _exists(module) else None
+    if not isinstance(demands, Demands):
         raise ConfigError.unknown("task._target_", target, _targets(), what="task")
-    demands: Demands = importlib.import_module(f"{package}.demands").DEMANDS
     return demands
 
 
@@ -109,6 +105,13 @@ def task_package(target: str) -> str | None:
     """Return the package of a task by its `_target_`, `<package>.task.<Class>`; None where it is named otherwise."""
     package, _, rest = target.rpartition(".task.")
     return package if package and rest.isidentifier() else None
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # a package above it is not there
+        return False
 
 
 def _targets() -> list[str]:

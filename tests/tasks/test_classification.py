@@ -10,19 +10,17 @@ from sklearn import metrics
 from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_auroc
 
-from pipeline.errors import ConfigError
+from pipeline.data.facts import Facts
+from pipeline.tasks.classification.demands import DEMANDS
 from pipeline.tasks.classification.task import Classification, auroc, confusion
+from tests.makers import data_section
+from tests.refusals import refused
 
 NAMES = ("cat", "dog", "eel")
 
 
 def make_task(**changed: Any) -> Classification:
-    settings: dict[str, Any] = {
-        "classes": NAMES,
-        "background": None,
-        "ignore_label": None,
-        "label_smoothing": 0.0,
-    }
+    settings: dict[str, Any] = {"classes": NAMES, "label_smoothing": 0.0}
     return Classification(**settings | changed)
 
 
@@ -143,8 +141,11 @@ def test_evidence_of_batches_scores_as_that_of_the_whole() -> None:
     torch.manual_seed(0)
     outputs, targets = torch.randn(50, 3), torch.randint(0, 3, (50,))
     task = make_task()
-    whole = task.evidence(outputs, targets)
-    parts = [task.evidence(*each) for each in zip(outputs.split(16), targets.split(16), strict=True)]
+    whole = task.evidence(outputs, {"target": targets})
+    parts = [
+        task.evidence(each[0], {"target": each[1]})
+        for each in zip(outputs.split(16), targets.split(16), strict=True)
+    ]
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0)
     assert whole.shape == (50, 4)
     torch.testing.assert_close(whole[:, :-1].sum(dim=1), torch.ones(50).double())
@@ -160,7 +161,7 @@ def test_scores_do_not_depend_on_the_order_of_images(order_seed: int) -> None:
 
 def test_scores_of_a_diverged_network_are_numbers_or_nan_but_no_exception() -> None:
     task = make_task()
-    evidence = task.evidence(torch.full((4, 3), float("nan")), torch.tensor([0, 1, 2, 0]))
+    evidence = task.evidence(torch.full((4, 3), float("nan")), {"target": torch.tensor([0, 1, 2, 0])})
     assert set(task.scores(evidence.numpy())) == set(task.scores(BY_HAND))
 
 
@@ -170,7 +171,7 @@ def test_loss_is_the_entropy_worked_by_hand(smoothing: float) -> None:
     truth = torch.tensor([0, 2])
     logs = outputs.double().numpy() - np.log(np.exp(outputs.double().numpy()).sum(axis=1, keepdims=True))
     wanted = (1 - smoothing) * np.eye(3)[truth.numpy()] + smoothing / 3
-    loss = make_task(label_smoothing=smoothing).loss(outputs, truth.to(torch.uint8))
+    loss = make_task(label_smoothing=smoothing).loss(outputs, {"target": truth.to(torch.uint8)})
     assert float(loss) == pytest.approx(-(wanted * logs).sum(axis=1).mean(), rel=1e-6)
 
 
@@ -179,20 +180,28 @@ def test_loss_of_half_precision_outputs_is_computed_in_full() -> None:
         torch.randn(8, 3, generator=torch.manual_seed(0)),
         torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]),
     )
-    loss = make_task().loss(outputs.bfloat16(), targets)
+    loss = make_task().loss(outputs.bfloat16(), {"target": targets})
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, functional.cross_entropy(outputs.bfloat16().float(), targets))
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0])
 def test_smoothing_out_of_range_is_refused(smoothing: float) -> None:
-    with pytest.raises(ConfigError, match=rf"task\.label_smoothing must be in \[0, 1\), got {smoothing}"):
+    text = f"task.label_smoothing must be in [0, 1), got {smoothing}"
+    with refused("task.label_smoothing", got=smoothing, text=text):
         make_task(label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize("facts", [{"background": 0}, {"ignore_label": 255}])
-def test_facts_about_masks_are_refused(facts: dict[str, int]) -> None:
-    with pytest.raises(
-        ConfigError, match=r"data\.background and data\.ignore_label belong to masks; set both"
-    ):
-        make_task(**facts)
+@pytest.mark.parametrize(("name", "value"), [("background", 0), ("ignore_label", 255)])
+def test_facts_about_masks_are_refused(name: str, value: int) -> None:
+    text = f"data.{name} must be null for classification, got {value}; it belongs to masks"
+    with refused(f"data.{name}", got=value, text=text):
+        DEMANDS.check(Facts(**data_section("data.zip", **{name: value})))
+
+
+def test_probabilities_are_what_is_decoded_and_views_are_averaged_as_probabilities() -> None:
+    first, second = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[-1.0, 0.5, 3.0]])
+    task = make_task()
+    mean = (first.softmax(dim=1) + second.softmax(dim=1)) / 2
+    torch.testing.assert_close(task.decode(task.merge([first, second], [False, True])), mean)
+    assert task.decode(first).sum() == pytest.approx(1)

@@ -1,73 +1,74 @@
-"""Contracts: one for each task there is, and true of the task."""
+"""Demands: of each task that a declaration may name, and only of those."""
 
-import importlib
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-import yaml
 
-from pipeline.errors import ConfigError
-from pipeline.tasks.demands import CONTRACTS, load_demands
+from pipeline.tasks.demands import Demands, load_demands, task_package
+from tests.refusals import refused
 
-CONF = Path(__file__).parents[2] / "conf" / "task"
-SECTIONS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in CONF.glob("*.yaml")}
+TASKS = {"pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation"}
 
 
-def test_every_task_has_its_contract_and_every_contract_its_task() -> None:
-    assert {section["_target_"] for section in SECTIONS.values()} == set(CONTRACTS)
+@pytest.mark.parametrize("target", [None, 3, "torch.nn.ReLU", "pipeline.tasks.task.Decoded"])
+def test_what_is_no_task_is_refused_with_those_that_are(target: object) -> None:
+    with refused("task._target_", got=target, allowed=TASKS):
+        load_demands({"_target_": target})
 
 
-def test_a_task_module_holds_the_task_of_its_name() -> None:
-    for target in CONTRACTS:
-        assert target == f"pipeline.tasks.{target.split('.')[2]}.task.{target.split('.')[2].title()}"
+def test_misspelt_task_is_refused_with_the_closest() -> None:
+    got = "pipeline.tasks.segmentatoin.task.Segmentation"
+    right = "pipeline.tasks.segmentation.task.Segmentation"
+    allowed = ", ".join(sorted(TASKS))
+    text = f"task._target_: unknown task '{got}'; did you mean '{right}'? allowed: {allowed}"
+    with refused("task._target_", got=got, text=text):
+        load_demands({"_target_": got})
 
 
-@pytest.mark.parametrize("name", sorted(SECTIONS))
-def test_task_takes_what_its_contract_promises(name: str) -> None:
-    settings: dict[str, Any] = dict(SECTIONS[name])
-    target = settings.pop("_target_")
-    contract = load_demands(target)
-    module, _, kind = target.rpartition(".")
-    task = getattr(importlib.import_module(module), kind)(
-        classes=["a", "b", "c"], background=None, ignore_label=None, **settings
+def test_task_of_a_user_is_found_in_a_package_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "mylab" / "counting"
+    package.mkdir(parents=True)
+    (package / "demands.py").write_text(
+        "from pipeline.tasks.demands import Demands\nclass Own(Demands):\n    name = 'own'\nDEMANDS = Own()\n"
     )
-    shape = contract.output_shape(3, (1, 4, 5))
-    assert shape == {"label": (3,), "mask": (3, 4, 5)}[contract.target]
-    outputs = torch.randn(2, *shape, generator=torch.manual_seed(0))
-    targets = torch.zeros(2, *shape[1:], dtype=torch.uint8)
-    assert task.loss(outputs, targets).shape == ()
-    evidence = task.evidence(outputs, targets)
-    assert evidence.ndim == 2
-    assert len(evidence) == 2
-    assert task.score in task.scores(evidence.numpy())
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_demands({"_target_": "mylab.counting.task.Counting"}).name == "own"
 
 
 @pytest.mark.parametrize(
-    ("name", "background"), [("classification", None), ("segmentation", None), ("segmentation", 1)]
+    ("target", "package"),
+    [
+        ("a.b.task.C", "a.b"),
+        ("a.task.b.task.C", "a.task.b"),
+        ("a.b.C", None),
+        ("task.C", None),
+        ("a.task.C.D", None),
+    ],
 )
-def test_contract_names_what_a_training_logs(name: str, background: int | None) -> None:
-    """As the learner and `metrics.json` name it: loss and scores of validation."""
-    settings: dict[str, Any] = dict(SECTIONS[name])
-    target, classes = settings.pop("_target_"), ["a", "b_c", "d"]
-    contract = load_demands(target)
-    module, _, kind = target.rpartition(".")
-    task = getattr(importlib.import_module(module), kind)(
-        classes=classes, background=background, ignore_label=None, **settings
-    )
-    shape = contract.output_shape(3, (1, 4, 5))
-    outputs = torch.randn(3, *shape, generator=torch.manual_seed(0))
-    targets = (torch.arange(3)[(slice(None), *[None] * (len(shape) - 1))]).expand(3, *shape[1:])
-    scores = task.scores(task.evidence(outputs, targets).numpy())
-    logged = contract.logged(classes, background)
-    assert sorted(logged) == sorted(["score", "val/loss", *(f"val/{score}" for score in scores)])
-    assert contract.score == task.score
+def test_package_of_a_task_is_what_stands_before_its_module(target: str, package: str | None) -> None:
+    assert task_package(target) == package
 
 
-def test_unknown_task_is_refused_with_the_closest() -> None:
-    wanted = (
-        r"task\._target_: unknown task pipeline\.tasks\.segmentatoin\.task\..*; did you mean '.*segmentation"
-    )
-    with pytest.raises(ConfigError, match=wanted):
-        load_demands("pipeline.tasks.segmentatoin.task.Segmentation")
+class Lower(Demands):
+    """Demands of a task whose score is better when lower."""
+
+    score = "normalised_distance"
+    mode = "min"
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        ("score", "minimize"),
+        ("val/normalised_distance", "minimize"),
+        ("val/loss", "minimize"),
+        ("val/calibration_error", "minimize"),
+        ("val/auroc", "maximize"),
+    ],
+)
+def test_direction_of_a_metric_follows_the_mode_of_the_score_and_the_names_of_others(
+    metric: str, direction: str
+) -> None:
+    assert Lower().direction(metric) == direction

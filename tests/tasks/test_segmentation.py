@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.errors import ConfigError
 from pipeline.tasks.segmentation.task import Segmentation, per_image_scores
+from tests.refusals import refused
 
 NAMES = ("other", "grey", "white")
 IGNORED = 9
@@ -42,7 +42,7 @@ GUESS = [[[1, 0, 2], [1, 0, 0]], [[1, 1, 0], [0, 0, 0]]]
 
 
 def test_dice_and_iou_per_image_and_class_are_those_worked_by_hand() -> None:
-    evidence = make_task().evidence(as_outputs(GUESS), torch.tensor(TRUTH)).numpy()
+    evidence = make_task().evidence(as_outputs(GUESS), {"target": torch.tensor(TRUTH)}).numpy()
     # per class (common, guessed, true): other, grey, white
     assert evidence.tolist() == [[2, 3, 3, 1, 2, 3, 0, 1, 0], [4, 4, 4, 2, 2, 2, 0, 0, 0]]
     dice, iou = per_image_scores(evidence)
@@ -53,7 +53,7 @@ def test_dice_and_iou_per_image_and_class_are_those_worked_by_hand() -> None:
 
 def test_means_leave_out_the_background_and_images_that_say_nothing() -> None:
     task = make_task()
-    evidence = task.evidence(as_outputs(GUESS), torch.tensor(TRUTH)).numpy()
+    evidence = task.evidence(as_outputs(GUESS), {"target": torch.tensor(TRUTH)}).numpy()
     scores = task.scores(evidence)
     grey, white = (2 / 5 + 1) / 2, 0.0  # white is scored in the first image alone: guessed, not there
     assert scores == pytest.approx(
@@ -71,14 +71,14 @@ def test_means_leave_out_the_background_and_images_that_say_nothing() -> None:
 
 def test_without_a_background_every_class_counts() -> None:
     task = make_task(background=None)
-    scores = task.scores(task.evidence(as_outputs(GUESS), torch.tensor(TRUTH)).numpy())
+    scores = task.scores(task.evidence(as_outputs(GUESS), {"target": torch.tensor(TRUTH)}).numpy())
     assert scores["dice_other"] == pytest.approx((4 / 6 + 1) / 2)
     assert scores["dice"] == pytest.approx(((4 / 6 + 1) / 2 + (2 / 5 + 1) / 2 + 0) / 3)
 
 
 def test_class_in_no_image_is_left_out_of_the_mean() -> None:
     task = make_task()
-    scores = task.scores(task.evidence(as_outputs(GUESS[1:]), torch.tensor(TRUTH[1:])).numpy())
+    scores = task.scores(task.evidence(as_outputs(GUESS[1:]), {"target": torch.tensor(TRUTH[1:])}).numpy())
     assert math.isnan(scores["dice_white"])
     assert scores["dice"] == scores["dice_grey"] == 1.0
 
@@ -86,14 +86,14 @@ def test_class_in_no_image_is_left_out_of_the_mean() -> None:
 def test_images_with_nothing_but_background_score_nan_and_do_not_warn() -> None:
     task = make_task()
     nothing = [[[0, 0], [0, 0]]]
-    evidence = task.evidence(as_outputs(nothing), torch.tensor(nothing)).numpy()
+    evidence = task.evidence(as_outputs(nothing), {"target": torch.tensor(nothing)}).numpy()
     assert all(math.isnan(value) for value in task.scores(evidence).values())
     assert math.isnan(task.image_scores(evidence)[0])
 
 
 def test_iou_follows_from_dice() -> None:
     outputs, targets = random_batch(seed=0)
-    dice, iou = per_image_scores(make_task().evidence(outputs, targets).numpy())
+    dice, iou = per_image_scores(make_task().evidence(outputs, {"target": targets}).numpy())
     np.testing.assert_allclose(iou, dice / (2 - dice))
 
 
@@ -101,8 +101,11 @@ def test_iou_follows_from_dice() -> None:
 def test_evidence_of_batches_scores_as_that_of_the_whole(ignored: bool) -> None:
     task = make_task(ignore_label=IGNORED if ignored else None)
     outputs, targets = random_batch(seed=1, ignored=ignored)
-    whole = task.evidence(outputs, targets)
-    parts = [task.evidence(*each) for each in zip(outputs.split(2), targets.split(2), strict=True)]
+    whole = task.evidence(outputs, {"target": targets})
+    parts = [
+        task.evidence(each[0], {"target": each[1]})
+        for each in zip(outputs.split(2), targets.split(2), strict=True)
+    ]
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0)
 
 
@@ -110,15 +113,17 @@ def test_ignored_pixels_are_not_scored() -> None:
     task = make_task(ignore_label=IGNORED)
     outputs, targets = random_batch(seed=2, ignored=True)
     changed = torch.where((targets == IGNORED)[:, None], -outputs, outputs)
-    torch.testing.assert_close(task.evidence(changed, targets), task.evidence(outputs, targets))
-    assert task.evidence(outputs, targets)[:, 2::3].sum() == (targets != IGNORED).sum()
+    torch.testing.assert_close(
+        task.evidence(changed, {"target": targets}), task.evidence(outputs, {"target": targets})
+    )
+    assert task.evidence(outputs, {"target": targets})[:, 2::3].sum() == (targets != IGNORED).sum()
 
 
 @pytest.mark.parametrize("dice_weight", [0.0, 1.0])
 def test_ignored_pixels_are_not_learnt(dice_weight: float) -> None:
     outputs, targets = random_batch(seed=3, ignored=True)
     outputs.requires_grad_()
-    make_task(ignore_label=IGNORED, dice_weight=dice_weight).loss(outputs, targets).backward()
+    make_task(ignore_label=IGNORED, dice_weight=dice_weight).loss(outputs, {"target": targets}).backward()
     assert outputs.grad is not None
     slopes = outputs.grad.abs().sum(dim=1)
     assert (slopes[targets == IGNORED] == 0).all()
@@ -128,8 +133,8 @@ def test_ignored_pixels_are_not_learnt(dice_weight: float) -> None:
 def test_image_of_ignored_pixels_alone_has_no_loss_and_no_score() -> None:
     task = make_task(ignore_label=IGNORED, dice_weight=0.0)
     outputs, targets = torch.randn(1, 3, 2, 2), torch.full((1, 2, 2), IGNORED)
-    assert float(task.loss(outputs, targets)) == 0
-    assert task.evidence(outputs, targets).sum() == 0
+    assert float(task.loss(outputs, {"target": targets})) == 0
+    assert task.evidence(outputs, {"target": targets}).sum() == 0
 
 
 def loss_in_numpy(outputs: np.ndarray, targets: np.ndarray, *, dice_weight: float) -> float:
@@ -157,27 +162,27 @@ def test_loss_is_entropy_plus_soft_dice(dice_weight: float, ignored: bool) -> No
     outputs, targets = random_batch(seed=4, ignored=ignored)
     task = make_task(dice_weight=dice_weight, ignore_label=IGNORED if ignored else None)
     wanted = loss_in_numpy(outputs.double().numpy(), targets.numpy(), dice_weight=dice_weight)
-    assert float(task.loss(outputs, targets.to(torch.uint8))) == pytest.approx(wanted, rel=1e-5)
+    assert float(task.loss(outputs, {"target": targets.to(torch.uint8)})) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_loss_without_dice_is_torchs_cross_entropy() -> None:
     outputs, targets = random_batch(seed=5, ignored=True)
-    loss = make_task(dice_weight=0.0, ignore_label=IGNORED).loss(outputs, targets)
+    loss = make_task(dice_weight=0.0, ignore_label=IGNORED).loss(outputs, {"target": targets})
     torch.testing.assert_close(loss, functional.cross_entropy(outputs, targets, ignore_index=IGNORED))
 
 
 def test_perfect_prediction_has_almost_no_loss_and_the_opposite_much() -> None:
     _, targets = random_batch(seed=6)
     right, wrong = as_outputs(targets.tolist()), as_outputs(((targets + 1) % 3).tolist())
-    assert float(make_task().loss(right, targets)) < 1e-6
-    assert float(make_task(dice_weight=1.0).loss(wrong, targets)) > 20
+    assert float(make_task().loss(right, {"target": targets})) < 1e-6
+    assert float(make_task(dice_weight=1.0).loss(wrong, {"target": targets})) > 20
 
 
 @pytest.mark.parametrize("dice_weight", [0.0, 1.0, 100.0])
 def test_a_step_down_the_gradient_lifts_the_true_class(dice_weight: float) -> None:
     _, targets = random_batch(seed=7)
     outputs = torch.zeros(5, 3, 6, 5, requires_grad=True)
-    make_task(dice_weight=dice_weight).loss(outputs, targets).backward()
+    make_task(dice_weight=dice_weight).loss(outputs, {"target": targets}).backward()
     assert outputs.grad is not None
     truth = functional.one_hot(targets, 3).permute(0, 3, 1, 2).bool()
     assert (outputs.grad[truth] < 0).all()
@@ -185,5 +190,13 @@ def test_a_step_down_the_gradient_lifts_the_true_class(dice_weight: float) -> No
 
 
 def test_negative_weight_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"task\.dice_weight must be at least 0, got -0\.5"):
+    with refused("task.dice_weight", got=-0.5, text="task.dice_weight must be at least 0, got -0.5"):
         make_task(dice_weight=-0.5)
+
+
+def test_mirrored_views_are_turned_back_before_their_mean() -> None:
+    outputs, _ = random_batch(seed=8)
+    task = make_task()
+    merged = task.merge([outputs, outputs.flip(-1)], [False, True])
+    torch.testing.assert_close(merged.softmax(dim=1), outputs.softmax(dim=1))
+    assert torch.equal(task.decode(merged), outputs.argmax(dim=1).to(torch.uint8))

@@ -8,17 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from pipeline.data.facts import Facts
 from pipeline.layers.crops import centred
 from pipeline.networks.build import build
 from pipeline.plans.network import Network
-from pipeline.tasks.demands import Contract, load_demands
+from pipeline.tasks.demands import Demands, load_demands
 from pipeline.tasks.segmentation.task import Segmentation
+from tests.makers import data_section
 from tests.plans.models import plan_lists
 
 IGNORED = 255
 TASK = Segmentation(classes=["a", "b", "c"], background=0, ignore_label=IGNORED, dice_weight=1.0)
-DENSE = load_demands("pipeline.tasks.segmentation.task.Segmentation")
-FLAT = load_demands("pipeline.tasks.classification.task.Classification")
+DENSE = load_demands({"_target_": "pipeline.tasks.segmentation.task.Segmentation"})
+FLAT = load_demands({"_target_": "pipeline.tasks.classification.task.Classification"})
+FACTS = Facts(**data_section("data.zip", classes=["a", "b", "c"]))
 
 # What is the centre.
 
@@ -97,9 +100,11 @@ def test_loss_and_evidence_are_those_of_the_centre_cut_out_beforehand(rows: int,
     outputs, targets = batch_of(rows, columns)
     top, left = (9 - rows) // 2, (8 - columns) // 2
     cut = targets[:, top : top + rows, left : left + columns]
-    torch.testing.assert_close(TASK.loss(outputs, targets), TASK.loss(outputs, cut), rtol=0, atol=0)
-    evidence = TASK.evidence(outputs, targets)
-    torch.testing.assert_close(evidence, TASK.evidence(outputs, cut), rtol=0, atol=0)
+    torch.testing.assert_close(
+        TASK.loss(outputs, {"target": targets}), TASK.loss(outputs, {"target": cut}), rtol=0, atol=0
+    )
+    evidence = TASK.evidence(outputs, {"target": targets})
+    torch.testing.assert_close(evidence, TASK.evidence(outputs, {"target": cut}), rtol=0, atol=0)
     assert evidence[:, 2::3].sum() == (cut != IGNORED).sum()  # each pixel of the centre is counted once
 
 
@@ -109,23 +114,25 @@ def test_mask_outside_the_centre_does_not_matter(rows: int, columns: int) -> Non
     changed = torch.randint(0, 3, targets.shape, dtype=torch.uint8, generator=torch.manual_seed(5))
     centred(changed, outputs).copy_(centred(targets, outputs))
     assert not torch.equal(changed, targets)
-    assert TASK.loss(outputs, changed) == TASK.loss(outputs, targets)
-    assert torch.equal(TASK.evidence(outputs, changed), TASK.evidence(outputs, targets))
+    assert TASK.loss(outputs, {"target": changed}) == TASK.loss(outputs, {"target": targets})
+    assert torch.equal(
+        TASK.evidence(outputs, {"target": changed}), TASK.evidence(outputs, {"target": targets})
+    )
 
 
 def test_perfect_centre_scores_one() -> None:
     targets = torch.randint(0, 3, (4, 9, 8), generator=torch.manual_seed(6))
     outputs = nn.functional.one_hot(targets[:, 2:7, 2:6], 3).permute(0, 3, 1, 2).float()
-    scores = TASK.scores(TASK.evidence(outputs, targets).numpy())
+    scores = TASK.scores(TASK.evidence(outputs, {"target": targets}).numpy())
     assert (scores["dice"], scores["iou"]) == (1.0, 1.0)
-    assert TASK.loss(20 * outputs, targets) < 1e-3
+    assert TASK.loss(20 * outputs, {"target": targets}) < 1e-3
 
 
-# What the contract takes.
+# Which shapes are accepted.
 
 
 @pytest.mark.parametrize(
-    ("contract", "made", "accepted"),
+    ("demands", "made", "accepted"),
     [
         (DENSE, (3, 9, 8), True),
         (DENSE, (3, 5, 8), True),
@@ -142,10 +149,8 @@ def test_perfect_centre_scores_one() -> None:
         (FLAT, (3, 1, 1), False),
     ],
 )
-def test_contract_takes_dense_outputs_that_are_no_larger(
-    contract: Contract, made: Any, accepted: bool
-) -> None:
-    assert contract.accepts(made, contract.output_shape(3, (1, 9, 8))) is accepted
+def test_dense_outputs_that_are_no_larger_are_accepted(demands: Demands, made: Any, accepted: bool) -> None:
+    assert demands.accepts(made, demands.output_shape({}, FACTS, (1, 9, 8))) is accepted
 
 
 def unet(padding: Any) -> Network:
@@ -168,9 +173,9 @@ def test_unet_with_valid_filters_learns_the_centre() -> None:
     optimizer = torch.optim.Adam(module.parameters(), lr=0.01)
     for _ in range(20):
         optimizer.zero_grad()
-        loss = TASK.loss(module(images), targets)
+        loss = TASK.loss(module(images), {"target": targets})
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
-    assert TASK.evidence(module(images), targets)[:, 2::3].sum() == 2 * rows * columns
+    assert TASK.evidence(module(images), {"target": targets})[:, 2::3].sum() == 2 * rows * columns

@@ -1,0 +1,137 @@
+"""Compare the results of `dvc repro` with those recorded in git: which are equal to the byte, and why others are not.
+
+    python -m pipeline.verify
+    python -m pipeline.verify record=true
+
+`make repro` ends with the first. With `record=true` it writes down on which processor and with which versions the
+results were made, in `artifacts/recorded.json`; commit it together with `dvc.lock`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.files import read_yaml, write_text
+
+LOCK, RECORDED = "dvc.lock", "artifacts/recorded.json"
+METRICS = "artifacts/evaluate/{}/metrics.json"
+Outs = dict[str, str]  # path of a file or folder -> its digest
+
+
+def verify(root: Path) -> str:
+    """Return a report that ends with how many experiments equal the recorded ones.
+
+    Args:
+        root: the project's folder, a git checkout in which `dvc repro` has run.
+
+    Raises:
+        ConfigError: there is nothing to compare.
+    """
+    recorded, here = _at_head(root, LOCK), root / LOCK
+    if recorded is None or not here.is_file():
+        raise ConfigError(
+            LOCK,
+            "there are no results to compare",
+            hint="run `dvc repro` in a git checkout that has committed it",
+        )
+    before = _outs(read_yaml(recorded))
+    after = _outs(read_yaml(here.read_text(encoding="utf-8")))
+    names = list(read_yaml((root / "params.yaml").read_text(encoding="utf-8"))["experiments"])
+    lines, num_equal = [], 0
+    for name in names:
+        if before.get(name) is not None and before.get(name) == after.get(name):
+            num_equal += 1
+        else:
+            lines += _differences(root, name, before.get(name), after.get(name, {}))
+    if lines:
+        lines += _environment_differences(root)
+    ends = f"{num_equal} of {len(names)} experiments equal the recorded results"
+    return "\n".join([*lines, f"{'reproduced' if num_equal == len(names) else 'not all reproduced'}: {ends}"])
+
+
+def record(root: Path) -> Path:
+    """Write down in which environment the results in the working tree were made; return the file."""
+    path = root / RECORDED
+    write_text(path, json.dumps(_environment(), indent=2) + "\n")
+    return path
+
+
+def _outs(lock: Mapping[str, Any]) -> dict[str, Outs]:
+    """Return the outs of each experiment's stages, `<stage>@<experiment>` in the lock file."""
+    found: dict[str, Outs] = {}
+    for stage, entry in lock["stages"].items():
+        name = stage.partition("@")[2]
+        found.setdefault(name, {}).update({out["path"]: out["md5"] for out in entry.get("outs", ())})
+    return found
+
+
+def _differences(root: Path, name: str, before: Outs | None, after: Outs) -> list[str]:
+    """Say which results of an experiment differ, by how much its score does, and whether it was declared otherwise."""
+    if before is None:
+        return [f"{name}: not recorded at HEAD; commit {LOCK} to record it"]
+    paths = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    lines = [f"{name}: other bytes in {', '.join(path.removeprefix('artifacts/') for path in paths)}"]
+    recorded, here = _at_head(root, METRICS.format(name)), root / METRICS.format(name)
+    if recorded is not None and here.is_file():
+        was, now = (json.loads(text)["score"] for text in (recorded, here.read_text(encoding="utf-8")))
+        lines.append(f"  score {now:.4f}, recorded {was:.4f}, difference {now - was:+.4f}")
+    for suffix, what in ((".yaml", "declaration"), (".json", "code or versions of libraries")):
+        path = f"artifacts/compose/{name}{suffix}"
+        if (root / path).is_file() and _at_head(root, path) != (root / path).read_text(encoding="utf-8"):
+            lines.append(f"  its {what} differ from HEAD: git diff HEAD -- {path}")
+            break
+    return lines
+
+
+def _environment_differences(root: Path) -> list[str]:
+    """Say what differs between here and where the results were recorded."""
+    text = _at_head(root, RECORDED)
+    if text is None:
+        return []
+    was, now = json.loads(text), _environment()
+    lines = [
+        f"  {key}: {now.get(key, 'absent')} here, {was.get(key, 'absent')} recorded"
+        for key in {**was, **now}
+        if was.get(key) != now.get(key)
+    ]
+    return [
+        "what differs between here and the recorded environment:",
+        *(lines or ["  nothing that was recorded"]),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    """Return processor, cores, threads, accelerators, and the versions of Python and of the deciding packages."""
+    from pipeline.tracking.provenance import hardware, versions  # torch
+
+    return {**hardware(), **versions()}
+
+
+def _at_head(root: Path, path: str) -> str | None:
+    """Return the text of a file as git has it at HEAD; None where it has none."""
+    command = ["git", "show", f"HEAD:./{path}"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=False)
+    except OSError:  # git is not installed
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def main() -> None:
+    """Print the comparison, or record the environment."""
+    arguments = sys.argv[1:]
+    if arguments not in ([], ["record=true"]):
+        raise ConfigError(
+            "python -m pipeline.verify", got=arguments, allowed="followed by nothing or by record=true"
+        )
+    sys.stdout.write(f"{record(Path.cwd()) if arguments else verify(Path.cwd())}\n")
+
+
+if __name__ == "__main__":
+    exit_on_mistake(main)

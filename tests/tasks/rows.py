@@ -1,0 +1,45 @@
+"""One row per task: outputs that are right, outputs that say the same of every image, and what they must score.
+
+Shapes: N images, K classes; targets as their kind stores them, outputs as the network puts them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+NUM_CLASSES = 3
+
+Outputs = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the contract asks of a task beside what holds for every task.
+
+    Args:
+        perfect: targets of a batch -> outputs that predict them.
+        constant: targets of a batch -> the same outputs for every image.
+        best: the selecting score of perfect outputs.
+        chance: the selecting score that constant outputs do not beat, where each class is as frequent.
+    """
+
+    perfect: Outputs
+    constant: Outputs
+    best: float
+    chance: float
+
+
+def one_hot(targets: Tensor) -> Tensor:
+    """Return logits (N, K, ...) that are sure of the class of each target (N, ...)."""
+    return 20 * functional.one_hot(targets.long(), NUM_CLASSES).movedim(-1, 1).float()
+
+
+ROWS = {
+    "classification": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
+    "segmentation": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
+}
