@@ -15,10 +15,12 @@ from pipeline.data.batches import Batch, EpochBatches, Mix, PreparedSplit
 from pipeline.data.draws import OnTheFly, seed_of
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
+from pipeline.data.targets.kind import load_kind
 from pipeline.transforms.augmentation import Augmentation
-from pipeline.transforms.mixing import CutMix, Mixup
+from pipeline.transforms.mixing import CutMix, Mixed, Mixup
 
 NUM_TRAIN, NUM_VAL = 11, 5
+LABEL, MASK = load_kind("label"), load_kind("mask")
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def prepared(tmp_path: Path) -> Prepared:
         images = random.integers(0, 256, (count, 12, 10, 3), dtype=np.uint8)
         np.save(tmp_path / f"{split}_images.npy", images)
         np.save(tmp_path / f"{split}_targets.npy", images[..., 0])
-    return Prepared(tmp_path)
+    return Prepared(tmp_path, MASK)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +54,9 @@ def random_steps() -> Augmentation:
 def split_of(
     prepared: Prepared, *, augment: Augmentation | None = None, mix: Mix | None = None, seed: int = 0
 ) -> PreparedSplit:
-    draws = None if augment is None else OnTheFly(augment, seed=seed)
-    return PreparedSplit(prepared.images("train"), prepared.targets("train"), draws=draws, mix=mix, seed=seed)
+    draws = None if augment is None else OnTheFly(augment, MASK.moves_as, seed=seed)
+    images, targets = prepared.images("train"), prepared.targets("train")
+    return PreparedSplit(images, targets, MASK, draws=draws, mix=mix, seed=seed)
 
 
 def data_of(
@@ -67,7 +70,7 @@ def data_of(
 ) -> PreparedData:
     return PreparedData(
         split_of(prepared, augment=augment, mix=mix, seed=seed),
-        PreparedSplit(prepared.images("val"), prepared.targets("val")),
+        PreparedSplit(prepared.images("val"), prepared.targets("val"), MASK),
         batch_size=4,
         num_workers=num_workers,
         seed=seed,
@@ -165,20 +168,32 @@ def test_every_epoch_and_seed_draws_anew(
         assert len({float(batch["weight"]) for batch in drawn}) == 4
 
 
+@pytest.mark.parametrize("mixing", [Mixup(1.0), CutMix(1.0)], ids=["mixup", "cutmix"])
 def test_mixed_batch_is_what_the_mixing_makes_of_the_augmented_one(
-    prepared: Prepared, random_steps: Augmentation
+    mixing: Mix, prepared: Prepared, random_steps: Augmentation
 ) -> None:
     indices = [4, 0, 7]
     alone = split_of(prepared, augment=random_steps, seed=5)[3, indices]
-    mixed = split_of(prepared, augment=random_steps, mix=Mixup(1.0), seed=5)[3, indices]
+    mixed = split_of(prepared, augment=random_steps, mix=mixing, seed=5)[3, indices]
     pixels = alone["image"].permute(0, 2, 3, 1).numpy()
-    wanted = Mixup(1.0)(pixels, alone["target"].numpy(), seed=seed_of(5, 3, *indices))
+    wanted = Mixed(*mixing(pixels, alone["target"].numpy(), are_masks=True, seed=seed_of(5, 3, *indices)))
     np.testing.assert_array_equal(mixed["image"].permute(0, 2, 3, 1), wanted.images)
     np.testing.assert_array_equal(mixed["target"], wanted.targets)
     np.testing.assert_array_equal(mixed["partner"], wanted.partners)
     assert mixed["weight"].shape == ()
     assert float(mixed["weight"]) == pytest.approx(wanted.weight)
     assert mixed["index"].tolist() == indices
+
+
+def test_pasted_labels_are_weighted_where_pasted_masks_are_not(prepared: Prepared) -> None:
+    images, labels = prepared.images("train"), np.arange(NUM_TRAIN, dtype=np.uint8)
+    together = PreparedSplit(images, labels, LABEL, mix=CutMix(1.0))[0, [4, 0, 7]]
+    assert together["target"].tolist() == [4, 0, 7]
+    assert sorted(together["partner"].tolist()) == [0, 4, 7]
+    assert 0 < float(together["weight"]) < 1
+    moved = split_of(prepared, mix=CutMix(1.0))[0, [4, 0, 7]]
+    assert torch.equal(moved["target"], moved["image"][:, 0])
+    assert float(moved["weight"]) == 1
 
 
 def test_augmented_sample_does_not_depend_on_its_batch(
@@ -193,16 +208,17 @@ def test_augmented_sample_does_not_depend_on_its_batch(
 def test_mask_moves_with_its_image(prepared: Prepared) -> None:
     class Shift:
         def batch(
-            self, images: np.ndarray, masks: np.ndarray | None, *, seeds: Sequence[int]
+            self, images: np.ndarray, targets: np.ndarray, *, moves_as: str | None, seeds: Sequence[int]
         ) -> tuple[np.ndarray, np.ndarray]:
-            assert masks is not None
-            return self.shifted(images, seeds), self.shifted(masks, seeds)
+            assert moves_as == "mask"
+            return self.shifted(images, seeds), self.shifted(targets, seeds)
 
         def shifted(self, stack: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
             return np.stack([np.roll(one, seed % 5, axis=0) for one, seed in zip(stack, seeds, strict=True)])
 
-    draws = OnTheFly(Shift(), seed=0)
-    batch = PreparedSplit(prepared.images("train"), prepared.targets("train"), draws=draws)[0, [2, 5]]
+    draws = OnTheFly(Shift(), MASK.moves_as, seed=0)
+    split = PreparedSplit(prepared.images("train"), prepared.targets("train"), MASK, draws=draws)
+    batch = split[0, [2, 5]]
     assert torch.equal(batch["image"][:, 0], batch["target"])
     expected = np.roll(prepared.images("train")[2], seed_of(0, 0, 2) % 5, axis=0)
     np.testing.assert_array_equal(batch["image"][0].permute(1, 2, 0), expected)
@@ -213,7 +229,7 @@ def test_images_that_are_not_augmented_show_their_centre(
     sides: tuple[int, int], top: int, left: int, prepared: Prepared
 ) -> None:
     images = prepared.images("val")
-    batch = PreparedSplit(images, np.zeros(NUM_VAL, np.uint8), sides=sides)[0, [3, 1]]
+    batch = PreparedSplit(images, np.zeros(NUM_VAL, np.uint8), LABEL, sides=sides)[0, [3, 1]]
     wanted = images[[3, 1], top : top + sides[0], left : left + sides[1]]
     np.testing.assert_array_equal(batch["image"].permute(0, 2, 3, 1), wanted)
     assert batch["image"].is_contiguous(memory_format=torch.channels_last)
@@ -221,7 +237,8 @@ def test_images_that_are_not_augmented_show_their_centre(
 
 def test_labels_pass_an_augmentation_untouched(random_steps: Augmentation) -> None:
     images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.array([3, 1, 2, 0], np.uint8)
-    batch = PreparedSplit(images, labels, draws=OnTheFly(random_steps, seed=0))[0, [2, 0]]
+    draws = OnTheFly(random_steps, LABEL.moves_as, seed=0)
+    batch = PreparedSplit(images, labels, LABEL, draws=draws)[0, [2, 0]]
     assert batch["target"].tolist() == [2, 3]
     assert batch["image"].shape == (2, 1, 8, 8)
 

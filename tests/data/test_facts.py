@@ -83,16 +83,16 @@ ACCEPTED: list[dict[str, Any]] = [
 @pytest.mark.parametrize(("key", "value", "path", "got", "allowed"), REFUSED)
 def test_facts_out_of_range_are_refused(key: str, value: Any, path: str, got: Any, allowed: str) -> None:
     with refused(path, got=got, allowed=allowed):
-        Facts.of(data_section("data.zip", **{key: value}))
+        Facts(**data_section("data.zip", **{key: value}))
 
 
 @pytest.mark.parametrize(("key", "value", "path", "text"), TEXTS)
 def test_refusal_names_the_setting_and_the_way_out(key: str, value: Any, path: str, text: str) -> None:
     with refused(path, text=text):
-        Facts.of(data_section("data.zip", **{key: value}))
+        Facts(**data_section("data.zip", **{key: value}))
 
 
 @pytest.mark.parametrize("changes", ACCEPTED)
 def test_facts_at_the_edge_of_the_range_are_accepted(changes: dict[str, Any]) -> None:
     section = data_section("data.zip", **changes)
-    assert vars(Facts.of(section)) == section
+    assert vars(Facts(**section)) == section

@@ -19,7 +19,7 @@ from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
 from pipeline.data.images import decode_image
 from pipeline.data.prepared import Prepared, write_prepared
-from pipeline.errors import ConfigError
+from pipeline.data.targets.kind import load_kind
 from tests.makers import SPLITS, data_section, encode, write_class_folders, write_files, write_image_masks
 from tests.refusals import refused
 
@@ -32,8 +32,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def prepare(section: dict[str, Any], folder: Path) -> Prepared:
-    write_prepared(Facts.of(section), folder, data_digest="sha256:0123")
-    return Prepared(folder)
+    facts = Facts(**section)
+    write_prepared(facts, folder, data_digest="sha256:0123")
+    return Prepared.open(folder, facts)
 
 
 def read_manifest(folder: Path) -> list[dict[str, str]]:
@@ -93,6 +94,11 @@ def test_arrays_are_bytes_with_channels_last_and_memory_mapped(tmp_path: Path, f
             assert not array.flags.writeable
 
 
+@pytest.mark.parametrize(("source", "kind"), [("class_folders", "label"), ("image_masks", "mask")])
+def test_opened_folder_has_the_kind_of_target_of_its_format(source: str, kind: str, folder: Path) -> None:
+    assert Prepared.open(folder, Facts(**data_section("", format=source))).kind is load_kind(kind)
+
+
 def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data.zip", num_images=4)
     section = data_section(tmp_path / "data.zip")
@@ -122,11 +128,25 @@ def test_fold_moves_images_between_train_and_val_alone(splits: Sequence[str], tm
     assert sorted(validated) == pool
 
 
+def test_every_fold_validates_on_its_share_of_each_class(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "data", splits=("train", "test"), num_images=4)
+    shutil.rmtree(tmp_path / "data" / "train" / "dog")
+    write_files(
+        tmp_path / "data", {f"train/dog/{n:03}.png": encode(np.zeros((8, 8), np.uint8)) for n in range(12)}
+    )
+    for index in range(4):
+        folder = tmp_path / f"prepared_{index}"
+        folder.mkdir()
+        section = data_section(tmp_path / "data", fold={"index": index, "of": 4})
+        assert sorted(prepare(section, folder).targets("val")) == [0, 1, 1, 1]  # a quarter of 4 and of 12
+
+
 @pytest.mark.parametrize("absent", SPLITS)
 def test_empty_split_is_refused_by_name(absent: str, tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data", splits=[split for split in SPLITS if split != absent])
-    wanted = rf"data\.root: .*data has no image in the {absent} split; add images to it or change data\.split"
-    with pytest.raises(ConfigError, match=wanted):
+    hint = "add images to it or change data.split"
+    text = f"data.root: {tmp_path / 'data'} has no image in the {absent} split; {hint}"
+    with refused("data.root", hint=hint, text=text):
         prepare(data_section(tmp_path / "data"), folder)
 
 
@@ -134,8 +154,9 @@ def test_class_without_a_training_image_is_refused_by_name(tmp_path: Path, folde
     root = tmp_path / "data"
     write_class_folders(root)
     shutil.rmtree(root / "train" / "dog")
-    wanted = r"data\.classes: .*data has no training image of class 'dog'; add some or remove the class"
-    with pytest.raises(ConfigError, match=wanted):
+    hint = "add some or remove the class"
+    text = f"data.classes: {root} has no training image of class 'dog'; {hint}"
+    with refused("data.classes", hint=hint, text=text):
         prepare(data_section(root), folder)
 
 
@@ -153,17 +174,18 @@ def test_too_small_a_disk_is_told_before_anything_is_written(
 ) -> None:
     (write_class_folders if source == "class_folders" else write_image_masks)(tmp_path / "data")
     section = data_section(tmp_path / "data", format=source, shape=[3, 8, 8])
-    needed = 18 * 64 * 3 if source == "class_folders" else 9 * 64 * (3 + 1)
+    needed = 18 * (64 * 3 + 1) if source == "class_folders" else 9 * 64 * (3 + 1)
 
     def leave(free: int) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
 
     leave(needed - 1)
-    wanted = (
-        rf"data\.shape \[3, 8, 8\]: \d+ prepared images need {needed:,} bytes, the disk has {needed - 1:,}; "
+    count = 18 if source == "class_folders" else 9
+    text = (
+        f"data.shape: {count} prepared images of [3, 8, 8] need {needed:,} bytes, the disk has {needed - 1:,}; "
         "free some space or choose a smaller shape"
     )
-    with pytest.raises(ConfigError, match=wanted):
+    with refused("data.shape", text=text):
         prepare(section, folder)
     assert list(folder.iterdir()) == []
     leave(needed)
@@ -173,8 +195,9 @@ def test_too_small_a_disk_is_told_before_anything_is_written(
 def test_image_that_cannot_be_used_is_named(tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data")
     write_files(tmp_path / "data", {"val/dog/001.png": b"\x89PNG"})
-    with pytest.raises(ConfigError, match=r"^val/dog/001\.png: unreadable image"):
+    with refused("val/dog/001.png", hint="replace or remove it") as caught:
         prepare(data_section(tmp_path / "data"), folder)
+    assert caught.value.problem.startswith("unreadable image (")
 
 
 @pytest.mark.parametrize("kind", ["data", "data.zip"])
@@ -218,7 +241,7 @@ def test_first_file_that_cannot_be_used_is_named_though_a_later_one_failed_soone
 
     monkeypatch.setattr(threads, "num_threads", lambda: 2)
     monkeypatch.setattr(prepared, "decode_image", decode)
-    with pytest.raises(ConfigError, match=r"^train/cat/001\.png: unreadable image"):
+    with refused("train/cat/001.png", hint="replace or remove it"):
         prepare(data_section(tmp_path / "data", shape=[3, 300, 300]), folder)  # an image at a time
     assert failed.is_set()
 

@@ -35,10 +35,10 @@ FORMATS = [
         "label",
         write_class_folders,
         (
-            {"file": "cat/000.png", "label": 0},
-            {"file": "cat/001.png", "label": 0},
-            {"file": "dog/000.png", "label": 1},
-            {"file": "dog/001.png", "label": 1},
+            {"file": "cat/000.png", "target": 0},
+            {"file": "cat/001.png", "target": 0},
+            {"file": "dog/000.png", "target": 1},
+            {"file": "dog/001.png", "target": 1},
         ),
         lambda file: (file, ["cat", "dog"].index(file.split("/")[0])),
     ),
@@ -47,8 +47,8 @@ FORMATS = [
         "mask",
         write_image_masks,
         (
-            {"file": "images/000.png", "mask": "masks/000.png"},
-            {"file": "images/001.png", "mask": "masks/001.png"},
+            {"file": "images/000.png", "target": "masks/000.png"},
+            {"file": "images/001.png", "target": "masks/001.png"},
         ),
         lambda file: (file.removeprefix("images/").removesuffix(".png"), 0),
     ),
@@ -58,7 +58,7 @@ EACH_KIND = pytest.mark.parametrize("kind", ["data", "data.zip"])
 
 
 def list_samples(root: Path, **changes: Any) -> list[Sample]:
-    facts = Facts.of(data_section(root, **changes))
+    facts = Facts(**data_section(root, **changes))
     with opened(root) as archive:
         return load_source(facts.format).samples(archive, facts)
 
@@ -122,7 +122,7 @@ def test_files_other_than_images_are_ignored(row: Row, tmp_path: Path) -> None:
 def test_image_and_mask_may_differ_in_suffix_and_lie_deeper(tmp_path: Path) -> None:
     root = write_files(tmp_path / "data", {"images/a/1.v2.JPG": b"", "masks/a/1.v2.png": b""})
     (found,) = list_samples(root, format="image_masks", split=SHARES)
-    assert (found.file, found.mask) == ("images/a/1.v2.JPG", "masks/a/1.v2.png")
+    assert (found.file, found.target) == ("images/a/1.v2.JPG", "masks/a/1.v2.png")
 
 
 ELSEWHERE = "move it there, or set data.split={val: 0.15, test: 0.15, seed: 0} to split by file name"

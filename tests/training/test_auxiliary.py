@@ -18,7 +18,7 @@ from pipeline.tasks.classification.task import Classification
 from pipeline.training.learner import Learner, Row
 from tests.plans.models import plan_lists
 
-TASK = Classification(classes=["a", "b", "c"], background=None, ignore_label=None, label_smoothing=0.0)
+TASK = Classification(classes=["a", "b", "c"], label_smoothing=0.0)
 SIDE = [{"pool": "global"}, "flatten", {"linear": 5}, {"linear": "outputs"}]
 STEM: list[Any] = [{"conv": 4, "norm": "batch"}, "pool"]
 BLOCK: list[Any] = [{"residual": [{"conv": 4}]}]
@@ -39,7 +39,7 @@ def learner_of(network: nn.Module) -> Learner:
         make_optimizer=partial(SGD, lr=0.0),
         make_scheduler=partial(ConstantLR, factor=1.0),
         seed=0,
-        on_epoch=lambda _: None,
+        on_epoch=lambda _: False,
     )
 
 

@@ -13,6 +13,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, StepLR
 
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
 from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.classification.task import Classification
 from pipeline.training.assemble import build_model, group_parameters, modules_by_level
@@ -22,9 +23,7 @@ from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.statistics import Statistics
 from tests.refusals import refused
 
-TASK = Classification(
-    classes=list("abcdefghij"), background=None, ignore_label=None, label_smoothing=0.0
-)  # fmt: skip
+TASK = Classification(classes=list("abcdefghij"), label_smoothing=0.0)
 GREY = Statistics(
     mean=[0.4], deviation=[0.2], covariance=[[0.04]], pixels=1, mean_image=np.full((32, 32, 1), 0.4)
 )
@@ -113,17 +112,17 @@ def test_without_factors_no_learning_rate_needs_to_be_set() -> None:
 # Frozen levels, in ResNet-20 on grey images of 8x8: levels at 8x8, 4x4 and 2x2, then the head.
 
 
-def declared(*overrides: str) -> dict[str, Any]:
+def declared(*overrides: str) -> Declaration:
     return compose(["model=resnet20", "data.shape=[1,8,8]", *overrides])
 
 
-def learner_of(config: dict[str, Any], **settings: Any) -> tuple[Learner, list[list[nn.Module]]]:
+def learner_of(declaration: Declaration, **settings: Any) -> tuple[Learner, list[list[nn.Module]]]:
     """Assemble a learner as a run does; return it with its levels."""
-    model = build_model(config, GREY)
-    levels = modules_by_level(config, model)
+    model = build_model(declaration, GREY)
+    levels = modules_by_level(declaration, model)
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
-        return SGD(group_parameters(config, parameters, levels), lr=config["optimizer"]["lr"])
+        return SGD(group_parameters(declaration, parameters, levels), lr=declaration.optimizer["lr"])
 
     learner = Learner(
         model,
@@ -131,8 +130,8 @@ def learner_of(config: dict[str, Any], **settings: Any) -> tuple[Learner, list[l
         make_optimizer=make_optimizer,
         make_scheduler=settings.get("schedule", partial(ConstantLR, factor=1.0)),
         seed=0,
-        on_epoch=lambda _: None,
-        frozen=frozen_modules(levels, freeze=config["model"]["freeze"]),
+        on_epoch=lambda _: False,
+        frozen=frozen_modules(levels, freeze=declaration.model["freeze"]),
     )
     return learner, levels
 
@@ -270,9 +269,11 @@ def test_frozen_level_needs_no_group() -> None:
 
 def test_auxiliary_heads_belong_to_no_level() -> None:
     side = "{auxiliary: [flatten, {linear: outputs}]}"
-    config = compose([f"model.layers=[{{conv: 2}},{side},pool]", "model.head=[flatten,{linear: outputs}]"])
-    model = build_model(config, GREY)
-    levels = modules_by_level(config, model)
+    declaration = compose(
+        [f"model.layers=[{{conv: 2}},{side},pool]", "model.head=[flatten,{linear: outputs}]"]
+    )
+    model = build_model(declaration, GREY)
+    levels = modules_by_level(declaration, model)
     inside = {
         part for module in model.modules() if isinstance(module, Auxiliary) for part in module.modules()
     }

@@ -52,6 +52,28 @@ def test_image_moves_alike_with_and_without_a_mask() -> None:
         assert alone[1:] == (None, None, None)
 
 
+def test_batch_is_the_draws_of_its_samples() -> None:
+    augment, seeds = Augmentation(random_steps()), range(12)
+    images = np.random.default_rng(1).integers(0, 256, (12, 9, 7, 3), dtype=np.uint8)
+    drawn, masks = augment.batch(images, images[..., 0].copy(), moves_as="mask", seeds=seeds)
+    for index, seed in enumerate(seeds):
+        alone = augment(images[index], images[index, ..., 0].copy(), seed=seed)
+        np.testing.assert_array_equal(drawn[index], alone.image)
+        np.testing.assert_array_equal(masks[index], alone.mask)
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 9, 7)], ids=["labels", "maps"])
+def test_targets_of_a_batch_that_do_not_move_stay_and_change_no_draw(shape: tuple[int, ...]) -> None:
+    augment, seeds = Augmentation(random_steps()), range(12)
+    images = np.random.default_rng(1).integers(0, 256, (12, 9, 7, 3), dtype=np.uint8)
+    targets = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    drawn, kept = augment.batch(images, targets, moves_as=None, seeds=seeds)
+    np.testing.assert_array_equal(kept, targets)
+    moved, _ = augment.batch(images, images[..., 0].copy(), moves_as="mask", seeds=seeds)
+    np.testing.assert_array_equal(drawn, moved)
+    assert (drawn != images).any()
+
+
 @pytest.mark.parametrize("given", [{"boxes"}, {"points"}, {"boxes", "points"}])
 def test_image_and_mask_move_alike_with_and_without_boxes_and_points(given: set[str]) -> None:
     augment = Augmentation(random_steps())

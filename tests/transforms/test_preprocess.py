@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from pipeline.declaration.composition import CONF, compose_sections
+from pipeline.training.construction import construct
 from pipeline.transforms.preprocess import ChannelMean, MeanImage, PerImage, Scaled, Standardize
 from pipeline.transforms.statistics import Statistics, Whitening, measure
 from tests.refusals import refused
@@ -45,7 +45,7 @@ USES_STATISTICS = set(ROWS) - {"none", "unit", "per_image"}
 
 def preprocess_of(name: str, statistics: Statistics) -> nn.Module:
     section: dict[str, Any] = compose_sections([f"preprocess={name}"])["preprocess"]
-    made: nn.Module = instantiate({**section, "_partial_": True})(statistics=statistics)
+    made: nn.Module = construct(section, "preprocess", statistics=statistics)
     return made
 
 

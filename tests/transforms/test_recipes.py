@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.draws import OnTheFly
-from pipeline.declaration.checks import check
-from pipeline.declaration.composition import CONF, compose_sections
+from pipeline.data.targets.kind import load_kind
+from pipeline.declaration.composition import CONF, compose, compose_sections
+from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError
 from pipeline.training.construction import build_augmentation, build_mixing
 from pipeline.transforms.augmentation import Augmentation, Drawn
@@ -59,16 +60,14 @@ MOVING = [recipe for recipe in WITH_STEPS if list(moving(written_steps(recipe)))
 
 
 @cache
-def config_of(recipe: str, channels: int = 3) -> dict[str, Any]:
-    """Return a checked config, or skip where the recipe is refused because it needs colours."""
-    config = compose_sections([f"augmentation={recipe}", f"data.shape=[{channels},{ROWS},{COLUMNS}]"])
+def declaration_of(recipe: str, channels: int = 3) -> Declaration:
+    """Return a checked declaration, or skip where the recipe is refused because it needs colours."""
     try:
-        check(config)
+        return compose([f"augmentation={recipe}", f"data.shape=[{channels},{ROWS},{COLUMNS}]"])
     except ConfigError as refusal:
         if channels == 1 and "needs colour images" in refusal.problem:
             pytest.skip("this recipe needs colour images, and the checks say so")
         raise
-    return config
 
 
 @cache
@@ -79,11 +78,11 @@ def statistics_of(channels: int) -> Statistics:
 
 def build(recipe: str, *, channels: int = 3, is_geometric: bool = False) -> Augmentation:
     """Build a recipe as training does, or only the steps of it that move pixels."""
-    config = config_of(recipe, channels)
-    section = config["augmentation"]
+    declaration = declaration_of(recipe, channels)
     if is_geometric:
-        section = {**section, "steps": list(moving(section["steps"]))}
-    made = build_augmentation({**config, "augmentation": section}, statistics_of(channels))
+        section = declaration.sections["augmentation"]
+        declaration = declaration.replace(augmentation={**section, "steps": list(moving(section["steps"]))})
+    made = build_augmentation(declaration, statistics_of(channels))
     assert made is not None
     return made
 
@@ -138,10 +137,11 @@ def test_there_are_recipes_of_each_kind() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipe_passes_the_checks_and_builds(recipe: str, channels: int) -> None:
-    section = config_of(recipe, channels)["augmentation"]
-    assert (build_mixing(config_of(recipe, channels)) is None) == (section["mixing"] is None)
-    if section["steps"]:
-        assert len(build(recipe, channels=channels).steps) == len(section["steps"])
+    declaration = declaration_of(recipe, channels)
+    settings = declaration.augmentation
+    assert (build_mixing(declaration) is None) == (settings.mixing is None)
+    if settings.steps:
+        assert len(build(recipe, channels=channels).steps) == len(settings.steps)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -246,7 +246,9 @@ def test_batches_are_bit_equal_to_those_of_the_plain_path(recipe: str, channels:
     random_state = np.random.default_rng(1)
     images = random_state.integers(0, 256, (12, ROWS, COLUMNS, channels), dtype=np.uint8)
     masks = random_state.integers(0, 3, (12, ROWS, COLUMNS), dtype=np.uint8)
-    split = PreparedSplit(images, masks, draws=OnTheFly(build(recipe, channels=channels), seed=7))
+    kind = load_kind("mask")
+    draws = OnTheFly(build(recipe, channels=channels), kind.moves_as, seed=7)
+    split = PreparedSplit(images, masks, kind, draws=draws)
     plain = albumentations.Compose(build(recipe, channels=channels).steps)
     for epoch, indices in ((0, [3, 0, 11]), (5, [4, 3, 10, 1])):
         batch = split[epoch, indices]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.transforms.settings import check_preprocess, check_views, tile_of
+from pipeline.transforms.settings import ViewSettings, check_preprocess, check_views, tile_of
 from tests.refusals import refused
 
 CODE = Path(__file__).parents[2]
@@ -107,8 +107,13 @@ VIEWS_REFUSED = [
 def look(
     crops: Any, mirror: bool, seen: tuple[int, ...], dense: bool = False, changes: bool = False
 ) -> list[str]:
-    views = {"crops": crops, "mirror": mirror}
-    return check_views(views, shape=COLOUR, input_shape=seen, is_dense=dense, mirror_changes_label=changes)
+    return check_views(
+        ViewSettings(crops=crops, mirror=mirror),
+        shape=COLOUR,
+        input_shape=seen,
+        possible=("centre",) if dense else ("centre", "corners"),
+        mirror_changes_label=changes,
+    )
 
 
 @pytest.mark.parametrize("mirror", [False, True])

@@ -13,8 +13,9 @@ Step = dict[str, Any]
 
 
 def step(name: str, **settings: Any) -> Step:
-    room = "pipeline.transforms.steps" if name in ("PcaColor", "PadCrop") else "albumentations"
-    return {"_target_": f"{room}.{name}", **settings}
+    own = {"PcaColor": "pca_color", "PadCrop": "pad_crop"}
+    module = f"pipeline.transforms.steps.{own[name]}" if name in own else "albumentations"
+    return {"_target_": f"{module}.{name}", **settings}
 
 
 def pad_crop(rows: int, columns: int, padding: float) -> Step:

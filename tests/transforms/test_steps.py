@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.declaration.checks import check
-from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.declaration import Declaration
 from pipeline.training.construction import build_augmentation
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import measure
-from pipeline.transforms.steps import Affine, PadCrop, PcaColor, shifted
+from pipeline.transforms.steps.affine import Affine
+from pipeline.transforms.steps.pad_crop import PadCrop
+from pipeline.transforms.steps.pca_color import PcaColor, shifted
 from tests.refusals import refused
 
 # Of a photograph, about: the three channels nearly agree, so that the first axis is brightness.
@@ -102,18 +104,16 @@ def test_negative_deviation_is_refused() -> None:
 
 
 def test_colours_of_grey_images_are_not_shifted() -> None:
-    config = compose_sections(["augmentation=pca_color"])
     with refused("augmentation.steps[0]", got=(1, 32, 32), hint="remove the step"):
-        check(config)
+        compose(["augmentation=pca_color"])
 
 
 def test_covariance_is_that_of_the_training_images() -> None:
     images = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), dtype=np.uint8)
     images[..., 1] = images[..., 0]
     statistics = measure([images], patch=None)
-    augment = build_augmentation(
-        compose_sections(["augmentation=pca_color", "data.shape=[3,6,5]"]), statistics
-    )
+    sections = compose_sections(["augmentation=pca_color", "data.shape=[3,6,5]"])
+    augment = build_augmentation(Declaration.parse(sections), statistics)
     assert augment is not None
     own = Augmentation([PcaColor(np.cov(images.reshape(-1, 3).T / 255, bias=True).tolist(), 0.1)])
     for seed in range(8):

@@ -1,0 +1,138 @@
+"""Kinds of targets: what each is stored as, learnt by and shown as, one row per kind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.data import sources, targets
+from pipeline.data.archive import opened
+from pipeline.data.facts import Facts
+from pipeline.data.sources import Sample, load_source
+from pipeline.data.targets.kind import TargetKind, load_kind
+from pipeline.data.targets.label import Label
+from pipeline.data.targets.mask import Mask
+from tests.makers import data_section, encode, write_files
+from tests.refusals import refused
+
+Array = NDArray[np.uint8]
+
+RANDOM = np.random.default_rng(0)
+MASKS = RANDOM.integers(0, 3, (4, 5, 7), dtype=np.uint8)
+FACTS = Facts(**data_section("mine", shape=[3, 5, 7], classes=["ant", "bee", "cow"]))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of target: what it is, and four targets of it."""
+
+    name: str
+    kind: type[TargetKind]
+    shape: tuple[int, ...]
+    moves_as: str | None
+    targets: Array
+    of_sample: Callable[[int], int | str]
+    stratum: int | None  # of a sample of class 1
+    caption: str  # of targets[1]
+    mask: Array | None
+
+
+KINDS = [
+    Row(
+        "label", Label, (), None, np.array([2, 1, 0, 1], np.uint8), lambda i: [2, 1, 0, 1][i], 1, "bee", None
+    ),
+    Row("mask", Mask, (5, 7), "mask", MASKS, lambda i: f"masks/{i}.png", None, "", MASKS[1]),
+]
+EACH_KIND = pytest.mark.parametrize("row", KINDS, ids=lambda row: row.name)
+
+
+def test_every_kind_has_its_row_and_a_format() -> None:
+    modules = {path.stem for path in Path(targets.__file__).parent.glob("*.py")} - {"__init__", "kind"}
+    assert modules == {row.name for row in KINDS}
+    formats = {path.stem for path in Path(sources.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {load_source(name).TARGET for name in formats} == modules
+
+
+@EACH_KIND
+def test_kind_is_found_by_the_name_of_its_module(row: Row) -> None:
+    kind = load_kind(row.name)
+    assert isinstance(kind, row.kind)
+    assert kind.name == row.name
+    assert kind.moves_as == row.moves_as
+
+
+@pytest.mark.parametrize("name", ["label_", "kind", "__init__"])
+def test_unknown_kind_is_refused_with_the_known_ones(name: str) -> None:
+    text = (
+        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: label, mask"
+        if name == "label_"
+        else ""
+    )
+    with refused("target", got=name, allowed=["label", "mask"], text=text):
+        load_kind(name)
+
+
+@EACH_KIND
+def test_target_is_read_from_its_sample_and_archive(row: Row, tmp_path: Path) -> None:
+    kind, image = load_kind(row.name), encode(np.zeros((5, 7), np.uint8))
+    write_files(tmp_path, {f"masks/{i}.png": encode(mask) for i, mask in enumerate(MASKS)})
+    with opened(tmp_path) as archive:
+        for index, expected in enumerate(row.targets):
+            sample = Sample(f"images/{index}.png", "train", row.of_sample(index))
+            found = kind.read(sample, archive, FACTS, image=image)
+            assert found.dtype == np.uint8
+            assert found.shape == kind.shape(FACTS) == row.shape
+            np.testing.assert_array_equal(found, expected)
+
+
+@EACH_KIND
+def test_written_targets_are_loaded_as_they_were_without_reading_them_all(row: Row, tmp_path: Path) -> None:
+    kind = load_kind(row.name)
+    with kind.writing(tmp_path, "val", len(row.targets), FACTS) as write:
+        for target in row.targets:
+            write(np.asarray(target))
+    loaded = kind.load(tmp_path, "val")
+    assert isinstance(loaded, np.memmap)
+    assert loaded.dtype == np.uint8
+    np.testing.assert_array_equal(loaded, row.targets)
+    assert [path.name for path in tmp_path.iterdir()] == ["val_targets.npy"]
+
+
+@EACH_KIND
+def test_folds_are_stratified_by_labels_alone(row: Row) -> None:
+    assert load_kind(row.name).stratum(Sample("a.png", "train", row.of_sample(1))) == row.stratum
+
+
+@EACH_KIND
+def test_target_is_either_written_above_its_image_or_drawn_over_it(row: Row) -> None:
+    kind = load_kind(row.name)
+    assert kind.caption(row.targets[1], FACTS.classes) == row.caption
+    drawn = kind.mask(row.targets[1])
+    assert (drawn is None) == bool(row.caption)
+    if row.mask is not None:
+        np.testing.assert_array_equal(drawn, row.mask)
+
+
+def samples_of(labels: list[int], split: str) -> list[Sample]:
+    return [Sample(f"{split}/{index}.png", split, label) for index, label in enumerate(labels)]
+
+
+@pytest.mark.parametrize(("train", "absent"), [([0, 1, 1], "cow"), ([1, 2], "ant"), ([], "ant")])
+def test_labels_must_have_training_images_of_every_class(train: list[int], absent: str) -> None:
+    others = samples_of([0, 1, 2], "val") + samples_of([0, 1, 2], "test")
+    with refused("data.classes", hint="add some or remove the class") as caught:
+        load_kind("label").check(samples_of(train, "train") + others, FACTS)
+    assert caught.value.problem == f"mine has no training image of class '{absent}'"
+
+
+def test_labels_of_every_class_in_training_are_enough() -> None:
+    load_kind("label").check(samples_of([2, 0, 1], "train"), FACTS)
+
+
+def test_masks_are_not_checked_before_they_are_read() -> None:
+    samples: list[Any] = [Sample("images/a.png", "val", "masks/absent.png")]
+    load_kind("mask").check(samples, FACTS)
