@@ -96,12 +96,14 @@ def load_demands(section: Mapping[str, Any]) -> Demands:
     target = section.get("_target_")
     package = task_package(str(target))
     try:
-        is_task = package is not None and importlib.util.find_spec(f"{package}.demands") is not None
+        is_there = package is not None and importlib.util.find_spec(f"{package}.demands") is not None
     except ImportError:
-        is_task = False
-    if not is_task:
+        is_there = False
+    demands: Demands | None = (
+        getattr(importlib.import_module(f"{package}.demands"), "DEMANDS", None) if is_there else None
+    )
+    if demands is None:
         raise ConfigError.unknown("task._target_", target, _targets(), what="task")
-    demands: Demands = importlib.import_module(f"{package}.demands").DEMANDS
     return demands
 
 
