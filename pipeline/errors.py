@@ -68,17 +68,6 @@ def warn(text: str) -> None:
     sys.stderr.write(f"warning: {text}\n")
 
 
-def closest(name: object, names: Iterable[str]) -> str:
-    """Return what to say after an unknown name: the closest right one, then all of them.
-
-    Args:
-        name: what the user wrote.
-        names: what is allowed.
-    """
-    allowed = sorted(set(names))
-    return f"{nearest(name, allowed)}allowed: {', '.join(allowed) or 'nothing'}"
-
-
 def nearest(name: object, names: Iterable[str]) -> str:
     """Return the question whether the closest name was meant; nothing where none is close."""
     near = difflib.get_close_matches(str(name), sorted(set(names)), n=1, cutoff=0.5)

@@ -13,17 +13,18 @@ from pipeline import augment as stage
 from pipeline.data import draws
 from pipeline.data.draws import OnTheFly, Precomputed
 from pipeline.data.prepared import Prepared
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import copies_key
 from pipeline.runs.found import publish
 from pipeline.training.assemble import make_train_split
 from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import augment, prepare, statistics
 from pipeline.transforms.statistics import Statistics
-from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
+from tests.makers import data_section, declaration, write_class_folders, write_declaration, write_image_masks
 
 CODE = Path(__file__).parents[1]
 PREFIX = "pipeline.transforms."
-CROP = {"_target_": f"{PREFIX}steps.PadCrop", "rows": 8, "columns": 8, "padding": 0.25}
+CROP = {"_target_": f"{PREFIX}steps.pad_crop.PadCrop", "rows": 8, "columns": 8, "padding": 0.25}
 MIRROR = {"_target_": "albumentations.HorizontalFlip", "p": 0.5}
 
 
@@ -38,33 +39,31 @@ def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> dict[str, Any]:
-    """Return what the stage reads of a declaration, and what a training split needs."""
+def tiny(tmp_path: Path) -> Declaration:
+    """Return a declaration with copies, of colour images."""
     write_class_folders(tmp_path / "data.zip", channels=3)
-    return {
-        "data": data_section(tmp_path / "data.zip", shape=[3, 8, 8], mirror_changes_label=False),
-        "input_shape": [3, 8, 8],
-        "preprocess": {"_target_": f"{PREFIX}preprocess.Standardize"},
-        "augmentation": section(),
-        "seed": 0,
-    }
+    return declaration(data_section(tmp_path / "data.zip", shape=[3, 8, 8]), augmentation=section())
 
 
-def folder_of(config: dict[str, Any], root: Path) -> Path:
-    folder = augment(config, root=root)
+def folder_of(declared: Declaration, root: Path) -> Path:
+    folder = augment(declared, root=root)
     assert folder is not None
     return folder
 
 
-def fresh_draws(config: dict[str, Any], root: Path) -> OnTheFly:
-    made = build_augmentation(config, Statistics.load(statistics(config, root=root)))
+def prepared_of(declared: Declaration, root: Path) -> Prepared:
+    return Prepared.open(prepare(declared, root=root), declared.data)
+
+
+def fresh_draws(declared: Declaration, root: Path) -> OnTheFly:
+    made = build_augmentation(declared, Statistics.load(statistics(declared, root=root)))
     assert made is not None
-    return OnTheFly(made, seed=config["seed"])
+    return OnTheFly(made, prepared_of(declared, root).kind.moves_as, seed=declared.seed)
 
 
-def test_copies_are_what_the_first_epochs_would_draw(config: dict[str, Any], tmp_path: Path) -> None:
-    folder = folder_of(config, tmp_path)
-    prepared, fresh = Prepared(prepare(config, root=tmp_path)), fresh_draws(config, tmp_path)
+def test_copies_are_what_the_first_epochs_would_draw(tiny: Declaration, tmp_path: Path) -> None:
+    folder = folder_of(tiny, tmp_path)
+    prepared, fresh = prepared_of(tiny, tmp_path), fresh_draws(tiny, tmp_path)
     made = np.load(folder / "images.npy")
     assert made.shape == (2, 6, 8, 8, 3)
     assert {path.name for path in folder.iterdir()} == {"images.npy", "key"}
@@ -78,48 +77,42 @@ def test_masks_are_drawn_with_their_images(tmp_path: Path) -> None:
     data = data_section(
         tmp_path / "data.zip", format="image_masks", mirror_changes_label=False, ignore_label=9
     )
-    config = {
-        "data": data,
-        "preprocess": {"_target_": f"{PREFIX}preprocess.Scaled", "scale": 1.0},
-        "augmentation": section(),
-        "seed": 0,
-    }
-    folder = folder_of(config, tmp_path)
-    images, masks = (np.load(folder / f"{kind}.npy") for kind in ("images", "masks"))
+    folder = folder_of(declaration(data, augmentation=section()), tmp_path)
+    assert {path.name for path in folder.iterdir()} == {"images.npy", "targets.npy", "key"}
+    images, masks = (np.load(folder / f"{part}.npy") for part in ("images", "targets"))
     assert (images.shape, masks.shape) == ((2, 3, 8, 8, 1), (2, 3, 8, 8))
     assert set(np.unique(masks)) == {0, 1, 9}, "padded pixels are ignored"
     np.testing.assert_array_equal(masks[images[..., 0] >= 128], 1)  # the maker's images tell their masks
 
 
-def test_without_copies_nothing_is_made(config: dict[str, Any], tmp_path: Path) -> None:
-    config["augmentation"] = section(copies=None)
-    assert augment(config, root=tmp_path) is None
+def test_without_copies_nothing_is_made(tiny: Declaration, tmp_path: Path) -> None:
+    assert augment(tiny.replace(augmentation=section(copies=None)), root=tmp_path) is None
     assert not (tmp_path / "cache").exists()
 
 
 def test_copies_are_found_and_not_made_again(
-    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = folder_of(config, tmp_path)
+    made = folder_of(tiny, tmp_path)
     monkeypatch.setattr(draws, "write_draws", lambda *_, **__: pytest.fail("made again"))
-    assert folder_of(config, tmp_path) == made
+    assert folder_of(tiny, tmp_path) == made
     mixed = section(mixing={"_target_": f"{PREFIX}mixing.Mixup", "alpha": 0.2})
-    assert folder_of(config | {"augmentation": mixed}, tmp_path) == made, (
+    assert folder_of(tiny.replace(augmentation=mixed), tmp_path) == made, (
         "batches are mixed when they are loaded"
     )
 
 
 def test_what_dvc_restores_is_adopted_and_not_made_again(
-    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = folder_of(config, tmp_path)
+    made = folder_of(tiny, tmp_path)
     publish(made, tmp_path / "artifacts" / "augment" / "any_name")
     images = np.load(made / "images.npy")
     for file in made.iterdir():
         file.unlink()
     made.rmdir()
     monkeypatch.setattr(draws, "write_draws", lambda *_, **__: pytest.fail("made again"))
-    np.testing.assert_array_equal(np.load(folder_of(config, tmp_path) / "images.npy"), images)
+    np.testing.assert_array_equal(np.load(folder_of(tiny, tmp_path) / "images.npy"), images)
 
 
 KEYS = [
@@ -135,37 +128,37 @@ KEYS = [
 
 @pytest.mark.parametrize(("changes", "is_other"), KEYS)
 def test_key_depends_on_what_decides_the_copies(
-    changes: dict[str, Any], is_other: bool, config: dict[str, Any], tmp_path: Path
+    changes: dict[str, Any], is_other: bool, tiny: Declaration, tmp_path: Path
 ) -> None:
-    changed = copies_key(config | changes, root=tmp_path)
-    assert (changed != copies_key(config, root=tmp_path)) == is_other
+    changed = copies_key(tiny.replace(**changes), root=tmp_path)
+    assert (changed != copies_key(tiny, root=tmp_path)) == is_other
 
 
 def test_key_depends_on_the_order_of_steps_the_ignored_label_and_the_images(
-    config: dict[str, Any], tmp_path: Path
+    tiny: Declaration, tmp_path: Path
 ) -> None:
     changes = [
         {"augmentation": section(steps=[CROP, MIRROR])},
         {"augmentation": section(steps=[MIRROR, CROP])},
-        {"data": config["data"] | {"ignore_label": 9}},
+        {"data": {**tiny.sections["data"], "ignore_label": 9}},
         {},
     ]
-    keys = {copies_key(config | each, root=tmp_path) for each in changes}
+    keys = {copies_key(tiny.replace(**each), root=tmp_path) for each in changes}
     write_class_folders(tmp_path / "data.zip", channels=3, num_images=4)
-    assert len(keys | {copies_key(config, root=tmp_path)}) == 5
+    assert len(keys | {copies_key(tiny, root=tmp_path)}) == 5
 
 
-def test_other_copies_are_made_for_another_key(config: dict[str, Any], tmp_path: Path) -> None:
-    made = [folder_of(config | changes, tmp_path) for changes in ({}, {"seed": 1})]
+def test_other_copies_are_made_for_another_key(tiny: Declaration, tmp_path: Path) -> None:
+    made = [folder_of(tiny.replace(**changes), tmp_path) for changes in ({}, {"seed": 1})]
     first, second = (np.load(folder / "images.npy") for folder in made)
     assert (first != second).any()
 
 
-def test_training_split_takes_the_copies(config: dict[str, Any], tmp_path: Path) -> None:
-    folder, prepared = folder_of(config, tmp_path), Prepared(prepare(config, root=tmp_path))
-    augmentation = build_augmentation(config, Statistics.load(statistics(config, root=tmp_path)))
-    ahead = make_train_split(config, prepared, augmentation, folder)
-    fresh = make_train_split(config, prepared, augmentation, None)
+def test_training_split_takes_the_copies(tiny: Declaration, tmp_path: Path) -> None:
+    folder, prepared = folder_of(tiny, tmp_path), prepared_of(tiny, tmp_path)
+    augmentation = build_augmentation(tiny, Statistics.load(statistics(tiny, root=tmp_path)))
+    ahead = make_train_split(tiny, prepared, augmentation, folder)
+    fresh = make_train_split(tiny, prepared, augmentation, None)
     assert isinstance(ahead.draws, Precomputed)
     assert isinstance(fresh.draws, OnTheFly)
     for epoch, drawn in ((0, 0), (1, 1), (2, 0), (3, 1)):
@@ -208,7 +201,7 @@ def test_command_refuses_an_experiment_without_copies(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: augmentation.copies is null in tiny.yaml, so there is nothing to make ahead; set it, or remove the "
+        "error: augmentation.copies: is null in tiny.yaml, so there is nothing to draw; set it, or remove the "
         "experiment from `augmented` in params.yaml\n"
     )
     assert not (tmp_path / "artifacts").exists()

@@ -1,24 +1,26 @@
-"""The stage compose: every choice composes; a mistake is told soon, in one sentence, and writes nothing."""
+"""The stage compose: every choice composes; a mistake ends the command soon, and writes nothing."""
 
+import json
 import re
 import resource
-import shutil
 import subprocess
 import sys
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from pipeline.compose import compose_experiments
 from pipeline.compose import main as command
-from pipeline.declaration import composition
 from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import SECTIONS, load
+from pipeline.declaration.declaration import SECTIONS, Declaration, load
 from pipeline.declaration.digests import digest
-from pipeline.errors import ConfigError, closest, exit_on_mistake
+from pipeline.declaration.keys import stage_digests, write_declaration
+from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.files import yaml_text
+from tests.refusals import refused
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -52,21 +54,12 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def refusal_of(*overrides: str) -> str:
-    with pytest.raises(ConfigError) as told:
-        compose(overrides)
-    return str(told.value)
-
-
-# What composes.
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiment_composes_with_the_overrides_declared_for_it(name: str) -> None:
     overrides = DECLARED.get(name, {"overrides": ""})["overrides"]
-    config = compose([f"experiment={name}", *overrides.split()])
-    assert config["name"] == name
-    assert config.keys() == {*SECTIONS, "digest"}
+    declaration = compose([f"experiment={name}", *overrides.split()])
+    assert declaration.name == name
+    assert declaration.sections.keys() == set(SECTIONS)
 
 
 @pytest.mark.parametrize("option", BOUND)
@@ -77,19 +70,19 @@ def test_data_task_and_network_compose_with_one_of_the_experiments(option: str) 
         (name, *more) for more in ((), ("data.shape=[3,96,96]",)) for name in EXPERIMENTS
     ]:
         try:
-            config = compose([f"experiment={name}", option, *enlarged])
+            declaration = compose([f"experiment={name}", option, *enlarged])
         except ConfigError as refusal:
             refusals.append(f"{name}: {refusal}")
         else:
-            assert config.keys() == {*SECTIONS, "digest"}
+            assert declaration.sections.keys() == set(SECTIONS)
             return
     pytest.fail("\n".join(refusals))
 
 
 @pytest.mark.parametrize("options", FREE, ids=" ".join)
 def test_other_options_compose_with_anything(options: list[str]) -> None:
-    config = compose([*options, *(LARGER if "views=ten_crop" in options else COLOUR)])
-    assert config.keys() == {*SECTIONS, "digest"}
+    declaration = compose([*options, *(LARGER if "views=ten_crop" in options else COLOUR)])
+    assert declaration.sections.keys() == set(SECTIONS)
 
 
 def test_every_group_is_a_section_or_belongs_to_hydra() -> None:
@@ -97,126 +90,66 @@ def test_every_group_is_a_section_or_belongs_to_hydra() -> None:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_written_declaration_is_resolved_and_each_section_has_its_digest(name: str, tmp_path: Path) -> None:
+def test_written_declaration_is_resolved_and_its_digests_lie_beside_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / f"{name}.yaml"
     done = run_compose(str(path), f"experiment={name}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "${" not in path.read_text()
     assert "???" not in path.read_text()
-    config = load(path)
-    assert config.keys() == {*SECTIONS, "digest"}
-    options = config["digest"].pop("options", None)
-    assert (options is None) == (not config["search"]["space"])
-    assert config["digest"] == {section: digest(config[section]) for section in SECTIONS}
-    check({section: config[section] for section in SECTIONS})
-    assert list(path.parent.iterdir()) == [path]
+    declaration = load(path)
+    assert declaration == compose([f"experiment={name}"]) == check(declaration.sections)
+    digests = json.loads(path.with_suffix(".json").read_text())
+    code, options = digests.pop("code"), digests.pop("options", None)
+    assert digests == {section: digest(declaration.sections[section]) for section in SECTIONS}
+    assert code == stage_digests(declaration, root=ROOT)
+    assert (options is None) == (not declaration.search.space)
+    assert {file.name for file in path.parent.iterdir()} == {f"{name}.yaml", f"{name}.json"}
+
+
+def test_every_digest_that_a_stage_depends_on_is_written(tmp_path: Path) -> None:
+    write_declaration(compose([]), tmp_path / "one.yaml", root=tmp_path)
+    digests = json.loads((tmp_path / "one.json").read_text())
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    wanted = {
+        key
+        for stage in stages.values()
+        for params in stage.get("do", stage).get("params", [])
+        if isinstance(params, dict)
+        for keys in params.values()
+        for key in keys
+    }
+    assert {"data", "code.prepare", "code.train", "views"} <= wanted
+    for key in wanted:
+        section, _, stage = key.partition(".")
+        assert (digests[section][stage] if stage else digests[section]) is not None
 
 
 def test_key_named_size_changes_the_digest_of_its_section_and_nothing_else() -> None:
     """DVC's run cache ignores nested keys named `size`: the digest tells it (DVC issue 10296)."""
 
-    def crop(size: int) -> dict[str, Any]:
+    def crop(size: int) -> Declaration:
         step = f"{{_target_: albumentations.RandomResizedCrop, size: [{size}, {size}], p: 1.0}}"
         return compose([f"augmentation.steps=[{step}]"])
 
     small, large = crop(24), crop(32)
-    changed_sections = {key for key in SECTIONS if small[key] != large[key]}
-    changed_digests = {key for key in SECTIONS if small["digest"][key] != large["digest"][key]}
+    changed_sections = {key for key in SECTIONS if small.sections[key] != large.sections[key]}
+    changed_digests = {key for key in SECTIONS if small.digests()[key] != large.digests()[key]}
     assert changed_sections == changed_digests == {"augmentation"}
     assert crop(24) == small
 
 
 def test_facts_are_interpolated() -> None:
-    config = compose(["experiment=brain_unet", "trainer.max_epochs=7"])
-    assert config["tracking"]["experiment"] == config["data"]["name"] == "brain"
-    assert config["scheduler"]["T_max"] == 7
-    assert compose(["model=lenet5", "data=digits"])["name"] == "digits_lenet5"
+    declaration = compose(["experiment=brain_unet", "trainer.max_epochs=7"])
+    assert declaration.tracking.experiment == declaration.data.name == "brain"
+    assert declaration.scheduler["T_max"] == 7
+    assert compose(["model=lenet5", "data=digits"]).name == "digits_lenet5"
 
 
 def test_prefix_of_the_user_is_accepted() -> None:
     override = "++optimizer._target_=mylab.optim.Lion"
-    assert "'mylab.optim.Lion' is not allowed" in refusal_of(override)
-    config = compose([override, "allowed_targets=[mylab.]"])
-    assert config["optimizer"]["_target_"] == "mylab.optim.Lion"
-
-
-# What does not: mistakes on the command line, as Hydra finds them.
-
-OVERRIDES = [
-    ("optimizer.lrr=0.1", "optimizer.lrr: unknown key 'lrr'; did you mean 'lr'? allowed: _target_, lr, "),
-    ("+optimizer.lrr=0.1", "optimizer.lrr: torch.optim.SGD has no such option; did you mean 'lr'? allowed: "),
-    (
-        "trainer.max_epoch=3",
-        "trainer.max_epoch: unknown key 'max_epoch'; did you mean 'max_epochs'? allowed: ",
-    ),
-    ("+data.colour=red", "data.colour: pipeline.data.facts.Facts has no such option; "),
-    ("seeed=3", "seeed: unknown key 'seeed'; did you mean 'seed'? allowed: allowed_targets, "),
-    ("+extra=3", "extra: unknown section; "),
-    ("model=lenet6", "model=lenet6: no such option; did you mean 'lenet5'? allowed: alexnet, "),
-    ("experiment=nope", "experiment=nope: no such option; allowed: "),
-    ("modle=lenet5", "modle: unknown key 'modle'; did you mean 'model'? allowed: "),
-    ("model@net=unet", "model@net: unknown key or group; did you mean 'model'? allowed: allowed_targets, "),
-    (
-        "model=null",
-        "Config group override must be a string or a list. Got NoneType; choose an option by its file's",
-    ),
-    ("~task", "task: the section is missing; conf/config.yaml composes it"),
-    ("~optimizer._target_", "optimizer._target_ is missing; name the class to build"),
-    ("name=???", "name has no value; give it one"),
-    ("name=${data.nmae}", "name: Interpolation key 'data.nmae' not found; correct its value"),
-    ("optimizer.lr", "Error parsing override 'optimizer.lr' missing EQUAL at "),
-    ("model=lenet5,unet", "Ambiguous value for argument 'model=lenet5,unet' "),
-]
-
-
-@pytest.mark.parametrize(("override", "message"), OVERRIDES)
-def test_mistake_on_the_command_line_is_told_in_one_sentence(override: str, message: str) -> None:
-    said = refusal_of(override)
-    assert said.startswith(message)
-    assert "\n" not in said
-
-
-FILES = [
-    (
-        "trainer: {max_epoch: 3}",
-        "trainer.max_epoch: pipeline.runs.settings.TrainerSettings has no such option; ",
-    ),
-    (
-        "defaults: [{override /model: lenet6}]",
-        "model=lenet6: no such option; did you mean 'lenet5'? allowed: ",
-    ),
-    ("defaults: [{override /modle: lenet5}]", "modle: unknown key or group; did you mean 'model'? allowed: "),
-    ("optimizer: 3", "optimizer must be a mapping of keys, got 3"),
-    ("name: [1", 'while parsing a flow sequence in "{file}", line 2, column 7 '),
-    (
-        "seed: 1\nseed: 2",
-        'while constructing a mapping in "{file}", line 2, column 1 found duplicate key seed ',
-    ),
-]
-
-
-@pytest.mark.parametrize(("text", "message"), FILES)
-def test_mistake_in_a_file_is_told_in_one_sentence(
-    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(CONF, tmp_path / "conf")
-    file = tmp_path / "conf" / "experiment" / "bad.yaml"
-    file.write_text(f"# @package _global_\n{text}\n")
-    monkeypatch.setattr(composition, "CONF", tmp_path / "conf")
-    said = refusal_of("experiment=bad")
-    assert said.startswith(message.format(file=file))
-    assert "\n" not in said
-
-
-def test_error_that_is_no_mistake_of_the_user_keeps_its_own_type() -> None:
-    with pytest.raises(ValueError, match=r"^ours$") as told, composition.explained():
-        raise ValueError("ours")
-    assert not isinstance(told.value, ConfigError)
-
-
-def test_declaration_that_is_not_there_is_named_with_the_command_that_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nothing\.yaml does not exist; `dvc repro compose` writes it"):
-        load(tmp_path / "nothing.yaml")
+    with refused("optimizer._target_", got="mylab.optim.Lion"):
+        compose([override])
+    assert compose([override, "allowed_targets=[mylab.]"]).optimizer["_target_"] == "mylab.optim.Lion"
 
 
 # The command.
@@ -242,8 +175,11 @@ def test_command_without_a_file_to_write_says_how_it_is_used(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["compose", *arguments])
-    usage = "usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]"
-    with pytest.raises(ConfigError, match=f"^{re.escape(usage)}$"):
+    text = (
+        "python -m pipeline.compose: names neither params.yaml and a folder, nor a file to write, "
+        f"got {arguments}; usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]"
+    )
+    with refused("python -m pipeline.compose", got=arguments, text=text):
         command()
 
 
@@ -255,21 +191,64 @@ def test_error_of_ours_keeps_its_traceback() -> None:
         exit_on_mistake(fail)
 
 
-@pytest.mark.parametrize(
-    ("name", "names", "said"),
-    [
-        ("lenet", ["unet", "lenet5"], "did you mean 'lenet5'? allowed: lenet5, unet"),
-        ("vgg", ["unet", "lenet5", "unet"], "allowed: lenet5, unet"),
-        (3, [], "allowed: nothing"),
-    ],
-)
-def test_closest_name_comes_first_then_all_in_order(name: object, names: list[str], said: str) -> None:
-    assert closest(name, names) == said
+def params_file(folder: Path, experiments: dict[str, str]) -> Path:
+    """Write a params file of experiments with their overrides; return its path."""
+    declared = {name: {"data": "digits", "overrides": overrides} for name, overrides in experiments.items()}
+    path = folder / "params.yaml"
+    path.write_text(yaml_text({"experiments": declared}))
+    return path
+
+
+def test_every_experiment_of_a_params_file_is_written_and_no_other_is_left(tmp_path: Path) -> None:
+    params = params_file(tmp_path, {"digits_lenet5": "optimizer.lr=0.02 seed=3", "digits_search": ""})
+    out = tmp_path / "artifacts" / "compose"
+    compose_experiments(params, out, root=tmp_path)
+    written = {
+        f"{name}.{suffix}" for name in ("digits_lenet5", "digits_search") for suffix in ("yaml", "json")
+    }
+    assert {path.name for path in out.iterdir()} == written
+    assert load(out / "digits_lenet5.yaml") == compose(
+        ["experiment=digits_lenet5", "optimizer.lr=0.02", "seed=3"]
+    )
+    before = (out / "digits_search.json").read_text()
+    compose_experiments(params_file(tmp_path, {"digits_search": ""}), out, root=tmp_path)
+    assert {path.name for path in out.iterdir()} == {"digits_search.yaml", "digits_search.json"}
+    assert (out / "digits_search.json").read_text() == before
+
+
+def test_params_file_with_one_mistake_writes_nothing(tmp_path: Path) -> None:
+    params, out = params_file(tmp_path, {"digits_lenet5": "", "digits_search": "seed=-1"}), tmp_path / "out"
+    with refused("seed", got=-1):
+        compose_experiments(params, out, root=tmp_path)
+    assert not out.exists()
+
+
+def test_overrides_with_quotes_are_split_as_a_shell_does(tmp_path: Path) -> None:
+    overrides = "model.name='my net' 'model.lr_factors=[1, 1, 1, 1, 1, 0.5]'"
+    compose_experiments(params_file(tmp_path, {"digits_lenet5": overrides}), tmp_path / "out", root=tmp_path)
+    model = load(tmp_path / "out" / "digits_lenet5.yaml").model
+    assert (model["name"], model["lr_factors"]) == ("my net", [1, 1, 1, 1, 1, 0.5])
+
+
+def test_command_writes_the_declarations_of_a_params_file_as_it_writes_single_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params_file(tmp_path, {"digits_search": "seed=3"})
+    for arguments in (
+        ["params.yaml", "all"],
+        ["one/digits_search.yaml", "experiment=digits_search", "seed=3"],
+    ):
+        monkeypatch.setattr(sys, "argv", ["compose", *arguments])
+        command()
+    for file in (tmp_path / "all").iterdir():
+        assert file.read_bytes() == (tmp_path / "one" / file.name).read_bytes()
+    assert "options" in json.loads((tmp_path / "all" / "digits_search.json").read_text())
 
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from pipeline.composition import compose; "
+        "import sys; from pipeline.declaration.composition import compose; "
         "[compose([f'experiment={name}']) for name in sys.argv[1:]]; print(' '.join(sys.modules))"
     )
     command = [sys.executable, "-c", code, *EXPERIMENTS]

@@ -14,26 +14,36 @@ import pytest
 
 from pipeline.data import prepared
 from pipeline.data.prepared import Prepared
+from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import data_digest, prepared_key
-from pipeline.errors import ConfigError
 from pipeline.runs.found import publish
 from pipeline.training.inputs import prepare
 from tests.makers import (
     data_section,
+    declaration,
     write_class_folders,
     write_declaration,
     write_files,
     write_image_masks,
 )
+from tests.refusals import refused
 
 CODE = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> dict[str, Any]:
-    """Return what `prepare` reads of a declaration whose archive lies in the project `tmp_path`."""
+def tiny(tmp_path: Path) -> Declaration:
+    """Return a declaration whose archive lies in the project `tmp_path`."""
     write_class_folders(tmp_path / "data.zip")
-    return {"data": data_section(tmp_path / "data.zip")}
+    return declaration(data_section(tmp_path / "data.zip"))
+
+
+def with_data(changed: Declaration, **facts: Any) -> Declaration:
+    return changed.replace(data={**changed.sections["data"], **facts})
+
+
+def opened(folder: Path, of: Declaration) -> Prepared:
+    return Prepared.open(folder, of.data)
 
 
 def forbid_writing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,24 +70,24 @@ def run(
 
 
 def test_prepared_data_are_found_and_not_made_again(
-    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = prepare(config, root=tmp_path)
-    assert Prepared(made).about()["counts"] == {"train": 6, "val": 6, "test": 6}
-    assert Prepared(made).about()["digest"] == data_digest(config, root=tmp_path)
+    made = prepare(tiny, root=tmp_path)
+    assert opened(made, tiny).about()["counts"] == {"train": 6, "val": 6, "test": 6}
+    assert opened(made, tiny).about()["digest"] == data_digest(tiny, root=tmp_path)
     forbid_writing(monkeypatch)
-    assert prepare(config, root=tmp_path) == made
+    assert prepare(tiny, root=tmp_path) == made
 
 
 def test_what_dvc_restores_is_adopted_and_not_made_again(
-    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(prepare(config, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name")
+    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name")
     shutil.rmtree(tmp_path / "cache")
     forbid_writing(monkeypatch)
-    adopted = prepare(config, root=tmp_path)
-    assert adopted == tmp_path / "cache" / "prepare" / prepared_key(config, root=tmp_path)
-    assert Prepared(adopted).images("test").shape == (6, 8, 8, 1)
+    adopted = prepare(tiny, root=tmp_path)
+    assert adopted == tmp_path / "cache" / "prepare" / prepared_key(tiny, root=tmp_path)
+    assert opened(adopted, tiny).images("test").shape == (6, 8, 8, 1)
 
 
 KEYS = [
@@ -96,25 +106,36 @@ KEYS = [
 
 @pytest.mark.parametrize(("changes", "is_other"), KEYS)
 def test_key_depends_on_the_facts_that_decide(
-    changes: dict[str, Any], is_other: bool, config: dict[str, Any], tmp_path: Path
+    changes: dict[str, Any], is_other: bool, tiny: Declaration, tmp_path: Path
 ) -> None:
-    changed = {"data": config["data"] | changes}
-    assert (prepared_key(changed, root=tmp_path) != prepared_key(config, root=tmp_path)) == is_other
+    assert (
+        prepared_key(with_data(tiny, **changes), root=tmp_path) != prepared_key(tiny, root=tmp_path)
+    ) == is_other
 
 
 def test_key_depends_on_the_bytes_of_the_archive_and_not_on_its_place(
-    config: dict[str, Any], tmp_path: Path
+    tiny: Declaration, tmp_path: Path
 ) -> None:
-    moved = {"data": config["data"] | {"root": str(tmp_path / "moved.zip")}}
+    moved = with_data(tiny, root=str(tmp_path / "moved.zip"))
     shutil.copy(tmp_path / "data.zip", tmp_path / "moved.zip")
-    assert prepared_key(moved, root=tmp_path) == prepared_key(config, root=tmp_path)
+    assert prepared_key(moved, root=tmp_path) == prepared_key(tiny, root=tmp_path)
     write_class_folders(tmp_path / "moved.zip", num_images=4)
-    assert prepared_key(moved, root=tmp_path) != prepared_key(config, root=tmp_path)
+    assert prepared_key(moved, root=tmp_path) != prepared_key(tiny, root=tmp_path)
 
 
-def test_key_does_not_depend_on_other_sections(config: dict[str, Any], tmp_path: Path) -> None:
-    more = {**config, "model": {"name": "lenet5"}, "seed": 1}
-    assert prepared_key(more, root=tmp_path) == prepared_key(config, root=tmp_path)
+def test_key_does_not_depend_on_other_sections(tiny: Declaration, tmp_path: Path) -> None:
+    changes = {
+        "seed": 1,
+        "model": {"name": "other"},
+        "augmentation": {
+            "steps": [{"_target_": "albumentations.HorizontalFlip"}],
+            "mixing": None,
+            "copies": 2,
+        },
+        "preprocess": {"_target_": "pipeline.transforms.preprocess.ZcaWhiten", "patch": 4, "epsilon": 0.1},
+        "task": {"_target_": "pipeline.tasks.segmentation.task.Segmentation", "dice_weight": 1.0},
+    }
+    assert prepared_key(tiny.replace(**changes), root=tmp_path) == prepared_key(tiny, root=tmp_path)
 
 
 def test_other_archive_than_the_pinned_one_is_refused(
@@ -122,33 +143,31 @@ def test_other_archive_than_the_pinned_one_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_class_folders(Path("data/tiny.zip"))
-    config = {"data": data_section("data/tiny.zip")}
-    pinned = data_digest(config, root=tmp_path)
-    config["data"]["digest"] = pinned
-    prepare(config, root=tmp_path)
+    tiny = declaration(data_section("data/tiny.zip"))
+    pinned = data_digest(tiny, root=tmp_path)
+    prepare(with_data(tiny, digest=pinned), root=tmp_path)
 
     write_class_folders(Path("data/tiny.zip"), num_images=4)
-    found = data_digest({"data": config["data"] | {"digest": None}}, root=tmp_path)
-    wanted = (
-        r"^data\.digest: data/tiny\.zip is not the archive that data tiny pins: "
-        rf"expected {pinned}, found {found}; restore it with "
-        r"`git checkout data\.dvc && dvc pull --force data\.dvc`, or set data\.digest to the new one$"
+    found = data_digest(tiny, root=tmp_path)
+    text = (
+        f"data.digest: data/tiny.zip is not the archive that data tiny pins: expected {pinned}, found {found}; "
+        "restore it with `git checkout data.dvc && dvc pull --force data.dvc`, or set data.digest to the new one"
     )
-    with pytest.raises(ConfigError, match=wanted):
-        prepare(config, root=tmp_path)
+    with refused("data.digest", got=found, allowed=(pinned,), text=text):
+        prepare(with_data(tiny, digest=pinned), root=tmp_path)
 
 
 def test_failure_leaves_nothing_half_written_and_the_next_call_works(tmp_path: Path) -> None:
     root = tmp_path / "data"
     images = write_class_folders(root)
-    config = {"data": data_section(root)}
+    tiny = declaration(data_section(root))
     good = (root / "test/dog/002.png").read_bytes()  # the last to be read
     write_files(root, {"test/dog/002.png": good[:50]})
-    with pytest.raises(ConfigError, match=r"^test/dog/002\.png: unreadable image"):
-        prepare(config, root=tmp_path)
+    with refused("test/dog/002.png"):
+        prepare(tiny, root=tmp_path)
     assert [path.suffix for path in (tmp_path / "cache" / "prepare").iterdir()] == [".lock"]
     write_files(root, {"test/dog/002.png": good})
-    made = Prepared(prepare(config, root=tmp_path))
+    made = opened(prepare(tiny, root=tmp_path), tiny)
     np.testing.assert_array_equal(made.images("test")[5, ..., 0], images["test/dog/002.png"])
 
 
@@ -168,7 +187,7 @@ def test_disk_that_fills_up_is_one_clear_error_and_leaves_nothing_behind(tmp_pat
 
     enough = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 16")
     assert (enough.returncode, enough.stderr) == (0, "")
-    published = Prepared(tmp_path / "artifacts" / "prepare" / "tiny")
+    published = opened(tmp_path / "artifacts" / "prepare" / "tiny", load(tmp_path / "tiny.yaml"))
     assert published.targets("test").shape == (3, 64, 64)
     assert unfinished(tmp_path) == []
 
@@ -177,7 +196,7 @@ ASK = """
 import sys, time
 from pathlib import Path
 from pipeline.data import prepared
-from pipeline.declaration.checks import load
+from pipeline.declaration.declaration import load
 from pipeline.training.inputs import prepare
 
 write = prepared.write_prepared
@@ -211,7 +230,7 @@ def test_processes_that_ask_at_once_prepare_once(tmp_path: Path) -> None:
     answers = {asker.communicate(timeout=60)[0].strip() for asker in askers}
     assert (tmp_path / "made").read_text() == "once "
     (folder,) = answers
-    assert Prepared(Path(folder)).images("train").shape == (6, 8, 8, 1)
+    assert opened(Path(folder), load(tmp_path / "tiny.yaml")).images("train").shape == (6, 8, 8, 1)
     assert unfinished(tmp_path) == []
 
 
@@ -225,7 +244,7 @@ def test_command_publishes_all_files_whole(tmp_path: Path) -> None:
     arrays = {f"{split}_{kind}.npy" for split in ("train", "val", "test") for kind in ("images", "targets")}
     assert {path.name for path in out.iterdir()} == arrays | {"manifest.csv", "prepared.json", "key"}
     assert json.loads((out / "prepared.json").read_text())["counts"]["train"] == 6
-    published = Prepared(out)
+    published = opened(out, load(tmp_path / "tiny.yaml"))
     for split in ("train", "val", "test"):
         for image, name in zip(published.images(split), published.files(split), strict=True):
             np.testing.assert_array_equal(image[..., 0], images[name])
@@ -238,7 +257,7 @@ MISTAKES = [
         "error: python -m pipeline.prepare: expected 2 paths, got 1; "
         "usage: python -m pipeline.prepare <declaration>.yaml <folder to write>\n",
     ),
-    (["absent.yaml", "out"], "error: absent.yaml does not exist; `dvc repro compose` writes it\n"),
+    (["absent.yaml", "out"], "error: absent.yaml: does not exist; `dvc repro compose` writes it\n"),
 ]
 
 

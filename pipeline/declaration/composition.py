@@ -102,7 +102,9 @@ def explained() -> Iterator[None]:
         raise ConfigError.unknown(group, option, reason.options, what="option") from None
     except MissingMandatoryValue as reason:
         raise ConfigError(str(reason.full_key), "has no value", hint="give it one") from None
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as reason:
+    except yaml.YAMLError as reason:
+        raise _explain_yaml(reason) from None
+    except (HydraException, OmegaConfBaseException) as reason:
         raise _explain(reason) from None
     except RecursionError:
         raise ConfigError("conf", "a YAML anchor refers to itself", hint="write the list out") from None
@@ -135,6 +137,13 @@ def _explain(reason: Exception) -> ConfigError:
     if group:
         return ConfigError.unknown(group[1], group[1], _choices(), what="key or group")
     return ConfigError("overrides", " ".join(str(reason).split()), hint="write key=value, as Hydra reads it")
+
+
+def _explain_yaml(reason: yaml.YAMLError) -> ConfigError:
+    """Name the file that is not valid YAML, and the line."""
+    mark = getattr(reason, "problem_mark", None)
+    file = "conf" if mark is None else mark.name
+    return ConfigError(file, f"is not valid YAML: {' '.join(str(reason).split())}", hint="correct the file")
 
 
 def _choices() -> list[str]:

@@ -1,6 +1,5 @@
 """Mistakes in the values of a declaration, as the check of compose finds them."""
 
-import re
 from copy import deepcopy
 from functools import cache
 from typing import Any
@@ -8,114 +7,134 @@ from typing import Any
 import pytest
 
 from pipeline.declaration.checks import check
-from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
+from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.errors import UNSET
+from pipeline.tasks.classification.demands import DEMANDS
+from tests.refusals import refused
 
-VALUES: list[tuple[str, Any, str]] = [
-    ("seed", -1, "seed must be a whole number from 0 to 4294967295, got -1"),
-    ("seed", True, "seed must be a whole number from 0 to 4294967295, got True"),
-    ("seed", 2**32, "seed must be a whole number from 0 to 4294967295, got 4294967296"),
-    ("name", None, "name must be text, got None; "),
-    ("name", "", "name must be text, got ''; "),
-    ("allowed_targets", "mylab.",
-     "allowed_targets must be a list of prefixes such as [mylab.], got 'mylab.'"),
-    ("allowed_targets", [""], "allowed_targets must be a list of prefixes such as [mylab.], got ['']"),
-    ("optimizer", None, "optimizer must be a mapping of keys, got None"),
-    ("optimizer", ..., "optimizer: the section is missing; conf/config.yaml composes it"),
-    ("colours", 3, "colours: unknown section; allowed: allowed_targets, augmentation, "),
-    ("preprocess", {}, "preprocess._target_ is missing; name the class to build"),
-    ("task", {}, "task._target_ is missing; name the class to build"),
-    ("scheduler", {}, "scheduler._target_ is missing; name the class to build"),
-    ("augmentation.steps", 3, "augmentation.steps must be list[Any], got 3 (int); YAML writes"),
-    ("augmentation.steps", [{"p": 1}],
-     "augmentation.steps[0] needs a _target_, got {'p': 1}; name a transform"),
-    ("augmentation.steps", ["flip"], "augmentation.steps[0] needs a _target_, got 'flip'; name a transform"),
-    ("augmentation.steps", [{"_target_": "os.system"}],
-     "augmentation.steps[0]._target_: 'os.system' is not "),
-    ("optimizer._target_", "torch.load",
-     "optimizer._target_: 'torch.load' is not allowed; allowed are names below "),
-    ("optimizer.lr", "fast", "optimizer.lr must be float | Tensor, got 'fast' (str); YAML writes"),
-    ("optimizer.params", [], "optimizer.params: torch.optim.SGD has no such option; "),
-    ("scheduler.T_max", ...,
-     "scheduler.T_max is missing; torch.optim.lr_scheduler.CosineAnnealingLR needs it"),
-    ("task._target_", "torch.nn.ReLU",
-     "task.label_smoothing: torch.nn.ReLU has no such option; allowed: inplace"),
-    ("task", {"_target_": "pipeline.tasks.task.Task"},
-     "task._target_: unknown task pipeline.tasks.task.Task; "),
+ALLOWED_SHAPE = "[channels, rows, columns] with 1 or 3 channels"
+SPLIT = "folders or {val: 0.15, test: 0.15, seed: 0}"
+SEEN = "[1, rows, columns] of what the network sees"
+TRAINER = "pipeline.declaration.settings.TrainerSettings"
+TASKS = ("pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation")
+CLASS = {"hint": "name the class to build"}
+STEP = {"hint": "name a transform, such as _target_: albumentations.HorizontalFlip"}
+BELOW = {"hint": "allowed are names below pipeline.tasks., "}
+MANY = [str(n) for n in range(256)]
+
+# What is changed in the default declaration, where it is refused if elsewhere, and the fields of the refusal; its
+# whole wording where no test of a part pins it.
+VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
+    ("seed", -1, "", {"allowed": "a whole number from 0 to 4294967295",
+                      "text": "seed must be a whole number from 0 to 4294967295, got -1"}),
+    ("seed", True, "", {"text": "seed must be a whole number from 0 to 4294967295, got True"}),
+    ("seed", 2**32, "", {"allowed": "a whole number from 0 to 4294967295"}),
+    ("name", None, "", {"text": "name must be text, got None; it names runs, such as name=digits_lenet5"}),
+    ("name", "", "", {"allowed": "text", "hint": "it names runs, such as name=digits_lenet5"}),
+    ("allowed_targets", "mylab.", "",
+     {"text": "allowed_targets must be a list of prefixes such as [mylab.], got 'mylab.'"}),
+    ("allowed_targets", [""], "", {"allowed": "a list of prefixes such as [mylab.]"}),
+    ("from", 3, "", {"text": "from must be the name of an earlier search, or null, got 3"}),
+    ("plan", "yes", "", {"text": "plan must be true or false, got 'yes'"}),
+    ("optimizer", None, "", {"text": "optimizer must be a mapping of keys, got None"}),
+    ("optimizer", ..., "", {"text": "optimizer: the section is missing; conf/config.yaml composes it"}),
+    ("colours", 3, "", {"got": "colours", "allowed": SECTIONS,
+                        "text": f"colours: unknown section 'colours'; allowed: {', '.join(sorted(SECTIONS))}"}),
+    ("preprocess", {}, "preprocess._target_",
+     {"got": UNSET, "text": "preprocess._target_: is missing; name the class to build"}),
+    ("task", {}, "task._target_", {"got": UNSET, **CLASS}),
+    ("scheduler", {}, "scheduler._target_", {"got": UNSET, **CLASS}),
+    ("augmentation.steps", 3, "", {"allowed": "list[Any]", "hint": "this is int; YAML writes"}),
+    ("augmentation.steps", [{"p": 1}], "augmentation.steps[0]",
+     {"got": {"p": 1}, "text": "augmentation.steps[0]: needs a _target_, got {'p': 1}; name a transform, such as "
+                               "_target_: albumentations.HorizontalFlip"}),
+    ("augmentation.steps", ["flip"], "augmentation.steps[0]", {"got": "flip", **STEP}),
+    ("augmentation.steps", [{"_target_": "os.system"}], "augmentation.steps[0]._target_",
+     {"got": "os.system", **BELOW}),
+    ("optimizer._target_", "torch.load", "", BELOW),
+    ("optimizer.lr", "fast", "", {"allowed": "float | Tensor", "hint": "this is str; YAML writes"}),
+    ("optimizer.params", [], "", {"got": "params", "hint": "allowed: dampening, differentiable, foreach, "}),
+    ("scheduler.T_max", ..., "", {"hint": "torch.optim.lr_scheduler.CosineAnnealingLR needs it"}),
+    ("task._target_", "torch.nn.ReLU", "",
+     {"allowed": TASKS, "text": f"task._target_: unknown task 'torch.nn.ReLU'; allowed: {', '.join(TASKS)}"}),
+    ("task", {"_target_": "pipeline.tasks.task.Task"}, "task._target_",
+     {"got": "pipeline.tasks.task.Task", "allowed": TASKS}),
     # Trainer.
-    ("trainer.max_epochs", 0, "trainer.max_epochs must be at least 1, got 0"),
-    ("trainer.max_epochs", 2.5, "trainer.max_epochs must be int, got 2.5 (float); YAML writes"),
-    ("trainer.max_epochs", ...,
-     "trainer.max_epochs is missing; pipeline.runs.settings.TrainerSettings needs it"),
-    ("trainer.batch_size", 0, "trainer.batch_size must be at least 1, got 0"),
-    ("trainer.num_workers", -1, "trainer.num_workers must be auto or at least 0, got -1"),
-    ("trainer.keep", "first", "trainer.keep must be best or last, got 'first'"),
-    ("trainer.gradient_clip", 0.0, "trainer.gradient_clip must be above 0 or null, got 0.0"),
-    ("trainer.early_stopping", {"patience": 3},
-     "trainer.early_stopping must be null or {patience: 10, min_delta"),
-    ("trainer.early_stopping", {"patience": "3"},
-     "trainer.early_stopping must be dict[str, float] | None, got "),
-    ("trainer.deterministic", "yes", "trainer.deterministic must be true, false or warn, got 'yes'"),
-    ("tracking.log_model", "yes", "tracking.log_model must be bool, got 'yes' (str); YAML writes"),
+    ("trainer.max_epochs", 0, "", {"allowed": "at least 1"}),
+    ("trainer.max_epochs", 2.5, "", {"allowed": "int", "hint": "this is float; YAML writes"}),
+    ("trainer.max_epochs", ..., "", {"hint": f"{TRAINER} needs it"}),
+    ("trainer.batch_size", 0, "", {"allowed": "at least 1"}),
+    ("trainer.num_workers", -1, "", {"allowed": "auto or at least 0"}),
+    ("trainer.keep", "first", "", {"allowed": "best or last"}),
+    ("trainer.gradient_clip", 0.0, "", {"allowed": "above 0 or null"}),
+    ("trainer.early_stopping", {"patience": 3}, "", {"allowed": "null or {patience: 10, min_delta: 0.0}"}),
+    ("trainer.early_stopping", {"patience": "3"}, "", {"allowed": "dict[str, float] | None"}),
+    ("trainer.deterministic", "yes", "", {"allowed": "true, false or warn"}),
+    ("tracking.log_model", "yes", "", {"allowed": "bool", "hint": "this is str; YAML writes"}),
     # Data.
-    ("data", [], "data must be a mapping of keys, got []"),
-    ("data.shape", [1, 32], "data.shape must be [channels, rows, columns] with 1 or 3 channels, got [1, 32]"),
-    ("data.shape", [2, 32, 32],
-     "data.shape must be [channels, rows, columns] with 1 or 3 channels, got [2, 32"),
-    ("data.shape", [1, 0, 32],
-     "data.shape must be [channels, rows, columns] with 1 or 3 channels, got [1, 0"),
-    ("data.classes", ["a"], "data.classes must be at least two different names, got ['a']"),
-    ("data.classes", ["a", "a"], "data.classes must be at least two different names, got ['a', 'a']"),
-    ("data.classes", [0, 1], "data.classes must be list[str], got [0, 1] (list); YAML writes"),
-    ("data.classes", [str(n) for n in range(256)], "data.classes must be at most 255 names, got 256"),
-    ("data.background", 10, "data.background must be null or a class index from 0 to 9, got 10"),
-    ("data.ignore_label", 9, "data.ignore_label must be null or a value from 10 to 255, beyond the class "),
-    ("data.format", "class_folder",
-     "data.format: unknown format 'class_folder'; did you mean 'class_folders'? "),
-    ("data.split", "random", "data.split must be folders or {val: 0.15, test: 0.15, seed: 0}, got 'random'"),
-    ("data.split", {"val": 0.5},
-     "data.split must be folders or {val: 0.15, test: 0.15, seed: 0}, got {'val'"),
-    ("data.split", {"val": 0.5, "test": 0.5, "seed": 0},
-     "data.split must be shares above 0 for val and test that sum to less than 1, got {'val': 0.5"),
-    ("data.split", {"val": "a", "test": 0.5, "seed": 0},
-     "data.split must be str | dict[str, float], got {'val'"),
+    ("data", [], "", {"allowed": "a mapping of keys"}),
+    ("data.shape", [1, 32], "", {"allowed": ALLOWED_SHAPE}),
+    ("data.shape", [2, 32, 32], "", {"allowed": ALLOWED_SHAPE}),
+    ("data.shape", [1, 0, 32], "", {"allowed": ALLOWED_SHAPE}),
+    ("data.classes", ["a"], "", {"allowed": "at least two different names"}),
+    ("data.classes", ["a", "a"], "", {"allowed": "at least two different names"}),
+    ("data.classes", [0, 1], "", {"allowed": "list[str]", "hint": "this is list; YAML writes"}),
+    ("data.classes", MANY, "", {"got": 256, "allowed": "at most 255 names"}),
+    ("data.background", 10, "", {"allowed": "null or a class index from 0 to 9"}),
+    ("data.ignore_label", 9, "", {"allowed": "null or a value from 10 to 255, beyond the class indices"}),
+    ("data.format", "class_folder", "",
+     {"allowed": ("class_folders", "image_masks"), "hint": "did you mean 'class_folders'? "}),
+    ("data.split", "random", "", {"allowed": SPLIT}),
+    ("data.split", {"val": 0.5}, "", {"allowed": SPLIT}),
+    ("data.split", {"val": 0.5, "test": 0.5, "seed": 0}, "",
+     {"allowed": "shares above 0 for val and test that sum to less than 1", "hint": "leave the rest for training"}),
+    ("data.split", {"val": "a", "test": 0.5, "seed": 0}, "", {"allowed": "str | dict[str, float]"}),
+    # What belongs to a search, where nothing is searched.
+    ("plan", True, "", {"text": "plan: belongs to a search, got True; add search=coarse, or leave the setting out"}),
+    ("from", "small", "", {"hint": "add search=coarse, or leave the setting out"}),
+    ("search.trial", 0, "", {"hint": "add search=coarse, or leave the setting out"}),
     # What does not fit what.
-    ("input_shape", [3, 32, 32], "input_shape must be [1, rows, columns] of what the network sees, got [3, 32, 32]"),
-    ("input_shape", [1, 32], "input_shape must be [1, rows, columns] of what the network sees, got [1, 32]"),
-    ("input_shape", [1, 0, 32], "input_shape must be [1, rows, columns] of what the network sees, got [1, 0, 32]"),
-    ("input_shape", "32x32", "input_shape must be [1, rows, columns] of what the network sees, got '32x32'"),
-    ("input_shape", [1, 64, 32], "input_shape [1, 64, 32] is larger than data.shape [1, 32, 32]; crops are taken"),
-    ("augmentation.mixing", {"alpha": 1.0}, "augmentation.mixing needs a _target_, got {'alpha': 1.0}; name a "),
+    ("input_shape", [3, 32, 32], "",
+     {"allowed": SEEN, "text": "input_shape must be [1, rows, columns] of what the network sees, got [3, 32, 32]"}),
+    ("input_shape", [1, 32], "", {"allowed": SEEN}),
+    ("input_shape", [1, 0, 32], "", {"allowed": SEEN}),
+    ("input_shape", "32x32", "",
+     {"text": "input_shape must be [channels, rows, columns] of what the network sees, got '32x32'"}),
+    ("input_shape", [1, 64, 32], "",
+     {"got": UNSET, "text": "input_shape: [1, 64, 32] is larger than data.shape [1, 32, 32]; crops are taken from "
+                            "images, so make data.shape larger or input_shape smaller"}),
+    ("augmentation.mixing", {"alpha": 1.0}, "", STEP),
     ("augmentation.steps", [{"_target_": "albumentations.OneOf", "transforms": ["flip"]}],
-     "augmentation.steps[0].transforms[0] needs a _target_, got 'flip'; name a transform"),
+     "augmentation.steps[0].transforms[0]", {"got": "flip", **STEP}),
     ("augmentation.steps", [{"_target_": "albumentations.OneOf", "transforms": None}],
-     "augmentation.steps[0].transforms must be a list of steps, got None"),
-    ("augmentation.steps", [{"_target_": "albumentations.HorizontalFlp"}],
-     "augmentation.steps[0]._target_: there is no albumentations.HorizontalFlp; did you mean 'HorizontalFlip'?"),
-    ("augmentation.copies", 2, "augmentation.copies must be null where augmentation.steps is empty, got 2"),
+     "augmentation.steps[0].transforms",
+     {"got": None, "text": "augmentation.steps[0].transforms must be a list of steps, got None"}),
+    ("augmentation.steps", [{"_target_": "albumentations.HorizontalFlp"}], "augmentation.steps[0]._target_",
+     {"got": "albumentations.HorizontalFlp", "hint": "did you mean 'HorizontalFlip'? correct the name"}),
+    ("augmentation.copies", 2, "", {"allowed": "null where augmentation.steps is empty"}),
     ("preprocess", {"_target_": "pipeline.transforms.preprocess.PcaWhiten", "patch": 5, "epsilon": 0.1},
-     "preprocess.patch must be a divisor of the rows and columns of images of 1 x 32 x 32, got 5; "),
-    ("views.crops", "five", "views.crops must be centre or corners, got 'five'"),
-    ("views", {"crops": "centre"}, "views.mirror is missing; pipeline.transforms.views.Views needs it"),
-    ("input_shape", [1, 8, 8],
-     "model.layers[2]: in {conv: 16, kernel: 5, padding: valid} of model lenet5, the kernel does not fit its 2x2 "
-     "input, got (5, 5); use a larger image (data.shape), fewer strides and pools before it, or a smaller kernel"),
-    ("data.format", "image_masks", "task: classification needs a label for each image, data digits (format "
-     "image_masks) has a mask; choose another task= or data="),
-    ("task._target_", "pipeline.tasks.segmentation.task.Segmentation", "task.label_smoothing: pipeline.tasks."),
-    ("model.head", ["flatten", {"linear": 3}],
-     "model.head[0]: in flatten of model lenet5, the input of flatten must be a map"),
-    ("model.head", [{"linear": 3}],
-     "model lenet5 puts out (3,) for an image of (1, 32, 32), the task needs (10,); "
-     "choose a network for this task, or end its head accordingly"),
-    ("model.layers", [{"conv2": 3}],
-     "model.layers[0]: in {conv2: 3} of model lenet5, unknown layer 'conv2'; did you mean 'conv'?"),
+     "preprocess.patch", {"got": 5, "allowed": "a divisor of the rows and columns of images of 1 x 32 x 32"}),
+    ("views.crops", "five", "", {"allowed": "centre or corners"}),
+    ("views", {"crops": "centre"}, "views.mirror",
+     {"got": UNSET, "hint": "pipeline.transforms.settings.ViewSettings needs it"}),
+    ("input_shape", [1, 8, 8], "model.layers[2]",
+     {"got": (5, 5), "hint": "use a larger image (data.shape), fewer strides and pools before it, or a smaller "}),
+    ("data.format", "image_masks", "task",
+     {"got": TASKS[0], "text": "task: classification needs a label for each image, data digits (format image_masks) "
+                               f"has a mask, got '{TASKS[0]}'; choose another task= or data="}),
+    ("task._target_", TASKS[1], "task.label_smoothing", {"got": "label_smoothing", "allowed": ("dice_weight",)}),
+    ("model.head", ["flatten", {"linear": 3}], "model.head[0]", {"got": (84,), "allowed": "a map (C, H, W)"}),
+    ("model.head", [{"linear": 3}], "model",
+     {"got": UNSET, "text": "model: lenet5 puts out (3,) for an image of (1, 32, 32), the task needs (10,); choose a "
+                            "network for this task, or end its head accordingly"}),
+    ("model.layers", [{"conv2": 3}], "model.layers[0]", {"got": "conv2", "hint": "did you mean 'conv'? "}),
 ]  # fmt: skip
 
 
 @cache
 def defaults() -> dict[str, Any]:
-    return {section: value for section, value in compose([]).items() if section != "digest"}
+    return compose_sections([])
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -131,14 +150,29 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return config
 
 
-@pytest.mark.parametrize(("path", "value", "message"), VALUES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("path", "value", "where", "fields"), VALUES, ids=lambda value: str(value)[:30])
 def test_mistake_in_a_value_is_told_with_its_path_and_the_way_out(
-    path: str, value: Any, message: str
+    path: str, value: Any, where: str, fields: dict[str, Any]
 ) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}") as told:
+    expected = fields if where or value is ... else {"got": value, **fields}
+    with refused(where or path, **expected) as caught:
         check(changed(path, value))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_mixing_is_refused_for_a_task_whose_targets_cannot_be_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    compose(["augmentation=mixup"])
+    monkeypatch.setattr(DEMANDS, "mixes", False)
+    text = (
+        "augmentation.mixing must be null for classification, whose targets cannot be mixed, "
+        "got 'pipeline.transforms.mixing.Mixup'"
+    )
+    with refused("augmentation.mixing", got="pipeline.transforms.mixing.Mixup", text=text):
+        compose(["augmentation=mixup"])
 
 
 def test_declaration_without_a_mistake_passes_the_check() -> None:
-    check(changed("seed", 2**32 - 1))
+    sections = changed("seed", 2**32 - 1)
+    checked = check(sections)
+    assert checked == Declaration.parse(sections)
+    assert checked.seed == 2**32 - 1

@@ -7,7 +7,7 @@ import hydra
 import pytest
 
 from pipeline.declaration import composition
-from pipeline.declaration.composition import CONF
+from pipeline.declaration.composition import CONF, compose_sections
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,15 @@ from pipeline.declaration.composition import CONF
 def test_declaration_is_what_hydra_composes_however_often_it_is_asked(overrides: list[str]) -> None:
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         wanted = composition.resolved(hydra.compose("config", overrides=overrides))
-    assert [composition.composed(overrides) for _ in range(3)] == [wanted] * 3
-    composition.composed(overrides)["optimizer"]["lr"] = "changed"
-    assert composition.composed(overrides) == wanted
+    assert [compose_sections(overrides) for _ in range(3)] == [wanted] * 3
+    compose_sections(overrides)["optimizer"]["lr"] = "changed"
+    assert compose_sections(overrides) == wanted
 
 
 def test_file_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.setattr(composition, "CONF", tmp_path / "conf")
-    before = composition.composed(["optimizer.momentum=0.5"])["optimizer"]
+    before = compose_sections(["optimizer.momentum=0.5"])["optimizer"]
     file = tmp_path / "conf" / "optimizer" / "sgd.yaml"
     file.write_text(file.read_text() + "dampening: 0.1\n")
-    assert composition.composed(["optimizer.momentum=0.5"])["optimizer"] == before | {"dampening": 0.1}
+    assert compose_sections(["optimizer.momentum=0.5"])["optimizer"] == before | {"dampening": 0.1}

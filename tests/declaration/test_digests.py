@@ -1,13 +1,15 @@
 """Digests: equal where two declarations or sources mean the same, different where they do not."""
 
 import ast
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.declaration import digests
-from pipeline.declaration.digests import code_digest, digest
+from pipeline.declaration.digests import Closure, digest, file_digests, import_closure
 
 
 def test_order_of_keys_does_not_matter() -> None:
@@ -25,6 +27,166 @@ def test_values_and_their_types_matter() -> None:
 def test_digest_is_the_same_in_every_process() -> None:
     # By hand: the first 16 digits of `printf '{"a":1}' | sha256sum`.
     assert digest({"a": 1}) == "015abd7f5cc57a2d"
+
+
+Write = Callable[..., None]
+CloseOver = Callable[..., Closure]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Return a function that writes modules of a package `small`, which stands in for `pipeline`."""
+    home = tmp_path / "small"
+    home.mkdir()
+    (home / "__init__.py").write_text('"""A package."""\n')
+    monkeypatch.setattr(digests, "PACKAGE", home)
+    digests._file_of.cache_clear()
+    times = iter(range(1, 1000))
+
+    def write_modules(**modules: str) -> None:
+        """Write modules by their dotted names below the package, `__` for a point and INIT for a package's own."""
+        for name, text in modules.items():
+            *packages, module = name.split("__")
+            folder = home
+            for package in packages:
+                folder /= package
+                folder.mkdir(exist_ok=True)
+                (folder / "__init__.py").touch()
+            file = folder / f"{'__init__' if module == 'INIT' else module}.py"
+            file.write_text(text)
+            os.utime(file, ns=(0, next(times)))  # later than any before, however fast the test is
+        digests._file_of.cache_clear()
+
+    return write_modules
+
+
+@pytest.fixture(autouse=True)
+def forget_places() -> Any:
+    """Let no test see where the modules of another lay."""
+    yield
+    digests._file_of.cache_clear()
+
+
+@pytest.fixture
+def closure(tmp_path: Path) -> CloseOver:
+    """Return `import_closure` of modules by their names below the package."""
+
+    def close_over(*names: str, **options: Any) -> Closure:
+        return import_closure([f"small.{name}" for name in names], root=tmp_path / "project", **options)
+
+    return close_over
+
+
+def names_of(found: Closure) -> set[str]:
+    return {name.removeprefix("small").removeprefix(".") or "small" for name in found.digests}
+
+
+# Which modules are in it.
+
+
+def test_modules_are_followed_through_every_form_of_import(write: Write, closure: CloseOver) -> None:
+    write(
+        start="import small.one\nimport small.two as other\nfrom small import three\nfrom small.four import Thing\n",
+        one="from small.far import thing",
+        two="",
+        three="",
+        four="class Thing: ...",
+        far="import small.start  # round in a circle\nthing = 1",
+        beside="",
+    )
+    assert names_of(closure("start")) == {"small", "start", "one", "two", "three", "four", "far"}
+    assert names_of(closure("two", "three")) == {"small", "two", "three"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    from small.used import thing",
+        "class C:\n    def f(self):\n        import small.used",
+        "try:\n    import small.used\nexcept ImportError:\n    pass",
+        "if True:\n    pass\nelse:\n    import small.used",
+        "async def f():\n    with open('a'):\n        from small import used",
+        "f = lambda: 0\nif TYPE_CHECKING:\n    pass\nimport small.used",
+    ],
+)
+def test_imports_count_wherever_they_are_run(text: str, write: Write, closure: CloseOver) -> None:
+    write(start=text, used="thing = 1")
+    assert "used" in names_of(closure("start"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from small.typed import Thing",
+        "if TYPE_CHECKING:\n    import small.typed\n    import numpy",
+        "text = 'import small.typed'",
+        "# import small.typed",
+        "'''\nimport small.typed\n'''",
+        "import smaller.typed",
+        "from .typed import thing",  # relative imports are not followed: the test below says that there are none
+    ],
+)
+def test_imports_for_type_checkers_and_mere_text_do_not_count(
+    text: str, write: Write, closure: CloseOver
+) -> None:
+    write(start=text, typed="")
+    found = closure("start")
+    assert names_of(found) == {"small", "start"}
+    assert found.libraries <= {"smaller"}
+
+
+def test_pipeline_has_no_relative_imports_which_would_not_be_followed() -> None:
+    for file in digests.PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        assert not [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level], file
+
+
+def test_packages_of_a_module_are_in_it_with_what_they_import(write: Write, closure: CloseOver) -> None:
+    write(deep__room__start="", deep__INIT="import small.first", first="", deep__beside="")
+    assert names_of(closure("deep.room.start")) == {"small", "deep", "deep.room", "deep.room.start", "first"}
+    write(deep__INIT="import small.second", second="")
+    assert "second" in names_of(closure("deep.room.start"))
+
+
+def test_name_imported_from_a_package_is_its_module_where_there_is_one(
+    write: Write, closure: CloseOver
+) -> None:
+    write(start="from small.deep import room, Thing", deep__INIT="Thing = 1", deep__room="", deep__Other="")
+    assert names_of(closure("start")) == {"small", "start", "deep", "deep.room"}
+
+
+def test_what_is_left_out_is_left_out_with_what_only_it_imports(write: Write, closure: CloseOver) -> None:
+    write(
+        start="import small.log.file, small.logic",
+        log__file="import small.paper, small.ink, elsewhere",
+        logic="import small.ink",
+        paper="",
+        ink="",
+    )
+    assert names_of(closure("start")) == {"small", "start", "log", "log.file", "logic", "paper", "ink"}
+    found = closure("start", without=["small.log"])
+    assert names_of(found) == {"small", "start", "logic", "ink"}
+    assert found.libraries == frozenset()
+    assert names_of(closure("start", without=["small.log.file"])) == {"small", "start", "logic", "ink"}
+    assert names_of(closure("start", without=["small.start"])) == set()
+
+
+def test_libraries_are_named_by_their_top_package(write: Write, closure: CloseOver) -> None:
+    write(
+        start="import os.path, json\nimport numpy as np\nimport small.more",
+        more="from torch.nn import functional\ndef f():\n    import PIL.Image\nfrom __future__ import annotations",
+        beside="import mlflow",
+    )
+    assert closure("start").libraries == {"numpy", "torch", "PIL"}
+
+
+def test_name_that_is_no_module_of_the_package_is_left_out(write: Write, closure: CloseOver) -> None:
+    write(start="")
+    assert names_of(closure("start", "nowhere", "start.Thing")) == {"small", "start"}
+    assert import_closure(["torch.nn"], root=Path("unused")) == Closure({}, frozenset())
+
+
+# What a module says.
 
 
 SOURCE = '''
@@ -71,62 +233,58 @@ CHANGED = [
 ]
 
 
-def digest_of(folder: Path, text: str) -> str:
-    folder.mkdir(exist_ok=True)
-    (folder / "disc.py").write_text(text)
-    return code_digest([folder], root=folder.parent)
-
-
 @pytest.mark.parametrize(("old", "new"), SAME)
-def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path, old: str, new: str) -> None:
+def test_comments_docstrings_and_layout_do_not_count(
+    old: str, new: str, write: Write, closure: CloseOver
+) -> None:
     assert old in SOURCE
-    room = tmp_path / "room"
-    assert digest_of(room, SOURCE.replace(old, new)) == digest_of(room, SOURCE)
+    write(disc=SOURCE)
+    before = closure("disc")
+    write(disc=SOURCE.replace(old, new))
+    assert closure("disc") == before
 
 
 @pytest.mark.parametrize(("old", "new"), CHANGED)
-def test_every_change_of_code_counts(tmp_path: Path, old: str, new: str) -> None:
+def test_every_change_of_code_counts(old: str, new: str, write: Write, closure: CloseOver) -> None:
     assert old in SOURCE
-    room = tmp_path / "room"
-    assert digest_of(room, SOURCE.replace(old, new)) != digest_of(room, SOURCE)
+    write(disc=SOURCE, start="import small.disc")
+    before = closure("start").digests
+    write(disc=SOURCE.replace(old, new))
+    after = closure("start").digests
+    assert {name for name in before if before[name] != after[name]} == {"small.disc"}
 
 
-def test_files_count_at_any_depth_by_name_wherever_the_project_lies(tmp_path: Path) -> None:
-    def write(place: str, name: str) -> str:
-        file = tmp_path / place / "room" / name
-        file.parent.mkdir(parents=True)
+def test_digests_do_not_depend_on_where_the_project_lies(tmp_path: Path) -> None:
+    files = [tmp_path / place / "disc.py" for place in ("here", "there")]
+    for file in files:
+        file.parent.mkdir()
         file.write_text(SOURCE)
-        return code_digest([tmp_path / place / "room"], root=tmp_path)
-
-    assert write("here", "deep/disc.py") == write("there", "deep/disc.py")
-    assert write("with", "deep/ring.py") != write("where", "deep/disc.py")
-
-
-def test_other_files_do_not_count(tmp_path: Path) -> None:
-    before = digest_of(tmp_path / "room", SOURCE)
-    (tmp_path / "room" / "notes.md").write_text("text")
-    assert code_digest([tmp_path / "room"], root=tmp_path) == before
-
-
-def test_a_file_by_itself_counts_and_no_other_of_its_name_may_hide_it(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        digest_of(tmp_path / folder, SOURCE)
-    one, other = (code_digest([tmp_path / folder / "disc.py"], root=tmp_path) for folder in ("a", "b"))
+    one, other = file_digests(files, root=tmp_path)
     assert one == other
-    with pytest.raises(AssertionError, match=r"two of the paths hold a disc\.py"):
-        code_digest([tmp_path / "a" / "disc.py", tmp_path / "b" / "disc.py"], root=tmp_path)
+    assert file_digests(files[::-1], root=tmp_path / "elsewhere") == [one, other]
+
+
+def test_digests_come_in_the_order_of_their_names_whatever_was_asked_for_first(
+    write: Write, closure: CloseOver
+) -> None:
+    write(a="import small.c", b="", c="")
+    assert list(closure("b", "a").digests) == ["small", "small.a", "small.b", "small.c"]
+    assert closure("b", "a") == closure("a", "b")
 
 
 def test_what_a_file_says_is_remembered_and_parsed_anew_where_it_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Write, closure: CloseOver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write(disc=SOURCE, start="import small.disc")
     parsed: list[str] = []
     parse = ast.parse
     monkeypatch.setattr(ast, "parse", lambda text: parsed.append(text) or parse(text))
-    before = digest_of(tmp_path / "room", SOURCE)
-    digests._meaning.cache_clear()  # as in a new process
-    assert code_digest([tmp_path / "room"], root=tmp_path) == before
-    assert parsed == [SOURCE]
+    before = closure("start")
+    assert sorted(parsed) == sorted([SOURCE, "import small.disc", '"""A package."""\n'])
+    digests._parse.cache_clear()  # as in a new process
+    assert closure("start") == before
+    assert len(parsed) == 3
     changed = SOURCE + "MORE = 1\n"
-    assert digest_of(tmp_path / "room", changed) != before
-    assert parsed == [SOURCE, changed]
+    write(disc=changed)
+    assert closure("start") != before
+    assert parsed[3:] == [changed]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from pipeline.runs.settings import PRECISIONS, TrainerSettings
 
+from pipeline.declaration.settings import PRECISIONS, TrainerSettings
 from tests.refusals import refused
 
 CONF = Path(__file__).parents[2] / "conf" / "trainer"
@@ -19,7 +19,7 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "default.yaml").read_text(enco
 def test_every_trainer_names_every_setting(path: Path) -> None:
     section = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert set(section) == {field.name for field in fields(TrainerSettings)}
-    TrainerSettings.of(section)
+    TrainerSettings(**section)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_every_trainer_names_every_setting(path: Path) -> None:
 )
 def test_settings_at_the_edge_of_the_range_are_accepted(changed: dict[str, Any]) -> None:
     [(key, value)] = changed.items()
-    assert getattr(TrainerSettings.of(DEFAULTS | changed), key) == value
+    assert getattr(TrainerSettings(**DEFAULTS | changed), key) == value
 
 
 REFUSED = [
@@ -64,4 +64,4 @@ def test_setting_out_of_range_is_refused(
     key: str, value: Any, allowed: str | Sequence[str], text: str
 ) -> None:
     with refused(f"trainer.{key}", got=value, allowed=allowed, text=text):
-        TrainerSettings.of(DEFAULTS | {key: value})
+        TrainerSettings(**DEFAULTS | {key: value})

@@ -32,10 +32,10 @@ TARGETS = [
     "albumentations.HorizontalFlip",
     "albumentations.RandomResizedCrop",
     "pipeline.data.facts.Facts",
-    "pipeline.runs.settings.TrainerSettings",
+    "pipeline.declaration.settings.TrackingSettings",
+    "pipeline.declaration.settings.TrainerSettings",
     "pipeline.tasks.classification.task.Classification",
     "pipeline.tasks.segmentation.task.Segmentation",
-    "pipeline.tracking.settings.TrackingSettings",
     "pipeline.transforms.augmentation.Augmentation",
     "pipeline.transforms.preprocess.Standardize",
     "pipeline.transforms.preprocess.Scaled",
@@ -231,5 +231,5 @@ def test_names_of_a_module_are_those_that_can_be_imported_from_it() -> None:
     assert steps - {"ToTensorV2", "ToTensor3D"} <= names_in("albumentations"), (
         "those two are imported by name"
     )
-    assert names_in("pipeline.transforms.steps") == {"Affine", "PcaColor", "PadCrop", "shifted"}
+    assert names_in("pipeline.transforms.steps.pca_color") == {"PcaColor", "shifted"}
     assert names_in("pipeline.no_such_module") == frozenset()
