@@ -153,6 +153,7 @@ def test_history_has_the_finished_trials_and_the_best_up_to_each(
     dots, line = history["data"][:2]
     assert dict(zip(dots["x"], dots["y"], strict=True)) == {n: trial.value for n, trial in trials.items()}
     assert line["y"][:2] == [None, None], "none had finished"
+    assert line["line"]["shape"] == "hv", "the best does not change between trials"
     values = [trial.value for trial in trials.values()]
     assert line["y"][2:] == [best(values[: number + 1]) for number in range(len(values))]
 
