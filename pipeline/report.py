@@ -17,7 +17,6 @@ from pipeline.pages.render import render
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_rows, bytes_text, totals
 from pipeline.runs.arguments import stage_paths
-from pipeline.tasks.demands import load_demands
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ def report(artifacts: Path, out: Path) -> None:
     for name in names:
         _check_whole(name, artifacts)
         declaration = load(artifacts / "search" / name / "best.yaml")
-        titles = load_demands(declaration.task).scores(declaration.data)
-        chapter = load_chapter(name, artifacts, declaration.sections, titles)
+        chapter = load_chapter(name, artifacts, declaration)
         chapters.append((chapter, NetworkTable.of(plan_network(declaration))))
     out.mkdir(parents=True, exist_ok=True)
     for file in ("report.html", "report.md"):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from math import log10
 from pathlib import Path
 from typing import Any
 
+from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.declaration import Declaration
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.settings import SearchSettings
@@ -99,20 +102,23 @@ class JudgedTrainings(Trainings):
     def _judged(self, job: Sequence[str], final: float | None) -> Outcome:
         assert final is not None
         trial = int(settings_of(job)["search.trial"])
-        judge = PruningPolicy.of(judged(self._search, trial=trial, epochs=self.EPOCHS), self._ledger)
+        policy = PruningPolicy.load(judged(self._search, trial=trial, epochs=self.EPOCHS), self._ledger)
         history = [{"val/accuracy": final * epoch / self.EPOCHS} for epoch in range(1, self.EPOCHS + 1)]
-        epochs = judge.stopped_at(history)
-        curve = judge.curve(history[:epochs])
+        epochs = policy.stopped_at(history)
+        curve = policy.curve(history[:epochs])
         return Outcome(curve[-1], "" if epochs is None else "stopped", curve, is_pruned=epochs is not None)
 
 
-def judged(search: SearchSettings, *, trial: int, epochs: int) -> dict[str, Any]:
-    """Return the part of a trial's declaration that its judge reads."""
-    return {
-        "search": vars(search) | {"trial": trial},
-        "trainer": {"max_epochs": epochs},
-        "task": {"_target_": "pipeline.tasks.classification.task.Classification"},
-    }
+def judged(search: SearchSettings, *, trial: int, epochs: int) -> Declaration:
+    """Return the declaration of a trial whose trainings a pruner judges."""
+    lenet = _lenet()
+    trainer = {**lenet.sections["trainer"], "max_epochs": epochs}
+    return lenet.replace(search=vars(search) | {"trial": trial}, trainer=trainer)
+
+
+@cache
+def _lenet() -> Declaration:
+    return Declaration.parse(compose_sections(["experiment=digits_lenet5"]))
 
 
 def table(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
@@ -125,7 +131,7 @@ def by_rate(settings: Settings) -> float:
     return -abs(log10(float(settings["optimizer.lr"])) + 2)
 
 
-def refused(reason: str) -> Launch:
+def failing(reason: str) -> Launch:
     """Return a launch whose jobs all fail."""
     return lambda jobs: [Outcome(None, reason) for _ in jobs]
 

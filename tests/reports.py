@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
+from pipeline.files import yaml_text
 
 NASTY = "g<r>&e|y"
 EXPERIMENTS: dict[str, dict[str, Any]] = {
@@ -27,20 +28,18 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
             "train/learning_curves",
             "train/training_images",
         ],
-        "dirty": "true",
     },
     "brain_unet": {
         "scores": {
             "dice": {"value": 0.8942, "low": 0.8797, "high": 0.9075},
             f"dice_{NASTY}": {"value": 0.9227, "low": 0.919, "high": 0.9261},
+            "dice_error": {"value": 0.8104, "low": 0.8001, "high": 0.8203},
         },
         "pictures": ["evaluate/best", "evaluate/worst", "train/learning_curves", "evaluate/not_known_yet"],
-        "dirty": "false",
     },
     "digits_search": {
         "scores": {"accuracy": {"value": 0.96, "low": 0.94, "high": 0.98}},
         "pictures": ["search/best_so_far", "search/slices", "search/parallel", "evaluate/confusion"],
-        "dirty": "false",
         "trials": [
             "0,finished,0.9,0.05,0.01,0.001,32,",
             "1,finished,0.875,0,0.02,1e-05,64,",
@@ -57,43 +56,43 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
 SEARCHED = "trial,state,value,error,optimizer.lr,optimizer.weight_decay,trainer.batch_size,reason"
 
 
-def run_of(name: str) -> dict[str, Any]:
-    """Return the state of an experiment's run."""
+def result_of(name: str) -> dict[str, Any]:
+    """Return what the run of an experiment leaves in `result.json`."""
     return {
-        "state": "finished",
         "fingerprint": f"fingerprint-{name}",
-        "commit": f"commit-{name}",
-        "dirty": EXPERIMENTS[name]["dirty"],
         "data": f"sha256:data-{name}",
-        "versions": {"python": "3.11.7", "torch": "2.13.0"},
-        "hardware": {"processor": "Some <Processor>", "cores": "2"},
-        "mlflow_run_id": f"mlflow-{name}",
+        "versions": {"numpy": "2.4.0", "torch": "2.13.0"},
     }
+
+
+def declaration_of(name: str) -> Declaration:
+    """Return the declaration of an experiment, with words in it that HTML and Markdown take for their own."""
+    declaration = compose([f"experiment={name}"])
+    data = {**declaration.sections["data"], "licence": "to | be <b>free</b>"}
+    if name == "brain_unet":
+        data["classes"] = ["other", NASTY, "error"]
+    return declaration.replace(data=data)
 
 
 def write_experiment(artifacts: Path, name: str) -> None:
     """Write all that the stages before the report leave of an experiment."""
     about = EXPERIMENTS[name]
-    config = compose([f"experiment={name}"])
-    config["data"]["licence"] = "to | be <b>free</b>"
-    if name == "brain_unet":
-        config["data"]["classes"] = ["other", NASTY, "white"]
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
     searched = artifacts / "search" / name
     for folder in (searched, trained / "pictures", evaluated / "pictures"):
         folder.mkdir(parents=True, exist_ok=True)
-    (searched / "best.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+    (searched / "best.yaml").write_text(yaml_text(dict(declaration_of(name).sections)), "utf-8")
     if "trials" in about:
         (searched / "trials.csv").write_text("\n".join([SEARCHED, *about["trials"], ""]), "utf-8")
         (searched / "remarks.txt").write_text("\n".join([*about["remarks"], ""]), "utf-8")
         (searched / "search.html").write_text("<p>every trial</p>", "utf-8")
-    (trained / "run.json").write_text(json.dumps(run_of(name)), "utf-8")
+    (trained / "result.json").write_text(json.dumps(result_of(name)), "utf-8")
     (trained / "metrics.json").write_text(json.dumps({"score": 0.9, "epoch": 6.0}), "utf-8")
     with (trained / "history.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["epoch", "train/loss"])
         rows.writerows([epoch, 1 / (epoch + 1)] for epoch in range(9))
-    (evaluated / "metrics.json").write_text(json.dumps(about["scores"]), "utf-8")
+    (evaluated / "scores.json").write_text(json.dumps(about["scores"]), "utf-8")
     for index, place in enumerate(about["pictures"]):
         room, picture = place.split("/")
         pixels = np.full((2 + sorted(EXPERIMENTS).index(name), 4 + index), 50 * index, np.uint8)

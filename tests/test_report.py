@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -12,10 +13,9 @@ import pytest
 from pipeline import report as stage
 from pipeline.declaration.composition import compose
 from pipeline.declaration.network import plan_network
-from pipeline.errors import ConfigError
 from pipeline.report import report
 from tests.refusals import refused
-from tests.reports import EXPERIMENTS, NASTY, run_of, write_experiment
+from tests.reports import EXPERIMENTS, NASTY, result_of, write_experiment
 
 
 @pytest.fixture(scope="module")
@@ -101,20 +101,19 @@ def test_every_picture_is_on_the_page_in_order(artifacts: Path, page: Page, mark
 
 def said_of(name: str) -> list[str]:
     """All that must be told of an experiment, in whichever format."""
-    config = compose([f"experiment={name}"])
-    run = run_of(name)
+    declaration, result = compose([f"experiment={name}"]), result_of(name)
     numbers = [
         f"{score[part]:.4f}"
         for score in EXPERIMENTS[name]["scores"].values()
         for part in ("value", "low", "high")
         if score["value"] == score["value"]
     ]
-    weights = f"{plan_network(config).weights:,}"
-    learning_rate = f"lr={config['optimizer']['lr']}"
-    origin = [run["mlflow_run_id"], run["fingerprint"], run["commit"], run["data"], "torch 2.13.0"]
+    weights = f"{plan_network(declaration).weights:,}"
+    learning_rate = f"lr={declaration.optimizer['lr']}"
+    origin = [result["fingerprint"], result["data"], "numpy 2.4.0, torch 2.13.0"]
     return [
         name,
-        config["model"]["name"],
+        declaration.model["name"],
         *numbers,
         weights,
         learning_rate,
@@ -137,16 +136,26 @@ def test_scores_are_named_as_the_field_does(page: Page) -> None:
     assert "test accuracy 0.950 (0.926 to 0.971)" in page.text
 
 
-def test_uncommitted_changes_are_owned_up_to(page: Page) -> None:
-    assert "commit-digits_lenet5 with uncommitted changes" in page.text
-    assert "commit-brain_unet with uncommitted changes" not in page.text
+def test_score_of_a_class_is_better_when_higher_whatever_the_class_is_called(
+    page: Page, markdown: str
+) -> None:
+    assert "Dice, error 0.8104 0.8001 to 0.8203" in page.text
+    assert "| Dice, error | 0.8104 | 0.8001 to 0.8203 |" in markdown
+    assert "| calibration error (lower is better) | 0.0328 |" in markdown
+
+
+def test_report_says_where_the_rest_of_the_origin_is_kept(page: Page, markdown: str) -> None:
+    for name in EXPERIMENTS:
+        place = f"runs/fingerprint-{name}/run.json, and the MLflow run tagged fingerprint-{name}"
+        assert f"commit, hardware, times {place}" in page.text
+        assert f"| commit, hardware, times | {place} |" in markdown
 
 
 def test_names_are_escaped(html: str, page: Page) -> None:
     assert NASTY in page.text
     assert "g&lt;r&gt;&amp;e|y" in html
     assert "<b>free</b>" not in html
-    assert "Some &lt;Processor&gt;" in html
+    assert "to | be &lt;b&gt;free&lt;/b&gt;" in html
 
 
 def test_every_layer_is_in_the_table(page: Page, markdown: str) -> None:
@@ -191,6 +200,17 @@ def test_same_artifacts_give_the_same_report(artifacts: Path, html: str, tmp_pat
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
 
 
+def test_report_does_not_tell_equal_runs_apart(artifacts: Path, html: str, tmp_path: Path) -> None:
+    shutil.copytree(artifacts, tmp_path / "artifacts")
+    for name in EXPERIMENTS:
+        trained = tmp_path / "artifacts" / "train" / name
+        state = {**result_of(name), "commit": "another", "dirty": "true", "mlflow_run_id": "1f0"}
+        (trained / "run.json").write_text(json.dumps(state), "utf-8")
+        (trained / "timing.csv").write_text("epoch,seconds\n0.0,1.5\n", "utf-8")
+    report(tmp_path / "artifacts", tmp_path / "report")
+    assert (tmp_path / "report" / "report.html").read_text(encoding="utf-8") == html
+
+
 def test_both_formats_tell_what_the_search_found(page: Page, markdown: str) -> None:
     # By the mean minus its error; what failed or was pruned is counted, not ranked.
     best = ["4 0.88 0 0.03 0.0001 128", "1 0.875 0 0.02 1e-05 64", "0 0.9 0.05 0.01 0.001 32"]
@@ -220,11 +240,13 @@ def test_experiment_without_a_search_has_no_chapter_on_one(html: str, markdown: 
 def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path) -> None:
     if exists:
         (tmp_path / "evaluate" / ".digits.12.unfinished").mkdir(parents=True)
-    with pytest.raises(ConfigError, match=r"/evaluate holds no experiment; `dvc repro` makes them"):
+    path = f"{tmp_path}/evaluate"
+    text = f"{path}: holds no experiment; `dvc repro` makes them"
+    with refused(path, hint="`dvc repro` makes them", text="" if exists else text):
         report(tmp_path, tmp_path / "report")
 
 
-@pytest.mark.parametrize("missing", ["search/digits_lenet5/best.yaml", "train/digits_lenet5/run.json"])
+@pytest.mark.parametrize("missing", ["search/digits_lenet5/best.yaml", "train/digits_lenet5/result.json"])
 def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, "digits_lenet5")
     (tmp_path / missing).unlink()
@@ -247,8 +269,6 @@ IMPORTED = """
 import json, sys
 from pathlib import Path
 from pipeline.report import report
-from tests.refusals import refused
-from tests.reports import EXPERIMENTS, NASTY, run_of, write_experiment
 report(Path(sys.argv[1]), Path(sys.argv[2]))
 heavy = ("torch", "mlflow", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
 print(json.dumps([name for name in heavy if name in sys.modules]))

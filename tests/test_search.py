@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import yaml
 
 from pipeline import search as stage
-from pipeline.compose import declaration_of
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.lock import locked
 from pipeline.sweeps.dimensions import Interval
@@ -21,9 +25,11 @@ from pipeline.trials import runner
 from pipeline.trials.declared import load_search
 from pipeline.trials.search import Outcome, Search
 from tests.launches import COARSE, Trainings, by_rate, table
+from tests.refusals import refused
 
 DATA = Path(__file__).parents[1] / "data"
 LEDGER = Path("runs") / "searches" / "digits_lenet5-coarse"
+CONTEXT = RunContext(Path("project"), parent="1f0", search=str(LEDGER))
 Run = Callable[..., Path]
 
 
@@ -34,8 +40,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def run(*overrides: str) -> Path:
-        declaration = tmp_path / "declared.yaml"
-        declaration.write_text(yaml.safe_dump(declaration_of(overrides), sort_keys=False), encoding="utf-8")
+        write_declaration(compose(overrides), tmp_path / "declared.yaml", root=tmp_path)
         monkeypatch.setattr(sys, "argv", ["search", "declared.yaml", "artifacts/search/digits", *overrides])
         stage.main()
         return tmp_path / "artifacts" / "search" / "digits"
@@ -48,51 +53,64 @@ class Tracked:
 
     run_id = "1f0"
 
+    def __init__(self, root: Path) -> None:
+        self.store = SimpleNamespace(root=root)
+
     def end(self, status: str, *, reason: str = "") -> None:
         """Close the run."""
 
 
 @pytest.fixture
-def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Search]:
-    """Let searches be conducted by stand-ins for trainings, without MLflow; return those that were."""
+def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Search]:
+    """Let stand-ins train for searches, without MLflow; return the searches that were run."""
     found: list[Search] = []
 
-    def tracked(search: Search, *, root: Path, door: str) -> Tracked:
+    def open_parent(search: Search, *, root: Path, entry_point: str) -> Tracked:
+        assert entry_point in ("dvc", "sweep")
         found.append(search)
-        return Tracked()
+        return Tracked(root)
 
-    monkeypatch.setattr(runner, "_tracked", tracked)
-    shown = RunFolder(tmp_path / "shown")
-    shown.update(mlflow_run_id="the best child")
-    monkeypatch.setattr(runner, "_show", lambda *_, **__: shown)
+    monkeypatch.setattr(runner, "_open_parent", open_parent)
+    logged = RunFolder(tmp_path / "logged")
+    logged.update(mlflow_run_id="the best child")
+    monkeypatch.setattr(runner, "_log_best", lambda *_: logged)
     monkeypatch.setattr("pipeline.tracking.comparison.log_search", lambda *_, **__: None)
-    monkeypatch.setattr(runner, "in_this_process", lambda *_: Trainings(by_rate))
+    monkeypatch.setattr(runner, "launch_here", lambda *_: Trainings(by_rate))
     return found
 
 
-def test_declaration_without_a_search_is_its_own_best(run: Run, conducted: list[Search]) -> None:
+def test_declaration_without_a_search_is_its_own_best(run: Run, searches: list[Search]) -> None:
     out = run("experiment=digits_lenet5", "optimizer.lr=0.02")
-    assert [path.name for path in out.iterdir()] == ["best.yaml"]
-    assert (out / "best.yaml").read_text() == Path("declared.yaml").read_text()
-    assert yaml.safe_load((out / "best.yaml").read_text())["optimizer"]["lr"] == 0.02
-    assert not conducted
+    assert {path.name for path in out.iterdir()} == {"best.yaml", "best.json"}
+    for kind in ("yaml", "json"):
+        assert (out / f"best.{kind}").read_text() == Path(f"declared.{kind}").read_text()
+    assert load(out / "best.yaml").optimizer["lr"] == 0.02
+    assert not searches
     assert not Path("runs").exists()
 
 
-def test_best_of_a_search_is_a_declaration_that_can_be_trained(run: Run, conducted: list[Search]) -> None:
+def test_best_of_a_search_is_a_declaration_that_can_be_trained(run: Run, searches: list[Search]) -> None:
     out = run(*COARSE, "search.trials=4")
-    [search] = conducted
-    best = yaml.safe_load((out / "best.yaml").read_text())
+    [search] = searches
+    best = load(out / "best.yaml")
     trials = Ledger(LEDGER).trials().values()
     point = max(trials, key=lambda trial: trial.values[0]).point
     assert best == compose([*COARSE, "search.trials=4", *(f"{key}={value}" for key, value in point.items())])
-    wanted = {"trials.csv", "best.yaml", "remarks.txt", "search.html", "best_so_far.png", "slices.png"}
+    wanted = {
+        "trials.csv",
+        "best.yaml",
+        "best.json",
+        "remarks.txt",
+        "search.html",
+        "best_so_far.png",
+        "slices.png",
+    }
     assert {path.name for path in out.iterdir()} == wanted | {"parallel.png"}
     assert search.settings.trial is None
 
 
 def test_search_that_goes_on_keeps_its_trials(
-    run: Run, conducted: list[Search], capsys: pytest.CaptureFixture[str]
+    run: Run, searches: list[Search], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(*COARSE, "search.trials=2")
     first = Ledger(LEDGER).trials()
@@ -109,7 +127,7 @@ def test_search_that_goes_on_keeps_its_trials(
     ],
 )
 def test_changed_search_starts_anew_and_says_where_the_old_one_lies(
-    run: Run, conducted: list[Search], capsys: pytest.CaptureFixture[str], changed: str, difference: str
+    run: Run, searches: list[Search], capsys: pytest.CaptureFixture[str], changed: str, difference: str
 ) -> None:
     run(*COARSE, "search.trials=2")
     first = Ledger(LEDGER).trials()
@@ -120,11 +138,11 @@ def test_changed_search_starts_anew_and_says_where_the_old_one_lies(
         f"search: {difference}; it starts anew, and what was there lies in {place} now\n"
     )
     assert Ledger(place).trials() == first
-    assert Ledger(LEDGER).about()["identity"] == conducted[-1].identity
+    assert Ledger(LEDGER).about()["identity"] == searches[-1].identity
     assert [trial.attempts for trial in Ledger(LEDGER).trials().values()] == [1, 1]
 
 
-def test_search_around_another_starts_anew_around_that_one(run: Run, conducted: list[Search]) -> None:
+def test_search_around_another_starts_anew_around_that_one(run: Run, searches: list[Search]) -> None:
     for number, name in enumerate(("one", "two")):
         run(*COARSE, "search.trials=4", f"search.name={name}", f"search.seed={number}")
     fine = ["experiment=digits_lenet5", "search=fine", "search.trials=3"]
@@ -133,9 +151,9 @@ def test_search_around_another_starts_anew_around_that_one(run: Run, conducted: 
         run(*fine, f"from={name}")
         earlier = Ledger(LEDGER.with_name(f"digits_lenet5-{name}")).trials().values()
         best = [trial.point for trial in sorted(earlier, key=lambda trial: -trial.values[0])[:2]]
-        assert ledger.about()["around"] == conducted[-1].around == best
+        assert ledger.about()["around"] == searches[-1].around == best
         rates = [trial.point["optimizer.lr"] for trial in ledger.trials().values()]
-        (rate,) = (entry.dimension for entry in conducted[-1].entries if entry.key == "optimizer.lr")
+        (rate,) = (entry.dimension for entry in searches[-1].entries if entry.key == "optimizer.lr")
         assert isinstance(rate, Interval)
         assert all(rate.low <= each <= rate.high for each in rates)
     assert (
@@ -144,18 +162,17 @@ def test_search_around_another_starts_anew_around_that_one(run: Run, conducted: 
 
 
 def test_search_that_another_process_runs_is_refused_and_not_set_aside(
-    run: Run, conducted: list[Search]
+    run: Run, searches: list[Search]
 ) -> None:
     run(*COARSE, "search.trials=2")
     before = {path: path.read_bytes() for path in LEDGER.rglob("*") if path.is_file() and path.name != "lock"}
     for changed in ([], ["search.seed=1"]):
         with (
             locked(LEDGER / "lock", waits=False),
-            pytest.raises(
-                ConfigError, match=r"^search digits_lenet5-coarse is being run by process \d+ on .*; wait"
-            ),
+            refused("search digits_lenet5-coarse", hint="wait for it") as mistake,
         ):
             run(*COARSE, "search.trials=2", *changed)
+        assert mistake.value.problem == f"is being run by process {os.getpid()} on {socket.gethostname()}"
         assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in LEDGER.parent.iterdir()] == [LEDGER.name]
     run(*COARSE, "search.trials=2", "search.seed=1")
@@ -163,7 +180,7 @@ def test_search_that_another_process_runs_is_refused_and_not_set_aside(
 
 
 def test_what_was_published_stays_as_it_is_when_the_search_goes_on(
-    run: Run, conducted: list[Search], tmp_path: Path
+    run: Run, searches: list[Search], tmp_path: Path
 ) -> None:
     """DVC keeps the digests of what it published, and its files are those of the search's folder."""
     published = run(*COARSE, "search.trials=2")
@@ -171,19 +188,18 @@ def test_what_was_published_stays_as_it_is_when_the_search_goes_on(
     assert (published / "trials.csv").samefile(results / "trials.csv")
     before = {path.name: path.read_bytes() for path in published.iterdir()}
     longer = load_search([*COARSE, "search.trials=4"], root=tmp_path)
-    runner.conduct(longer, root=tmp_path, door="sweep")
+    runner.run_search(longer, root=tmp_path, entry_point="sweep")
     assert {path.name: path.read_bytes() for path in published.iterdir()} == before
     assert {path.name for path in results.iterdir()} == set(before)
     assert len((results / "trials.csv").read_text().splitlines()) == 1 + 4
     assert [path.name for path in LEDGER.glob("results*")] == ["results"]
 
 
-def test_plan_is_refused_by_the_stage(run: Run, conducted: list[Search]) -> None:
-    with pytest.raises(
-        ConfigError, match=r"^plan=true searches nothing; leave it out of what DVC reproduces$"
-    ):
+def test_plan_is_refused_by_the_stage(run: Run, searches: list[Search]) -> None:
+    text = "plan: searches nothing, got True; leave it out of what DVC reproduces"
+    with refused("plan", got=True, hint="leave it out", text=text):
         run(*COARSE, "plan=true")
-    assert not conducted
+    assert not searches
     assert not Path("runs").exists()
 
 
@@ -192,41 +208,46 @@ def test_too_few_arguments_are_told_with_the_usage(
     given: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["search", *given])
-    with pytest.raises(
-        ConfigError, match=rf"usage: python -m pipeline\.search .*; got {len(given)} arguments"
-    ):
+    path = "python -m pipeline.search"
+    hint = f"usage: {path} <declaration>.yaml <folder to write> experiment=<name> [overrides]"
+    with refused(path, hint=hint, text=f"{path}: expected at least 2 arguments, got {len(given)}; {hint}"):
         stage.main()
 
 
 def test_training_that_raises_is_the_end_of_its_trial_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def attempt(config: object, job: Sequence[str], *, root: Path, door: str) -> Outcome:
+    def attempt(
+        declaration: Declaration, job: Sequence[str], context: RunContext, *, entry_point: str
+    ) -> Outcome:
+        assert (declaration.seed, context, entry_point) == (int(job[-1][-1]), CONTEXT, "dvc")
         if "seed=1" in job:
             raise RuntimeError("out of\nmemory")
         if "seed=2" in job:
-            raise ConfigError("no such optimizer")
+            raise ConfigError("optimizer", "no such\nclass")
         return Outcome(0.5)
 
     monkeypatch.setattr(runner, "attempt", attempt)
     jobs = [["search=coarse", f"search.trial={seed}", f"seed={seed}"] for seed in range(4)]
-    launch = runner.in_this_process(tmp_path, "dvc")
+    launch = runner.launch_here(CONTEXT, "dvc")
     outcomes = launch([*jobs, ["search=coarse", "optimizer.lrr=1", "search.trial=4"]])
     assert [(outcome.value, outcome.reason) for outcome in outcomes[:4]] == [
         (0.5, ""),
         (None, "RuntimeError: out of memory"),
-        (None, "no such optimizer"),
+        (None, "optimizer: no such class"),
         (0.5, ""),
     ]
     assert outcomes[4].reason.startswith("optimizer.lrr: unknown key 'lrr'; did you mean 'lr'?")
 
 
 def test_trial_is_given_up_at_its_first_training_that_fails_or_is_pruned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trained = []
 
-    def attempt(config: object, job: Sequence[str], *, root: Path, door: str) -> Outcome:
+    def attempt(
+        declaration: Declaration, job: Sequence[str], context: RunContext, *, entry_point: str
+    ) -> Outcome:
         trained.append(tuple(job[1:]))
         return Outcome(0.5, is_pruned=tuple(job[1:]) == ("search.trial=0", "seed=1"))
 
@@ -234,7 +255,7 @@ def test_trial_is_given_up_at_its_first_training_that_fails_or_is_pruned(
     jobs = [
         ["search=coarse", f"search.trial={trial}", f"seed={seed}"] for trial in range(2) for seed in range(3)
     ]
-    outcomes = runner.in_this_process(tmp_path, "dvc")(jobs)
+    outcomes = runner.launch_here(CONTEXT, "dvc")(jobs)
     assert [outcome.value for outcome in outcomes] == [0.5, 0.5, None, 0.5, 0.5, 0.5]
     assert ("search.trial=0", "seed=2") not in trained
     assert len(trained) == 5

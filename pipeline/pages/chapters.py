@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.declaration.declaration import Declaration
+from pipeline.tasks.demands import load_demands
+
 TITLES = {
     "statistics": "Statistics of the training images",
     "best_so_far": "Every trial's value in order, and the best so far",
@@ -38,6 +41,17 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Score:
+    """A score on the test split with its interval; `name` is what people call it."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    is_better_when_lower: bool
+
+
+@dataclass(frozen=True)
 class Found:
     """The outcome of a search.
 
@@ -63,7 +77,7 @@ class Chapter:
     Args:
         declaration: (what, choice) pairs, the experiment in short; after a search, with the best of its values.
         search: the outcome of the search; None without one.
-        scores: (name, value, low, high) on the test split.
+        scores: on the test split, the one that picks the best epoch first.
         origin: (what, value) pairs: fingerprint, data, versions.
     """
 
@@ -71,7 +85,7 @@ class Chapter:
     summary: str
     declaration: list[tuple[str, str]]
     search: Found | None
-    scores: list[tuple[str, float, float, float]]
+    scores: list[Score]
     epochs: int
     kept_epoch: int
     origin: list[tuple[str, str]]
@@ -79,14 +93,15 @@ class Chapter:
     test_pictures: list[Picture]
 
 
-def load_chapter(name: str, artifacts: Path, config: Mapping[str, Any], titles: Mapping[str, str]) -> Chapter:
+def load_chapter(name: str, artifacts: Path, declaration: Declaration) -> Chapter:
     """Gather the chapter of an experiment.
 
     Args:
         artifacts: the folder with search/, train/ and evaluate/.
-        config: the sections of its declaration, with the best values of its search.
-        titles: score -> what people call it.
+        declaration: with the best values of its search.
     """
+    config, demands = declaration.sections, load_demands(declaration.task)
+    titles = demands.scores(declaration.data)
     searched = artifacts / "search" / name
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
     scores = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
@@ -94,11 +109,16 @@ def load_chapter(name: str, artifacts: Path, config: Mapping[str, Any], titles: 
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
-    rows = [(titles.get(key, key), v["value"], v["low"], v["high"]) for key, v in scores.items()]
+    rows = [
+        Score(
+            titles.get(key, key), **parts, is_better_when_lower=demands.direction(f"val/{key}") == "minimize"
+        )
+        for key, parts in scores.items()
+    ]
     first = rows[0]
     return Chapter(
         name=name,
-        summary=f"test {first[0]} {first[1]:.3f} ({first[2]:.3f} to {first[3]:.3f})",
+        summary=f"test {first.name} {first.value:.3f} ({first.low:.3f} to {first.high:.3f})",
         declaration=_declaration(config),
         search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
         scores=rows,

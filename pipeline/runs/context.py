@@ -7,7 +7,7 @@ travel in environment variables.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,21 +47,25 @@ class RunContext:
 
     @contextmanager
     def exported(self) -> Iterator[None]:
-        """Hand the context to processes that start in the meantime."""
-        with exported(self.variables()):
+        """Hand the context to processes that start in the meantime, and nothing of the one before it."""
+        with exported({PARENT: None, SEARCH: None, SWEPT: None, **self.variables()}):
             yield
 
 
 @contextmanager
-def exported(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for as long as the block lasts."""
+def exported(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set environment variables, or remove those that are None, for as long as the block lasts."""
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    _set(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -124,8 +124,9 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
         The folder `results` of the search: trials.csv, best.yaml and its digests in best.json, remarks.txt, search.html
         and pictures.
     """
-    from pipeline.pages.search import TrialRow, write_search_page
+    from pipeline.pages.search import write_search_page
     from pipeline.pictures.search import Key, draw_best_so_far, draw_parallel, draw_slices
+    from pipeline.trials.study import study_of
 
     final = search.ledger.folder / "results"
     folder = final.with_name("results.unfinished")  # files of `final` may be shared with what was published
@@ -141,26 +142,14 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
     shares = np.array([[share_at(entry, trial.point) for entry in entries] for trial in done])
     weights = importances(entries, [trial.point for trial in done], values)
     keys = [Key(entry.key, _ticks(entry)) for entry in entries]
-    maximizes = search.settings.direction == "maximize"
-    draw_best_so_far(values, folder / "best_so_far.png", maximizes=maximizes)
+    draw_best_so_far(values, folder / "best_so_far.png", maximizes=search.settings.direction == "maximize")
     draw_slices(keys, shares, values, folder / "slices.png", importances=weights)
     draw_parallel(keys, shares, values, folder / "parallel.png")
     notes = [note for _, notes in spaces for note in notes]
     remarks = [*notes, *at_edges(spaces[-1][0], best)]
     write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
-    write_search_page(
-        folder / "search.html",
-        title=folder.parent.name,
-        keys=[(key.name, key.ticks) for key in keys],
-        shares=shares,
-        trials=[
-            TrialRow(trial.index, *mean_and_error(trial.values), _shown(search, trial.point))
-            for trial in done
-        ],
-        importances=weights,
-        maximizes=maximizes,
-        remarks=remarks,
-    )
+    study = study_of(folder.parent.name, entries, trials, direction=search.settings.direction)
+    write_search_page(folder / "search.html", study, importances=weights, remarks=remarks)
     shutil.rmtree(final, ignore_errors=True)
     return folder.rename(final)
 

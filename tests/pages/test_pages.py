@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from jinja2 import UndefinedError
 
 from pipeline.pages import chapters, render
-from pipeline.pages.chapters import PER_CLASS, TITLES
-from pipeline.tasks.segmentation.task import Segmentation
+from pipeline.pages.chapters import TITLES
+from pipeline.tasks.demands import load_demands
+from tests.makers import data_section, declaration
 
 
 @pytest.fixture
@@ -40,23 +40,33 @@ def test_cell_of_a_table_stays_one_cell(value: object, cell: str, templates: Pat
 
 
 @pytest.mark.parametrize(
-    ("key", "name"),
+    ("task", "key", "name"),
     [
-        ("accuracy", "accuracy"),
-        ("balanced_accuracy", "balanced accuracy"),
-        ("macro_f1", "macro F1"),
-        ("auroc", "AUROC"),
-        ("calibration_error", "calibration error"),
-        ("dice", "Dice"),
-        ("dice_left_lung", "Dice, left_lung"),
-        ("iou_iou", "IoU, iou"),
+        ("classification", "accuracy", "accuracy"),
+        ("classification", "balanced_accuracy", "balanced accuracy"),
+        ("classification", "macro_f1", "macro F1"),
+        ("classification", "auroc", "AUROC"),
+        ("classification", "calibration_error", "calibration error"),
+        ("segmentation", "dice", "Dice"),
+        ("segmentation", "dice_left_lung", "Dice, left_lung"),
+        ("segmentation", "iou_iou", "IoU, iou"),
     ],
 )
-def test_score_is_named_as_the_field_does(key: str, name: str) -> None:
-    assert chapters._score_name(key) == name
+def test_score_is_named_as_the_field_does(task: str, key: str, name: str) -> None:
+    data = data_section("nowhere", classes=["left_lung", "iou"])
+    target = f"pipeline.tasks.{task}.task.{task.title()}"
+    titles = load_demands({"_target_": target}).scores(declaration(data).data)
+    assert titles[key] == name
 
 
-DRAWING = ("evaluate", "training/fit", "training/inputs", "training/previews", "trials/results")
+DRAWING = (
+    "tasks/classification/cases",
+    "tasks/segmentation/cases",
+    "training/fit",
+    "training/inputs",
+    "training/previews",
+    "trials/results",
+)
 
 
 def test_every_picture_that_is_drawn_has_a_title() -> None:
@@ -64,8 +74,3 @@ def test_every_picture_that_is_drawn_has_a_title() -> None:
     drawn = "".join((code / f"{stage}.py").read_text(encoding="utf-8") for stage in DRAWING)
     for name in TITLES:
         assert f'"{name}.png"' in drawn or f'"{name}":' in drawn, f"nobody draws {name}"
-
-
-def test_scores_per_class_are_those_of_segmentation() -> None:
-    task = Segmentation(classes=["a", "b"], background=0, ignore_label=None, dice_weight=1.0)
-    assert {key.partition("_")[0] for key in task.scores(np.ones((1, 6)))} == set(PER_CLASS)

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.files import write_text
 from pipeline.runs.arguments import stage_paths
-from pipeline.runs.folder import RunFolder, read_json
+from pipeline.runs.folder import RESULTS, RunFolder, read_json
+from pipeline.runs.found import publish
 from tests.refusals import refused
 
 
@@ -29,31 +30,59 @@ def test_state_survives_and_is_added_to(tmp_path: Path) -> None:
     assert folder.is_finished()
 
 
-def test_run_is_shown_only_where_it_was_finished_with_pictures(tmp_path: Path) -> None:
+def test_run_has_artifacts_only_where_it_was_finished_with_them(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs" / "abc")
-    assert not folder.is_shown()
-    for shows in (False, True):
-        folder.update(state="finished", is_shown=shows)
-        assert folder.is_shown() is shows
+    assert not folder.has_artifacts()
+    for value in (False, True):
+        folder.update(state="finished", has_artifacts=value)
+        assert folder.has_artifacts() is value
 
 
 def test_results_are_read_back_as_numbers(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     write_text(tmp_path / "history.csv", "epoch,train/loss,val/dice\n0.0,1.5,nan\n1.0,1e-3,0.5\n")
+    write_text(tmp_path / "timing.csv", "epoch,seconds\n0.0,1.5\n1.0,2.25\n")
     write_text(tmp_path / "metrics.json", '{"score": 0.5}')
-    write_text(tmp_path / "config.yaml", "optimizer: {lr: 1.0e-3}")
+    write_text(tmp_path / "result.json", '{"fingerprint": "abc"}')
     first, second = folder.history()
     assert first["train/loss"] == 1.5
     assert first["val/dice"] != first["val/dice"]
     assert second == {"epoch": 1.0, "train/loss": 0.001, "val/dice": 0.5}
+    assert folder.seconds() == 3.75
     assert folder.metrics() == {"score": 0.5}
-    assert folder.config() == {"optimizer": {"lr": 0.001}}
+    assert folder.result() == {"fingerprint": "abc"}
+
+
+def test_only_the_timing_tells_two_equal_runs_apart(tmp_path: Path) -> None:
+    folders = [RunFolder(tmp_path / name) for name in ("first", "second")]
+    for folder, seconds in zip(folders, ([1.0, 2.0], [3.0, 0.1]), strict=True):
+        folder.path.mkdir()
+        rows = [{"epoch": float(n), "train/loss": 1 / (n + 3), "seconds": s} for n, s in enumerate(seconds)]
+        folder.write_history(rows)
+    first, second = ((folder.path / "history.csv").read_bytes() for folder in folders)
+    assert first == second
+    assert [folder.seconds() for folder in folders] == pytest.approx([3.0, 3.1])
+    assert folders[0].history() == [{"epoch": 0.0, "train/loss": 1 / 3}, {"epoch": 1.0, "train/loss": 1 / 4}]
+
+
+def test_published_results_are_those_in_which_equal_runs_agree(tmp_path: Path) -> None:
+    """A stage publishes no state, times or checkpoints; what it publishes counts as a finished run's results."""
+    assert not {"run.json", "timing.csv", "last.ckpt", "best.ckpt", "lock"} & set(RESULTS)
+    folder = RunFolder(tmp_path / "run")
+    folder.update(state="running")
+    assert not folder.has_results()
+    write_text(folder.path / "result.json", '{"fingerprint": "abc"}')
+    publish(folder.path, tmp_path / "published", names=["result.json"])
+    published = RunFolder(tmp_path / "published")
+    assert published.has_results()
+    assert published.result() == {"fingerprint": "abc"}
+    assert not published.is_finished(), "it has no state"
 
 
 def test_places_are_inside_the_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    places = [folder.lock, folder.last, folder.best]
-    assert len(set(places)) == 3
+    places = [folder.lock, folder.declaration, folder.last, folder.best]
+    assert len(set(places)) == 4
     assert {place.parent for place in places} == {tmp_path}
 
 

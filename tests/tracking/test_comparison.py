@@ -43,7 +43,7 @@ def test_comparison_of_four_children(parent: TrackedRun) -> None:
         )
     }
     add_child(parent, rate=0.5, activation="relu", score=None)  # failed, so it has no score
-    log_comparison(parent)
+    log_comparison(parent, mode="max")
     parent.end("FINISHED")
 
     rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
@@ -62,23 +62,32 @@ def test_comparison_of_four_children(parent: TrackedRun) -> None:
     assert data.metrics[SCORE] == 0.9
 
 
-def test_score_that_is_not_a_number_is_last(parent: TrackedRun) -> None:
+@pytest.mark.parametrize(("mode", "rates"), [("max", ["0.3", "0.1", "0.2"]), ("min", ["0.1", "0.3", "0.2"])])
+def test_best_score_is_first_in_either_mode_and_one_that_is_not_a_number_last(
+    mode: str, rates: list[str], parent: TrackedRun
+) -> None:
     for rate, score in ((0.1, 0.5), (0.2, math.nan), (0.3, 0.7)):
         add_child(parent, rate=rate, activation="relu", score=score)
-    log_comparison(parent)
+    log_comparison(parent, mode=mode)
     parent.end("FINISHED")
     rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
-    assert [row["optimizer.lr"] for row in rows] == ["0.3", "0.1", "0.2"]
+    assert [row["optimizer.lr"] for row in rows] == rates
+    data = parent.store.client.get_run(parent.run_id).data
+    assert data.tags["convoy.best_name"] == f"rate {rates[0]}"
+    assert data.metrics[SCORE] == float(rows[0][SCORE])
 
 
 def test_parent_without_finished_children_has_no_comparison(parent: TrackedRun) -> None:
     add_child(parent, rate=0.1, activation="relu", score=None)
-    log_comparison(parent)
+    log_comparison(parent, mode="max")
     parent.end("FINISHED")
     assert parent.store.client.list_artifacts(parent.run_id) == []
 
 
-def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(parent: TrackedRun) -> None:
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(
+    mode: str, parent: TrackedRun
+) -> None:
     for rate, scores in ((0.1, [0.7, 0.8, 0.9]), (0.2, [0.5, 0.5, 0.5])):
         for seed, score in enumerate(scores):
             child = TrackedRun.start(
@@ -87,20 +96,21 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(paren
             child.log_config({"optimizer": {"lr": rate}, "seed": seed})
             child.log_final({"score": score})
             child.end("FINISHED")
-    told = log_comparison(parent)
+    means = log_comparison(parent, mode=mode)
     parent.end("FINISHED")
-    assert artifact(parent, "over_seeds.md").read_text(encoding="utf-8") == told
+    assert artifact(parent, "over_seeds.md").read_text(encoding="utf-8") == means
     # Student's quantile of 2 degrees of freedom is 4.3027; 0.8 +- 4.3027 * 0.1 / sqrt(3).
-    assert told.splitlines()[2:] == [
+    rows = [
         "| optimizer.lr=0.1 | 3 | 0.8000 | 0.5516 to 1.0484 |",
         "| optimizer.lr=0.2 | 3 | 0.5000 | 0.5000 to 0.5000 |",
     ]
+    assert means.splitlines()[2:] == (rows if mode == "max" else rows[::-1])
 
 
 def test_runs_that_differ_in_more_have_none(parent: TrackedRun) -> None:
     for rate in (0.1, 0.2):
         add_child(parent, rate=rate, activation="relu", score=rate)
-    assert log_comparison(parent) == ""
+    assert log_comparison(parent, mode="max") == ""
     parent.end("FINISHED")
     names = {each.path for each in parent.store.client.list_artifacts(parent.run_id)}
     assert "over_seeds.md" not in names

@@ -1,4 +1,4 @@
-"""A parent run: its children are told of it while it is open, and it is closed as what happened."""
+"""A parent run: its context is that of its children while it is open, and it is closed as what happened."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.runs.context import PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE
+from pipeline.runs.context import PARENT, SEARCH, SWEPT, RunContext
 from pipeline.tracking.comparison import log_search
 from pipeline.tracking.parents import Parent
 from pipeline.tracking.run import TrackedRun
 
-VARIABLES = (PARENT_VARIABLE, SEARCH_VARIABLE, SWEPT_VARIABLE)
+VARIABLES = (PARENT, SEARCH, SWEPT)
 
 
 @pytest.fixture(autouse=True)
@@ -25,17 +25,20 @@ def status_of(run: TrackedRun) -> tuple[str, str | None]:
     return found.info.status, found.data.tags.get("convoy.reason")
 
 
-def test_children_are_told_of_an_open_parent_alone(tracked: TrackedRun) -> None:
+def test_context_is_that_of_its_children_and_exported_while_it_is_open(tracked: TrackedRun) -> None:
+    root = tracked.store.root
     with Parent(tracked, swept=["optimizer.lr", "seed"], search="runs/searches/a-b") as parent:
-        assert parent is tracked
-        told = [os.environ[name] for name in VARIABLES]
-        assert told == [tracked.run_id, "runs/searches/a-b", "optimizer.lr,seed"]
+        assert parent.tracked is tracked
+        wanted = RunContext(root, tracked.run_id, "runs/searches/a-b", ("optimizer.lr", "seed"))
+        assert parent.context == wanted
+        assert RunContext.from_environment(root) == wanted
     assert not set(VARIABLES) & os.environ.keys()
 
 
 def test_sweep_is_no_search(tracked: TrackedRun) -> None:
-    with Parent(tracked, swept=["seed"]):
-        assert SEARCH_VARIABLE not in os.environ
+    with Parent(tracked, swept=["seed"]) as parent:
+        assert parent.context.search is None
+        assert SEARCH not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_run_on_a_server_may_be_alive_on_another_machine(store: Store) -> None:
 
 IMPORTED = """
 import json, sys
-import pipeline.tracking.settings, pipeline.tracking.variables, pipeline.tracking.provenance
+import pipeline.runs.context, pipeline.declaration.settings, pipeline.tracking.provenance
 print(json.dumps([name for name in ("mlflow", "torch") if name in sys.modules]))
 """
 

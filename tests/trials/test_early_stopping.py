@@ -1,8 +1,7 @@
-"""The judge of a training: whom it is compared with, when it is stopped, and by what."""
+"""The pruning policy of a training: whom it is compared with, when it is stopped, and by what."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.declaration.composition import compose_sections
-from pipeline.errors import ConfigError
+from pipeline.declaration.declaration import Declaration
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.pruners import Peer, pruner_of
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.trials.early_stopping import PruningPolicy, check_metric
 from tests.launches import DEFAULTS, judged
+from tests.refusals import refused
 
 LOSS = {"metric": "val/loss", "direction": "minimize"}
 
@@ -30,14 +30,14 @@ def history_of(curve: Sequence[float], column: str = "val/accuracy") -> list[dic
     return [{"epoch": float(epoch), column: score, "other": -score} for epoch, score in enumerate(curve)]
 
 
-def judge_in(folder: Path, curves: dict[int, list[float]], *, trial: int, **changed: Any) -> PruningPolicy:
-    """Return the judge of a trial after trials that went by some curves."""
+def policy_in(folder: Path, curves: dict[int, list[float]], *, trial: int, **changed: Any) -> PruningPolicy:
+    """Return the policy of a trial after trials that went by some curves."""
     ledger = Ledger(folder)
     ledger.open({})
     for index, curve in curves.items():
         ledger.settle(Trial(index, {}), "finished", values=curve[-1:], curves=[curve])
     settings = settings_with(**changed)
-    return PruningPolicy.of(judged(settings, trial=trial, epochs=5), folder)
+    return PruningPolicy.load(judged(settings, trial=trial, epochs=5), folder)
 
 
 @pytest.mark.parametrize(
@@ -61,16 +61,16 @@ def test_peers_are_the_trials_of_earlier_batches(
     for better in range(20):
         curves = {index: [0.9 if index == better else 0.1] * 5 for index in range(20) if index != trial}
         folder = tmp_path / str(better)
-        judge = judge_in(folder, curves, trial=trial, pruner="halving", factor=99, **changed)
-        assert judge.stops(history_of([0.5])) == (better < batch), better
+        policy = policy_in(folder, curves, trial=trial, pruner="halving", factor=99, **changed)
+        assert policy.stops(history_of([0.5])) == (better < batch), better
 
 
 @pytest.mark.parametrize(("changed", "sign"), [({}, 1), (LOSS, -1)], ids=["maximize", "minimize"])
 def test_minimised_metric_is_better_when_lower(tmp_path: Path, changed: dict[str, Any], sign: int) -> None:
     column = changed.get("metric", "val/accuracy")
-    judge = judge_in(tmp_path, {0: [0.5] * 5}, trial=1, pruner="halving", factor=2, **changed)
-    assert [judge.stops(history_of([0.5 + sign * step], column)) for step in (-0.1, 0.1)] == [True, False]
-    assert judge.curve(history_of([0.4, 0.6], column)) == (0.4, 0.6), "as it is logged"
+    policy = policy_in(tmp_path, {0: [0.5] * 5}, trial=1, pruner="halving", factor=2, **changed)
+    assert [policy.stops(history_of([0.5 + sign * step], column)) for step in (-0.1, 0.1)] == [True, False]
+    assert policy.curve(history_of([0.4, 0.6], column)) == (0.4, 0.6), "as it is logged"
 
 
 def test_every_training_of_a_trial_is_a_peer_and_one_without_curves_none(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_every_training_of_a_trial_is_a_peer_and_one_without_curves_none(tmp_pat
     ledger.settle(Trial(0, {}), "finished", values=[0.2, 0.6], curves=[[0.2] * 5, [0.6] * 5])
     ledger.settle(Trial(1, {}), "failed", reason="out of memory")
     ledger.start(Trial(2, {}))
-    config = judged(settings_with(pruner="halving", factor=2), trial=3, epochs=5)
-    judge = PruningPolicy.of(config, tmp_path)
-    assert [judge.stops(history_of([score])) for score in (0.5, 0.7)] == [True, False]
+    declaration = judged(settings_with(pruner="halving", factor=2), trial=3, epochs=5)
+    policy = PruningPolicy.load(declaration, tmp_path)
+    assert [policy.stops(history_of([score])) for score in (0.5, 0.7)] == [True, False]
 
 
 def test_stopped_peers_do_not_count_for_the_median(tmp_path: Path) -> None:
@@ -91,22 +91,22 @@ def test_stopped_peers_do_not_count_for_the_median(tmp_path: Path) -> None:
         ledger.settle(Trial(index, {}), "finished", values=[0.2], curves=[[0.2] * 5])
     for index in range(5, 20):
         ledger.settle(Trial(index, {}), "pruned", values=[0.8], curves=[[0.8]])
-    judge = PruningPolicy.of(judged(settings_with(pruner="median"), trial=20, epochs=5), tmp_path)
-    assert [judge.stops(history_of([score])) for score in (0.1, 0.3)] == [True, False]
+    policy = PruningPolicy.load(judged(settings_with(pruner="median"), trial=20, epochs=5), tmp_path)
+    assert [policy.stops(history_of([score])) for score in (0.1, 0.3)] == [True, False]
 
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
 def test_last_epoch_is_never_stopped(tmp_path: Path, pruner: str) -> None:
-    judge = judge_in(
+    policy = policy_in(
         tmp_path, {index: [0.9] * 5 for index in range(40)}, trial=40, pruner=pruner, warmup=4, factor=2
     )
-    assert not judge.stops(history_of([0.1] * 5))
-    assert not judge.stops(history_of([0.1] * 6)), "of a run that another setting trained further"
+    assert not policy.stops(history_of([0.1] * 5))
+    assert not policy.stops(history_of([0.1] * 6)), "of a run that another setting trained further"
 
 
 def test_without_a_pruner_nothing_is_stopped_and_no_ledger_read(tmp_path: Path) -> None:
-    judge = PruningPolicy.of(judged(settings_with(), trial=3, epochs=5), tmp_path / "none")
-    assert judge.stopped_at(history_of([0.0] * 5)) is None
+    policy = PruningPolicy.load(judged(settings_with(), trial=3, epochs=5), tmp_path / "none")
+    assert policy.stopped_at(history_of([0.0] * 5)) is None
 
 
 CURVES = st.lists(st.lists(st.sampled_from([0.1, 0.3, 0.5, 0.7, float("nan")]), min_size=6, max_size=6))
@@ -121,7 +121,7 @@ CURVES = st.lists(st.lists(st.sampled_from([0.1, 0.3, 0.5, 0.7, float("nan")]), 
 def test_longer_history_is_stopped_where_it_would_have_been_epoch_by_epoch(
     pruner: str, sign: str, peers: list[list[float]], curve: list[float]
 ) -> None:
-    judge = PruningPolicy(
+    policy = PruningPolicy(
         settings_with(trial=len(peers), direction=sign, pruner=pruner),
         column="val/accuracy",
         epochs=6,
@@ -130,14 +130,21 @@ def test_longer_history_is_stopped_where_it_would_have_been_epoch_by_epoch(
     )
     wanted = None
     for epoch in range(1, len(curve) + 1):
-        if judge.stops(history_of(curve)[:epoch]):
+        if policy.stops(history_of(curve)[:epoch]):
             wanted = epoch
             break
-    assert judge.stopped_at(history_of(curve)) == wanted
+    assert policy.stopped_at(history_of(curve)) == wanted
     assert wanted is None or wanted < 6
 
 
-DIGITS = "accuracy, val/auroc, val/balanced_accuracy, val/calibration_error, val/loss, val/macro_f1"
+def declared(experiment: str, **changed: Any) -> Declaration:
+    """Return the declaration of an experiment with a search."""
+    declaration = Declaration.parse(compose_sections([f"experiment={experiment}"]))
+    return declaration.replace(search=vars(settings_with(**changed)))
+
+
+DIGITS = ("accuracy", "auroc", "balanced_accuracy", "calibration_error", "loss", "macro_f1")
+LOGGED = ["score", *(f"val/{name}" for name in DIGITS)]
 
 
 @pytest.mark.parametrize(
@@ -153,62 +160,66 @@ DIGITS = "accuracy, val/auroc, val/balanced_accuracy, val/calibration_error, val
     ids=str,
 )
 def test_metric_that_is_logged_is_taken(experiment: str, changed: dict[str, Any]) -> None:
-    check_metric(settings_with(**changed), compose_sections([f"experiment={experiment}"]))
+    check_metric(declared(experiment, **changed))
+
+
+@pytest.mark.parametrize("metric", ["scor", "epoch", "train/loss", "val/dice"])
+def test_metric_that_is_not_logged_is_refused(metric: str) -> None:
+    text = f"search.metric: unknown metric 'scor'; did you mean 'score'? allowed: {', '.join(LOGGED)}"
+    with refused("search.metric", got=metric, allowed=LOGGED, text=text if metric == "scor" else ""):
+        check_metric(declared("digits_lenet5", metric=metric))
+
+
+def test_metric_of_another_task_is_refused() -> None:
+    with refused("search.metric", got="val/accuracy"):
+        check_metric(declared("brain_unet", metric="val/accuracy"))
 
 
 @pytest.mark.parametrize(
-    ("experiment", "changed", "answer"),
+    ("metric", "direction", "better", "text"),
     [
         (
-            "digits_lenet5",
-            {"metric": "scor"},
-            f"search.metric: the task does not log scor; did you mean 'score'? allowed: score, val/{DIGITS}",
+            "val/loss",
+            "maximize",
+            "minimize",
+            "search.direction: val/loss is better when lower, got 'maximize'; set search.direction=minimize",
         ),
-        ("digits_lenet5", {"metric": "epoch"}, "search.metric: the task does not log epoch; "),
-        ("digits_lenet5", {"metric": "train/loss"}, "search.metric: the task does not log train/loss; "),
-        ("brain_unet", {"metric": "val/accuracy"}, "search.metric: the task does not log val/accuracy; "),
+        ("val/calibration_error", "maximize", "minimize", ""),
+        ("val/auroc", "minimize", "maximize", ""),
         (
-            "digits_lenet5",
-            {"metric": "val/loss"},
-            "search.direction: val/loss is better when lower, got maximize; set search.direction=minimize",
-        ),
-        (
-            "digits_lenet5",
-            {"metric": "val/calibration_error"},
-            "search.direction: val/calibration_error is better when lower, got maximize; set "
-            "search.direction=minimize",
-        ),
-        (
-            "digits_lenet5",
-            {"direction": "minimize"},
-            "search.direction: score is better when higher, got minimize; set search.direction=maximize",
+            None,
+            "minimize",
+            "maximize",
+            "search.direction: score is better when higher, got 'minimize'; set search.direction=maximize",
         ),
     ],
-    ids=str,
 )
-def test_metric_that_cannot_be_searched_is_refused(
-    experiment: str, changed: dict[str, Any], answer: str
+def test_search_in_the_wrong_direction_is_refused(
+    metric: str | None, direction: str, better: str, text: str
 ) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(answer)}"):
-        check_metric(settings_with(**changed), compose_sections([f"experiment={experiment}"]))
+    with refused("search.direction", got=direction, hint=f"set search.direction={better}", text=text):
+        check_metric(declared("digits_lenet5", metric=metric, direction=direction))
 
 
-def test_score_of_a_class_that_is_named_error_is_better_when_higher() -> None:
-    sections = compose_sections(["experiment=brain_unet"])
-    sections["data"]["classes"][-1] = "error"
-    check_metric(settings_with(metric="val/iou_error"), sections)
-    with pytest.raises(ConfigError, match="val/iou_error is better when higher, got minimize"):
-        check_metric(settings_with(metric="val/iou_error", direction="minimize"), sections)
+@pytest.mark.parametrize("name", ["error", "loss"])
+def test_score_of_a_class_is_better_when_higher_whatever_the_class_is_called(name: str) -> None:
+    declaration = Declaration.parse(compose_sections(["experiment=brain_unet"]))
+    data = {**declaration.sections["data"], "classes": ["other", "grey", name]}
+    metric = f"val/iou_{name}"
+    check_metric(declaration.replace(data=data, search=vars(settings_with(metric=metric))))
+    minimized = vars(settings_with(metric=metric, direction="minimize"))
+    with refused("search.direction", got="minimize", hint="set search.direction=maximize"):
+        check_metric(declaration.replace(data=data, search=minimized))
 
 
 @pytest.mark.parametrize("name", ["iou", "dice"])
 def test_score_of_a_class_can_be_searched_but_not_of_the_background(name: str) -> None:
-    sections = compose_sections(["experiment=brain_unet"])
-    classes, background = sections["data"]["classes"], sections["data"]["background"]
-    for index, each in enumerate(classes):
-        settings = settings_with(metric=f"val/{name}_{each}")
-        if index != background:
-            check_metric(settings, sections)
+    facts = declared("brain_unet").data
+    assert facts.background is not None
+    for index, each in enumerate(facts.classes):
+        declaration = declared("brain_unet", metric=f"val/{name}_{each}")
+        if index != facts.background:
+            check_metric(declaration)
             continue
-        with pytest.raises(ConfigError, match="the task does not log"):
-            check_metric(settings, sections)
+        with refused("search.metric", got=f"val/{name}_{each}"):
+            check_metric(declaration)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
-import yaml
-
+from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import load
+from pipeline.declaration.keys import stage_digests
+from pipeline.files import yaml_text
+from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Entry, Interval
 from pipeline.sweeps.ledger import Trial
-from pipeline.trials.results import at_edges, format_best, write_results
+from pipeline.trials.results import at_edges, format_best, format_plan, write_results
 from pipeline.trials.search import Outcome
 from tests.launches import Trainings, by_rate, coarse
 
@@ -26,15 +30,17 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
         return [Outcome(value, "" if value is not None else "out of memory") for value in values]
 
     trials = search.run(launch)
-    folder = write_results(search, trials)
+    folder = write_results(search, trials, root=tmp_path)
     with (folder / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["state"] for row in rows] == ["finished", "finished", "failed", "finished"]
     assert [row["value"] for row in rows] == ["0.6", "0.9", "", "0.3"]
     assert [row["error"] for row in rows] == ["0.1", "0", "", "0.1"]
     assert rows[2]["reason"] == "out of memory"
-    best = yaml.safe_load((folder / "best.yaml").read_text())
-    assert best["optimizer"]["lr"] == trials[1].point["optimizer.lr"]
+    best = load(folder / "best.yaml")
+    assert best == compose(search.at(trials[1].point))
+    digests = json.loads((folder / "best.json").read_text())
+    assert digests == {**best.digests(), "code": stage_digests(best, root=tmp_path)}
     assert {path.name for path in folder.glob("*.png")} == {"best_so_far.png", "slices.png", "parallel.png"}
     told = format_best(search, trials)
     assert told.splitlines()[3].split()[:3] == ["1", "0.9000", "0.0000"]
@@ -47,10 +53,32 @@ def test_results_that_were_half_written_when_killed_leave_nothing_behind(tmp_pat
     draft = search.ledger.folder / "results.unfinished"
     draft.mkdir()
     (draft / "half.png").touch()
-    names = {path.name for path in write_results(search, trials).iterdir()}
+    names = {path.name for path in write_results(search, trials, root=tmp_path).iterdir()}
     assert "half.png" not in names
-    assert names == {path.name for path in write_results(search, trials).iterdir()}
+    assert names == {path.name for path in write_results(search, trials, root=tmp_path).iterdir()}
     assert not draft.exists()
+
+
+def finish(
+    root: Path, name: str, overrides: list[str], seconds: list[float], *, state: str = "finished"
+) -> None:
+    """Write what a run leaves that took some seconds per epoch."""
+    folder = RunFolder(root / "runs" / name)
+    folder.update(state=state)
+    folder.declaration.write_text(yaml_text(dict(compose(overrides).sections)), encoding="utf-8")
+    folder.write_history([{"epoch": float(n), "seconds": each} for n, each in enumerate(seconds)])
+
+
+def test_plan_estimates_seconds_from_finished_runs_on_the_same_data(tmp_path: Path) -> None:
+    lenet = ["experiment=digits_lenet5", "trainer.max_epochs=4"]
+    for name, seconds in (("a", [1.0, 1.0, 1.0, 1.0]), ("b", [2.0, 3.0, 2.0, 1.0]), ("c", [9.0] * 4)):
+        finish(tmp_path, name, lenet, seconds)  # 4, 8 and 36 seconds: the median is 2 seconds per epoch
+    finish(tmp_path, "d", lenet, [0.1] * 4, state="running")
+    finish(tmp_path, "e", ["experiment=brain_unet", "trainer.max_epochs=4"], [0.1] * 4)
+    search = coarse(tmp_path, "search.trials=3", "search.seeds=2", "trainer.max_epochs=5")
+    *rows, note = format_plan(search, root=tmp_path).splitlines()
+    assert [row.split()[-1] for row in rows] == ["seconds", "20", "20", "20"]  # 2 s, 5 epochs, 2 seeds
+    assert note == "about 60 seconds in all, estimated from finished runs on these data"
 
 
 def test_best_value_at_an_edge_is_remarked() -> None:

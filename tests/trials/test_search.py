@@ -6,16 +6,15 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import pytest
 
 from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.ledger import Ledger
 from pipeline.trials.declared import load_search
 from pipeline.trials.results import format_best, format_plan
 from pipeline.trials.search import Outcome
-from tests.launches import COARSE, Settings, Trainings, by_rate, coarse, planted, refused, settings_of
+from tests.launches import COARSE, Settings, Trainings, by_rate, coarse, failing, planted, settings_of
+from tests.refusals import refused
 
 
 def test_every_trial_is_launched_once_with_its_point_and_kept_with_its_value(tmp_path: Path) -> None:
@@ -29,7 +28,7 @@ def test_every_trial_is_launched_once_with_its_point_and_kept_with_its_value(tmp
         assert (trial.state, trial.attempts, trial.values) == ("finished", 1, [by_rate(settings_of(job))])
     folder = tmp_path / "runs" / "searches" / "digits_lenet5-coarse"
     assert list(Ledger(folder).trials().values()) == trials
-    assert coarse(tmp_path, "search.trials=5").run(refused("trained again")) == trials
+    assert coarse(tmp_path, "search.trials=5").run(failing("trained again")) == trials
 
 
 def test_random_beats_a_grid_where_few_of_many_keys_matter(tmp_path: Path) -> None:
@@ -97,11 +96,10 @@ def test_metric_that_is_not_a_number_is_named(tmp_path: Path) -> None:
 
 def test_search_whose_trials_all_fail_is_an_error_with_the_first_reason(tmp_path: Path) -> None:
     search = coarse(tmp_path, "search.trials=2")
-    with pytest.raises(ConfigError) as mistake:
-        search.run(refused("no such optimizer"))
-    assert str(mistake.value) == (
-        f"search: none of 2 trials has a value, the first reason: no such optimizer; see {search.ledger.folder}"
-    )
+    hint = f"see {search.ledger.folder}"
+    text = f"search: none of 2 trials has a value, the first reason: no such optimizer; {hint}"
+    with refused("search", hint=hint, text=text):
+        search.run(failing("no such optimizer"))
 
 
 def test_more_trials_extend_a_search_and_fewer_show_its_beginning(tmp_path: Path) -> None:
@@ -110,7 +108,7 @@ def test_more_trials_extend_a_search_and_fewer_show_its_beginning(tmp_path: Path
     five = coarse(tmp_path, "search.trials=5").run(trainings)
     assert five[:3] == three
     assert len(trainings.launched) == 2
-    assert coarse(tmp_path, "search.trials=2").run(refused("trained")) == three[:2]
+    assert coarse(tmp_path, "search.trials=2").run(failing("trained")) == three[:2]
 
 
 def test_seeds_are_launched_together_and_their_spread_is_taken_off(tmp_path: Path) -> None:
@@ -136,38 +134,38 @@ def test_first_seed_is_that_of_the_declaration(tmp_path: Path) -> None:
         coarse(tmp_path, "search.trials=1", "seed=7", f"search.seeds={number}").jobs(0, trial.point)
         for number in (1, 3)
     )
-    assert [compose(job)["seed"] for job in one] == [7]
-    assert [compose(job)["seed"] for job in three] == [7, 8, 9]
+    assert [compose(job).seed for job in one] == [7]
+    assert [compose(job).seed for job in three] == [7, 8, 9]
 
 
 def test_folds_of_a_search_and_a_fold_of_the_declaration_exclude_each_other(tmp_path: Path) -> None:
     fold = "data.fold={index:0,of:3}"
-    with pytest.raises(ConfigError) as mistake:
-        coarse(tmp_path, fold, "search.folds=4")
-    assert str(mistake.value) == (
-        "search.folds: each point is trained on all 4 folds, and data.fold is {'index': 0, 'of': 3}; leave one of the "
-        "two out"
+    text = (
+        "search.folds: each point is trained on all folds, and data.fold is {'index': 0, 'of': 3}, got 4; leave one of "
+        "the two out"
     )
+    with refused("search.folds", got=4, hint="leave one of the two out", text=text):
+        coarse(tmp_path, fold, "search.folds=4")
     coarse(tmp_path, fold)
     jobs = coarse(tmp_path, "search.folds=4").jobs(0, {"optimizer.lr": 0.1})
-    assert [compose(job)["data"]["fold"] for job in jobs] == [{"index": fold, "of": 4} for fold in range(4)]
+    assert [compose(job).data.fold for job in jobs] == [{"index": fold, "of": 4} for fold in range(4)]
 
 
 def test_pruner_that_would_look_when_all_is_over_is_refused_before_the_first_trial(tmp_path: Path) -> None:
     pruned = ["experiment=digits_lenet5", "search.pruner=median", "search.warmup=5", "trainer.max_epochs=5"]
-    with pytest.raises(ConfigError) as mistake:
+    with refused("search.warmup", got=5, hint="search.pruner=none"):
         load_search([*pruned, "+search.space={optimizer.lr: 'interval(0, 1)'}"], root=tmp_path)
-    assert str(mistake.value) == (
-        "search.warmup must be below trainer.max_epochs=5 for trainings to be stopped early, got 5; choose fewer "
-        "epochs, or search.pruner=none"
-    )
     assert not (tmp_path / "runs").exists()
 
 
 def test_pruner_cannot_compare_trainings_of_different_lengths(tmp_path: Path) -> None:
     space = "+search.space={trainer.max_epochs: 'range(6, 9)'}"
     load_search(["experiment=digits_lenet5", space], root=tmp_path)
-    with pytest.raises(ConfigError, match="cannot be compared by epochs, and the space draws trainer"):
+    text = (
+        "search.pruner: trainings of different lengths cannot be compared by epochs, and the space draws "
+        "trainer.max_epochs, got 'halving'; remove it there, or set search.pruner=none"
+    )
+    with refused("search.pruner", got="halving", hint="set search.pruner=none", text=text):
         load_search(["experiment=digits_lenet5", space, "search.pruner=halving"], root=tmp_path)
 
 
@@ -177,8 +175,10 @@ def test_another_search_under_the_same_name_is_refused(tmp_path: Path) -> None:
         ("search.seed=1", "search.seed was 0 there and is 1 now"),
         ("optimizer.momentum=0.5", "declaration.optimizer.momentum was 0.9 there and is 0.5 now"),
     ]:
-        with pytest.raises(ConfigError, match=difference):
-            coarse(tmp_path, "search.trials=1", changed).run(Trainings(by_rate))
+        search = coarse(tmp_path, "search.trials=1", changed)
+        with refused("search.name", hint="choose another search.name") as mistake:
+            search.run(Trainings(by_rate))
+        assert mistake.value.problem == f"{search.ledger.folder} holds another search: {difference}"
 
 
 def test_grid_smaller_than_its_trials_is_refused(tmp_path: Path) -> None:
@@ -187,9 +187,9 @@ def test_grid_smaller_than_its_trials_is_refused(tmp_path: Path) -> None:
         "+search.space={trainer.batch_size: 'choice(8, 16)'}",
         "search.sampler=grid",
     ]
-    with pytest.raises(ConfigError) as mistake:
+    text = "search.trials must be at most 2, the number of points of the grid, got 3; set search.trials=2"
+    with refused("search.trials", got=3, hint="set search.trials=2", text=text):
         load_search([*grid, "search.trials=3"], root=tmp_path)
-    assert str(mistake.value) == "search.trials: the grid has 2 points, got 3 trials; set search.trials=2"
     points = load_search([*grid, "search.trials=2"], root=tmp_path).points()
     assert points == [{"trainer.batch_size": 8}, {"trainer.batch_size": 16}]
 
@@ -208,11 +208,9 @@ def test_plan_names_the_first_trial_that_cannot_work(tmp_path: Path) -> None:
     space = "+search.space={model.activation: 'choice(relu, rely)'}"
     search = load_search(["experiment=digits_lenet5", space, "search.trials=9"], root=tmp_path)
     first = [point["model.activation"] for point in search.points()].index("rely")
-    with pytest.raises(ConfigError) as mistake:
+    with refused("model.activation", hint="change search.space") as mistake:
         format_plan(search, root=tmp_path)
-    assert str(mistake.value).startswith(
-        f"search: trial {first} (model.activation=rely) cannot work: model lenet5"
-    )
+    assert mistake.value.problem.startswith(f"trial {first} (model.activation=rely) cannot work: ")
 
 
 def test_what_comes_after_a_training_that_failed_or_was_pruned_does_not_count(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Interval
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked
 from pipeline.trials.declared import load_search
-from tests.launches import Trainings, by_rate, coarse, refused
+from tests.launches import Trainings, by_rate, coarse, failing
+from tests.refusals import refused
 
 FINE = ["experiment=digits_lenet5", "search=fine"]
 
@@ -31,13 +31,12 @@ def test_fine_draws_around_the_best_of_coarse(tmp_path: Path) -> None:
 
 
 def test_search_after_one_that_never_ran_is_refused_with_those_that_did(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as mistake:
+    with refused("from", got="coarse", hint="allowed: nothing") as mistake:
         load_search(FINE, root=tmp_path)
-    assert str(mistake.value) == "from: there is no search 'coarse' of digits_lenet5; allowed: nothing"
+    assert mistake.value.allowed == []
     coarse(tmp_path, "search.trials=1").run(Trainings(by_rate))
-    with pytest.raises(
-        ConfigError, match="from: there is no search 'cors' of digits_lenet5; did you mean 'coarse'"
-    ):
+    text = "from: unknown search of digits_lenet5 'cors'; did you mean 'coarse'? allowed: coarse"
+    with refused("from", got="cors", allowed=["coarse"], text=text):
         load_search([*FINE, "from=cors"], root=tmp_path)
 
 
@@ -59,38 +58,34 @@ def test_earlier_search_can_be_named_by_its_run(tmp_path: Path) -> None:
     assert by_run.around == by_name.around
     assert by_run.entries == by_name.entries
     assert load_search([*FINE, "from='2f0'"], root=tmp_path).entries != by_name.entries
-    with pytest.raises(
-        ConfigError, match="from: there is no search '3f0' of digits_lenet5; allowed: one, two"
-    ):
+    with refused("from", got="3f0", allowed=["one", "two"]):
         load_search([*FINE, "from='3f0'"], root=tmp_path)
 
 
 def test_search_of_another_experiment_is_not_found(tmp_path: Path) -> None:
     coarse(tmp_path, "search.trials=2", "name=other").run(Trainings(by_rate))
-    with pytest.raises(
-        ConfigError, match="from: there is no search 'coarse' of digits_lenet5; allowed: nothing"
-    ):
+    with refused("from", got="coarse", hint="allowed: nothing"):
         load_search(FINE, root=tmp_path)
 
 
 def test_earlier_search_without_a_finished_trial_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        coarse(tmp_path, "search.trials=2").run(refused("out of memory"))
-    with pytest.raises(ConfigError) as mistake:
+    with refused("search"):
+        coarse(tmp_path, "search.trials=2").run(failing("out of memory"))
+    text = "from: search 'coarse' has no finished trial yet, got 'coarse'; run it first"
+    with refused("from", got="coarse", hint="run it first", text=text):
         load_search(FINE, root=tmp_path)
-    assert str(mistake.value) == ("from: search 'coarse' has no finished trial to go by; let it run first")
 
 
 @pytest.mark.parametrize(("metric", "direction"), [("val/auroc", "maximize"), ("val/loss", "minimize")])
 def test_earlier_search_by_another_metric_is_refused(tmp_path: Path, metric: str, direction: str) -> None:
     coarse(tmp_path, "search.trials=2").run(Trainings(by_rate))
     judged = [f"search.metric={metric}", f"search.direction={direction}"]
-    with pytest.raises(ConfigError) as mistake:
-        load_search([*FINE, *judged], root=tmp_path)
-    assert str(mistake.value) == (
-        f"from: search 'coarse' has search.metric=score, this one {metric}, so its best are not the best here; choose "
-        "the same"
+    text = (
+        f"from: search 'coarse' has search.metric=score, this one {metric}, so its best are not the best here, got "
+        "'coarse'; choose the same"
     )
+    with refused("from", got="coarse", hint="choose the same", text=text):
+        load_search([*FINE, *judged], root=tmp_path)
     coarse(tmp_path, "search.trials=2", "search.name=same", *judged).run(Trainings(by_rate))
     load_search([*FINE, *judged, "from=same"], root=tmp_path)
 
@@ -124,31 +119,43 @@ def test_points_that_a_search_was_drawn_around_are_kept_with_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("override", "answer"),
+    ("path", "value", "text"),
     [
-        ("from=coarse", "from=coarse belongs to a search; add search=coarse, or leave it out"),
-        ("search.trial=3", "search.trial=3 belongs to a search; add search=coarse, or leave it out"),
-        ("plan=true", "plan=true belongs to a search; add search=coarse, or leave it out"),
         (
-            "from=3",
-            "from must name an earlier search or be null, plan must be true or false; got 3 and False",
+            "from",
+            "coarse",
+            "from: belongs to a search, got 'coarse'; add search=coarse, or leave the setting out",
         ),
-        (
-            "plan=maybe",
-            "from must name an earlier search or be null, plan must be true or false; got None and 'maybe'",
-        ),
+        ("search.trial", 3, ""),
+        ("plan", True, ""),
     ],
 )
-def test_what_belongs_to_a_search_is_refused_without_one(override: str, answer: str) -> None:
-    with pytest.raises(ConfigError) as mistake:
-        compose(["experiment=digits_lenet5", override])
-    assert str(mistake.value) == answer
+def test_what_belongs_to_a_search_is_refused_without_one(path: str, value: object, text: str) -> None:
+    with refused(path, got=value, hint="add search=coarse", text=text):
+        compose(["experiment=digits_lenet5", f"{path}={value}"])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "allowed", "text"),
+    [
+        (
+            "from",
+            3,
+            "the name of an earlier search, or null",
+            "from must be the name of an earlier search, or null, got 3",
+        ),
+        ("plan", "maybe", "true or false", "plan must be true or false, got 'maybe'"),
+    ],
+)
+def test_from_is_a_name_and_plan_a_truth_value(path: str, value: object, allowed: str, text: str) -> None:
+    with refused(path, got=value, allowed=allowed, text=text):
+        compose(["experiment=digits_lenet5", f"{path}={value}"])
 
 
 def test_number_of_a_trial_is_not_for_the_user(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as mistake:
+    text = "search.trial: is set by the search itself, got 3; leave it out"
+    with refused("search.trial", got=3, hint="leave it out", text=text):
         coarse(tmp_path, "search.trial=3")
-    assert str(mistake.value) == "search.trial is set by the search itself, got 3; leave it out"
 
 
 def test_point_that_comes_twice_is_two_trials_of_the_same_worth(tmp_path: Path) -> None:

@@ -112,15 +112,15 @@ def test_batches_that_died_end_as_those_that_did_not(tmp_path: Path, changed: di
     assert tables[0] == tables[1]
 
 
-def test_each_trial_is_told_once_when_it_is_settled(tmp_path: Path) -> None:
-    told: list[Trial] = []
+def test_each_trial_is_reported_once_when_it_is_settled(tmp_path: Path) -> None:
+    reported: list[Trial] = []
     search = planted(tmp_path, ENTRIES, trials=5, parallel=3, retries=0)
-    trials = search.run(Poisoned(Trainings(by_rate), {4: 2}), tell=told.append)
-    assert sorted(told, key=lambda trial: trial.index) == trials
+    trials = search.run(Poisoned(Trainings(by_rate), {4: 2}), report=reported.append)
+    assert sorted(reported, key=lambda trial: trial.index) == trials
     assert {trial.state for trial in trials} == {"finished", "failed"}
-    told.clear()
-    search.run(Trainings(by_rate), tell=told.append)
-    assert told == []
+    reported.clear()
+    search.run(Trainings(by_rate), report=reported.append)
+    assert reported == []
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])  # Lightning turns the one into the other

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from pipeline.declaration import composition
-from pipeline.errors import ConfigError
 from pipeline.trials import space
 from pipeline.trials.space import digest_options, parse_space
+from tests.refusals import refused
 
 LENET = ["experiment=digits_lenet5"]
 
@@ -100,5 +100,5 @@ def test_keys_that_are_no_groups_have_no_options() -> None:
 
 
 def test_unknown_option_is_refused_with_the_closest() -> None:
-    with pytest.raises(ConfigError, match=r"^optimizer=sgdd: no such option; did you mean 'sgd'\? allowed: "):
+    with refused("optimizer", got="sgdd", hint="did you mean 'sgd'?"):
         options(optimizer="choice(adamw, sgdd)")

@@ -43,5 +43,9 @@ class SegmentationDemands(Demands):
             titles |= {f"{score}_{name}": f"{title}, {name}" for name in kept}
         return titles
 
+    def direction(self, metric: str) -> str:
+        """Return `minimize` for the loss and `maximize` for each score, whatever the classes are called."""
+        return "minimize" if metric == "val/loss" else "maximize"
+
 
 DEMANDS = SegmentationDemands()

@@ -1,0 +1,62 @@
+"""The trials of a search as an Optuna study, for its visualizations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipeline.pages.search import ERROR
+from pipeline.sweeps.dimensions import Choice, Dimension, Entry
+from pipeline.sweeps.ledger import Trial
+from pipeline.sweeps.objective import finished, mean_and_error
+from pipeline.trials.space import written
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution, CategoricalChoiceType
+
+
+def study_of(name: str, entries: Sequence[Entry], trials: Sequence[Trial], *, direction: str) -> Study:
+    """Return the trials as a study; those that did not finish have no value there.
+
+    Args:
+        entries: the space, wide enough for all trials.
+        trials: all of them, in their order, so that they have the same numbers in the study.
+    """
+    import optuna
+    from optuna.study import StudyDirection
+    from optuna.trial import TrialState, create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(study_name=name, direction=StudyDirection[direction.upper()])
+    has_value = {trial.index for trial in finished(trials)}
+    for trial in trials:
+        known = [entry for entry in entries if entry.key in trial.point]
+        ending: dict[str, Any] = {"state": TrialState.PRUNED if trial.state == "pruned" else TrialState.FAIL}
+        if trial.index in has_value:
+            mean, error = mean_and_error(trial.values)
+            ending = {"value": mean, "user_attrs": {ERROR: error}}
+        study.add_trial(
+            create_trial(
+                params={entry.key: _param(trial.point[entry.key]) for entry in known},
+                distributions={entry.key: _distribution(entry.dimension) for entry in known},
+                **ending,
+            )
+        )
+    return study
+
+
+def _param(value: Any) -> CategoricalChoiceType:
+    """Return a number as it is, so that Optuna sorts choices of numbers, and any other choice as it is written."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else written(value)
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution([_param(value) for value in dimension.values])
+    if dimension.is_integer:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.is_log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.is_log)
