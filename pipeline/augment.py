@@ -3,7 +3,8 @@
     python -m pipeline.augment artifacts/compose/digits_lenet5.yaml artifacts/augment/digits_lenet5
 
 Copy k holds what epoch k would draw on the fly; later epochs take the copies in turn. Copies are found by a digest of
-all that decides them, whichever door asks; DVC keeps those of experiments listed under `augmented` in `params.yaml`.
+all that decides them, whichever command asks for them; DVC keeps those of experiments listed under `augmented` in
+`params.yaml`.
 """
 
 from __future__ import annotations

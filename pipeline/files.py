@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,13 @@ def state_of(file: Path) -> str:
 
 def _recall(memory: Path) -> Known:
     try:
-        known: Known = json.loads(memory.read_text(encoding="utf-8"))
+        return dict(_load(memory, state_of(memory)))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+
+
+@lru_cache(maxsize=4)
+def _load(memory: Path, state: str) -> Known:  # noqa: ARG001
+    """Read a memory, once as long as it does not change."""
+    known: Known = json.loads(memory.read_text(encoding="utf-8"))
     return known

@@ -2,7 +2,7 @@
 
     python -m pipeline.prepare artifacts/compose/digits_lenet5.yaml artifacts/prepare/digits_lenet5
 
-Prepared data are found by a digest of all that decides them, whichever door asks.
+Prepared data are found by a digest of all that decides them, whichever command asks for them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The declaration: composed from conf/, checked, and told apart by digests."""
+"""The declaration: composed from conf/, checked, typed, and identified by digests."""

@@ -1,4 +1,4 @@
-"""Digests of plain values and of source code: how two declarations, or two versions of the code, are told apart."""
+"""Digests of plain values and of source code, by which two declarations or two versions of the code differ."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def deciding(declaration: Declaration) -> dict[str, Any]:
 
 def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
     """Return for each stage of dvc.yaml the digest of its code, its libraries' versions included."""
-    train = [*_train_modules(declaration), *_own_modules(["pipeline.train"])]
+    train = _train_modules(declaration)
     package = task_package(declaration.task["_target_"])
     stages: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         "prepare": (_prepare_modules(declaration), RECORDING),
@@ -138,12 +139,12 @@ def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
         ),
         "augment": (_draw_modules(declaration), RECORDING),
         "search": (
-            [*train, "pipeline.trials.runner"],
+            [*train, "pipeline.search"],
             tuple(each for each in RECORDING if each not in ("pipeline.pages", "pipeline.pictures")),
         ),
-        "train": (_train_modules(declaration), (*RECORDING, *SWEEPING)),
+        "train": (train, (*RECORDING, *SWEEPING)),
         "evaluate": (
-            [*_train_modules(declaration), "pipeline.evaluate", f"{package}.cases"],
+            [*train, "pipeline.evaluate", f"{package}.cases"],
             (*(each for each in RECORDING if each != "pipeline.pictures"), *SWEEPING),
         ),
     }
@@ -210,14 +211,17 @@ def _code(modules: Iterable[str], *, without: tuple[str, ...] = RECORDING, root:
 
 def _versions(libraries: Iterable[str]) -> dict[str, str]:
     """Return the versions of libraries by the names that they are installed under."""
-    found = {}
-    for library in sorted(libraries):
-        name = DISTRIBUTIONS.get(library, library)
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue  # optional, and not installed: nothing of it can have been used
-    return found
+    names = sorted(DISTRIBUTIONS.get(library, library) for library in libraries)
+    return {name: found for name in names if (found := _version(name)) is not None}
+
+
+@cache
+def _version(name: str) -> str | None:
+    """Return the version of an installed package; None of an optional one that is not, so that nothing uses it."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _own_code(declaration: Declaration, *, root: Path) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Learner(pl.LightningModule):
         make_optimizer: parameters of the model, in groups or not -> optimizer.
         make_scheduler: optimizer -> schedule, stepped once per epoch (on val/loss if it asks for one).
         seed: decides dropout and other draws in forward, together with the epoch.
-        on_epoch: told the history after each epoch, in the leading process only; says whether to stop there.
+        on_epoch: called with the history after each epoch, in the leading process only; returns whether to stop there.
         frozen: modules that stay in evaluation, so that their norms keep their statistics too.
     """
 

@@ -57,7 +57,7 @@ class Checkpoints(Checkpoint):
         self.best: float | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Write the checkpoints, each of which appears whole or not at all; best first, for `last` tells of it."""
+        """Write the checkpoints, each of which appears whole or not at all; best first, as `last` refers to it."""
         score = self.sign * float(trainer.callback_metrics[self.monitor])
         score = -inf if isnan(score) else score
         if self.best is None or score > self.best:
