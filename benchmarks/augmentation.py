@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from benchmarks.figures import Figure, rates, times_faster
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.draws import OnTheFly
+from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.composition import CONF, compose_sections
+from pipeline.declaration.declaration import Declaration
 from pipeline.training.construction import build_augmentation, build_mixing
 from pipeline.transforms.statistics import Statistics, measure
 
@@ -60,9 +62,9 @@ def _alexnet() -> Figure:
     """Compare AlexNet's recipe as declared, its seeds per sample included, with the steps as one writes them."""
     images = _images(256)
     more = ["data.shape=[3,256,256]", "input_shape=[3,224,224]", "augmentation.steps.1.padding=0.0"]
-    augmentation = build_augmentation(compose_sections(["augmentation=alexnet", *more]), _statistics(images))
+    augmentation = build_augmentation(_declared("augmentation=alexnet", *more), _statistics(images))
     assert augmentation is not None
-    draws = OnTheFly(augmentation, seed=0)
+    draws = OnTheFly(augmentation, None, seed=0)
     plain = albumentations.Compose(
         [
             albumentations.HorizontalFlip(p=0.5),
@@ -82,17 +84,24 @@ def _alexnet() -> Figure:
 def _split(recipe: str, side: int) -> PreparedSplit:
     """Return random images as training draws them by a recipe."""
     images = _images(side)
-    config = compose_sections([f"augmentation={recipe}", f"data.shape=[3,{side},{side}]"])
-    augmentation = build_augmentation(config, _statistics(images))
-    draws = None if augmentation is None else OnTheFly(augmentation, seed=0)
-    return PreparedSplit(images, np.zeros(IMAGES, dtype=np.uint8), draws=draws, mix=build_mixing(config))
+    declaration = _declared(f"augmentation={recipe}", f"data.shape=[3,{side},{side}]")
+    augmentation = build_augmentation(declaration, _statistics(images))
+    kind = load_kind("label")
+    draws = None if augmentation is None else OnTheFly(augmentation, kind.moves_as, seed=0)
+    labels = np.zeros(IMAGES, dtype=np.uint8)
+    return PreparedSplit(images, labels, kind, draws=draws, mix=build_mixing(declaration))
 
 
 def _steps(recipe: str, side: int) -> list[albumentations.BasicTransform]:
-    config = compose_sections([f"augmentation={recipe}", f"data.shape=[3,{side},{side}]"])
-    augmentation = build_augmentation(config, _statistics(_images(side)))
+    declaration = _declared(f"augmentation={recipe}", f"data.shape=[3,{side},{side}]")
+    augmentation = build_augmentation(declaration, _statistics(_images(side)))
     assert augmentation is not None
     return augmentation.steps
+
+
+def _declared(*overrides: str) -> Declaration:
+    """Return a declaration of which only the augmentation counts: a recipe need not suit the data."""
+    return Declaration.parse(compose_sections(overrides))
 
 
 def _images(side: int) -> Array:

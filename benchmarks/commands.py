@@ -13,12 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import Figure, by_turns
+from benchmarks.reproduced import make_reproduced
 from benchmarks.workloads import DATA, REPOSITORY, WORKLOADS
 
 # A score that either reaches well before its last epoch, and how many times sooner ours is to be there.
 SCORED = {"W1": (0.95, 2.5), "W3": (0.85, 3.0)}
 TRAININGS = 1  # rounds of A and B
 ROUNDS = 3  # of short commands
+DECLARED = 40  # experiments of a large project
 SAID = 2000  # last characters of what a failed command said
 PYTHON = "python -c pass, seconds"
 LINE = re.compile(r"epoch \d+/\d+ .* val/(?:accuracy|dice|score) ([\d.]+)")
@@ -27,7 +29,7 @@ Told = list[tuple[float, float]]  # of each epoch, seconds since the command and
 
 
 def measured() -> Iterator[Figure]:
-    """Measure in projects of their own, which are removed, and what DVC does in this repository."""
+    """Measure in projects of their own, which are removed."""
     yield from _short_commands()
     yield from _dvc()
     for key in SCORED:
@@ -61,21 +63,29 @@ def _short_commands() -> Iterator[Figure]:
 
 
 def _dvc() -> Iterator[Figure]:
-    """Yield what `dvc repro` takes with nothing to do; nothing where there is something to do."""
-    status = subprocess.run(
-        [sys.executable, "-m", "dvc", "status", "--quiet"], cwd=REPOSITORY, env=_environment(), check=False
-    )
-    if status.returncode:
-        sys.stderr.write(
-            "dvc repro with nothing to do is not measured: something is to do; run `make repro` first\n"
-        )
-        return
-    repro = "dvc repro with nothing to do, seconds"
-    works: dict[str, Callable[[], object]] = {
-        "dvc --version, seconds": partial(_call, ["-m", "dvc", "--version"], REPOSITORY),
-        repro: partial(_call, ["-m", "dvc", "repro"], REPOSITORY),
-    }
-    yield from _waits(works, {repro: 1.0})
+    """Yield what `dvc repro` takes with nothing to do, with the project's experiments and with many declared."""
+    with tempfile.TemporaryDirectory() as folder:
+        few, many = Path(folder) / "few", Path(folder) / "many"
+        num_few = make_reproduced(few, REPOSITORY, _call)
+        num_many = make_reproduced(many, REPOSITORY, _call, declared=DECLARED)
+        works: dict[str, Callable[[], object]] = {
+            "dvc --version, seconds": partial(_call, ["-m", "dvc", "--version"], few),
+            _repro(num_few): partial(_call, ["-m", "dvc", "repro"], few),
+            _repro(num_many): partial(_call, ["-m", "dvc", "repro"], many),
+        }
+        found = by_turns(works, rounds=ROUNDS)
+    for name, each in found.items():
+        yield Figure.over(name, each, goal=1.0 if name == _repro(num_few) else None, is_limit=True)
+    slopes = [
+        1000 * (long - short) / (num_many - num_few)
+        for short, long in zip(found[_repro(num_few)], found[_repro(num_many)], strict=True)
+    ]
+    name = "dvc repro with nothing to do, milliseconds for each further experiment"
+    yield Figure.over(name, slopes, goal=20, is_limit=True)
+
+
+def _repro(experiments: int) -> str:
+    return f"dvc repro with nothing to do, {experiments} experiments, seconds"
 
 
 def _waits(works: Mapping[str, Callable[[], object]], limits: Mapping[str, float]) -> list[Figure]:

@@ -26,7 +26,6 @@ from benchmarks.plain import PlainImages, Sample, fit_plainly, loader_of, networ
 from benchmarks.turns import Contender
 from benchmarks.workloads import Job, job_of
 from pipeline.data.batches import EpochBatches, PreparedSplit, Request
-from pipeline.declaration.settings import TrainerSettings
 from pipeline.training.assemble import build_model, build_task, make_scheduler, make_train_split
 from pipeline.training.construction import build_augmentation
 from pipeline.training.trainer import device_precision
@@ -69,20 +68,21 @@ class Marks(Callback):
 
 def bound(job: Job, contender: Contender) -> None:
     """Step on one batch in memory, in the best precision and layout, and do nothing else."""
-    config, statistics = job.config, job.statistics
-    settings = TrainerSettings.of(config["trainer"])
-    split = make_train_split(config, job.prepared, build_augmentation(config, statistics), None)
+    declaration, statistics = job.declaration, job.statistics
+    settings = declaration.trainer
+    augmentation = build_augmentation(declaration, statistics)
+    split = make_train_split(declaration, job.prepared, augmentation, None)
     requests = EpochBatches(len(split), batch_size=settings.batch_size, seed=0)
     batch = split[next(iter(requests))]
-    model: nn.Module = build_model(config, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task, optimizer = build_task(config), optimizer_for(job, model)
+    model: nn.Module = build_model(declaration, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    task, optimizer = build_task(declaration), optimizer_for(job, model)
     is_half = device_precision(settings) == "bf16-mixed"
     while True:
         contender.begins_epoch()
         start, steps = time.perf_counter(), 0
         while steps < len(requests) or time.perf_counter() - start < LEAST:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_half):
-                loss = task.loss(model(batch["image"]), batch["target"])
+                loss = task.loss(model(batch["image"]), {"target": batch["target"]})
             step(optimizer, loss)
             steps += 1
         contender.ends_training(steps * len(batch["image"]))
@@ -92,6 +92,7 @@ def bound(job: Job, contender: Contender) -> None:
 
 def ours(job: Job, contender: Contender) -> None:
     """Train by the pipeline, with tracking, metrics, checkpoints and validation."""
+    from pipeline.runs.context import RunContext
     from pipeline.runs.observer import TrainingObserver
     from pipeline.training.learner import Learner
     from pipeline.training.run import RunRequest, train
@@ -110,12 +111,13 @@ def ours(job: Job, contender: Contender) -> None:
             contender.augments(time.perf_counter() - start)
         return batch
 
-    watch = TrainingObserver(stops=lambda _: contender.is_last)
+    observer = TrainingObserver(should_stop=lambda _: contender.is_last)
+    request = RunRequest("bench", job.declaration.name, waits=True, observer=observer)
     with (
         patch("pipeline.training.fit.Learner", Timed),
         patch.object(PreparedSplit, "__getitem__", timed_draws),
     ):
-        train(job.config, RunRequest("bench", job.config["name"], waits=True, watch=watch), root=job.root)
+        train(job.declaration, request, RunContext(job.root))
 
 
 def lightning(job: Job, contender: Contender) -> None:
@@ -126,13 +128,13 @@ def lightning(job: Job, contender: Contender) -> None:
 
 def loop(job: Job, contender: Contender) -> None:
     """Train by hand, with the faster of no and two loader processes."""
-    network, task, train = network_in(job), build_task(job.config), PlainImages(job, "train")
+    network, task, train = network_in(job), build_task(job.declaration), PlainImages(job, "train")
     optimizer = optimizer_for(job, network)
-    scheduler = make_scheduler(job.config)(optimizer)
+    scheduler = make_scheduler(job.declaration)(optimizer)
 
     def train_on(batches: Iterable[Sample]) -> None:
         for images, targets in batches:
-            step(optimizer, task.loss(network(images), targets))
+            step(optimizer, task.loss(network(images), {"target": targets}))
 
     def warm_steps(loader: DataLoader[Sample]) -> float:
         train_on(islice(loader, 1))
@@ -148,7 +150,7 @@ def loop(job: Job, contender: Contender) -> None:
         contender.ends_training(len(train))
         network.eval()
         with torch.inference_mode():
-            evidence = [task.evidence(network(images), targets) for images, targets in val_loader]
+            evidence = [task.evidence(network(images), {"target": targets}) for images, targets in val_loader]
         task.scores(torch.cat(evidence).numpy())
         network.train()
         scheduler.step()
@@ -179,8 +181,8 @@ def main() -> None:
     """Train plain Lightning on a workload, for as many epochs as it declares."""
     key, *more = sys.argv[1:]
     job = job_of(key, Path.cwd(), more)
-    pl.seed_everything(job.config["seed"], verbose=False)
-    fit_plainly(job, _Tells(), max_epochs=job.config["trainer"]["max_epochs"])
+    pl.seed_everything(job.declaration.seed, verbose=False)
+    fit_plainly(job, _Tells(), max_epochs=job.declaration.trainer.max_epochs)
 
 
 if __name__ == "__main__":

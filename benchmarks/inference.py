@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.figures import Figure, by_turns
-from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.composition import compose
 from pipeline.training.assemble import build_model
 from pipeline.transfer.folding import fold_norms
 from pipeline.transforms.statistics import measure
@@ -29,10 +29,10 @@ def measured() -> Iterator[Figure]:
 
 
 def _folded(name: str, overrides: list[str], count: int) -> Iterator[Figure]:
-    config = compose_sections(overrides)
-    channels, rows, columns = config["data"]["shape"]
+    declaration = compose(overrides)
+    channels, rows, columns = declaration.data.shape
     images = np.random.default_rng(0).integers(0, 256, (count, rows, columns, channels), dtype=np.uint8)
-    model = build_model(config, measure([images], patch=None)).eval()
+    model = build_model(declaration, measure([images], patch=None)).eval()
     batch = torch.from_numpy(images).permute(0, 3, 1, 2)
     models = {"plain": _in_layout(model), "folded": _in_layout(fold_norms(model))}
     with torch.inference_mode():

@@ -24,6 +24,7 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks.workloads import Job
+from pipeline.tasks.demands import load_demands
 from pipeline.training.assemble import build_model, build_task, make_optimizer, make_scheduler, network_of
 from pipeline.training.trainer import quieten
 
@@ -32,12 +33,12 @@ Sample = tuple[Tensor, Any]  # a normalised image and its label or mask; of a ba
 
 def network_in(job: Job) -> nn.Module:
     """Return the declared network, without the preprocessing that ours has inside."""
-    return network_of(build_model(job.config, job.statistics)).train()
+    return network_of(build_model(job.declaration, job.statistics)).train()
 
 
 def optimizer_for(job: Job, network: nn.Module) -> Optimizer:
     """Return the declared optimizer of a network's weights."""
-    optimizer: Optimizer = make_optimizer(job.config)(network.parameters())
+    optimizer: Optimizer = make_optimizer(job.declaration)(network.parameters())
     return optimizer
 
 
@@ -55,8 +56,9 @@ class PlainModule(pl.LightningModule):
         super().__init__()
         self.job = job
         self.network = network_in(job)
-        self.task = build_task(job.config)
-        outputs = len(job.config["data"]["classes"])
+        self.task = build_task(job.declaration)
+        self.score = load_demands(job.declaration.task).score
+        outputs = len(job.declaration.data.classes)
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.train_accuracy = MulticlassAccuracy(outputs, average="micro")
         self.val_accuracy = MulticlassAccuracy(outputs, average="micro")
@@ -70,22 +72,22 @@ class PlainModule(pl.LightningModule):
     def validation_step(self, batch: Sample, _: int) -> None:
         """Keep what the score is made of."""
         _loss, outputs = self._logged(batch, "val", self.val_loss, self.val_accuracy)
-        self._evidence.append(self.task.evidence(outputs, batch[1]))
+        self._evidence.append(self.task.evidence(outputs, {"target": batch[1]}))
 
     def on_validation_epoch_end(self) -> None:
         """Log the task's score, by which contenders are compared."""
-        self.log("val/score", self.task.scores(torch.cat(self._evidence).numpy())[self.task.score])
+        self.log("val/score", self.task.scores(torch.cat(self._evidence).numpy())[self.score])
         self._evidence = []
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule."""
         optimizer = optimizer_for(self.job, self.network)
-        return [optimizer], [make_scheduler(self.job.config)(optimizer)]
+        return [optimizer], [make_scheduler(self.job.declaration)(optimizer)]
 
     def _logged(self, batch: Sample, split: str, mean: Metric, accuracy: Metric) -> tuple[Tensor, Tensor]:
         """Return loss and outputs of a batch, both logged by what sums them up over an epoch."""
         outputs = self.network(batch[0])
-        loss = self.task.loss(outputs, batch[1])
+        loss = self.task.loss(outputs, {"target": batch[1]})
         mean(loss)
         accuracy(outputs.argmax(dim=1), batch[1])
         self.log(f"{split}/loss", mean, on_step=False, on_epoch=True)
@@ -103,8 +105,8 @@ class PlainImages(Dataset[Sample]):
     def __init__(self, job: Job, split: str) -> None:
         self.images = np.array(job.prepared.images(split))
         self.targets = np.array(job.prepared.targets(split))
-        sides = job.config["input_shape"][1:]
-        is_larger = sides != job.config["data"]["shape"][1:]
+        sides = job.declaration.input_shape[1:]
+        is_larger = sides != tuple(job.declaration.data.shape[1:])
         shown = [albumentations.CenterCrop(*sides)] if is_larger else []
         self.draw = albumentations.Compose(
             [
@@ -130,7 +132,7 @@ def loader_of(
     """Return batches of a split."""
     return DataLoader(
         images,
-        batch_size=job.config["trainer"]["batch_size"],
+        batch_size=job.declaration.trainer.batch_size,
         shuffle=shuffle,
         num_workers=num_workers,
         # The platform's way of starting processes, whatever way this one was started in.
@@ -165,7 +167,7 @@ def fit_plainly(job: Job, callback: Callback, *, max_epochs: int) -> None:
 
 def _plain_steps(job: Job) -> list[albumentations.BasicTransform]:
     """Return the declared augmentation in albumentations' own steps, with the same settings."""
-    return [step for node in job.config["augmentation"]["steps"] for step in _plain(node, job)]
+    return [step for node in job.declaration.augmentation.steps for step in _plain(node, job)]
 
 
 def _plain(node: dict[str, Any], job: Job) -> list[albumentations.BasicTransform]:
@@ -173,7 +175,7 @@ def _plain(node: dict[str, Any], job: Job) -> list[albumentations.BasicTransform
         return [albumentations.FancyPCA(alpha=node["deviation"], p=1.0)]
     if node["_target_"] == "pipeline.transforms.steps.pad_crop.PadCrop":
         crop = albumentations.RandomCrop(node["rows"], node["columns"])
-        padded = [side + 2 * int(side * node["padding"]) for side in job.config["data"]["shape"][1:]]
+        padded = [side + 2 * int(side * node["padding"]) for side in job.declaration.data.shape[1:]]
         return [albumentations.PadIfNeeded(*padded), crop] if node["padding"] else [crop]
     name = node["_target_"].rpartition(".")[2]
     if not hasattr(albumentations, name):

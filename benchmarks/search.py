@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.figures import Figure, seconds
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.trials.declared import load_search
 from pipeline.trials.runner import launch_here, run_search
@@ -33,16 +34,16 @@ def measured() -> Iterator[Figure]:
 def _beside_training(root: Path) -> Figure:
     """Return what a trial of one epoch takes beside the epoch."""
     beside: list[float] = []
-    train = launch_here(root, "bench")
 
     def launch(jobs: Sequence[Sequence[str]]) -> Sequence[Outcome]:
+        train = launch_here(RunContext.from_environment(root), "bench")  # below the search's parent run
         outcomes: list[Outcome] = []
         whole = seconds(lambda: outcomes.extend(train(jobs)))
         beside.append(whole - _trained_last(root))
         return outcomes
 
     with contextlib.redirect_stdout(io.StringIO()):
-        run_search(_search(root, "tiny", TRIALS), root=root, door="bench", launch=launch)
+        run_search(_search(root, "tiny", TRIALS), root=root, entry_point="bench", launch=launch)
     found = beside[FIRST:]
     name = f"search, seconds of a trial beside its training ({TRIALS} trials of one epoch)"
     return Figure.over(name, found, goal=0.25, is_limit=True)
@@ -70,5 +71,5 @@ def _search(root: Path, name: str, trials: int) -> Search:
 
 def _trained_last(root: Path) -> float:
     """Return how long the epochs of the latest run took."""
-    latest = max((root / "runs").glob("*/history.csv"), key=lambda path: path.stat().st_mtime_ns)
-    return sum(row["seconds"] for row in RunFolder(latest.parent).history())
+    latest = max((root / "runs").glob("*/timing.csv"), key=lambda path: path.stat().st_mtime_ns)
+    return RunFolder(latest.parent).seconds()

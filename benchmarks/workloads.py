@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.declaration import Declaration
 from pipeline.training.inputs import prepare
 from pipeline.transforms.statistics import Statistics, measure, pieces_of
 
@@ -41,13 +42,13 @@ class Job:
 
     Args:
         root: the project's folder.
-        config: the declaration.
+        declaration: what is trained, and how.
         prepared: the images that it reads.
         statistics: of its training images.
     """
 
     root: Path
-    config: Mapping[str, Any]
+    declaration: Declaration
     prepared: Prepared
     statistics: Statistics
 
@@ -59,9 +60,9 @@ def job_of(key: str, root: Path, more: Sequence[str] = ()) -> Job:
         key: W1 to W4.
         more: overrides on top.
     """
-    config = compose([*WORKLOADS[key].overrides(root), *more])
-    prepared = Prepared(prepare(config, root=root))
-    return Job(root, config, prepared, measure(pieces_of(prepared.images("train")), patch=None))
+    declaration = compose([*WORKLOADS[key].overrides(root), *more])
+    prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+    return Job(root, declaration, prepared, measure(pieces_of(prepared.images("train")), patch=None))
 
 
 def _digits(_: Path) -> list[str]:

@@ -91,7 +91,8 @@ def copies_key(declaration: Declaration, *, root: Path) -> str:
     images = [prepared_key(declaration, root=root), statistics_key(declaration, root=root)]
     section = declaration.augmentation
     steps = [section.steps, section.copies, declaration.data.ignore_label, declaration.seed]
-    return digest([images, steps, _code(_draw_modules(declaration), root=root)])
+    code = _code(_draw_modules(declaration), without=(*RECORDING, *SWEEPING), root=root)
+    return digest([images, steps, code])
 
 
 def fingerprint(declaration: Declaration, *, root: Path) -> str:
@@ -137,7 +138,7 @@ def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
             ["pipeline.transforms.statistics", "pipeline.pictures.statistics"],
             ("pipeline.errors", "pipeline.files"),
         ),
-        "augment": (_draw_modules(declaration), RECORDING),
+        "augment": (_draw_modules(declaration), (*RECORDING, *SWEEPING)),
         "search": (
             [*train, "pipeline.search"],
             tuple(each for each in RECORDING if each not in ("pipeline.pages", "pipeline.pictures")),

@@ -1,4 +1,4 @@
-"""Projects of their own for tests that open a door: nothing is written to the checkout."""
+"""Projects of their own for tests that run commands: nothing is written to the checkout."""
 
 from __future__ import annotations
 

@@ -8,23 +8,39 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import preview
+from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.composition import compose_sections
+from pipeline.data.targets.kind import load_kind
+from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
+from pipeline.training import previews
 from pipeline.training.assemble import make_train_split
 from pipeline.training.construction import build_augmentation
 from pipeline.training.previews import draw_previews
+from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import measure
 from tests.doors.project import Project
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 1), dtype=np.uint8)
+LABELS = np.arange(6, dtype=np.uint8)
+MASKS = IMAGES[..., 0] // 64
+BRAIN = ["experiment=brain_unet", "data.shape=[1,32,32]"]
 
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
-    np.save(tmp_path / "train_images.npy", IMAGES)
-    np.save(tmp_path / "train_targets.npy", np.arange(6, dtype=np.uint8))
-    return Prepared(tmp_path)
+    return written(tmp_path, LABELS, "label")
+
+
+def written(folder: Path, targets: np.ndarray, kind: str) -> Prepared:
+    np.save(folder / "train_images.npy", IMAGES)
+    np.save(folder / "train_targets.npy", targets)
+    return Prepared(folder, load_kind(kind))
+
+
+def split_of(declaration: Declaration, prepared: Prepared) -> tuple[PreparedSplit, Augmentation | None]:
+    augmentation = build_augmentation(declaration, measure([IMAGES], patch=None))
+    return make_train_split(declaration, prepared, augmentation, None), augmentation
 
 
 def drawn(
@@ -36,12 +52,11 @@ def drawn(
     def keep(images: list[np.ndarray], path: Path, **more: Any) -> None:
         sheets[path.stem] = more | {"images": images}
 
-    monkeypatch.setattr(preview, "draw_sheet", keep)
-    config = compose_sections(overrides)
-    augmentation = build_augmentation(config, measure([IMAGES], patch=None))
-    split = make_train_split(config, prepared, augmentation, None)
-    written = draw_previews(config, split, augmentation, folder)
-    assert [path.stem for path in written] == list(sheets)
+    monkeypatch.setattr(previews, "draw_sheet", keep)
+    declaration = compose(overrides)
+    split, augmentation = split_of(declaration, prepared)
+    files = draw_previews(declaration, split, augmentation, folder)
+    assert [path.stem for path in files] == list(sheets)
     return sheets
 
 
@@ -52,10 +67,7 @@ def test_row_holds_an_image_and_what_training_draws_of_it(
     assert list(sheets) == ["training_images", "augmentation"], "one step needs no sheet of steps"
     rows = np.array(sheets["augmentation"]["images"]).reshape(4, 8, 32, 32, 1)
     captions = np.array(sheets["augmentation"]["captions"]).reshape(4, 8)
-    config = compose_sections(["augmentation=mirror"])
-    split = make_train_split(
-        config, prepared, build_augmentation(config, measure([IMAGES], patch=None)), None
-    )
+    split, _ = split_of(compose(["augmentation=mirror"]), prepared)
     for row, names in zip(rows, captions, strict=True):
         (index,) = [i for i in range(6) if np.array_equal(IMAGES[i], row[0])]
         assert names[0] == "original"
@@ -91,6 +103,18 @@ def test_mixed_images_are_captioned_by_weight(
         weight, _, plus, rest, _ = caption.split()
         assert plus == "+"
         assert float(weight) + float(rest) == pytest.approx(1, abs=0.011)
+
+
+def test_labels_are_written_above_the_images_and_masks_drawn_over_them(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet = drawn(["augmentation=mirror"], prepared, tmp_path, monkeypatch)["training_images"]
+    assert sheet["captions"] == ["0", "1", "2", "3", "4", "5"]
+    assert sheet["masks"] is sheet["classes"] is None
+    for sheet in drawn(BRAIN, written(tmp_path, MASKS, "mask"), tmp_path, monkeypatch).values():
+        assert sheet["classes"] == compose(BRAIN).data.classes
+        for image, mask in zip(sheet["images"], sheet["masks"], strict=True):
+            np.testing.assert_array_equal(mask, image[..., 0] // 64, "it was left behind by its image")
 
 
 def test_command_writes_the_sheets_and_names_them(project: Project) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.declaration.composition import compose
 from pipeline.evaluate import evaluate
+from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.training.run import RunRequest, train
 from tests.doors.project import ROOT, TINY, Project
+
+LARGER = [*TINY, "trainer.max_epochs=2", "input_shape=[1,32,32]", "data.shape=[1,36,36]"]
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +26,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
     (project.root / "data").symlink_to(ROOT / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.root)
-        config = compose([*TINY, "trainer.max_epochs=2", "input_shape=[1,32,32]", "data.shape=[1,36,36]"])
-        run = train(config, RunRequest("hydra", "views", waits=False), root=project.root)
+        run = train(compose(LARGER), RunRequest("hydra", "views", waits=False), RunContext(project.root))
     return project, run.path
 
 
-def accuracy(folder: Path) -> float:
-    scores = json.loads((folder / "metrics.json").read_text())
-    return float(scores["accuracy"]["value"])
+def read(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
 
 
 def test_evaluation_needs_nothing_but_the_run_and_the_test_images(
@@ -37,10 +41,33 @@ def test_evaluation_needs_nothing_but_the_run_and_the_test_images(
     project, run = trained
     monkeypatch.chdir(project.root)
     shutil.rmtree(project.root / "cache" / "statistics")
-    evaluate(RunFolder(run), tmp_path, root=project.root)
-    assert accuracy(tmp_path) > 0.5
+    scores = evaluate(RunFolder(run), tmp_path, root=project.root)
+    assert scores["accuracy"]["value"] > 0.5
     assert not (project.root / "cache" / "statistics").exists()
     assert {file.name for file in (run / "statistics").iterdir()} >= {"statistics.json", "statistics.png"}
+
+
+def test_metrics_are_the_score_of_the_task_and_scores_are_all_of_them(
+    trained: tuple[Project, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, run = trained
+    monkeypatch.chdir(project.root)
+    scores = evaluate(RunFolder(run), tmp_path, root=project.root)
+    assert read(tmp_path / "scores.json") == scores
+    assert scores.keys() == {"accuracy", "balanced_accuracy", "macro_f1", "auroc", "calibration_error"}
+    with (tmp_path / "cases.csv").open(newline="", encoding="utf-8") as file:
+        cases = list(csv.DictReader(file))
+    hits = [case["actual"] == case["predicted"] for case in cases]
+    assert scores["accuracy"]["value"] == pytest.approx(sum(hits) / len(hits))
+    kept = RunFolder(run).metrics()
+    assert read(tmp_path / "metrics.json") == {
+        "score": scores["accuracy"]["value"],
+        "low": scores["accuracy"]["low"],
+        "high": scores["accuracy"]["high"],
+        "name": "accuracy",
+        "val_score": kept["val/accuracy"],
+        "epoch": kept["epoch"] + 1,
+    }
 
 
 def test_run_is_scored_with_other_views_by_the_command(trained: tuple[Project, Path], tmp_path: Path) -> None:
@@ -50,13 +77,17 @@ def test_run_is_scored_with_other_views_by_the_command(trained: tuple[Project, P
     assert "warning: views.mirror: test images are mirrored" in said, "digits are not symmetric"
     cases = [(tmp_path / name / "cases.csv").read_text() for name in ("whole", "ten")]
     assert cases[0] != cases[1]
+    project.python("pipeline.compose", "ten.yaml", *LARGER, "views=ten_crop")
+    project.python("pipeline.evaluate", str(run), str(tmp_path / "declared"), "ten.yaml")
+    assert (tmp_path / "declared" / "cases.csv").read_text() == cases[1]
     assert project.python(
         "pipeline.evaluate", str(run), str(tmp_path / "x"), "views=ten", fails=True
-    ).startswith("error: views=ten: no such option; did you mean 'ten_crop'?")
+    ).startswith("error: views: unknown option 'ten'; did you mean 'ten_crop'? allowed: ")
 
 
 def test_command_with_too_few_paths_shows_its_usage(project: Project) -> None:
     said = project.python("pipeline.evaluate", "runs/x", fails=True)
     assert said.startswith(
-        "error: usage: python -m pipeline.evaluate <folder of train> <folder to write> [<decl"
+        "error: python -m pipeline.evaluate: expected 2 or 3 arguments, got 1; usage: python -m pipeline.evaluate "
+        "<folder of train> <folder to write> [<decl"
     )
