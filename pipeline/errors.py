@@ -8,7 +8,15 @@ from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from typing import Any, Final
 
-UNSET: Final[Any] = object()  # where None is a value like others
+
+class _Unset:
+    """The type of `UNSET`."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final[Any] = _Unset()  # where None is a value like others
 
 
 class ConfigError(ValueError):

@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch import nn
 
+from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose_sections
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
@@ -16,8 +17,9 @@ from pipeline.networks.build import build, modules_of
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
 from pipeline.tasks.classification.task import Classification
-from pipeline.tasks.demands import CONTRACTS, load_demands
+from pipeline.tasks.demands import load_demands
 from pipeline.tasks.segmentation.task import Segmentation
+from tests.makers import data_section
 from tests.networks.row import Row
 from tests.networks.rows_classic import CLASSIC
 from tests.networks.rows_modern import MODERN
@@ -31,11 +33,10 @@ LARGE = 3_000_000  # weights; a larger network is built with a quarter of its fi
 NUM_CLASSES = 3
 CLASSES = ["a", "b", "c"]
 TASKS: dict[str, Any] = {
-    "classification": Classification(
-        classes=CLASSES, background=None, ignore_label=None, label_smoothing=0.0
-    ),
+    "classification": Classification(classes=CLASSES, label_smoothing=0.0),
     "segmentation": Segmentation(classes=CLASSES, background=0, ignore_label=None, dice_weight=1.0),
 }
+DEMANDS = {name: load_demands({"_target_": f"{type(task).__module__}.Task"}) for name, task in TASKS.items()}
 
 
 @cache
@@ -68,12 +69,11 @@ def count(module: nn.Module) -> int:
 
 def fitting(network: Network) -> list[str]:
     """Return the tasks whose outputs a network has for NUM_CLASSES classes."""
-    contracts = {target.rsplit(".", 1)[-1].lower(): load_demands(target) for target in CONTRACTS}
-    assert contracts.keys() == TASKS.keys()
+    facts = Facts(**data_section("data.zip", classes=CLASSES))
     return [
         name
-        for name, contract in contracts.items()
-        if contract.accepts(network.output_shape, contract.output_shape(NUM_CLASSES, network.shape))
+        for name, demands in DEMANDS.items()
+        if demands.accepts(network.output_shape, demands.output_shape({}, facts, network.shape))
     ]
 
 
@@ -97,25 +97,25 @@ def test_network_has_its_planned_weights_trains_a_step_and_evaluates_one_image(r
     (name,) = fitting(network)  # a network is for one kind of task
     task = TASKS[name]
     images = torch.rand(2, *network.shape, generator=torch.Generator().manual_seed(0))
-    targets = torch.tensor([0, 2]) if name == "classification" else images[:, 0].mul(NUM_CLASSES).long()
+    target = torch.tensor([0, 2]) if name == "classification" else images[:, 0].mul(NUM_CLASSES).long()
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-6)
     before = next(module.parameters()).detach().clone()
     outputs = module.train()(images)
     assert outputs.shape == (2, *network.output_shape)
-    loss = task.loss(outputs, targets)
+    loss = task.loss(outputs, {"target": target})
     for head in (each for each in module.modules() if isinstance(each, Auxiliary)):
-        loss = loss + head.weight * task.loss(head.take(), targets)
+        loss = loss + head.weight * task.loss(head.take(), {"target": target})
     loss.backward()
     optimizer.step()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in module.parameters())
     assert not torch.equal(before, next(module.parameters()))
     with torch.inference_mode():
         outputs = module.eval()(images[:1])
-        evidence = task.evidence(outputs, targets[:1])
+        evidence = task.evidence(outputs, {"target": target[:1]})
     assert outputs.shape == (1, *network.output_shape)
     assert outputs.isfinite().all()
     assert len(evidence) == 1
-    assert task.scores(evidence.numpy()).keys() >= {task.score}
+    assert task.scores(evidence.numpy()).keys() >= {DEMANDS[name].score}
 
 
 @EACH
