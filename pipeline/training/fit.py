@@ -228,11 +228,8 @@ def _write_results(
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
     state = folder.state()
-    result = {
-        "fingerprint": state["fingerprint"],
-        "data": state["data"],
-        "versions": state["identity"]["versions"],
-    }
+    decided = {"versions": state["identity"]["versions"]}
+    result = {key: state[key] for key in ("fingerprint", "data")} | decided
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
     tracked.log_history(history)
     tracked.log_final(scores)

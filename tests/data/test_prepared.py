@@ -129,11 +129,10 @@ def test_fold_moves_images_between_train_and_val_alone(splits: Sequence[str], tm
 
 
 def test_every_fold_validates_on_its_share_of_each_class(tmp_path: Path) -> None:
-    write_class_folders(tmp_path / "data", splits=("train", "test"), num_images=4)
-    shutil.rmtree(tmp_path / "data" / "train" / "dog")
-    write_files(
-        tmp_path / "data", {f"train/dog/{n:03}.png": encode(np.zeros((8, 8), np.uint8)) for n in range(12)}
-    )
+    for label, num_images in (("cat", 4), ("dog", 12)):
+        write_class_folders(
+            tmp_path / "data", splits=("train", "test"), classes=[label], num_images=num_images
+        )
     for index in range(4):
         folder = tmp_path / f"prepared_{index}"
         folder.mkdir()

@@ -1,8 +1,8 @@
-"""Fitting: what is refused before the first step, and what is left where a training is stopped."""
+"""Fitting: what is refused before the first step, what is left where it is stopped, and what it results in."""
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ import torch
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
+from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.composition import compose
-from pipeline.declaration.settings import TrainerSettings
-from pipeline.errors import ConfigError
-from pipeline.runs.folder import RunFolder
+from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.observer import TrainingObserver
+from pipeline.tasks.classification.demands import ClassificationDemands
 from pipeline.training import fit as fitting
 from pipeline.training.assemble import build_model, make_train_split
 from pipeline.training.construction import build_augmentation
 from pipeline.training.fit import _check_shape, _EpochReport, fit
 from pipeline.transforms.statistics import measure
+from tests.refusals import refused
 
 DENSE = ["data=brain", "task=segmentation", "model=unet_small", "data.shape=[1,32,48]"]
 
@@ -34,22 +35,62 @@ def step(target: str, **options: object) -> str:
 
 def check(overrides: list[str], folder: Path) -> None:
     """Check a declaration as `fit` does, on images of noise."""
-    config: dict[str, Any] = compose(overrides)
-    channels, rows, columns = config["data"]["shape"]
+    declaration = compose(overrides)
+    channels, rows, columns = declaration.data.shape
     images = np.random.default_rng(0).integers(0, 256, (4, rows, columns, channels), dtype=np.uint8)
-    targets = images[..., 0] % 3 if config["data"]["name"] == "brain" else np.arange(4, dtype=np.uint8)
+    is_dense = declaration.data.name == "brain"
+    targets = images[..., 0] % 3 if is_dense else np.arange(4, dtype=np.uint8)
+    kind = load_kind("mask" if is_dense else "label")
     np.save(folder / "train_images.npy", images)
     np.save(folder / "train_targets.npy", targets)
     statistics = measure([images], patch=None)
-    train = make_train_split(config, Prepared(folder), build_augmentation(config, statistics), None)
-    data = PreparedData(train, PreparedSplit(images, targets), batch_size=2, num_workers=0, seed=0)
-    _check_shape(config, data, build_model(config, statistics))
+    augmentation = build_augmentation(declaration, statistics)
+    train = make_train_split(declaration, Prepared(folder, kind), augmentation, None)
+    data = PreparedData(train, PreparedSplit(images, targets, kind), batch_size=2, num_workers=0, seed=0)
+    _check_shape(declaration, data, build_model(declaration, statistics))
 
 
-def trained(folder: RunFolder, watch: TrainingObserver, *, epochs: int = 4) -> bool:
+class Tracked:
+    """Stands in for an MLflow run; notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+        self.final: dict[str, float] = {}
+        self.texts: list[str] = []
+        self.models: list[dict[str, Any]] = []
+
+    def log_history(self, history: list[dict[str, float]]) -> None:
+        self.told.append(len(history))
+
+    def log_final(self, scores: dict[str, float]) -> None:
+        self.final = scores
+
+    def log_text(self, text: str, name: str) -> None:
+        assert text
+        self.texts.append(name)
+
+    def log_files(self, path: Path, folder: str) -> None:
+        del path, folder
+
+    def log_model(self, model: torch.nn.Module, **about: Any) -> None:
+        self.models.append({"model": model, **about})
+
+
+def trained(
+    folder: RunFolder, observer: TrainingObserver, *overrides: str, tracked: Tracked | None = None
+) -> bool:
     """Fit a small network on noise; tell whether it was trained to its end."""
-    overrides = ["experiment=digits_lenet5", "augmentation=none", f"trainer.max_epochs={epochs}"]
-    config = compose([*overrides, "trainer.batch_size=4", "trainer.progress=false", "model.width=0.5"])
+    declaration = compose(
+        [
+            *(
+                "experiment=digits_lenet5",
+                "augmentation=none",
+                "trainer.max_epochs=4",
+                "trainer.batch_size=4",
+            ),
+            *("trainer.progress=false", "model.width=0.5", *overrides),
+        ]
+    )
     prepared = folder.path.parent / "prepared"
     prepared.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
@@ -58,14 +99,18 @@ def trained(folder: RunFolder, watch: TrainingObserver, *, epochs: int = 4) -> b
         np.save(prepared / f"{split}_images.npy", images)
         np.save(prepared / f"{split}_targets.npy", np.arange(8, dtype=np.uint8))
     found = measure([np.load(prepared / "train_images.npy")], patch=None)
+    if tracked is not None:  # as the run itself does before
+        folder.update(fingerprint=folder.path.name, data="sha256:01", identity={"versions": {"torch": "0.0"}})
+    log: Any = tracked
     return fit(
-        config,
+        declaration,
         folder,
-        prepared=Prepared(prepared),
+        prepared=Prepared.open(prepared, declaration.data),
         statistics=found,
         copies=None,
-        tracked=None,
-        watch=watch,
+        tracked=log,
+        observer=observer,
+        is_child=False,
     )
 
 
@@ -78,7 +123,7 @@ def kept_in(folder: RunFolder) -> list[dict[str, float]]:
 def test_stopped_training_keeps_its_epoch_stays_stopped_and_can_go_on(tmp_path: Path) -> None:
     whole, parts = (RunFolder(tmp_path / name / "run") for name in ("whole", "parts"))
     assert trained(whole, TrainingObserver())
-    stops = TrainingObserver(shows=False, stops=lambda history: len(history) == 2)
+    stops = TrainingObserver(log_artifacts=False, should_stop=lambda history: len(history) == 2)
     assert not trained(parts, stops)
     assert kept_in(parts) == kept_in(whole)[:2]
     written = parts.last.stat().st_mtime_ns
@@ -89,53 +134,131 @@ def test_stopped_training_keeps_its_epoch_stays_stopped_and_can_go_on(tmp_path: 
     assert not trained(parts, stops), "as one who had stopped it there"
 
 
-REFUSED = [
-    (
-        [step("albumentations.Resize", height=16, width=24)],
-        "augmentation: its steps turn images of data.shape (1, 32, 32) into (1, 16, 24), and model lenet5 takes "
-        "input_shape (1, 32, 32); end with a step that restores it, or change input_shape",
-    ),
-    (
-        [
-            "model=resnet20",
-            step("albumentations.Resize", height=16, width=16),
-        ],  # it could, but is not tested so
-        "augmentation: its steps turn images of data.shape (1, 32, 32) into (1, 16, 16), and model resnet20 takes",
-    ),
-    (
-        [step("albumentations.ToFloat", p=1.0)],
-        "augmentation: its steps turn bytes into torch.float32, which preprocess does itself; remove steps such as",
-    ),
-    (
-        [
-            *DENSE,
-            step("albumentations.RandomCrop", height=30, width=30),
-        ],  # halves to 15 rows, which cannot be joined
-        "augmentation: its steps turn images of data.shape (1, 32, 48) into (1, 30, 30), and model unet_small takes",
-    ),
-    (
-        [*DENSE, "preprocess=mean_image", step("albumentations.RandomCrop", height=16, width=16)],
-        "preprocess: the mean image has 32 x 48 pixels and cannot be subtracted from crops of another size, "
-        "got (16, 16); use preprocess=channel_mean",
-    ),
-    (
-        [
-            step(
-                "albumentations.Sequential",
-                transforms="[{_target_: albumentations.RandomCrop, height: 64, width: 64}]",
-            )
-        ],
-        "augmentation: a step refuses the images of data.shape: Crop size (height, width) exceeds image dimensions",
-    ),
-]
+# Results.
+
+QUIET = TrainingObserver(log_artifacts=False)
 
 
-@pytest.mark.parametrize(("overrides", "message"), REFUSED)
-def test_augmentation_that_the_model_does_not_take_is_refused(
-    overrides: list[str], message: str, tmp_path: Path
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_results_are_those_of_the_kept_epoch(
+    mode: str, keep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+    monkeypatch.setattr(ClassificationDemands, "mode", mode)
+    monkeypatch.setattr(
+        ClassificationDemands, "score", "calibration_error"
+    )  # that of noise is never the same twice
+    folder, tracked = RunFolder(tmp_path / "run"), Tracked()
+    assert trained(folder, QUIET, f"trainer.keep={keep}", tracked=tracked)
+    history = folder.history()
+    errors = [row["val/calibration_error"] for row in history]
+    assert len(set(errors)) == 4
+    first = errors.index({"max": max, "min": min}[mode](errors))
+    row = history[first if keep == "best" else -1]
+    scores = {key: value for key, value in row.items() if key.startswith("val/")}
+    about = {"score": row["val/calibration_error"], "epoch": row["epoch"]}
+    assert folder.metrics() == tracked.final == about | scores
+    source = torch.load(folder.best if keep == "best" else folder.last, weights_only=True)
+    wanted = {key.removeprefix("model."): value for key, value in source["state_dict"].items()}
+    found = torch.load(folder.path / "weights.pt", weights_only=True)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    assert source["epoch"] == row["epoch"]
+    assert tracked.told[-1] == 4
+
+
+def test_result_tells_what_decided_the_run_and_nothing_of_its_machine(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    trained(folder, QUIET, tracked=Tracked())
+    wanted = {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
+    assert json.loads((folder.path / "result.json").read_text()) == wanted
+
+
+def test_equal_runs_have_equal_results_byte_by_byte_and_times_apart(tmp_path: Path) -> None:
+    one, other = (RunFolder(tmp_path / name / "run") for name in ("one", "other"))
+    for folder in (one, other):
+        assert trained(folder, TrainingObserver(), tracked=Tracked())
+    files = [path for name in RESULTS for path in sorted((one.path / name).glob("**/*")) or [one.path / name]]
+    files = [path for path in files if path.is_file()]
+    names = {str(path.relative_to(one.path)) for path in files}
+    assert names >= {
+        "result.json",
+        "weights.pt",
+        "history.csv",
+        "metrics.json",
+        "pictures/learning_curves.png",
+    }
+    for path in files:
+        assert path.read_bytes() == (other.path / path.relative_to(one.path)).read_bytes(), path.name
+    assert all("seconds" not in row for row in one.history())
+    assert "timing.csv" not in names
+    assert one.seconds() > 0
+    assert one.seconds() != other.seconds()
+
+
+def test_logged_model_puts_out_probabilities(tmp_path: Path) -> None:
+    folder, tracked = RunFolder(tmp_path / "run"), Tracked()
+    trained(folder, TrainingObserver(), "tracking.log_model=true", tracked=tracked)
+    (logged,) = tracked.models
+    images, outputs = logged["example"], torch.from_numpy(logged["outputs"])
+    assert images.shape == (2, 1, 32, 32)
+    assert images.dtype == np.uint8
+    assert outputs.shape == (2, 10)
+    torch.testing.assert_close(outputs.sum(dim=1), torch.ones(2))
+    assert (outputs >= 0).all()
+    with torch.inference_mode():
+        again = logged["model"](torch.from_numpy(images))
+        logits = logged["model"].model(torch.from_numpy(images))
+    torch.testing.assert_close(again, outputs)
+    torch.testing.assert_close(logits.softmax(dim=1), outputs)
+    assert "network.txt" in tracked.texts
+
+
+def test_trial_of_a_search_leaves_results_but_no_pictures_and_no_model(tmp_path: Path) -> None:
+    folder, tracked = RunFolder(tmp_path / "run"), Tracked()
+    trained(folder, QUIET, "tracking.log_model=true", tracked=tracked)
+    assert folder.has_results()
+    assert not (folder.path / "pictures").exists()
+    assert (tracked.models, tracked.texts) == ([], [])
+
+
+# What the model does not take.
+
+RESTORE, OWN = (
+    "end with a step that restores it, or change input_shape",
+    "remove steps such as Normalize or ToFloat",
+)
+SHAPES = "its steps turn images of data.shape {} into {}, and model {} takes input_shape {}"
+RESIZE, CROP = "albumentations.Resize", "albumentations.RandomCrop"
+TOO_LARGE = "[{_target_: albumentations.RandomCrop, height: 64, width: 64}]"
+GREY, BRAIN = (1, 32, 32), (1, 32, 48)
+REFUSED = [
+    # overrides, the problem, the way out
+    ([step(RESIZE, height=16, width=24)], SHAPES.format(GREY, (1, 16, 24), "lenet5", GREY), RESTORE),
+    # it could, but is not tested so
+    (["model=resnet20", step(RESIZE, height=16, width=16)],
+     SHAPES.format(GREY, (1, 16, 16), "resnet20", GREY), RESTORE),
+    ([step("albumentations.ToFloat", p=1.0)],
+     "its steps turn bytes into torch.float32, which preprocess does itself", OWN),
+    # halves to 15 rows, which cannot be joined
+    ([*DENSE, step(CROP, height=30, width=30)], SHAPES.format(BRAIN, (1, 30, 30), "unet_small", BRAIN), RESTORE),
+    ([step("albumentations.Sequential", transforms=TOO_LARGE)],
+     "a step refuses the images of data.shape: Crop size (height, width) exceeds image dimensions", "change that step"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overrides", "problem", "hint"), REFUSED)
+def test_augmentation_that_the_model_does_not_take_is_refused(
+    overrides: list[str], problem: str, hint: str, tmp_path: Path
+) -> None:
+    text = "" if problem.startswith("a step refuses") else f"augmentation: {problem}; {hint}"
+    with refused("augmentation", hint=hint, text=text) as caught:
         check(overrides, tmp_path)
+    assert caught.value.problem.startswith(problem)  # that of a library goes on
+
+
+def test_crops_that_a_mean_image_does_not_fit_are_refused(tmp_path: Path) -> None:
+    with refused("preprocess", got=(16, 16), hint="preprocess=channel_mean"):
+        check([*DENSE, "preprocess=mean_image", step(CROP, height=16, width=16)], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -152,16 +275,6 @@ def test_augmentation_that_fits_is_not(overrides: list[str], tmp_path: Path) -> 
     check(overrides, tmp_path)
 
 
-class Log:
-    """A tracked run that notes how many epochs it is told of, and when."""
-
-    def __init__(self) -> None:
-        self.told: list[int] = []
-
-    def log_history(self, history: list[dict[str, float]]) -> None:
-        self.told.append(len(history))
-
-
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(3.0, [1, 2, 3, 4, 5, 6]), (0.4, [3, 6]), (0.01, [])],
@@ -172,9 +285,8 @@ def test_mlflow_is_told_of_short_epochs_together(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(fitting.time, "monotonic", lambda: now[0])
-    settings = TrainerSettings.of(compose(["trainer.progress=false"])["trainer"])
-    log: Any = Log()
-    report = _EpochReport(settings, log, TrainingObserver(), score="val/accuracy")
+    log: Any = Tracked()
+    report = _EpochReport(compose(["trainer.progress=false"]), log, TrainingObserver())
     history: list[dict[str, float]] = []
     for epoch in range(6):
         now[0] += seconds

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from pytorch_lightning.callbacks import EarlyStopping
 
 from pipeline.declaration.composition import CONF
 from pipeline.declaration.settings import TrainerSettings
-from pipeline.runs.context import PARENT_VARIABLE
 from pipeline.runs.folder import RunFolder
-from pipeline.training.trainer import Checkpoints, device_slot, process_restored
+from pipeline.training.trainer import Checkpoints, device_slot, make_trainer, process_restored
+from tests.refusals import refused
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"))
 
 
 def settings_with(**changed: Any) -> TrainerSettings:
-    return TrainerSettings.of(DEFAULTS | {"accelerator": "auto", "devices": 1} | changed)
+    return TrainerSettings(**DEFAULTS | {"accelerator": "auto", "devices": 1} | changed)
 
 
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a training that is part of a sweep find two GPUs."""
+    """Let a training find two GPUs."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setenv(PARENT_VARIABLE, "1f0")
+
+
+def child_slot(settings: TrainerSettings, slots: Path) -> AbstractContextManager[Any]:
+    """Return the slot of a training that is part of a sweep."""
+    return device_slot(settings, slots, is_child=True)
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -35,11 +41,11 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trainings_beside_each_other_have_a_gpu_each(tmp_path: Path, accelerator: str) -> None:
     settings = settings_with(accelerator=accelerator)
     for _ in range(2):  # and it is free again afterwards
-        with device_slot(settings, tmp_path) as first, device_slot(settings, tmp_path) as second:
+        with child_slot(settings, tmp_path) as first, child_slot(settings, tmp_path) as second:
             assert (first, second) == ([0], [1])
-    with device_slot(settings, tmp_path), pytest.raises(KeyError), device_slot(settings, tmp_path):
+    with child_slot(settings, tmp_path), pytest.raises(KeyError), child_slot(settings, tmp_path):
         raise KeyError
-    with device_slot(settings, tmp_path), device_slot(settings, tmp_path) as second:
+    with child_slot(settings, tmp_path), child_slot(settings, tmp_path) as second:
         assert second == [1]
 
 
@@ -49,14 +55,14 @@ def test_training_waits_until_a_gpu_is_free(tmp_path: Path) -> None:
     is_in = threading.Event()
 
     def third() -> None:
-        with device_slot(settings_with(), tmp_path) as devices:
+        with child_slot(settings_with(), tmp_path) as devices:
             got.append(devices)
             is_in.set()
 
     waiting = threading.Thread(target=third)
-    with device_slot(settings_with(), tmp_path) as first:
+    with child_slot(settings_with(), tmp_path) as first:
         assert first == [0]
-        with device_slot(settings_with(), tmp_path):
+        with child_slot(settings_with(), tmp_path):
             waiting.start()
             assert not is_in.wait(0.7)
         assert is_in.wait(5)
@@ -79,22 +85,22 @@ def test_settings_that_ask_for_other_devices_pass_through(
     tmp_path: Path, changed: dict[str, Any], devices: int | str
 ) -> None:
     with (
-        device_slot(settings_with(**changed), tmp_path) as one,
-        device_slot(settings_with(**changed), tmp_path),
+        child_slot(settings_with(**changed), tmp_path) as one,
+        child_slot(settings_with(**changed), tmp_path),
     ):
         assert one == devices
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("two_gpus")
-@pytest.mark.parametrize(("is_sweep", "num_gpus"), [(False, 2), (True, 1), (True, 0)])
+@pytest.mark.parametrize(("is_child", "num_gpus"), [(False, 2), (True, 1), (True, 0)])
 def test_single_run_or_gpu_needs_no_slot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_sweep: bool, num_gpus: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_child: bool, num_gpus: int
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: num_gpus)
-    if not is_sweep:
-        monkeypatch.delenv(PARENT_VARIABLE)
-    with device_slot(settings_with(), tmp_path) as one, device_slot(settings_with(), tmp_path) as other:
+    with (
+        device_slot(settings_with(), tmp_path, is_child=is_child) as one,
+        device_slot(settings_with(), tmp_path, is_child=is_child) as other,
+    ):
         assert (one, other) == (1, 1)
     assert list(tmp_path.iterdir()) == []
 
@@ -147,16 +153,37 @@ def bests(scores: list[float], checkpoints: Checkpoints) -> list[int]:
     ],
     ids=["better", "undefined between", "undefined at first"],
 )
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
 def test_first_epoch_and_each_better_one_is_kept(
-    tmp_path: Path, scores: list[float], kept: list[int]
+    tmp_path: Path, scores: list[float], kept: list[int], mode: str, sign: int
 ) -> None:
-    assert bests(scores, Checkpoints(RunFolder(tmp_path), monitor="val/accuracy")) == kept
+    checkpoints = Checkpoints(RunFolder(tmp_path), monitor="val/accuracy", mode=mode)
+    assert bests([sign * score for score in scores], checkpoints) == kept
 
 
-def test_best_score_is_remembered_from_one_process_to_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+def test_best_score_is_remembered_from_one_process_to_the_next(tmp_path: Path, mode: str, sign: int) -> None:
     before, after = (
-        Checkpoints(RunFolder(tmp_path / name), monitor="val/accuracy") for name in ("here", "moved")
+        Checkpoints(RunFolder(tmp_path / name), monitor="val/accuracy", mode=mode)
+        for name in ("here", "moved")
     )
-    bests([0.5, 0.7], before)
+    bests([sign * 0.5, sign * 0.7], before)
     after.load_state_dict(before.state_dict())
-    assert bests([0.6, 0.7, 0.8], after) == [2]
+    assert bests([sign * 0.6, sign * 0.7, sign * 0.8], after) == [2]
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_best_epoch_and_patience_follow_the_same_score_in_the_same_mode(tmp_path: Path, mode: str) -> None:
+    settings = settings_with(accelerator="cpu", early_stopping={"patience": 5, "min_delta": 0.0})
+    trainer = make_trainer(settings, RunFolder(tmp_path), monitor="val/error", mode=mode, devices=1)
+    (stopping,) = (each for each in trainer.callbacks if isinstance(each, EarlyStopping))
+    (checkpoints,) = (each for each in trainer.callbacks if isinstance(each, Checkpoints))
+    assert (stopping.monitor, stopping.mode, stopping.patience) == ("val/error", mode, 5)
+    assert (checkpoints.monitor, checkpoints.sign) == ("val/error", {"max": 1, "min": -1}[mode])
+
+
+def test_settings_that_lightning_refuses_are_named(tmp_path: Path) -> None:
+    settings = settings_with(accelerator="cpu", strategy="none_such")
+    with refused("trainer", hint="correct them") as caught:
+        make_trainer(settings, RunFolder(tmp_path), monitor="val/accuracy", mode="max", devices=1)
+    assert caught.value.problem.startswith("Lightning refuses its settings: ")

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.declaration import Declaration
 from pipeline.tasks.classification.task import Classification
 from pipeline.tasks.segmentation.task import Segmentation
 from pipeline.tasks.task import Task
@@ -131,6 +133,11 @@ def test_ten_crops_are_the_corners_the_centre_and_their_mirror_images() -> None:
     assert len(views) == 10
     for view in wanted:
         assert sum(torch.equal(view, each) for each in views) == 1
+
+
+@pytest.mark.parametrize(("choice", "settings"), [("whole", WHOLE), ("flips", FLIPS), ("ten_crop", TEN)])
+def test_views_are_those_chosen(choice: str, settings: ViewSettings) -> None:
+    assert Declaration.parse(compose_sections([f"views={choice}"])).views == settings
 
 
 def test_half_precision_is_averaged_in_single() -> None:
