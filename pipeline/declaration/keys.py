@@ -45,7 +45,8 @@ NOT_DECIDING_FACTS = ("name", "root", "digest", "licence", "background", "mirror
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
-    "lightning_fabric": "lightning-fabric",
+    "hydra": "hydra-core",
+    "lightning_fabric": "pytorch-lightning",
     "pytorch_lightning": "pytorch-lightning",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
