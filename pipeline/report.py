@@ -17,6 +17,7 @@ from pipeline.pages.render import render
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_rows, bytes_text, totals
 from pipeline.runs.arguments import stage_paths
+from pipeline.tasks.demands import load_demands
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ def report(artifacts: Path, out: Path) -> None:
     for name in names:
         _check_whole(name, artifacts)
         declaration = load(artifacts / "search" / name / "best.yaml")
-        chapter = load_chapter(name, artifacts, declaration)
+        demands = load_demands(declaration.task)
+        titles = demands.scores(declaration.data)
+        minimized = [score for score in titles if demands.direction(f"val/{score}") == "minimize"]
+        chapter = load_chapter(name, artifacts, declaration.sections, titles, minimized=minimized)
         chapters.append((chapter, NetworkTable.of(plan_network(declaration))))
     out.mkdir(parents=True, exist_ok=True)
     for file in ("report.html", "report.md"):

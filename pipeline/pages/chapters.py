@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pipeline.declaration.declaration import Declaration
-from pipeline.tasks.demands import load_demands
 
 TITLES = {
     "statistics": "Statistics of the training images",
@@ -93,15 +90,22 @@ class Chapter:
     test_pictures: list[Picture]
 
 
-def load_chapter(name: str, artifacts: Path, declaration: Declaration) -> Chapter:
+def load_chapter(
+    name: str,
+    artifacts: Path,
+    config: Mapping[str, Any],
+    titles: Mapping[str, str],
+    *,
+    minimized: Collection[str],
+) -> Chapter:
     """Gather the chapter of an experiment.
 
     Args:
         artifacts: the folder with search/, train/ and evaluate/.
-        declaration: with the best values of its search.
+        config: the sections of its declaration, with the best values of its search.
+        titles: score -> what people call it.
+        minimized: the scores that are better when lower.
     """
-    config, demands = declaration.sections, load_demands(declaration.task)
-    titles = demands.scores(declaration.data)
     searched = artifacts / "search" / name
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
     scores = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
@@ -110,9 +114,7 @@ def load_chapter(name: str, artifacts: Path, declaration: Declaration) -> Chapte
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     rows = [
-        Score(
-            titles.get(key, key), **parts, is_better_when_lower=demands.direction(f"val/{key}") == "minimize"
-        )
+        Score(titles.get(key, key), **parts, is_better_when_lower=key in minimized)
         for key, parts in scores.items()
     ]
     first = rows[0]
