@@ -146,7 +146,7 @@ def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
         ),
         "train": (train, (*RECORDING, *SWEEPING)),
         "evaluate": (
-            [*train, "pipeline.evaluate", f"{package}.cases"],
+            [*train, "pipeline.training.evaluation", f"{package}.cases"],
             (*(each for each in RECORDING if each != "pipeline.pictures"), *SWEEPING),
         ),
     }

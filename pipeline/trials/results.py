@@ -90,8 +90,8 @@ def _work(network: Network, declaration: Declaration) -> int:
 
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median time that finished runs on the same data took per multiply-add and epoch; None without any."""
-    folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/run.json")]
-    finished_runs = [(run, load(run.declaration)) for run in folders if run.is_finished()]
+    folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
+    finished_runs = [(run, load(run.declaration)) for run in folders]
     rates = [
         run.seconds() / _work(plan_network(declaration), declaration)
         for run, declaration in finished_runs

@@ -4,17 +4,10 @@ The import closure is read from source. Modules that are found by name at run ti
 must be named to it; one that is forgotten shows here.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.digests import import_closure
-from pipeline.declaration.keys import RECORDING, SWEEPING, _train_modules
-from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
+from tests.makers import data_section, write_class_folders, write_image_masks
 
 ROOT = Path(__file__).parents[2]
 # They find, check and order what the training needs: what they pass on is in the identity itself.

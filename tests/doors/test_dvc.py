@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -13,69 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.doors.dvc import DIGITS, SOURCE, TRAINING, change, metrics, shrink, stages_run
 from tests.doors.project import Project, kill_group
 
 pytestmark = pytest.mark.slow
-
-DIGITS = "trainer.batch_size=256 trainer.max_epochs=8 augmentation=steps tracking.log_model=false"
-BRAIN = "data.shape=[1,48,40] model.width=0.5 trainer.max_epochs=1 augmentation=none tracking.log_model=false"
-EXPERIMENT = '  digits_lenet5: {{data: digits, overrides: "{}"}}\n'
-PARAMS = f"experiments:\n{EXPERIMENT.format(DIGITS)}augmented: {{}}\n"
-TWO = PARAMS.replace("augmented", f'  brain_unet: {{data: brain, overrides: "{BRAIN}"}}\naugmented').replace(
-    "=8", "=2"
-)
-STEPS = """\
-# Crop and enlarge again, then pad and crop.
-steps:
-  - {_target_: albumentations.RandomResizedCrop, size: [28, 28], scale: [0.8, 1.0], p: 1.0}
-  - {_target_: albumentations.Resize, height: 32, width: 32}
-  - {_target_: pipeline.transforms.steps.pad_crop.PadCrop, rows: 32, columns: 32, padding: 0.125}
-"""
-TRAINING = ["search", "train", "evaluate", "report"]
-SOURCE = """\
-from pipeline.data.sources import Sample
-
-TARGET = "label"
-
-
-def samples(archive: object, facts: object) -> list[Sample]:
-    return []
-"""
-
-
-def metrics(project: Project) -> dict[str, object]:
-    folder = project.root / "artifacts"
-    found = {path.parent.parent.name: path.read_text() for path in folder.glob("*/*/metrics.json")}
-    return {stage: json.loads(text) for stage, text in found.items()}
-
-
-def stages_run(said: str) -> list[str]:
-    """Return the names of the stages that ran, without their experiments."""
-    return [name.partition("@")[0] for name in re.findall(r"Running stage '([\w@]+)", said)]
-
-
-def runs_of(said: str, experiment: str) -> list[str]:
-    """Return the names of the stages of one experiment that ran."""
-    return re.findall(rf"Running stage '(\w+)@{experiment}'", said)
-
-
-def change(project: Project, name: str, old: str, new: str) -> None:
-    """Replace a text in a file of the project, which must be there."""
-    path = project.root / name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
-def shrink(project: Project, params: str = PARAMS) -> None:
-    (project.root / "params.yaml").write_text(params)
-    (project.root / "conf" / "augmentation" / "steps.yaml").write_text(STEPS)
-    (project.root / "dvc.lock").unlink(missing_ok=True)
-
-
-def commit(project: Project) -> None:
-    project.run("git", "add", "--all")
-    project.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "-m", "results")
 
 
 @pytest.fixture(scope="module")
@@ -86,17 +25,6 @@ def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPa
     shrink(project)
     said = project.run("dvc", "repro", "--pull")
     assert stages_run(said) == ["compose", "prepare", "statistics", *TRAINING]
-    return project
-
-
-@pytest.fixture(scope="module")
-def recorded(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a clone in which a classification and a segmentation were reproduced, and their results committed."""
-    project = clone(tmp_path_factory.mktemp("recorded"))
-    shrink(project, TWO)
-    project.run("dvc", "repro", "--pull")
-    project.python("pipeline.verify", "record=true")
-    commit(project)
     return project
 
 
@@ -191,119 +119,6 @@ def test_touched_archive_is_refused_with_the_way_out(copy: Project) -> None:
 def test_single_run_shares_what_dvc_made(copy: Project) -> None:
     said = copy.python("pipeline.train", "experiment=digits_lenet5", *DIGITS.split())
     assert "epoch 1/" not in said, "the run that dvc trained was trained again"
-
-
-def test_code_of_a_task_or_a_step_trains_the_experiments_that_use_it_alone(
-    recorded: Project, tmp_path: Path
-) -> None:
-    project = copy_of(recorded, tmp_path / "edited")
-    change(
-        project,
-        "pipeline/tasks/segmentation/task.py",
-        "(2 * common + 1) / (total + 1)",
-        "(2 * common + 2) / (total + 2)",
-    )
-    said = project.run("dvc", "repro")
-    assert stages_run(said) == ["compose", *TRAINING]
-    assert runs_of(said, "brain_unet") == TRAINING[:-1]
-    change(
-        project,
-        "pipeline/transforms/steps/pad_crop.py",
-        "int(side * self.padding)",
-        "int(side * self.padding) + 1",
-    )
-    said = project.run("dvc", "repro")
-    assert stages_run(said) == ["compose", *TRAINING]
-    assert runs_of(said, "digits_lenet5") == TRAINING[:-1]
-    said = project.python("pipeline.verify")
-    assert said.endswith("not all reproduced: 0 of 2 experiments equal the recorded results\n")
-    assert (
-        "its code or versions of libraries differ from HEAD: git diff HEAD -- artifacts/compose/brain_unet.json"
-        in said
-    )
-    assert re.search(r"score 0\.\d{4}, recorded 0\.\d{4}, difference [+-]0\.\d{4}", said)
-
-
-def test_two_clones_in_different_folders_give_the_same_bytes(recorded: Project, tmp_path: Path) -> None:
-    """git sees no change after a reproduction elsewhere: dvc.lock holds the digest of every out."""
-    recorded.run("git", "clone", "--quiet", str(recorded.root), str(tmp_path / "elsewhere" / "clone"))
-    project = Project(tmp_path / "elsewhere" / "clone")
-    said = project.run("dvc", "repro", "--pull")
-    assert len(stages_run(said)) >= 2 + 5 * 2 - 1  # nothing is in the cache of a fresh clone
-    assert project.run("git", "status", "--porcelain") == ""
-    said = project.python("pipeline.verify")
-    assert said == "reproduced: 2 of 2 experiments equal the recorded results\n"
-    lock = (project.root / "dvc.lock").read_text()
-    for out in (
-        "weights.pt",
-        "scores.json",
-        "artifacts/report",
-        "artifacts/prepare/brain_unet",
-        "history.csv",
-    ):
-        assert out in lock
-    for private in ("run.json", "timing.csv", str(tmp_path)):
-        assert private not in lock
-
-
-def test_environment_is_named_where_results_differ(recorded: Project, tmp_path: Path) -> None:
-    project = copy_of(recorded, tmp_path / "other")
-    change(project, "artifacts/recorded.json", '"cores": "', '"cores": "1')
-    change(
-        project,
-        "dvc.lock",
-        "artifacts/train/digits_lenet5/weights.pt\n      hash: md5\n      md5: ",
-        "artifacts/train/digits_lenet5/weights.pt\n      hash: md5\n      md5: f",
-    )
-    commit(project)
-    project.run("git", "checkout", "--quiet", "HEAD~1", "--", "dvc.lock", "artifacts/recorded.json")
-    said = project.python("pipeline.verify")
-    assert "digits_lenet5: other bytes in train/digits_lenet5/weights.pt\n" in said
-    assert re.search(r"  cores: (\d+) here, 1\1 recorded", said)
-    assert said.endswith("not all reproduced: 1 of 2 experiments equal the recorded results\n")
-
-
-def test_metrics_experiments_and_plots_are_compared_by_dvc(recorded: Project, tmp_path: Path) -> None:
-    project = copy_of(recorded, tmp_path / "compared")
-    project.environment["COLUMNS"] = "120"
-    shown = project.run("dvc", "metrics", "show")
-    assert max(map(len, shown.splitlines())) <= 120
-    assert shown.split()[:4] == ["Path", "score", "low", "high"]
-    assert len(shown.splitlines()) == 3, "one row per experiment"
-    change(project, "params.yaml", "trainer.max_epochs=1 ", "trainer.max_epochs=2 ")
-    project.run("dvc", "repro")
-    commit(project)
-    for command in (
-        ["metrics", "diff", "HEAD~1"],
-        ["plots", "diff", "HEAD~1", "--json"],
-        ["exp", "show", "--csv"],
-    ):
-        said = project.run("dvc", *command)
-        assert not re.search(r"failed to load|Failed to load|[,\s]![,\s]", said), said
-        assert "brain_unet" in said
-    before, after = (
-        json.loads(project.run("git", "show", f"{rev}:artifacts/evaluate/brain_unet/metrics.json"))
-        for rev in ("HEAD~1", "HEAD")
-    )
-    assert before["score"] != after["score"]
-    assert f"{after['score']:.5g}"[:5] in project.run("dvc", "metrics", "diff", "HEAD~1")
-
-
-def test_variant_of_an_experiment_is_shown_beside_what_git_has(recorded: Project, tmp_path: Path) -> None:
-    project = copy_of(recorded, tmp_path / "variant")
-    overrides = f"{BRAIN} optimizer.lr=0.01"
-    project.run(
-        "dvc", "exp", "run", "--name", "faster", "-S", f"experiments.brain_unet.overrides='{overrides}'"
-    )
-    shown = project.run("dvc", "exp", "show", "--csv")
-    assert "faster" in shown
-    assert not re.search(r"failed to load|Failed to load|[,\s]![,\s]", shown), shown
-
-
-def copy_of(project: Project, target: Path) -> Project:
-    """Return a copy of a project, to be changed."""
-    shutil.copytree(project.root, target, symlinks=True)
-    return Project(target)
 
 
 def test_killed_trainer_killed_dvc_and_interrupt_end_with_equal_metrics(

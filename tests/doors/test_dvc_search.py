@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.doors.dvc import change, stages_run
 from tests.doors.project import ROOT, Project
-from tests.doors.test_dvc import change, stages_run
 
 pytestmark = pytest.mark.slow
 

@@ -17,12 +17,12 @@ from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import import_closure
-from pipeline.evaluate import evaluate
 from pipeline.runs.context import RunContext
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Decoded
 from pipeline.training.assemble import build_model, build_task
+from pipeline.training.evaluation import evaluate
 from pipeline.training.inputs import prepare, statistics
 from pipeline.training.run import RunRequest, train
 from pipeline.transforms.statistics import Statistics

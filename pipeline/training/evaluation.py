@@ -1,0 +1,147 @@
+"""Evaluation: score a trained model on the test split; the only code that opens it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.data.batches import PreparedSplit
+from pipeline.data.prepared import Prepared
+from pipeline.declaration.checks import check_test_views
+from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.keys import data_digest
+from pipeline.errors import ConfigError
+from pipeline.files import write_text
+from pipeline.runs.folder import RunFolder
+from pipeline.tasks.cases import Evaluated, load_cases
+from pipeline.tasks.demands import load_demands
+from pipeline.tasks.intervals import Interval, with_intervals
+from pipeline.tasks.task import Task
+from pipeline.tracking.run import TrackedRun
+from pipeline.tracking.store import Store
+from pipeline.training.assemble import build_model, build_task
+from pipeline.training.inputs import prepare
+from pipeline.transforms.statistics import Statistics
+from pipeline.transforms.views import make_views, see
+
+BATCH = 64  # images at a time; does not change a score
+
+
+def evaluate(
+    run: RunFolder, out: Path, *, root: Path, views: Mapping[str, Any] | None = None
+) -> dict[str, Interval]:
+    """Score a finished run on the test split; write scores, cases and pictures.
+
+    Args:
+        run: the folder of a finished run, or one that its results were published to.
+        views: how test images are seen; None for what the run's declaration says.
+
+    Returns:
+        Score -> {value, low, high}, with a 95 % bootstrap interval over test images.
+
+    Raises:
+        ConfigError: the folder holds no finished run, or the data have changed since.
+    """
+    if not run.has_results():
+        raise ConfigError(str(run.path), "holds no finished run", hint="train it first")
+    declaration = load(run.declaration)
+    if views is not None:
+        declaration = declaration.replace(views=dict(views))
+        check_test_views(declaration)
+    found, trained_on = data_digest(declaration, root=root), run.result()["data"]
+    if found != trained_on:
+        raise ConfigError(
+            "data.root",
+            f"{declaration.data.root} is not what {run.path} was trained on (digest {found}, trained on {trained_on})",
+            hint="train again, or bring back the old data",
+        )
+    prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+    task = build_task(declaration)
+    evaluated = _evaluate_split(declaration, run, prepared, task)
+    scores = with_intervals(task.scores, evaluated.evidence, seed=declaration.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_text(out / "metrics.json", json.dumps(_summary(declaration, run, scores), indent=2) + "\n")
+    cases = load_cases(declaration.task["_target_"])
+    _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
+    cases.draw(task, evaluated, out / "pictures")
+    _track(run, declaration, scores, out, root=root)
+    return scores
+
+
+def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
+    """Return the test images with what the model makes of them."""
+    model = build_model(declaration, Statistics.load(run.path / "statistics"))
+    model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    model = model.eval().to(device)
+    seen = declaration.input_shape[1:]
+    views = make_views(declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), seen)
+    split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)
+    evidence, decoded = [], []
+    with torch.inference_mode():
+        for start in range(0, len(split), BATCH):
+            batch = split[0, list(range(start, min(start + BATCH, len(split))))]
+            on_device = {
+                key: value.to(device) for key, value in batch.items() if isinstance(value, torch.Tensor)
+            }
+            shown = [model(see(on_device["image"], view, seen)) for view in views]
+            outputs = task.merge(shown, [view.is_mirrored for view in views])
+            evidence.append(task.evidence(outputs, on_device).cpu())
+            decoded.append(task.decode(outputs).cpu())
+    return Evaluated(
+        torch.cat(evidence).numpy(),
+        torch.cat(decoded).numpy(),
+        split.images,
+        split.targets,
+        prepared.files("test"),
+    )
+
+
+def _summary(declaration: Declaration, run: RunFolder, scores: Mapping[str, Interval]) -> dict[str, Any]:
+    """Return the row of an experiment in `dvc metrics show`: the score that picked the epoch, and its interval."""
+    demands, trained = load_demands(declaration.task), run.metrics()
+    first = scores[demands.score]
+    return {
+        "score": first["value"],
+        "low": first["low"],
+        "high": first["high"],
+        "name": demands.scores(declaration.data)[demands.score],
+        "val_score": trained["score"],
+        "epoch": int(trained["epoch"]) + 1,
+    }
+
+
+def _track(
+    run: RunFolder, declaration: Declaration, scores: Mapping[str, Interval], out: Path, *, root: Path
+) -> None:
+    """Add the test scores and pictures to the MLflow run of the training, where it is still known here."""
+    trained = RunFolder(root / "runs" / run.result()["fingerprint"])
+    run_id = trained.state().get("mlflow_run_id")
+    if run_id is None:
+        return
+    store = Store(root, declaration.tracking.experiment)
+    if not store.has_run(run_id):
+        return
+    tracked = TrackedRun(store, run_id)
+    tracked.log_scores(
+        {
+            f"test/{name}{'' if part == 'value' else f'_{part}'}": value
+            for name, parts in scores.items()
+            for part, value in parts.items()
+        }
+    )
+    tracked.log_files(out / "pictures", "test")
+    tracked.log_files(out / "cases.csv", "test")
+
+
+def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
