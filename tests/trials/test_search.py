@@ -208,9 +208,12 @@ def test_plan_names_the_first_trial_that_cannot_work(tmp_path: Path) -> None:
     space = "+search.space={model.activation: 'choice(relu, rely)'}"
     search = load_search(["experiment=digits_lenet5", space, "search.trials=9"], root=tmp_path)
     first = [point["model.activation"] for point in search.points()].index("rely")
-    with refused("model.activation", hint="change search.space") as mistake:
+    with refused("model.activation") as alone:
+        compose(["experiment=digits_lenet5", "model.activation=rely"])
+    problem = f"trial {first} (model.activation=rely) cannot work: {alone.value}"
+    text = f"model.activation: {problem}; change search.space"
+    with refused("model.activation", hint="change search.space", text=text):
         format_plan(search, root=tmp_path)
-    assert mistake.value.problem.startswith(f"trial {first} (model.activation=rely) cannot work: ")
 
 
 def test_what_comes_after_a_training_that_failed_or_was_pruned_does_not_count(tmp_path: Path) -> None:

@@ -100,5 +100,7 @@ def test_keys_that_are_no_groups_have_no_options() -> None:
 
 
 def test_unknown_option_is_refused_with_the_closest() -> None:
-    with refused("optimizer", got="sgdd", hint="did you mean 'sgd'?"):
+    allowed = sorted(path.stem for path in (composition.CONF / "optimizer").glob("*.yaml"))
+    text = f"optimizer: unknown option 'sgdd'; did you mean 'sgd'? allowed: {', '.join(allowed)}"
+    with refused("optimizer", got="sgdd", allowed=allowed, text=text):
         options(optimizer="choice(adamw, sgdd)")
