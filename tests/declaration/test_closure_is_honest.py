@@ -4,16 +4,25 @@ The import closure is read from source. Modules that are found by name at run ti
 must be named to it; one that is forgotten shows here.
 """
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.makers import data_section, write_class_folders, write_image_masks
+import pytest
+
+from pipeline.declaration.checks import check
+from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.declaration import load
+from pipeline.declaration.digests import import_closure
+from pipeline.declaration.keys import RECORDING, SWEEPING, _train_modules
+from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
 
 ROOT = Path(__file__).parents[2]
-# They find, check and order what the training needs: what they pass on is in the identity itself.
+# They find and order what the training needs: what they pass on is in the identity itself.
 ORCHESTRATING = {
-    "pipeline.declaration.checks",
-    "pipeline.declaration.composition",
     "pipeline.declaration.keys",
     "pipeline.declaration.signatures",
     "pipeline.declaration.targets",
@@ -70,3 +79,46 @@ def segmentation(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
         "model": model | {"layers": [{"conv": 4}, skip], "head": [{"conv": "outputs"}]},
         "task": SEGMENTATION,
     }
+
+
+def loaded_by_training(folder: Path) -> set[str]:
+    """Train the declaration of a folder in a process of its own; return the modules of the pipeline it has loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("loaded ")]
+    return set(line.split()[1:])
+
+
+def is_below(module: str, packages: Sequence[str]) -> bool:
+    return any(f"{module}.".startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [classification, segmentation])
+def test_every_module_that_a_training_loads_is_in_its_identity_or_known_to_decide_nothing(
+    kind: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    model = compose_sections([])["model"] | {"name": "tiny"}
+    path = write_declaration(tmp_path / "tiny.yaml", trainer=TRAINER, **kind(tmp_path, model))
+    declaration = check(load(path).sections)
+    loaded = loaded_by_training(tmp_path)
+    (run,) = (tmp_path / "runs").glob("*/metrics.json")
+    assert run.is_file(), "it was trained to its end"
+    left_out = (*RECORDING, *SWEEPING)
+    decide = import_closure(_train_modules(declaration), without=left_out, root=tmp_path).digests.keys()
+    assert {
+        "pipeline.training.fit",
+        "pipeline.training.learner",
+        "pipeline.layers.containers",
+    } <= loaded & decide
+    forgotten = {module for module in loaded - decide if not is_below(module, left_out)}
+    assert forgotten == ORCHESTRATING, (
+        "forgotten by the keys, or listed above although the training does without"
+    )

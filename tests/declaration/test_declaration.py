@@ -1,0 +1,111 @@
+"""A declaration: typed sections made of plain values, which it keeps as they are written and digested."""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.data.facts import Facts
+from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.declaration import SECTIONS, Declaration, load
+from pipeline.declaration.digests import digest
+from pipeline.declaration.settings import TrackingSettings, TrainerSettings
+from pipeline.files import yaml_text
+from pipeline.sweeps.settings import SearchSettings
+from pipeline.transforms.settings import AugmentationSettings, ViewSettings
+from tests.refusals import refused
+
+PLAIN = compose_sections(["experiment=digits_lenet5", "augmentation=mirror_crop"])
+
+
+def test_typed_sections_hold_the_plain_values() -> None:
+    made = Declaration.parse(PLAIN)
+    typed = {"data": Facts, "trainer": TrainerSettings, "augmentation": AugmentationSettings,
+             "views": ViewSettings, "search": SearchSettings, "tracking": TrackingSettings}  # fmt: skip
+    for section, kind in typed.items():
+        value = getattr(made, section)
+        assert type(value) is kind
+        assert vars(value) == PLAIN[section]
+    for section in ("preprocess", "model", "task", "optimizer", "scheduler"):
+        assert getattr(made, section) == PLAIN[section]
+    assert (made.name, made.seed, made.plan) == (PLAIN["name"], PLAIN["seed"], PLAIN["plan"])
+    assert made.input_shape == tuple(PLAIN["input_shape"])
+    assert made.allowed_targets == ()
+    assert made.around is PLAIN["from"] is None
+    assert made.sections == PLAIN
+
+
+def test_sections_are_those_of_conf() -> None:
+    assert set(SECTIONS) == set(PLAIN)
+    assert len(SECTIONS) == len(set(SECTIONS))
+
+
+def test_section_that_python_keeps_the_name_of_is_read() -> None:
+    assert Declaration.parse({**PLAIN, "from": "small"}).around == "small"
+
+
+def test_declaration_cannot_be_changed() -> None:
+    made = Declaration.parse(PLAIN)
+    with pytest.raises(FrozenInstanceError):
+        made.seed = 3  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        made.trainer.max_epochs = 3  # type: ignore[misc]
+
+
+def test_replaced_sections_are_typed_and_the_others_stay() -> None:
+    made = Declaration.parse(PLAIN)
+    other = made.replace(trainer={**PLAIN["trainer"], "max_epochs": 3}, seed=5, **{"from": "small"})
+    assert (other.trainer.max_epochs, other.seed, other.around) == (3, 5, "small")
+    assert other.sections["trainer"]["max_epochs"] == 3
+    assert {key for key in SECTIONS if other.sections[key] != made.sections[key]} == {
+        "trainer",
+        "seed",
+        "from",
+    }
+    assert made == Declaration.parse(PLAIN)
+    with refused("trainer.max_epochs", got=0, allowed="at least 1"):
+        made.replace(trainer={**PLAIN["trainer"], "max_epochs": 0})
+
+
+def test_each_section_has_its_digest() -> None:
+    digests = Declaration.parse(PLAIN).digests()
+    assert digests == {section: digest(value) for section, value in PLAIN.items()}
+    changed = Declaration.parse(PLAIN).replace(seed=PLAIN["seed"] + 1).digests()
+    assert {section for section in digests if changed[section] != digests[section]} == {"seed"}
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "text"),
+    [
+        ("trainer", {"patience": 3},
+         "trainer: got an unexpected keyword argument 'patience'; compose the declaration again"),
+        ("tracking", {"log_model": ...},
+         "tracking: missing 1 required positional argument: 'log_model'; compose the declaration again"),
+    ],
+)  # fmt: skip
+def test_section_that_another_version_wrote_is_refused_by_its_name(
+    section: str, change: dict[str, Any], text: str
+) -> None:
+    values = {key: value for key, value in {**PLAIN[section], **change}.items() if value is not ...}
+    with refused(section, hint="compose the declaration again", text=text):
+        Declaration.parse({**PLAIN, section: values})
+
+
+def test_declaration_is_read_from_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    made = compose(["experiment=digits_search", "search.sampler=random"])
+    path.write_text(yaml_text(dict(made.sections)))
+    assert load(path) == made
+    path.write_text(
+        yaml_text({**made.sections, "digest": {"seed": "0" * 16}})
+    )  # as earlier versions wrote it
+    assert load(path) == made
+
+
+def test_file_with_a_section_too_many_or_too_few_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    for sections in (PLAIN | {"colours": 3}, {key: PLAIN[key] for key in SECTIONS if key != "views"}):
+        path.write_text(yaml_text(sections))
+        with refused(str(path), hint="`python -m pipeline.compose` writes one"):
+            load(path)
