@@ -1,4 +1,4 @@
-"""The door of searches: one parent for all trials, taken up again however it ended."""
+"""The command of searches: one parent for all trials, taken up again however it ended."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def test_search_killed_in_a_trial_goes_on_under_its_parent_as_if_never_killed(
 
 def test_search_without_m_is_refused(project: Project) -> None:
     said = project.python("pipeline.train", *SHORT, fails=True)
-    assert "error: search=coarse draws many trials; add -m, or leave it out to train one run" in said
+    assert (
+        "error: search: draws many trials, got 'coarse'; add -m, or leave search out to train one run" in said
+    )
     assert not (project.root / "runs").exists()
 
 
@@ -111,20 +113,20 @@ def test_search_with_a_mistake_is_refused_before_its_first_trial(project: Projec
 
 def test_metric_that_the_task_does_not_log_is_refused_before_its_first_trial(project: Project) -> None:
     said = project.python("pipeline.train", *SEARCH, "search.metric=scor", fails=True)
-    assert "search.metric: the task does not log scor; did you mean 'score'? allowed: " in said
+    assert "error: search.metric: unknown metric 'scor'; did you mean 'score'? allowed: " in said
     assert not (project.root / "mlflow.db").exists()
 
 
 def test_earlier_search_that_is_not_there_is_refused(project: Project) -> None:
     said = project.python("pipeline.train", *SEARCH, "search=fine", fails=True)
-    assert "error: from: there is no search 'coarse' of digits_lenet5; allowed: nothing" in said
+    assert "error: from: unknown search of digits_lenet5 'coarse'; allowed: nothing" in said
 
 
 @pytest.mark.slow
 def test_search_by_its_stage_is_the_search_by_the_sweeper(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Both doors train the same trials; the stage writes the best as what `train` reads."""
+    """Both train the same trials; the stage writes the best as what `train` reads."""
     overrides = [*SEARCH[1:], "search.pruner=halving", "trainer.max_epochs=2", "search.parallel=2"]
     project.python("pipeline.compose", "declared.yaml", *overrides)
     project.python("pipeline.search", "declared.yaml", "artifacts/search/digits", *overrides)
@@ -133,7 +135,8 @@ def test_search_by_its_stage_is_the_search_by_the_sweeper(
     swept.python("pipeline.train", "-m", *overrides)
     assert outcomes(swept.root) == outcomes(project.root)
     best = project.root / "artifacts" / "search" / "digits" / "best.yaml"
-    assert best.read_text() == (swept.root / LEDGER / "results" / "best.yaml").read_text()
+    for name in ("best.yaml", "best.json"):
+        assert best.with_name(name).read_text() == (swept.root / LEDGER / "results" / name).read_text()
     # What the search trained and showed is not trained again.
     before = {path.name for path in (project.root / "runs").iterdir()}
     project.python("pipeline.train", str(best), "artifacts/train/digits")
