@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pipeline.declaration.composition import compose
-from pipeline.evaluate import evaluate
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
+from pipeline.training.evaluation import evaluate
 from pipeline.training.run import RunRequest, train
 from tests.doors.project import ROOT, TINY, Project
 
