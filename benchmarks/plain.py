@@ -25,7 +25,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks.workloads import Job
 from pipeline.tasks.demands import load_demands
-from pipeline.training.assemble import build_model, build_task, make_optimizer, make_scheduler, network_of
+from pipeline.training.assemble import build_model, build_task, get_network, make_optimizer, make_scheduler
 from pipeline.training.trainer import quieten
 
 Sample = tuple[Tensor, Any]  # a normalised image and its label or mask; of a batch, tensors of both
@@ -33,7 +33,7 @@ Sample = tuple[Tensor, Any]  # a normalised image and its label or mask; of a ba
 
 def network_in(job: Job) -> nn.Module:
     """Return the declared network, without the preprocessing that ours has inside."""
-    return network_of(build_model(job.declaration, job.statistics)).train()
+    return get_network(build_model(job.declaration, job.statistics)).train()
 
 
 def optimizer_for(job: Job, network: nn.Module) -> Optimizer:

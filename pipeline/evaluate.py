@@ -18,8 +18,8 @@ from typing import Any
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.runs.cache import publish
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.found import publish
 from pipeline.training.evaluation import evaluate
 
 

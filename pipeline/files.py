@@ -62,7 +62,7 @@ def memoize_by_mtime(memory: Path, wanted: Iterable[tuple[str, str, Callable[[],
     return texts
 
 
-def state_of(file: Path) -> str:
+def file_state(file: Path) -> str:
     """Return a text that changes when a file does: its length and modification time."""
     stat = file.stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"
@@ -70,7 +70,7 @@ def state_of(file: Path) -> str:
 
 def _recall(memory: Path) -> Known:
     try:
-        return dict(_load(memory, state_of(memory)))
+        return dict(_load(memory, file_state(memory)))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.declaration.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import write_text
-from pipeline.runs.found import publish
+from pipeline.runs.cache import publish
 from pipeline.training.run import follow
 from pipeline.trials.declared import load_search
 from pipeline.trials.runner import run_search

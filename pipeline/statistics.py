@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.declaration.declaration import load
 from pipeline.errors import exit_on_mistake
 from pipeline.runs.arguments import stage_paths
-from pipeline.runs.found import publish
+from pipeline.runs.cache import publish
 from pipeline.training.inputs import statistics
 
 

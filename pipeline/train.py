@@ -24,9 +24,9 @@ from pipeline.declaration.composition import CONF, declare, explained
 from pipeline.declaration.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
+from pipeline.runs.cache import publish
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RESULTS
-from pipeline.runs.found import publish
 from pipeline.runs.leader import is_leader
 from pipeline.training.run import RunRequest, follow, train
 from pipeline.trials.attempt import attempt, run_name

@@ -15,7 +15,7 @@ from pipeline.data.draws import OnTheFly, Precomputed
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import copies_key
-from pipeline.runs.found import publish
+from pipeline.runs.cache import publish
 from pipeline.training.assemble import make_train_split
 from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import augment, prepare, statistics

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import memoize_by_mtime, read_yaml, state_of, write_text, yaml_text
+from pipeline.files import file_state, memoize_by_mtime, read_yaml, write_text, yaml_text
 
 
 def test_text_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,9 +76,9 @@ def test_state_of_a_file_tells_its_length_and_time(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("12")
     os.utime(file, ns=(0, 5))
-    before = state_of(file)
+    before = file_state(file)
     os.utime(file, ns=(0, 6))
-    assert state_of(file) != before
+    assert file_state(file) != before
     file.write_text("123")
     os.utime(file, ns=(0, 5))
-    assert state_of(file) != before
+    assert file_state(file) != before

@@ -16,7 +16,7 @@ from pipeline.data import prepared
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import data_digest, prepared_key
-from pipeline.runs.found import publish
+from pipeline.runs.cache import publish
 from pipeline.training.inputs import prepare
 from tests.makers import (
     data_section,

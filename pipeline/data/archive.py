@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import ConfigError
-from pipeline.files import memoize_by_mtime, state_of
+from pipeline.files import file_state, memoize_by_mtime
 
 CHUNK = 1 << 20  # bytes
 
@@ -140,8 +140,8 @@ def _file_hash(path: Path) -> str:
 
 def _state(root: Path) -> str:
     if not root.is_dir():
-        return state_of(root)
-    stamps = [f"{name} {state_of(root / name)}" for name in Folder(root).names()]
+        return file_state(root)
+    stamps = [f"{name} {file_state(root / name)}" for name in Folder(root).names()]
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
 
 

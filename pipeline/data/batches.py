@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from pipeline.data.draws import seed_of
+from pipeline.data.draws import derive_seed
 from pipeline.data.targets.kind import TargetKind
 
 Array = NDArray[np.uint8]
@@ -139,7 +139,7 @@ class PreparedSplit(Dataset[Batch]):
                 images,
                 targets,
                 are_masks=self.kind.moves_as == "mask",
-                seed=seed_of(self.seed, epoch, *indices),
+                seed=derive_seed(self.seed, epoch, *indices),
             )
             batch |= {"partner": torch.from_numpy(partners), "weight": torch.tensor(weight)}
         batch |= {

@@ -39,7 +39,7 @@ class Augment(Protocol):
         ...
 
 
-def seed_of(*numbers: int) -> int:
+def derive_seed(*numbers: int) -> int:
     """Return a 32-bit seed that depends on all the numbers and on nothing else."""
     words = np.array(numbers, np.uint32)  # what SeedSequence makes of a tuple, in a fraction of the time
     return int(np.random.SeedSequence(words).generate_state(1)[0])
@@ -56,7 +56,7 @@ class OnTheFly:
     def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
         """Return images and targets of some samples as drawn for an epoch."""
         images, targets = images[indices], targets[indices]
-        seeds = [seed_of(self.seed, epoch, index) for index in indices]
+        seeds = [derive_seed(self.seed, epoch, index) for index in indices]
         return self.augment.batch(images, targets, moves_as=self.moves_as, seeds=seeds)
 
 

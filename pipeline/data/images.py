@@ -101,7 +101,7 @@ def decode_mask(
     return np.asarray(mask, dtype=np.uint8)
 
 
-def sides_of(data: bytes) -> tuple[int, int]:
+def read_sides(data: bytes) -> tuple[int, int]:
     """Return rows and columns of a readable image on disk, EXIF orientation applied."""
     image = Image.open(io.BytesIO(data))
     is_turned = image.getexif().get(ORIENTATION, 1) >= 5

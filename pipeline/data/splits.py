@@ -39,7 +39,7 @@ def split_by_name(
     return {name: _split(f"{shares['seed']}/{label}/{name}", shares) for name, label in labels.items()}
 
 
-def group_of(file: str, pattern: str) -> str:
+def find_group(file: str, pattern: str) -> str:
     """Return the text that `data.groups` matches in the name of an image.
 
     Raises:
@@ -80,7 +80,7 @@ def fold_samples(
     if facts.groups is None:
         groups = [sample.file for sample in pool]
     else:
-        groups = [group_of(sample.file, facts.groups) for sample in pool]
+        groups = [find_group(sample.file, facts.groups) for sample in pool]
     strata = [stratum(sample) for sample in pool]
     _check_parts(strata, groups, facts, facts.fold["of"])
     parts = _cut(strata, groups, facts.fold["of"])

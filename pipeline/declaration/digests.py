@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import memoize_by_mtime, state_of
+from pipeline.files import file_state, memoize_by_mtime
 
 LENGTH = 16  # hexadecimal digits; 64 bits
 PACKAGE = Path(__file__).parents[1]
@@ -78,7 +78,11 @@ def _read(files: Iterable[Path], root: Path) -> list[_Source]:
     """Parse files, or recall what they said: parsing them all takes longer than a command with nothing to do."""
     version = ".".join(map(str, sys.version_info[:2]))  # by which the same tree is written differently
     wanted = [
-        (str(file.absolute()), f"{version} {state_of(file)}", partial(_parse, file, file.stat().st_mtime_ns))
+        (
+            str(file.absolute()),
+            f"{version} {file_state(file)}",
+            partial(_parse, file, file.stat().st_mtime_ns),
+        )
         for file in files
     ]
     return [_Source(**json.loads(text)) for text in memoize_by_mtime(root / "cache" / "code.json", wanted)]

@@ -24,8 +24,8 @@ from pipeline.declaration.targets import find_targets
 from pipeline.errors import ConfigError
 from pipeline.files import write_text, yaml_text
 from pipeline.tasks.demands import task_package
-from pipeline.transfer.checkpoint import file_digest, file_of
-from pipeline.transforms.settings import tile_of
+from pipeline.transfer.checkpoint import file_digest, find_checkpoint
+from pipeline.transforms.settings import find_tile
 
 # Modules that report, record, draw or keep files: they cannot change a number.
 RECORDING = (
@@ -112,7 +112,7 @@ def identity(declaration: Declaration, *, root: Path) -> dict[str, Any]:
     return {
         "declaration": deciding(declaration),
         "data": [prepared_key(declaration, root=root), statistics_key(declaration, root=root)],
-        "pretrained": None if pretrained is None else file_digest(file_of(pretrained)),
+        "pretrained": None if pretrained is None else file_digest(find_checkpoint(pretrained)),
         "own_code": _own_code(declaration, root=root),
         **_code(_train_modules(declaration), without=(*RECORDING, *SWEEPING), root=root),
     }
@@ -172,7 +172,7 @@ def write_declaration(declaration: Declaration, path: Path, *, root: Path, **mor
 
 def whitened_tile(declaration: Declaration) -> tuple[int, int] | None:
     """Return rows and columns of the tiles that a declaration whitens; None where it whitens nothing."""
-    return tile_of(declaration.preprocess, tuple(declaration.data.shape))
+    return find_tile(declaration.preprocess, tuple(declaration.data.shape))
 
 
 def _prepare_modules(declaration: Declaration) -> list[str]:

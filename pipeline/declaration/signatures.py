@@ -39,7 +39,7 @@ class Signature:
         return tuple(parameter.name for parameter in self.parameters)
 
 
-def home_of(target: str) -> str | None:
+def find_module(target: str) -> str | None:
     """Return the module that defines a dotted name, behind any re-exports; None where there is none."""
     found = _find(target)
     return None if found is None else found[0]
@@ -47,7 +47,7 @@ def home_of(target: str) -> str | None:
 
 def source_of_target(target: str) -> Path | None:
     """Return the file that defines a dotted name; None where it cannot be followed."""
-    home = home_of(target)
+    home = find_module(target)
     return None if home is None else _file_of(home)
 
 

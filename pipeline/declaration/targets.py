@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.declaration.signatures import Parameter, home_of, names_in, signature
+from pipeline.declaration.signatures import Parameter, find_module, names_in, signature
 from pipeline.errors import ConfigError, nearest
 
 ALLOWED = (
@@ -89,7 +89,7 @@ def check_allowed(target: Any, *, where: str, allowed: Sequence[str]) -> None:
         raise _not_allowed(target, where, prefixes)
     if allowed and target.startswith(tuple(allowed)):
         return
-    home = home_of(target)
+    home = find_module(target)
     if home is None:
         module, _, name = target.rpartition(".")
         raise ConfigError(

@@ -27,7 +27,7 @@ def build(network: Network, *, seed: int) -> nn.Sequential:
         return nn.Sequential(OrderedDict(layers=_sequential(network.layers), head=_sequential(network.head)))
 
 
-def modules_of(network: Network, built: nn.Sequential) -> Iterator[tuple[Leaf, nn.Module]]:
+def pair_modules(network: Network, built: nn.Sequential) -> Iterator[tuple[Leaf, nn.Module]]:
     """Yield each layer of a plan, auxiliary heads included, with the module built for it."""
     yield from _paired(network.layers, built.get_submodule("layers"))
     yield from _paired(network.head, built.get_submodule("head"))

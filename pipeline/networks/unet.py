@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.networks.grammar import PlanContext
 from pipeline.networks.structures import sequence
-from pipeline.plans.network import leaves_of, times
+from pipeline.plans.network import iterate_leaves, times
 
 NOTHING = {"activation": "none"}  # replaces an auxiliary head, so that indices stay
 
@@ -74,7 +74,7 @@ def _levels(layers: list[Any], context: PlanContext) -> list[_Level]:
             levels.append(_Level([], 0, end.shape[1:]))
         levels[-1].items.append(item)
         levels[-1].channels = end.shape[0]
-        levels[-1].weights += sum(leaf.weights for leaf, _ in leaves_of(tuple(inside)))
+        levels[-1].weights += sum(leaf.weights for leaf, _ in iterate_leaves(tuple(inside)))
     while len(levels) > 1 and not levels[-1].weights:
         levels.pop()
     return levels

@@ -162,11 +162,11 @@ class Network:
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield every layer that the output depends on, in the order of computation."""
-        return (leaf for leaf, is_side in leaves_of((*self.layers, *self.head)) if not is_side)
+        return (leaf for leaf, is_side in iterate_leaves((*self.layers, *self.head)) if not is_side)
 
     def side_leaves(self) -> Iterator[Leaf]:
         """Yield the layers of auxiliary heads, which are used in training only."""
-        return (leaf for leaf, is_side in leaves_of((*self.layers, *self.head)) if is_side)
+        return (leaf for leaf, is_side in iterate_leaves((*self.layers, *self.head)) if is_side)
 
     def levels(self) -> list[list[Leaf]]:
         """Return the layers by level: one per resolution on the way down, one for the way up, the head last.
@@ -181,7 +181,7 @@ class Network:
                 levels += [[]] if levels[-1] else []
                 smallest, has_grown = min(pixels, smallest), pixels > smallest
             levels[-1] += leaves
-        return [*levels, [leaf for leaf, is_side in leaves_of(self.head) if not is_side]]
+        return [*levels, [leaf for leaf, is_side in iterate_leaves(self.head) if not is_side]]
 
     def targets(self) -> set[str]:
         """Return the dotted names of all classes that the network is built from."""
@@ -210,14 +210,14 @@ class Network:
         return sum(prod(leaf.shape) for leaf in self.leaves())
 
 
-def leaves_of(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tuple[Leaf, bool]]:
+def iterate_leaves(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tuple[Leaf, bool]]:
     """Yield the leaves of some nodes, depth first, and whether each is part of an auxiliary head."""
     for node in nodes:
         if isinstance(node, Leaf):
             yield node, is_side
         else:
             for branch in node.branches:
-                yield from leaves_of(branch, is_side=is_side or node.is_side)
+                yield from iterate_leaves(branch, is_side=is_side or node.is_side)
             yield from ((leaf, is_side) for leaf in node.after)
 
 
@@ -237,7 +237,7 @@ def _units(nodes: tuple[Node, ...]) -> Iterator[tuple[Shape, list[Leaf]]]:
         if isinstance(node, Structure) and node.name == "skip":
             yield from _units((*node.branches[0], *node.after))
         else:
-            yield node.shape, [leaf for leaf, is_side in leaves_of((node,)) if not is_side]
+            yield node.shape, [leaf for leaf, is_side in iterate_leaves((node,)) if not is_side]
 
 
 def total(terms: Terms) -> int:

@@ -149,7 +149,7 @@ class Hyperband:
         return self.brackets[bracket].stops(curve, rivals, trial=trial)
 
 
-def pruner_of(name: str, *, warmup: int, factor: int, max_epochs: int) -> Pruner | None:
+def make_pruner(name: str, *, warmup: int, factor: int, max_epochs: int) -> Pruner | None:
     """Return a pruner by its name, one of `PRUNERS`; None for "none".
 
     Args:

@@ -58,7 +58,7 @@ class Random(NonAdaptive):
 
     def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:  # noqa: ARG002
         """Return the point of trial `index`."""
-        shares = {entry.key: share_of(self._seed, index, entry.key) for entry in self._entries}
+        shares = {entry.key: draw_unit(self._seed, index, entry.key) for entry in self._entries}
         return point_at(self._entries, shares)
 
 
@@ -156,7 +156,7 @@ class Tpe:
         )
 
 
-def sampler_of(name: str, entries: Sequence[Entry], *, seed: int) -> Sampler:
+def make_sampler(name: str, entries: Sequence[Entry], *, seed: int) -> Sampler:
     """Return a sampler by its name."""
     if name == "grid":
         return Grid(entries)
@@ -194,7 +194,7 @@ def _share(entry: Entry, asked: float) -> float:
     return min(asked, 1 - 1e-12)
 
 
-def share_of(seed: int, index: int, key: str) -> float:
+def draw_unit(seed: int, index: int, key: str) -> float:
     """Return a random share in [0, 1) that depends on seed, trial and key alone."""
     return float(np.random.default_rng([seed, index, *key.encode()]).random())
 

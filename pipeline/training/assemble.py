@@ -15,11 +15,11 @@ from pipeline.data.draws import OnTheFly, Precomputed
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.network import plan_network
-from pipeline.networks.build import build, modules_of
+from pipeline.networks.build import build, pair_modules
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Task
 from pipeline.training.construction import build_mixing, construct, constructor, wrap_errors
-from pipeline.transfer.checkpoint import file_of, read_tensors
+from pipeline.transfer.checkpoint import find_checkpoint, read_tensors
 from pipeline.transfer.levels import parameter_groups
 from pipeline.transfer.matching import Account, load_matching
 from pipeline.transforms.augmentation import Augmentation
@@ -37,7 +37,7 @@ def build_model(declaration: Declaration, statistics: Statistics) -> nn.Sequenti
     )
 
 
-def network_of(model: nn.Sequential) -> nn.Sequential:
+def get_network(model: nn.Sequential) -> nn.Sequential:
     """Return the network inside a model."""
     network = model.get_submodule("network")
     assert isinstance(network, nn.Sequential)
@@ -47,7 +47,7 @@ def network_of(model: nn.Sequential) -> nn.Sequential:
 def modules_by_level(declaration: Declaration, model: nn.Sequential) -> list[list[nn.Module]]:
     """Return the model's layers by level, the head last; those of auxiliary heads belong to none."""
     network = plan_network(declaration)
-    built = {id(leaf): module for leaf, module in modules_of(network, network_of(model))}
+    built = {id(leaf): module for leaf, module in pair_modules(network, get_network(model))}
     return [[built[id(leaf)] for leaf in level] for level in network.levels()]
 
 
@@ -56,8 +56,8 @@ def load_pretrained(declaration: Declaration, model: nn.Sequential) -> Account |
     pretrained = declaration.model["pretrained"]
     if pretrained is None:
         return None
-    tensors = read_tensors(file_of(pretrained))
-    return load_matching(network_of(model), tensors, source=pretrained)
+    tensors = read_tensors(find_checkpoint(pretrained))
+    return load_matching(get_network(model), tensors, source=pretrained)
 
 
 def build_task(declaration: Declaration) -> Task:

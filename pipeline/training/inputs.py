@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import copies_key, data_digest, prepared_key, statistics_key, whitened_tile
-from pipeline.runs.found import find_or_make
+from pipeline.runs.cache import find_or_make
 
 PICTURE = "statistics.png"
 

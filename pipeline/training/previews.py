@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.batches import Batch, PreparedSplit
-from pipeline.data.draws import seed_of
+from pipeline.data.draws import derive_seed
 from pipeline.data.targets.kind import TargetKind
 from pipeline.declaration.declaration import Declaration
 from pipeline.pictures.sheets import draw_sheet
@@ -108,7 +108,7 @@ def _draws(
 ) -> Iterable[_Cell]:
     image, mask, _ = _original(split, index, "")
     for epoch in range(DRAWS):
-        seed = seed_of(declaration.seed, epoch, index)
+        seed = derive_seed(declaration.seed, epoch, index)
         drawn, names = augmentation.draw_with_trace(image, mask, seed=seed)
         yield _Cell(drawn.image, drawn.mask, ", ".join(names) or "as it was")
 

@@ -13,9 +13,9 @@ from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import data_digest, identity, name_identity
 from pipeline.errors import ConfigError
 from pipeline.files import write_text, yaml_text
+from pipeline.runs.cache import publish
 from pipeline.runs.context import RUN, RunContext, exported
 from pipeline.runs.folder import RunFolder
-from pipeline.runs.found import publish
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver

@@ -20,7 +20,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 DEEPEST = 3  # wrappers within wrappers
 
 
-def file_of(pretrained: str) -> Path:
+def find_checkpoint(pretrained: str) -> Path:
     """Return the file that `model.pretrained` names.
 
     Args:

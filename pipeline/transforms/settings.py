@@ -52,7 +52,7 @@ class ViewSettings:
     mirror: bool
 
 
-def tile_of(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | None:
+def find_tile(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | None:
     """Return rows and columns of the tiles that a preprocessing whitens; None where it whitens nothing."""
     if preprocess["_target_"] not in WHITENING:
         return None
@@ -67,7 +67,7 @@ def check_preprocess(preprocess: Mapping[str, Any], *, shape: Shape, input_shape
         shape: (C, H, W) of the images.
         input_shape: (C, H, W) that the network sees.
     """
-    tile = tile_of(preprocess, shape)
+    tile = find_tile(preprocess, shape)
     if tile is None:
         return
     patch = preprocess["patch"]

@@ -122,10 +122,10 @@ def measure(pieces: Iterable[NDArray[np.uint8]], *, patch: tuple[int, int] | Non
         total = total + piece.sum(axis=0, dtype=np.uint32).astype(np.int64)  # a piece has below 2**24 images
         of_colours += _products(piece.reshape(-1, piece.shape[-1]))
         if patch is not None:
-            of_tiles += _products(tiles_of(piece, patch))
+            of_tiles += _products(cut_tiles(piece, patch))
     total = np.asarray(total)
     colours = _Moments.of(total.reshape(-1, total.shape[-1]), of_colours, count)
-    tiles = None if patch is None else _Moments.of(tiles_of(total[None], patch), of_tiles, count)
+    tiles = None if patch is None else _Moments.of(cut_tiles(total[None], patch), of_tiles, count)
     mean, covariance = colours.result()
     return Statistics(
         mean=mean.tolist(),
@@ -137,7 +137,7 @@ def measure(pieces: Iterable[NDArray[np.uint8]], *, patch: tuple[int, int] | Non
     )
 
 
-def tiles_of(images: NDArray[Value], patch: tuple[int, int]) -> NDArray[Value]:
+def cut_tiles(images: NDArray[Value], patch: tuple[int, int]) -> NDArray[Value]:
     """Cut images into tiles that do not overlap: (N, H, W, C) to (tiles, D)."""
     count, rows, columns, channels = images.shape
     p, q = patch

@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked
 from pipeline.sweeps.refine import refined, top
-from pipeline.sweeps.samplers import Grid, Point, sampler_of
+from pipeline.sweeps.samplers import Grid, Point, make_sampler
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.trials.early_stopping import check_metric, check_pruner
 from pipeline.trials.search import Search
@@ -51,7 +51,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         known = ledger.about().get("around") if ledger.difference(decides) is None else None
         around = known or _best_points(declaration.around, settings, declaration.name, root)
         entries, notes = refined(entries, around)
-    sampler = sampler_of(settings.sampler, entries, seed=settings.seed)
+    sampler = make_sampler(settings.sampler, entries, seed=settings.seed)
     if isinstance(sampler, Grid) and len(sampler) < settings.trials:
         raise ConfigError(
             "search.trials",

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError
 from pipeline.sweeps.ledger import Ledger
-from pipeline.sweeps.pruners import Peer, Pruner, pruner_of
+from pipeline.sweeps.pruners import Peer, Pruner, make_pruner
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.tasks.demands import Demands, load_demands
 
@@ -128,7 +128,7 @@ def check_pruner(declaration: Declaration) -> None:
 
 def _make_pruner(settings: SearchSettings, declaration: Declaration) -> Pruner | None:
     epochs = declaration.trainer.max_epochs
-    return pruner_of(settings.pruner, warmup=settings.warmup, factor=settings.factor, max_epochs=epochs)
+    return make_pruner(settings.pruner, warmup=settings.warmup, factor=settings.factor, max_epochs=epochs)
 
 
 def _sign(settings: SearchSettings) -> int:

@@ -126,7 +126,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
     """
     from pipeline.pages.search import write_search_page
     from pipeline.pictures.search import Key, draw_best_so_far, draw_parallel, draw_slices
-    from pipeline.trials.study import study_of
+    from pipeline.trials.study import build_study
 
     final = search.ledger.folder / "results"
     folder = final.with_name("results.unfinished")  # files of `final` may be shared with what was published
@@ -148,7 +148,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
     notes = [note for _, notes in spaces for note in notes]
     remarks = [*notes, *at_edges(spaces[-1][0], best)]
     write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
-    study = study_of(folder.parent.name, entries, trials, direction=search.settings.direction)
+    study = build_study(folder.parent.name, entries, trials, direction=search.settings.direction)
     write_search_page(folder / "search.html", study, importances=weights, remarks=remarks)
     shutil.rmtree(final, ignore_errors=True)
     return folder.rename(final)

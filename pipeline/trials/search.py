@@ -15,7 +15,7 @@ from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.objective import ranked, ranking_score
 from pipeline.sweeps.refine import refined, top
-from pipeline.sweeps.samplers import Point, sampler_of
+from pipeline.sweeps.samplers import Point, make_sampler
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.trials.space import written
 
@@ -116,7 +116,7 @@ class Search:
         known = self.ledger.trials()
         points: list[Point] = []
         for indices, (entries, _) in zip(self.settings.rounds_of_trials(), self.spaces(known), strict=False):
-            sampler = sampler_of(self.settings.sampler, entries, seed=self.settings.seed)
+            sampler = make_sampler(self.settings.sampler, entries, seed=self.settings.seed)
             for index in indices:
                 observations = self._observations(known, before=self.settings.batch_start(index))
                 if index not in known and not sampler.knows(index, len(observations)):
@@ -142,7 +142,7 @@ class Search:
         trials = self.ledger.trials()
         for number, indices in enumerate(self.settings.rounds_of_trials()):
             entries, _ = list(self.spaces(trials))[number]
-            sampler = sampler_of(self.settings.sampler, entries, seed=self.settings.seed)
+            sampler = make_sampler(self.settings.sampler, entries, seed=self.settings.seed)
             for start in indices[:: self.settings.parallel]:
                 observations = self._observations(trials, before=start) if sampler.learns else []
                 batch = [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution, CategoricalChoiceType
 
 
-def study_of(name: str, entries: Sequence[Entry], trials: Sequence[Trial], *, direction: str) -> Study:
+def build_study(name: str, entries: Sequence[Entry], trials: Sequence[Trial], *, direction: str) -> Study:
     """Return the trials as a study; those that did not finish have no value there.
 
     Args:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data.batches import Batch, EpochBatches, Mix, PreparedSplit
-from pipeline.data.draws import OnTheFly, seed_of
+from pipeline.data.draws import OnTheFly, derive_seed
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.data.targets.kind import load_kind
@@ -49,7 +49,7 @@ def random_steps() -> Augmentation:
     )
 
 
-def split_of(
+def read_split(
     prepared: Prepared, *, augment: Augmentation | None = None, mix: Mix | None = None, seed: int = 0
 ) -> PreparedSplit:
     draws = None if augment is None else OnTheFly(augment, MASK.moves_as, seed=seed)
@@ -67,7 +67,7 @@ def data_of(
     first_epoch: int = 0,
 ) -> PreparedData:
     return PreparedData(
-        split_of(prepared, augment=augment, mix=mix, seed=seed),
+        read_split(prepared, augment=augment, mix=mix, seed=seed),
         PreparedSplit(prepared.images("val"), prepared.targets("val"), MASK),
         batch_size=4,
         num_workers=num_workers,
@@ -157,7 +157,7 @@ def test_every_epoch_and_seed_draws_anew(
     mix: Mix | None, prepared: Prepared, random_steps: Augmentation
 ) -> None:
     drawn = [
-        split_of(prepared, augment=random_steps, mix=mix, seed=seed)[epoch, [0, 1, 2]]
+        read_split(prepared, augment=random_steps, mix=mix, seed=seed)[epoch, [0, 1, 2]]
         for seed in (0, 1)
         for epoch in (0, 1)
     ]
@@ -171,10 +171,10 @@ def test_mixed_batch_is_what_the_mixing_makes_of_the_augmented_one(
     mixing: Mix, prepared: Prepared, random_steps: Augmentation
 ) -> None:
     indices = [4, 0, 7]
-    alone = split_of(prepared, augment=random_steps, seed=5)[3, indices]
-    mixed = split_of(prepared, augment=random_steps, mix=mixing, seed=5)[3, indices]
+    alone = read_split(prepared, augment=random_steps, seed=5)[3, indices]
+    mixed = read_split(prepared, augment=random_steps, mix=mixing, seed=5)[3, indices]
     pixels = alone["image"].permute(0, 2, 3, 1).numpy()
-    wanted = Mixed(*mixing(pixels, alone["target"].numpy(), are_masks=True, seed=seed_of(5, 3, *indices)))
+    wanted = Mixed(*mixing(pixels, alone["target"].numpy(), are_masks=True, seed=derive_seed(5, 3, *indices)))
     np.testing.assert_array_equal(mixed["image"].permute(0, 2, 3, 1), wanted.images)
     np.testing.assert_array_equal(mixed["target"], wanted.targets)
     np.testing.assert_array_equal(mixed["partner"], wanted.partners)
@@ -189,7 +189,7 @@ def test_pasted_labels_are_weighted_where_pasted_masks_are_not(prepared: Prepare
     assert together["target"].tolist() == [4, 0, 7]
     assert sorted(together["partner"].tolist()) == [0, 4, 7]
     assert 0 < float(together["weight"]) < 1
-    moved = split_of(prepared, mix=CutMix(1.0))[0, [4, 0, 7]]
+    moved = read_split(prepared, mix=CutMix(1.0))[0, [4, 0, 7]]
     assert torch.equal(moved["target"], moved["image"][:, 0])
     assert float(moved["weight"]) == 1
 
@@ -197,7 +197,7 @@ def test_pasted_labels_are_weighted_where_pasted_masks_are_not(prepared: Prepare
 def test_augmented_sample_does_not_depend_on_its_batch(
     prepared: Prepared, random_steps: Augmentation
 ) -> None:
-    split = split_of(prepared, augment=random_steps)
+    split = read_split(prepared, augment=random_steps)
     together, again = split[3, [4, 0, 7]], split[3, [7]]
     for key in ("image", "target", "index"):
         assert torch.equal(together[key][2:], again[key])
@@ -218,7 +218,7 @@ def test_mask_moves_with_its_image(prepared: Prepared) -> None:
     split = PreparedSplit(prepared.images("train"), prepared.targets("train"), MASK, draws=draws)
     batch = split[0, [2, 5]]
     assert torch.equal(batch["image"][:, 0], batch["target"])
-    expected = np.roll(prepared.images("train")[2], seed_of(0, 0, 2) % 5, axis=0)
+    expected = np.roll(prepared.images("train")[2], derive_seed(0, 0, 2) % 5, axis=0)
     np.testing.assert_array_equal(batch["image"][0].permute(1, 2, 0), expected)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.data.batches import PreparedSplit
-from pipeline.data.draws import OnTheFly, Precomputed, seed_of, write_draws
+from pipeline.data.draws import OnTheFly, Precomputed, derive_seed, write_draws
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.mixing import Mixup
@@ -56,13 +56,13 @@ def assert_equal(one: tuple[Array, Array], other: tuple[Array, Array]) -> None:
 def test_seed_depends_on_each_number(numbers: list[int], place: int) -> None:
     other = list(numbers)
     other[place] ^= 1
-    assert seed_of(*numbers) == seed_of(*numbers)
-    assert seed_of(*numbers) != seed_of(*other)
-    assert 0 <= seed_of(*numbers) < 2**32
+    assert derive_seed(*numbers) == derive_seed(*numbers)
+    assert derive_seed(*numbers) != derive_seed(*other)
+    assert 0 <= derive_seed(*numbers) < 2**32
 
 
 def test_seed_depends_on_the_order_of_the_numbers() -> None:
-    assert len({seed_of(1, 2, 3), seed_of(3, 2, 1), seed_of(2, 1, 3)}) == 3
+    assert len({derive_seed(1, 2, 3), derive_seed(3, 2, 1), derive_seed(2, 1, 3)}) == 3
 
 
 @BOTH

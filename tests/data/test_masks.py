@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.data.images import decode_mask, sides_of
+from pipeline.data.images import decode_mask, read_sides
 from tests.data.orientations import TURNS, oriented
 from tests.makers import Pixels, encode
 from tests.refusals import refused
@@ -68,16 +68,16 @@ def test_mask_doubled_in_size_repeats_each_value() -> None:
 def test_mask_is_compared_with_the_image_as_it_is_seen(turn: int) -> None:
     photograph = oriented(COLOUR, turn)
     seen = TURNS[turn](COLOUR).shape[:2]
-    assert sides_of(photograph) == seen
+    assert read_sides(photograph) == seen
     mask = np.zeros(seen, np.uint8)
-    assert mask_of(encode(mask), image_sides=sides_of(photograph), sides=(7, 5)).shape == (7, 5)
+    assert mask_of(encode(mask), image_sides=read_sides(photograph), sides=(7, 5)).shape == (7, 5)
     with refused(
         "train/masks/a.png",
         got=seen[::-1],
         allowed=f"a mask of shape {seen}, like its image",
         hint="save both in the same shape",
     ):
-        mask_of(encode(mask.T), image_sides=sides_of(photograph))
+        mask_of(encode(mask.T), image_sides=read_sides(photograph))
 
 
 def test_mask_of_another_shape_is_refused_with_both_shapes() -> None:

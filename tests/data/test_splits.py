@@ -17,7 +17,7 @@ from pipeline.data import splits
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample, load_source
-from pipeline.data.splits import fold_samples, group_of, split_by_name
+from pipeline.data.splits import find_group, fold_samples, split_by_name
 from tests.makers import data_section
 from tests.refusals import refused
 
@@ -97,7 +97,7 @@ def test_group_is_drawn_as_a_whole_whatever_its_classes() -> None:
 def test_group_is_the_text_of_the_capturing_group_or_of_the_whole_match(
     pattern: str, file: str, group: str
 ) -> None:
-    assert group_of(file, pattern) == group
+    assert find_group(file, pattern) == group
 
 
 @pytest.mark.parametrize("pattern", [r"form\d+", r"x*", r"form(\d*)", r"(p\d+)?_1", ""])
@@ -107,7 +107,7 @@ def test_image_without_a_group_is_refused_by_name_with_the_expression(pattern: s
         "expression that finds a group in every name"
     )
     with refused("data.groups", got=pattern, text=text):
-        group_of("cat/form_1.png", pattern)
+        find_group("cat/form_1.png", pattern)
 
 
 def make_samples(target: str, *, num_files: int, num_groups: int) -> list[Sample]:
@@ -184,7 +184,7 @@ def test_no_fold_cuts_a_group(samples_of: Any, groups: str, of: int, more: Any) 
     for index in range(of):
         folded = fold(samples, index, of, groups, **more)
         train, val = (
-            {group_of(file, groups) for file in in_split(folded, side)} for side in ("train", "val")
+            {find_group(file, groups) for file in in_split(folded, side)} for side in ("train", "val")
         )
         assert not train & val
 
@@ -233,7 +233,7 @@ def test_shares_of_labels_are_those_of_the_pool(
 def test_masks_are_distributed_by_the_number_of_groups() -> None:
     samples = make_samples("mask", num_files=50, num_groups=9)
     dealt = [in_split(fold(samples, index, 4, r"p\d+"), "val") for index in range(4)]
-    assert sorted(len({group_of(file, r"p\d+") for file in files}) for files in dealt) == [2, 2, 2, 3]
+    assert sorted(len({find_group(file, r"p\d+") for file in files}) for files in dealt) == [2, 2, 2, 3]
 
 
 def test_without_a_fold_samples_are_as_they_were() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.declaration.signatures import home_of, names_in, signature
+from pipeline.declaration.signatures import find_module, names_in, signature
 
 
 def imported(target: str) -> Any:
@@ -208,17 +208,17 @@ def test_what_cannot_be_followed_has_no_signature(package: str, name: str) -> No
     ],
 )
 def test_home_is_the_module_that_defines_a_name(package: str, name: str, home: str) -> None:
-    assert home_of(f"{package}.{name}") == f"{package}.{home}"
+    assert find_module(f"{package}.{name}") == f"{package}.{home}"
 
 
 def test_home_of_a_name_from_elsewhere_is_elsewhere() -> None:
-    assert home_of("pipeline.data.archive.Path") == "pathlib"
-    assert home_of("torch.optim.lr_scheduler.cast") == "typing"
+    assert find_module("pipeline.data.archive.Path") == "pathlib"
+    assert find_module("torch.optim.lr_scheduler.cast") == "typing"
 
 
 @pytest.mark.parametrize("target", ["torch.nn.Linearr", "torch.nn", "nowhere.Thing", "Thing", ""])
 def test_name_that_is_not_there_has_no_home(target: str) -> None:
-    assert home_of(target) is None
+    assert find_module(target) is None
 
 
 def test_names_of_a_module_are_those_that_can_be_imported_from_it() -> None:

@@ -38,7 +38,7 @@ def written(folder: Path, targets: np.ndarray, kind: str) -> Prepared:
     return Prepared(folder, load_kind(kind))
 
 
-def split_of(declaration: Declaration, prepared: Prepared) -> tuple[PreparedSplit, Augmentation | None]:
+def read_split(declaration: Declaration, prepared: Prepared) -> tuple[PreparedSplit, Augmentation | None]:
     augmentation = build_augmentation(declaration, measure([IMAGES], patch=None))
     return make_train_split(declaration, prepared, augmentation, None), augmentation
 
@@ -54,7 +54,7 @@ def drawn(
 
     monkeypatch.setattr(previews, "draw_sheet", keep)
     declaration = compose(overrides)
-    split, augmentation = split_of(declaration, prepared)
+    split, augmentation = read_split(declaration, prepared)
     files = draw_previews(declaration, split, augmentation, folder)
     assert [path.stem for path in files] == list(sheets)
     return sheets
@@ -67,7 +67,7 @@ def test_row_holds_an_image_and_what_training_draws_of_it(
     assert list(sheets) == ["training_images", "augmentation"], "one step needs no sheet of steps"
     rows = np.array(sheets["augmentation"]["images"]).reshape(4, 8, 32, 32, 1)
     captions = np.array(sheets["augmentation"]["captions"]).reshape(4, 8)
-    split, _ = split_of(compose(["augmentation=mirror"]), prepared)
+    split, _ = read_split(compose(["augmentation=mirror"]), prepared)
     for row, names in zip(rows, captions, strict=True):
         (index,) = [i for i in range(6) if np.array_equal(IMAGES[i], row[0])]
         assert names[0] == "original"

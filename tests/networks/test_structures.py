@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.layers.containers import Auxiliary
-from pipeline.networks.build import build, modules_of
+from pipeline.networks.build import build, pair_modules
 from tests.networks.models import build_layers, layer_of, plan_layers
 
 MAP = (4, 6, 5)
@@ -214,7 +214,7 @@ def test_modules_of_a_plan_are_paired_with_what_was_built() -> None:
         shape=MAP,
         head=["flatten", {"linear": "outputs"}],
     )
-    pairs = list(modules_of(network, build(network, seed=0)))
+    pairs = list(pair_modules(network, build(network, seed=0)))
     planned = {id(leaf) for leaf in (*network.leaves(), *network.side_leaves())}
     assert {id(leaf) for leaf, _ in pairs} == planned
     assert len(pairs) == len(planned)

@@ -13,7 +13,7 @@ from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose_sections
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
-from pipeline.networks.build import build, modules_of
+from pipeline.networks.build import build, pair_modules
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
 from pipeline.tasks.classification.task import Classification
@@ -91,7 +91,7 @@ def test_weights_and_multiply_adds_are_those_of_the_row(row: Row) -> None:
 def test_network_has_its_planned_weights_trains_a_step_and_evaluates_one_image(row: Row) -> None:
     network = plan_small(row)
     module = build(network, seed=0)
-    for leaf, built in modules_of(network, module):
+    for leaf, built in pair_modules(network, module):
         assert leaf.weights == count(built), f"{leaf.where} {leaf.name}"
     assert network.weights == count(module) - sum(leaf.weights for leaf in network.side_leaves())
     (name,) = fitting(network)  # a network is for one kind of task

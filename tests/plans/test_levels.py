@@ -15,7 +15,7 @@ def names_of(network: Network) -> list[list[str]]:
     return [[leaf.name for leaf in level] for level in network.levels()]
 
 
-def sides_of(network: Network) -> list[set[int]]:
+def read_sides(network: Network) -> list[set[int]]:
     """Return the rows of the maps of each level before the head."""
     return [{leaf.shape[1] for leaf in level if len(leaf.shape) == 3} for level in network.levels()[:-1]]
 
@@ -39,13 +39,13 @@ def test_levels_of_lenet5_are_its_resolutions() -> None:
         ["conv 120, 5x5", "flatten", "linear 84"],
         ["linear 10"],
     ]
-    assert sides_of(network) == [{28}, {14}, {10}, {5}, {1}]
+    assert read_sides(network) == [{28}, {14}, {10}, {5}, {1}]
 
 
 def test_levels_of_resnet18_are_the_stages_of_the_paper() -> None:
     network = plan_conf("model=resnet18", shape=(3, 224, 224), outputs=1000)
     levels = names_of(network)
-    assert sides_of(network) == [{112}, {56}, {28}, {14}, {7}]  # table 1: conv1, conv2_x to conv5_x
+    assert read_sides(network) == [{112}, {56}, {28}, {14}, {7}]  # table 1: conv1, conv2_x to conv5_x
     assert levels[0] == ["conv 64, 7x7 / 2"]
     assert levels[1] == ["pool max, 3x3 / 2", *["conv 64, 3x3", "conv 64, 3x3", "add"] * 2]
     assert levels[4] == [
@@ -121,7 +121,7 @@ RESOLUTIONS = [
 def test_a_classifier_has_a_level_for_each_resolution(name: str, rows: list[int]) -> None:
     network = plan_conf(f"model={name}", shape=(3, 224, 224), outputs=10)
     inside_gates = {1}
-    assert [sides - inside_gates for sides in sides_of(network)] == [{each} for each in rows]
+    assert [sides - inside_gates for sides in read_sides(network)] == [{each} for each in rows]
 
 
 def test_auxiliary_heads_do_not_move_the_levels() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.files import write_text
 from pipeline.runs.arguments import stage_paths
+from pipeline.runs.cache import publish
 from pipeline.runs.folder import RESULTS, RunFolder, read_json
-from pipeline.runs.found import publish
 from tests.refusals import refused
 
 

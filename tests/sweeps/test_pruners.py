@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sweeps.pruners import PRUNERS, START, Halving, Hyperband, Median, Peer, Pruner, pruner_of
+from pipeline.sweeps.pruners import PRUNERS, START, Halving, Hyperband, Median, Peer, Pruner, make_pruner
 from tests.refusals import refused
 
 WARMUP, FACTOR, MAX_EPOCHS = 2, 2, 9  # rungs after 2, 4 and 8 epochs
@@ -24,7 +24,7 @@ TRIALS = st.integers(0, 60)
 
 
 def made(name: str) -> Pruner:
-    pruner = pruner_of(name, warmup=WARMUP, factor=FACTOR, max_epochs=MAX_EPOCHS)
+    pruner = make_pruner(name, warmup=WARMUP, factor=FACTOR, max_epochs=MAX_EPOCHS)
     assert pruner is not None
     return pruner
 
@@ -257,8 +257,8 @@ def test_bracket_sees_every_value_of_a_grid() -> None:
 def test_every_name_is_a_pruner_and_none_is_none() -> None:
     kinds = {"none": type(None), "median": Median, "halving": Halving, "hyperband": Hyperband}
     for name in PRUNERS:
-        assert type(pruner_of(name, warmup=1, factor=3, max_epochs=9)) is kinds[name]
-    assert pruner_of("none", warmup=9, factor=3, max_epochs=9) is None
+        assert type(make_pruner(name, warmup=1, factor=3, max_epochs=9)) is kinds[name]
+    assert make_pruner("none", warmup=9, factor=3, max_epochs=9) is None
 
 
 @JUDGES
@@ -269,4 +269,4 @@ def test_warmup_as_long_as_the_training_is_refused(name: str) -> None:
     )
     allowed = "below trainer.max_epochs=9 for trainings to be stopped early"
     with refused("search.warmup", got=9, allowed=allowed, hint="search.pruner=none", text=text):
-        pruner_of(name, warmup=9, factor=3, max_epochs=9)
+        make_pruner(name, warmup=9, factor=3, max_epochs=9)

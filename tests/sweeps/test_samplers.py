@@ -19,9 +19,9 @@ from pipeline.sweeps.samplers import (
     Random,
     Sampler,
     Tpe,
+    draw_unit,
+    make_sampler,
     point_at,
-    sampler_of,
-    share_of,
 )
 from tests.refusals import refused
 
@@ -66,7 +66,7 @@ def is_in(entry: Entry, value: Any) -> bool:
 @SAMPLERS
 def test_points_lie_in_the_space_and_have_the_keys_that_count(name: str) -> None:
     entries = COUNTABLE if name == "grid" else SPACE
-    for point, _ in ran(sampler_of(name, entries, seed=0), 25, likes_sgd):
+    for point, _ in ran(make_sampler(name, entries, seed=0), 25, likes_sgd):
         counted = [entry for entry in entries if entry.when is None or point[entry.when[0]] == entry.when[1]]
         assert list(point) == [entry.key for entry in counted]
         assert all(is_in(entry, point[entry.key]) for entry in counted), point
@@ -75,9 +75,9 @@ def test_points_lie_in_the_space_and_have_the_keys_that_count(name: str) -> None
 @SAMPLERS
 def test_same_trial_with_the_same_observations_is_the_same_point(name: str) -> None:
     entries = COUNTABLE if name == "grid" else SPACE
-    observations = ran(sampler_of(name, entries, seed=5), 20, likes_sgd)
+    observations = ran(make_sampler(name, entries, seed=5), 20, likes_sgd)
     for index in (19, 0, 10, 19):
-        anew = sampler_of(name, entries, seed=5)
+        anew = make_sampler(name, entries, seed=5)
         assert anew.point(index, observations[:index]) == observations[index][0]
         assert anew.point(index, observations[:index]) == observations[index][0], "asked twice"
 
@@ -85,7 +85,7 @@ def test_same_trial_with_the_same_observations_is_the_same_point(name: str) -> N
 @pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
 def test_another_seed_draws_other_points(name: str) -> None:
     tables = [
-        [point for point, _ in ran(sampler_of(name, SPACE, seed=seed), 15, likes_sgd)] for seed in (0, 1)
+        [point for point, _ in ran(make_sampler(name, SPACE, seed=seed), 15, likes_sgd)] for seed in (0, 1)
     ]
     assert all(one != other for one, other in zip(*tables, strict=True))
     for table in tables:
@@ -107,10 +107,10 @@ def test_random_draws_a_key_by_seed_trial_and_key_alone(seed: int, index: int, o
 
 def test_shares_are_uniform_and_independent_between_keys_trials_and_seeds() -> None:
     streams = {
-        "key": [share_of(0, index, "optimizer.lr") for index in range(4000)],
-        "other key": [share_of(0, index, "optimizer.l") for index in range(4000)],
-        "seed": [share_of(1, index, "optimizer.lr") for index in range(4000)],
-        "trial": [share_of(seed, 7, "optimizer.lr") for seed in range(4000)],
+        "key": [draw_unit(0, index, "optimizer.lr") for index in range(4000)],
+        "other key": [draw_unit(0, index, "optimizer.l") for index in range(4000)],
+        "seed": [draw_unit(1, index, "optimizer.lr") for index in range(4000)],
+        "trial": [draw_unit(seed, 7, "optimizer.lr") for seed in range(4000)],
     }
     for name, shares in streams.items():
         assert all(0 <= share < 1 for share in shares)

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import ConstantLR
 from torch.utils.data import DataLoader
 
 from pipeline.layers.containers import Auxiliary
-from pipeline.networks.build import build, modules_of
+from pipeline.networks.build import build, pair_modules
 from pipeline.tasks.classification.task import Classification
 from pipeline.training.learner import Learner, Row
 from tests.plans.models import plan_lists
@@ -57,9 +57,9 @@ def side_heads(network: nn.Module) -> list[Auxiliary]:
 def twin_of(network: nn.Sequential) -> nn.Sequential:
     """Return the network without auxiliary heads, with the same weights and running statistics."""
     side = {id(leaf) for leaf in WITH.side_leaves()}
-    ours = [module for leaf, module in modules_of(WITH, network) if id(leaf) not in side]
+    ours = [module for leaf, module in pair_modules(WITH, network) if id(leaf) not in side]
     twin = build(WITHOUT, seed=9)
-    for module, (_, other) in zip(ours, modules_of(WITHOUT, twin), strict=True):
+    for module, (_, other) in zip(ours, pair_modules(WITHOUT, twin), strict=True):
         other.load_state_dict(module.state_dict())
     return twin
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.data.batches import PreparedSplit
-from pipeline.data.draws import OnTheFly, seed_of
+from pipeline.data.draws import OnTheFly, derive_seed
 from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.declaration import Declaration
 from pipeline.training import previews
@@ -136,7 +136,7 @@ def test_each_draw_is_that_of_training_and_names_the_steps_that_changed_it(
         for epoch in range(DRAWS):
             drawn = next(images)
             np.testing.assert_array_equal(
-                drawn, augmentation(IMAGES[index], seed=seed_of(3, epoch, index)).image
+                drawn, augmentation(IMAGES[index], seed=derive_seed(3, epoch, index)).image
             )
             is_flipped = bool((drawn[::-1] != IMAGES[index]).any())
             assert next(captions) == ("HorizontalFlip, VerticalFlip" if is_flipped else "VerticalFlip")

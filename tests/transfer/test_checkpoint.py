@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.transfer.checkpoint import file_digest, file_of, read_tensors
+from pipeline.transfer.checkpoint import file_digest, find_checkpoint, read_tensors
 from tests.refusals import refused
 
 MakePackage = Callable[..., Path]
@@ -35,20 +35,20 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePackage:
 
 def test_path_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"")
-    assert file_of(str(tmp_path / "weights.bin")) == tmp_path / "weights.bin"
+    assert find_checkpoint(str(tmp_path / "weights.bin")) == tmp_path / "weights.bin"
 
 
 @pytest.mark.parametrize("suffix", ["pth", "pt", "ckpt"])
 def test_package_names_its_only_checkpoint_however_deep(suffix: str, package: MakePackage) -> None:
     folder = package(f"with_one_{suffix}", f"data/more/weights.{suffix}", "readme.txt", "model.py")
-    assert file_of(f"package:with_one_{suffix}") == folder / "data" / "more" / f"weights.{suffix}"
+    assert find_checkpoint(f"package:with_one_{suffix}") == folder / "data" / "more" / f"weights.{suffix}"
 
 
 def test_file_inside_a_package_is_chosen_by_its_path_whatever_its_suffix(package: MakePackage) -> None:
     folder = package("with_two", "a.pth", "sub/b.pth", "c.tar")
-    assert file_of("package:with_two/a.pth") == folder / "a.pth"
-    assert file_of("package:with_two/sub/b.pth") == folder / "sub" / "b.pth"
-    assert file_of("package:with_two/c.tar") == folder / "c.tar"
+    assert find_checkpoint("package:with_two/a.pth") == folder / "a.pth"
+    assert find_checkpoint("package:with_two/sub/b.pth") == folder / "sub" / "b.pth"
+    assert find_checkpoint("package:with_two/c.tar") == folder / "c.tar"
 
 
 NO_FILE = "model.pretrained: there is no such file, got '{}'; name a checkpoint, or package:<name>"
@@ -82,12 +82,12 @@ def test_checkpoint_that_is_not_there_is_refused(
     package("several", "a.pth", "sub/b.pt")
     package("empty", "notes.txt")
     with refused("model.pretrained", got=pretrained, hint=hint, text=text.format(pretrained)):
-        file_of(pretrained)
+        find_checkpoint(pretrained)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with refused("model.pretrained", got=str(tmp_path), hint="name a checkpoint"):
-        file_of(str(tmp_path))
+        find_checkpoint(str(tmp_path))
 
 
 # Reading.

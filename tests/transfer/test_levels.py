@@ -150,7 +150,7 @@ def step(learner: Learner, optimizer: Optimizer) -> None:
     optimizer.step()
 
 
-def state_of(level: Iterable[nn.Module]) -> list[Tensor]:
+def file_state(level: Iterable[nn.Module]) -> list[Tensor]:
     """Return weights, biases, running statistics and counters of a level."""
     return [tensor.clone() for module in level for tensor in module.state_dict().values()]
 
@@ -158,9 +158,9 @@ def state_of(level: Iterable[nn.Module]) -> list[Tensor]:
 @pytest.mark.parametrize("freeze", [0, 1, 2, 3])
 def test_frozen_levels_stand_still_and_the_others_move(freeze: int) -> None:
     learner, levels = learner_of(declared(f"model.freeze={freeze}"))
-    before = [state_of(level) for level in levels]
+    before = [file_state(level) for level in levels]
     step(learner, learner.configure_optimizers())
-    after = [state_of(level) for level in levels]
+    after = [file_state(level) for level in levels]
     assert len(levels) == 4
     for index, (old, new) in enumerate(zip(before, after, strict=True)):
         moved = [not torch.equal(left, right) for left, right in zip(old, new, strict=True)]

@@ -204,7 +204,7 @@ def layers_of(sizes: Sequence[int]) -> dict[str, Tensor]:
     return {f"layer{index}.weight": torch.full((size,), float(index)) for index, size in enumerate(sizes)}
 
 
-def network_of(sizes: Sequence[int]) -> nn.ModuleDict:
+def get_network(sizes: Sequence[int]) -> nn.ModuleDict:
     """The same as a module; its numbers start below zero."""
     modules = {name.removesuffix(".weight"): nn.Module() for name in layers_of(sizes)}
     for module, size in zip(modules.values(), sizes, strict=True):
@@ -256,7 +256,7 @@ sizes = st.lists(st.integers(1, 3), min_size=1, max_size=8)
 
 @given(sizes, sizes)
 def test_as_many_layers_are_paired_as_can_be_with_the_fewest_gaps(ours: list[int], theirs: list[int]) -> None:
-    network, wanted = network_of(ours), longest_common(ours, theirs)
+    network, wanted = get_network(ours), longest_common(ours, theirs)
     if not wanted:
         with refused("model.pretrained", got="x", hint="the network that it was trained with"):
             load_matching(network, layers_of(theirs), source="x")
@@ -286,7 +286,7 @@ EACH_ORDER = pytest.mark.parametrize(("sizes", "body"), WITH_SIDES, ids=["betwee
 
 @EACH_ORDER
 def test_checkpoint_with_side_heads_gives_its_classifier(sizes: list[int], body: list[int]) -> None:
-    network = network_of(PLAIN)
+    network = get_network(PLAIN)
     account = load_matching(network, layers_of(sizes), source="x")
     assert account.matched == [(f"layer{i}", f"layer{j}") for i, j in enumerate(body)]
     assert [float(module.weight.detach()[0]) for module in network.values()] == body
@@ -294,5 +294,5 @@ def test_checkpoint_with_side_heads_gives_its_classifier(sizes: list[int], body:
 
 @EACH_ORDER
 def test_network_with_side_heads_takes_the_classifier_for_its_own(sizes: list[int], body: list[int]) -> None:
-    account = load_matching(network_of(sizes), layers_of(PLAIN), source="x")
+    account = load_matching(get_network(sizes), layers_of(PLAIN), source="x")
     assert account.matched == [(f"layer{i}", f"layer{j}") for j, i in enumerate(body)]

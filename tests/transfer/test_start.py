@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
-from pipeline.training.assemble import build_model, load_pretrained, network_of
+from pipeline.training.assemble import build_model, get_network, load_pretrained
 from pipeline.transforms.statistics import Statistics
 from tests.refusals import refused
 
@@ -42,7 +42,9 @@ def test_weights_of_another_run_become_the_network_but_not_its_preprocessing(tmp
     account = load_pretrained(declaration, ours)
     assert account is not None
     assert (account.kept, account.loaded) == ([], account.total)
-    torch.testing.assert_close(network_of(ours).state_dict(), network_of(theirs).state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(
+        get_network(ours).state_dict(), get_network(theirs).state_dict(), rtol=0, atol=0
+    )
     before = build_model(declared(), HERE).get_submodule("preprocess")
     torch.testing.assert_close(ours.get_submodule("preprocess").state_dict(), before.state_dict())
 
@@ -55,7 +57,7 @@ def test_network_for_other_classes_starts_from_all_but_the_head(tmp_path: Path) 
     assert account is not None
     assert account.kept == ["head.2"]
     for name in ("layers", "head"):
-        pairs = [network_of(model).get_submodule(name).state_dict().values() for model in (ours, theirs)]
+        pairs = [get_network(model).get_submodule(name).state_dict().values() for model in (ours, theirs)]
         equal = [
             left.shape == right.shape and torch.equal(left, right) for left, right in zip(*pairs, strict=True)
         ]

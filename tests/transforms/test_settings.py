@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.transforms.settings import ViewSettings, check_preprocess, check_views, tile_of
+from pipeline.transforms.settings import ViewSettings, check_preprocess, check_views, find_tile
 from tests.refusals import refused
 
 CODE = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ TILES = [
 
 @pytest.mark.parametrize(("preprocess", "tile"), TILES)
 def test_tile_is_what_is_whitened(preprocess: dict[str, Any], tile: tuple[int, int] | None) -> None:
-    assert tile_of(preprocess, COLOUR) == tile
+    assert find_tile(preprocess, COLOUR) == tile
 
 
 LARGE = (

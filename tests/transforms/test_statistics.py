@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.transforms import statistics
-from pipeline.transforms.statistics import Statistics, measure, pieces_of, principal_axes, tiles_of
+from pipeline.transforms.statistics import Statistics, cut_tiles, measure, pieces_of, principal_axes
 from tests.transforms.photographs import photographs
 
 NUMBERS = ("mean", "deviation", "covariance", "pixels")
@@ -64,7 +64,7 @@ def test_axes_of_tiles_are_those_of_numpy(patch: tuple[int, int], channels: int)
     images = photographs(60, sides=(4, 6), channels=channels)
     found = measure([images], patch=patch).whitening
     assert found is not None
-    tiles = tiles_of(images, patch) / 255
+    tiles = cut_tiles(images, patch) / 255
     np.testing.assert_allclose(found.mean, tiles.mean(axis=0), rtol=1e-12)
     covariance = np.cov(tiles, rowvar=False, bias=True)
     np.testing.assert_allclose(found.axes * found.variances @ found.axes.T, covariance, rtol=0, atol=1e-12)
@@ -184,11 +184,11 @@ def test_tiles_are_ordered_by_channel_row_and_column() -> None:
         [110, 120, 210, 220, 111, 121, 211, 221],
         [130, 140, 230, 240, 131, 141, 231, 241],
     ]
-    np.testing.assert_array_equal(tiles_of(image[None], (2, 2)), wanted)
+    np.testing.assert_array_equal(cut_tiles(image[None], (2, 2)), wanted)
     rows = [[110, 120, 130, 140, 111, 121, 131, 141], [210, 220, 230, 240, 211, 221, 231, 241]]
-    np.testing.assert_array_equal(tiles_of(image[None], (1, 4)), rows)
+    np.testing.assert_array_equal(cut_tiles(image[None], (1, 4)), rows)
     two = np.stack([image, image // 2])
-    np.testing.assert_array_equal(tiles_of(two, (2, 2)), [*wanted, *(np.array(wanted) // 2)])
+    np.testing.assert_array_equal(cut_tiles(two, (2, 2)), [*wanted, *(np.array(wanted) // 2)])
 
 
 @settings(deadline=None)

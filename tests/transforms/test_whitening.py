@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.transforms.preprocess import PcaWhiten, ZcaWhiten
-from pipeline.transforms.statistics import Statistics, Whitening, measure, tiles_of
+from pipeline.transforms.statistics import Statistics, Whitening, cut_tiles, measure
 from tests.refusals import refused
 from tests.transforms.photographs import photographs
 
@@ -27,14 +27,14 @@ class Case:
         self.statistics = measure([self.images], patch=self.tile)
         assert self.statistics.whitening is not None
         self.white: Whitening = self.statistics.whitening
-        self.tiles = tiles_of(self.images, self.tile) / 255 - self.white.mean
+        self.tiles = cut_tiles(self.images, self.tile) / 255 - self.white.mean
 
     def whitened(self, kind: type[PcaWhiten | ZcaWhiten], epsilon: float = EPSILON) -> Floats:
         """Return whitened tiles (tiles, D)."""
         model = kind(self.statistics, patch=self.patch, epsilon=epsilon)
         made = model(torch.from_numpy(self.images).permute(0, 3, 1, 2))
         assert made.shape == (100, self.images.shape[-1], *SIDES)
-        tiles: Floats = tiles_of(made.permute(0, 2, 3, 1).numpy(), self.tile).astype(np.float64)
+        tiles: Floats = cut_tiles(made.permute(0, 2, 3, 1).numpy(), self.tile).astype(np.float64)
         return tiles
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
 from pipeline.sweeps.ledger import Ledger, Trial
-from pipeline.sweeps.pruners import Peer, pruner_of
+from pipeline.sweeps.pruners import Peer, make_pruner
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.trials.early_stopping import PruningPolicy, check_metric
 from tests.launches import DEFAULTS, judged
@@ -126,7 +126,7 @@ def test_longer_history_is_stopped_where_it_would_have_been_epoch_by_epoch(
         column="val/accuracy",
         epochs=6,
         peers=[Peer(trial, tuple(scores), False) for trial, scores in enumerate(peers)],
-        pruner=pruner_of(pruner, warmup=1, factor=2, max_epochs=6),
+        pruner=make_pruner(pruner, warmup=1, factor=2, max_epochs=6),
     )
     wanted = None
     for epoch in range(1, len(curve) + 1):

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.ledger import Trial
-from pipeline.trials.study import study_of
+from pipeline.trials.study import build_study
 
 ENTRIES = [
     Entry("optimizer", Choice(("sgd", "adamw", None, True, [0.9, {"a": 1}]))),
@@ -37,7 +37,7 @@ def test_trials_keep_their_numbers_values_and_states() -> None:
         Trial(3, point("sgd", momentum=0.5), "finished", 1, [0.4]),
         Trial(4, point("adamw"), "finished", 1, [float("nan")]),
     ]
-    study = study_of("coarse", ENTRIES, trials, direction="minimize")
+    study = build_study("coarse", ENTRIES, trials, direction="minimize")
     assert (study.study_name, study.best_trial.number) == ("coarse", 3)
     states = [TrialState.FAIL, TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL]
     assert [trial.state for trial in study.trials] == states
@@ -49,7 +49,7 @@ def test_trials_keep_their_numbers_values_and_states() -> None:
 
 def test_space_keeps_its_scales_and_the_order_of_numbers() -> None:
     trial = Trial(0, point("sgd", momentum=0.9), "finished", 1, [0.4])
-    (found,) = study_of("coarse", ENTRIES, [trial], direction="maximize").trials
+    (found,) = build_study("coarse", ENTRIES, [trial], direction="maximize").trials
     assert found.distributions == {
         "optimizer": CategoricalDistribution(["sgd", "adamw", "null", "true", "[0.9,{a:1}]"]),
         "optimizer.lr": FloatDistribution(1.0e-4, 1.0, log=True),
@@ -64,5 +64,5 @@ def test_space_keeps_its_scales_and_the_order_of_numbers() -> None:
 )
 def test_choice_that_is_no_number_is_written_as_in_an_override(value: object, text: str) -> None:
     trial = Trial(0, point(value), "finished", 1, [0.4])
-    (found,) = study_of("coarse", ENTRIES, [trial], direction="maximize").trials
+    (found,) = build_study("coarse", ENTRIES, [trial], direction="maximize").trials
     assert found.params["optimizer"] == text

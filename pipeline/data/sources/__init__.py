@@ -58,7 +58,7 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def split_of(name: str, archive: Archive) -> str:
+def read_split(name: str, archive: Archive) -> str:
     """Return the split that a file's first folder names.
 
     Raises:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.sources import Sample, is_image, split_of
-from pipeline.data.splits import group_of, split_by_name
+from pipeline.data.sources import Sample, is_image, read_split
+from pipeline.data.splits import find_group, split_by_name
 from pipeline.errors import ConfigError
 
 TARGET = "label"
@@ -20,9 +20,9 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     files = [name for name in archive.names() if is_image(name)]
     labels = {name: _label(name, archive, facts) for name in files}
     if isinstance(facts.split, str):
-        splits = {name: split_of(name, archive) for name in files}
+        splits = {name: read_split(name, archive) for name in files}
     else:
-        groups = None if facts.groups is None else {name: group_of(name, facts.groups) for name in files}
+        groups = None if facts.groups is None else {name: find_group(name, facts.groups) for name in files}
         splits = split_by_name(labels, facts.split, groups=groups)
     return [Sample(name, splits[name], target=labels[name]) for name in files]
 

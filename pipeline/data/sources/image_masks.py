@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.sources import Sample, is_image, split_of
-from pipeline.data.splits import group_of, split_by_name
+from pipeline.data.sources import Sample, is_image, read_split
+from pipeline.data.splits import find_group, split_by_name
 from pipeline.errors import ConfigError
 
 TARGET = "mask"
@@ -45,10 +45,10 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
             hint=f"add its {other} as {other}s/{PurePosixPath(key).name}.png, or remove the {alone}",
         )
     if isinstance(facts.split, str):
-        splits = {key: split_of(name, archive) for key, name in images.items()}
+        splits = {key: read_split(name, archive) for key, name in images.items()}
     else:
         groups = (
-            None if facts.groups is None else {key: group_of(images[key], facts.groups) for key in images}
+            None if facts.groups is None else {key: find_group(images[key], facts.groups) for key in images}
         )
         splits = split_by_name(dict.fromkeys(images, 0), facts.split, groups=groups)
     return [Sample(images[key], splits[key], target=masks[key]) for key in sorted(images)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.images import decode_mask, sides_of
+from pipeline.data.images import decode_mask, read_sides
 from pipeline.data.sources import Sample
 from pipeline.data.targets.kind import Array, TargetKind
 
@@ -33,7 +33,7 @@ class Mask(TargetKind):
         return decode_mask(
             archive.read(sample.target),
             name=sample.target,
-            image_sides=sides_of(image),
+            image_sides=read_sides(image),
             sides=(facts.shape[1], facts.shape[2]),
             num_classes=len(facts.classes),
             ignore_label=facts.ignore_label,

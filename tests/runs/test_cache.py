@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs.found import find_or_make, publish
+from pipeline.runs.cache import find_or_make, publish
 from tests.refusals import refused
 
 
@@ -101,7 +101,7 @@ def test_other_errors_of_the_disk_are_passed_on(tmp_path: Path) -> None:
 DIE = """
 import os, signal, sys
 from pathlib import Path
-from pipeline.runs.found import find_or_make
+from pipeline.runs.cache import find_or_make
 
 def die(folder):
     (folder / "numbers.txt").write_text("1 2")
@@ -124,7 +124,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 MAKE = """
 import sys, time
 from pathlib import Path
-from pipeline.runs.found import find_or_make
+from pipeline.runs.cache import find_or_make
 
 def make(folder):
     time.sleep(0.3)
