@@ -13,6 +13,7 @@ import yaml
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+YAMLError = yaml.YAMLError
 
 Known = dict[str, dict[str, str]]
 
@@ -28,7 +29,7 @@ def read_yaml(text: str) -> Any:
     """Return the values that a text holds.
 
     Raises:
-        yaml.YAMLError: it is no YAML.
+        YAMLError: it is not YAML.
     """
     return yaml.load(text, Loader=Loader)
 

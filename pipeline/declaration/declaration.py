@@ -10,13 +10,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError
-from pipeline.files import read_yaml
+from pipeline.files import YAMLError, read_yaml
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -118,7 +116,7 @@ def load(path: Path) -> Declaration:
         raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
     try:
         loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+    except YAMLError:
         loaded = None
     sections = (
         {key: value for key, value in loaded.items() if key != "digest"} if isinstance(loaded, dict) else {}

@@ -51,6 +51,8 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
+# Libraries whose results are those of others.
+COMPUTES_WITH = {"albumentations": ("cv2", "numpy")}
 
 
 def data_digest(declaration: Declaration, *, root: Path) -> str:
@@ -213,7 +215,8 @@ def _code(modules: Iterable[str], *, without: tuple[str, ...] = RECORDING, root:
 
 def _versions(libraries: Iterable[str]) -> dict[str, str]:
     """Return the versions of libraries by the names that they are installed under."""
-    names = sorted(DISTRIBUTIONS.get(library, library) for library in libraries)
+    used = {*libraries, *(each for library in libraries for each in COMPUTES_WITH.get(library, ()))}
+    names = sorted(DISTRIBUTIONS.get(library, library) for library in used)
     return {name: found for name in names if (found := _version(name)) is not None}
 
 
