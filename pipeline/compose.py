@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
@@ -26,7 +27,7 @@ def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
     """Write the declaration of every experiment that a params file names, and remove those that it does not.
 
     Raises:
-        ConfigError: one of them cannot work; nothing has been written then.
+        ConfigError: one of them cannot work, or the folder holds other files; nothing has been written then.
     """
     experiments = read_yaml(params.read_text(encoding="utf-8"))["experiments"]
     overrides = {
@@ -35,17 +36,40 @@ def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
     }
     declarations = {name: compose(each) for name, each in overrides.items()}
     out.mkdir(parents=True, exist_ok=True)
-    for file in out.iterdir():
+    old = _written_before(out)
+    for name, declaration in declarations.items():
+        options = _digest_options(declaration, overrides[name], root=root)
+        write_declaration(declaration, out / f"{name}.yaml", root=root, options=options)
+    for file in old:
         if file.stem not in declarations:
             file.unlink()
-    for name, declaration in declarations.items():
-        options = _digest_of_options(declaration.search.space, overrides[name])
-        write_declaration(declaration, out / f"{name}.yaml", root=root, **options)
 
 
-def _digest_of_options(space: dict[str, object], overrides: Sequence[str]) -> dict[str, str]:
+def _written_before(folder: Path) -> list[Path]:
+    """Return the files that an earlier composition has left.
+
+    Raises:
+        ConfigError: there are others, which are not ours to remove.
+    """
+    written = [
+        file for file in folder.glob("*.yaml") if file.read_text(encoding="utf-8").startswith("# Written by ")
+    ]
+    files = {*written, *(file.with_suffix(".json") for file in written)}
+    foreign = sorted(file.name for file in folder.iterdir() if file not in files)
+    if foreign:
+        raise ConfigError(
+            str(folder),
+            got=foreign,
+            allowed="a new folder, or one that holds only composed declarations",
+            hint="choose another folder",
+        )
+    return sorted(file for file in files if file.exists())
+
+
+def _digest_options(declaration: Declaration, overrides: Sequence[str], *, root: Path) -> str:
     """Return the digest of all options that a space can pick: they lie in conf/, not in the declaration."""
-    return {"options": digest(digest_options(parse_space(space), overrides))} if space else {}
+    space = declaration.search.space
+    return digest(digest_options(parse_space(space), overrides, root=root) if space else {})
 
 
 def main() -> None:
@@ -62,8 +86,8 @@ def main() -> None:
             hint="usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]",
         )
     declaration = compose(arguments[1:])
-    options = _digest_of_options(declaration.search.space, arguments[1:])
-    write_declaration(declaration, Path(arguments[0]), root=Path.cwd(), **options)
+    options = _digest_options(declaration, arguments[1:], root=Path.cwd())
+    write_declaration(declaration, Path(arguments[0]), root=Path.cwd(), options=options)
 
 
 if __name__ == "__main__":

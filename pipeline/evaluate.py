@@ -1,9 +1,9 @@
 r"""Stage `evaluate`: score a trained model on the test split; the only stage that opens it.
 
     python -m pipeline.evaluate artifacts/train/digits_lenet5 artifacts/evaluate/digits_lenet5 \
-        artifacts/compose/digits_lenet5.yaml
+        artifacts/search/digits_lenet5/best.yaml
 
-Any run folder will do, and test images can be seen otherwise than the run declared:
+A folder below runs/ holds its declaration, and test images can be seen otherwise than it says:
     python -m pipeline.evaluate runs/<fingerprint> <folder to write> views=flips
 """
 
@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline.declaration.composition import compose_sections
-from pipeline.declaration.declaration import load
+from pipeline.declaration.declaration import Declaration, load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.cache import publish
 from pipeline.runs.folder import RunFolder
@@ -33,17 +31,18 @@ def main() -> None:
             hint="usage: python -m pipeline.evaluate <folder of train> <folder to write> [<declaration>.yaml | "
             "views=<name>]",
         )
-    views = _load_views(more[0]) if more else None
+    run = RunFolder(Path(paths[0]))
+    declaration = _load_declaration(run, more[0]) if more else None
     with tempfile.TemporaryDirectory() as draft:
-        evaluate(RunFolder(Path(paths[0])), Path(draft), root=Path.cwd(), views=views)
+        evaluate(run, Path(draft), root=Path.cwd(), declaration=declaration)
         publish(Path(draft), Path(paths[1]))
 
 
-def _load_views(named: str) -> Mapping[str, Any]:
-    """Return the section `views` of a declaration, or of an override `views=<name>`."""
-    sections = compose_sections([named]) if named.startswith("views=") else load(Path(named)).sections
-    views: Mapping[str, Any] = sections["views"]
-    return views
+def _load_declaration(run: RunFolder, named: str) -> Declaration:
+    """Return the declaration of a file, or that of a run with the views that an override `views=<name>` chooses."""
+    if not named.startswith("views="):
+        return load(Path(named))
+    return load(run.declaration).replace(views=compose_sections([named])["views"])
 
 
 if __name__ == "__main__":

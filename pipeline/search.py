@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 from pipeline.declaration.declaration import load
+from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import write_text
 from pipeline.runs.cache import publish
 from pipeline.training.run import follow
 from pipeline.trials.declared import load_search
@@ -42,8 +42,7 @@ def main() -> None:
         publish(run_search(search, root=root, entry_point="dvc", renews=True), out)
         return
     with tempfile.TemporaryDirectory() as draft:
-        for own, name in ((path, "best.yaml"), (path.with_suffix(".json"), "best.json")):
-            write_text(Path(draft) / name, own.read_text(encoding="utf-8"))
+        write_declaration(declaration, Path(draft) / "best.yaml", root=root, stages=("train",))
         publish(Path(draft), out)
 
 

@@ -26,7 +26,7 @@ from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
 from pipeline.runs.context import RunContext
-from pipeline.runs.folder import RESULTS
+from pipeline.runs.folder import OLDER_RESULTS, RESULTS
 from pipeline.runs.leader import is_leader
 from pipeline.training.run import RunRequest, follow, train
 from pipeline.trials.attempt import attempt, run_name
@@ -81,7 +81,7 @@ def main() -> None:
         request = RunRequest("dvc", declaration.name, waits=True)
         folder = train(declaration, request, RunContext(root))
         if is_leader():
-            publish(folder.path, out, names=RESULTS)
+            publish(folder.path, out, names=RESULTS, replaces=OLDER_RESULTS)
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole, and are reported in one sentence
     with explained():

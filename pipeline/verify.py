@@ -45,10 +45,9 @@ def verify(root: Path) -> str:
     names = list(read_yaml((root / "params.yaml").read_text(encoding="utf-8"))["experiments"])
     lines, num_equal = [], 0
     for name in names:
-        if before.get(name) is not None and before.get(name) == after.get(name):
-            num_equal += 1
-        else:
-            lines += _differences(root, name, before.get(name), after.get(name, {}))
+        differences = _differences(root, name, before.get(name, {}), after.get(name, {}))
+        num_equal += not differences
+        lines += differences
     if lines:
         lines += _environment_differences(root)
     ends = f"{num_equal} of {len(names)} experiments equal the recorded results"
@@ -71,15 +70,20 @@ def _outs(lock: Mapping[str, Any]) -> dict[str, Outs]:
     return found
 
 
-def _differences(root: Path, name: str, before: Outs | None, after: Outs) -> list[str]:
+def _differences(root: Path, name: str, before: Outs, after: Outs) -> list[str]:
     """Say which results of an experiment differ, by how much its score does, and whether it was declared otherwise."""
-    if before is None:
+    metrics = METRICS.format(name)  # of the last stage
+    if metrics not in before:
         return [f"{name}: not recorded at HEAD; commit {LOCK} to record it"]
+    if metrics not in after or not all((root / path).exists() for path in after):
+        return [f"{name}: not reproduced here; run `dvc repro`"]
     paths = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    if not paths:
+        return []
     lines = [f"{name}: other bytes in {', '.join(path.removeprefix('artifacts/') for path in paths)}"]
-    recorded, here = _at_head(root, METRICS.format(name)), root / METRICS.format(name)
-    if recorded is not None and here.is_file():
-        was, now = (json.loads(text)["score"] for text in (recorded, here.read_text(encoding="utf-8")))
+    texts = _at_head(root, metrics), (root / metrics).read_text(encoding="utf-8")
+    was, now = (json.loads(text or "{}").get("score") for text in texts)
+    if was is not None and now is not None:
         lines.append(f"  score {now:.4f}, recorded {was:.4f}, difference {now - was:+.4f}")
     for suffix, what in ((".yaml", "declaration"), (".json", "code or versions of libraries")):
         path = f"artifacts/compose/{name}{suffix}"

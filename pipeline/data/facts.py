@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pipeline.errors import ConfigError
 
 SPLITS = ("train", "val", "test")
+# Facts that do not decide the prepared data: the archive's own digest does.
+NOT_DECIDING = ("name", "root", "digest", "licence", "background", "mirror_changes_label")
 
 
 @dataclass(frozen=True)

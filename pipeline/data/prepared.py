@@ -24,7 +24,7 @@ import numpy as np
 
 from pipeline.data.archive import Archive, opened
 from pipeline.data.arrays import start_array
-from pipeline.data.facts import SPLITS, Facts
+from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
 from pipeline.data.images import decode_image, load_formats
 from pipeline.data.sources import Sample, load_source
 from pipeline.data.splits import fold_samples
@@ -100,7 +100,8 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
                 chosen = [sample for sample in samples if sample.split == split]
                 rows.writerows(_write_split(chosen, decoded, facts, kind, folder))
     counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
-    about = {"facts": asdict(facts), "digest": data_digest, "counts": counts}
+    deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
+    about = {"facts": deciding, "digest": data_digest, "counts": counts}
     (folder / "prepared.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 

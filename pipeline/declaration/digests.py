@@ -12,18 +12,20 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.declaration.signatures import module_file
 from pipeline.files import file_state, memoize_by_mtime
 
 LENGTH = 16  # hexadecimal digits; 64 bits
 PACKAGE = Path(__file__).parents[1]
+MEMORY = Path("cache") / "sources.json"  # in the project's folder: what each file says
 
 
 @dataclass(frozen=True)
 class Closure:
-    """Some modules of this package with all of it that they import, directly or not, at whatever level.
+    """Some modules with all of this package that they import, directly or not, inside functions too.
 
     Args:
-        digests: module -> digest of what it says to Python; comments, docstrings and layout do not count.
+        digests: module -> digest of its source; comments, docstrings and layout do not count.
         libraries: top-level names of the other packages that these modules import.
     """
 
@@ -37,94 +39,110 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 
-def import_closure(modules: Iterable[str], *, without: Sequence[str] = (), root: Path) -> Closure:
-    """Return what some modules of `pipeline` import, themselves included, as their source says.
+def import_closure(
+    modules: Iterable[str], *, own: Sequence[str] = (), without: Sequence[str] = (), root: Path
+) -> Closure:
+    """Return what some modules import, themselves included, as their source says.
 
     Args:
         modules: dotted names.
+        own: prefixes of modules of the user that are followed too, such as `mylab.`.
         without: modules and packages that are left out, with what only they import.
         root: the project's folder, whose cache remembers what each file says.
     """
+    followed = (f"{PACKAGE.name}.", *own)
     digests: dict[str, str] = {}
     libraries: set[str] = set()
     waiting = list(modules)
     while waiting:
-        found = {name: file for name in waiting if (file := _file_of(name)) and not _is_below(name, without)}
-        new = {name: file for name, file in found.items() if name not in digests}
+        new = {
+            name: file for name in waiting if name not in digests and (file := _find(name, followed, without))
+        }
         waiting = []
-        for name, source in zip(new, _read(new.values(), root), strict=True):
+        for (name, file), source in zip(new.items(), _read(new.values(), root), strict=True):
             digests[name] = source.digest
-            libraries |= set(source.libraries)
-            packages = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
-            waiting += [*source.imports, *packages]
-    return Closure(dict(sorted(digests.items())), frozenset(libraries))
-
-
-def file_digests(files: Iterable[Path], *, root: Path) -> list[str]:
-    """Return digests of what Python files say, wherever they lie."""
-    return [source.digest for source in _read(files, root)]
+            imported = [_absolute(each, name, file) for each in source.imports]
+            waiting += [each for each in imported if f"{each}.".startswith(followed)]
+            waiting += [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
+            libraries |= {each.split(".")[0] for each in imported if not f"{each}.".startswith(followed)}
+    return Closure(dict(sorted(digests.items())), frozenset(libraries - set(sys.stdlib_module_names)))
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What a module's source says: its digest, what it imports of this package, and which libraries."""
+    """What the source of a module says: its digest, and the names that it imports; relative ones start with dots."""
 
     digest: str
     imports: list[str]
-    libraries: list[str]
 
 
 def _read(files: Iterable[Path], root: Path) -> list[_Source]:
     """Parse files, or recall what they said: parsing them all takes longer than a command with nothing to do."""
-    version = ".".join(map(str, sys.version_info[:2]))  # by which the same tree is written differently
     wanted = [
-        (
-            str(file.absolute()),
-            f"{version} {file_state(file)}",
-            partial(_parse, file, file.stat().st_mtime_ns),
-        )
+        (str(file.absolute()), file_state(file), partial(_parse, file, file.stat().st_mtime_ns))
         for file in files
     ]
-    return [_Source(**json.loads(text)) for text in memoize_by_mtime(root / "cache" / "code.json", wanted)]
+    return [_Source(**json.loads(text)) for text in memoize_by_mtime(root / MEMORY, wanted)]
 
 
 @cache
 def _parse(file: Path, changed: int) -> str:  # noqa: ARG001
     """Return what a file says as JSON, parsed once as long as it does not change."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    names = sorted(set(_imported(tree)))
-    own = [name for name in names if name.split(".")[0] == PACKAGE.name]
-    libraries = sorted({name.split(".")[0] for name in names} - {PACKAGE.name, *sys.stdlib_module_names})
+    imports = sorted(set(_imported(tree)))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:]
-    meaning = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return json.dumps({"digest": meaning, "imports": own, "libraries": libraries})
+    return json.dumps({"digest": digest(_plain(tree)), "imports": imports})
+
+
+def _plain(node: Any) -> Any:
+    """Return a syntax tree as nested lists, without empty fields: each version of Python adds some."""
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    filled = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+    return [type(node).__name__, *([name, _plain(value)] for name, value in filled)]
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the dotted names that code imports, inside functions too, but not for type checkers alone."""
+    """Yield the names that code imports, inside functions too, but not for type checkers alone."""
+    children: Iterable[ast.AST] = ast.iter_child_nodes(tree)
     if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
-        return
-    if isinstance(tree, ast.Import):
+        children = tree.orelse
+    elif isinstance(tree, ast.Import):
         yield from (alias.name for alias in tree.names)
-    elif isinstance(tree, ast.ImportFrom) and tree.module and not tree.level:
-        yield tree.module
-        yield from (f"{tree.module}.{alias.name}" for alias in tree.names)
-    for child in ast.iter_child_nodes(tree):
+    elif isinstance(tree, ast.ImportFrom):
+        module = "." * tree.level + (tree.module or "")
+        yield module
+        yield from (f"{module}{'' if module.endswith('.') else '.'}{alias.name}" for alias in tree.names)
+    for child in children:
         yield from _imported(child)
 
 
+def _absolute(name: str, module: str, file: Path) -> str:
+    """Return the absolute form of a name that a module imports."""
+    rest = name.lstrip(".")
+    level = len(name) - len(rest)
+    if not level:
+        return name
+    steps = level - (file.name == "__init__.py")
+    return ".".join([*module.split(".")[: module.count(".") + 1 - steps], *filter(None, [rest])])
+
+
+def _find(name: str, followed: tuple[str, ...], without: Sequence[str]) -> Path | None:
+    """Return the file of a module to follow; None for others, and for names that are no modules, such as classes."""
+    is_left_out = any(name == package or name.startswith(f"{package}.") for package in without)
+    if is_left_out or not f"{name}.".startswith(followed):
+        return None
+    return _own_file(name) if name.split(".", maxsplit=1)[0] == PACKAGE.name else module_file(name)
+
+
 @cache
-def _file_of(module: str) -> Path | None:
-    """Return the file of a module of this package; None for other names, such as those of classes."""
-    top, *rest = module.split(".")
-    base = PACKAGE.joinpath(*rest)
+def _own_file(module: str) -> Path | None:
+    base = PACKAGE.joinpath(*module.split(".")[1:])
     files = (base.with_name(f"{base.name}.py"), base / "__init__.py")
-    return next((file for file in files if top == PACKAGE.name and file.is_file()), None)
-
-
-def _is_below(module: str, packages: Sequence[str]) -> bool:
-    return any(module == package or module.startswith(f"{package}.") for package in packages)
+    return next((file for file in files if file.is_file()), None)

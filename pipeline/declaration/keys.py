@@ -7,19 +7,20 @@ declaration names. A task, source or step that a declaration does not use has no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.archive import archive_digest, restore
+from pipeline.data.facts import NOT_DECIDING
 from pipeline.data.sources import load_source
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.digests import digest, file_digests, import_closure
+from pipeline.declaration.digests import digest, import_closure
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import NOT_DECIDING as NOT_DECIDING_SETTINGS
-from pipeline.declaration.signatures import source_of_target
+from pipeline.declaration.signatures import find_module, module_file
 from pipeline.declaration.targets import find_targets
 from pipeline.errors import ConfigError
 from pipeline.files import write_text, yaml_text
@@ -40,7 +41,6 @@ RECORDING = (
 SWEEPING = ("pipeline.sweeps",)  # decides which runs are trained, not what comes of one
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
 FACTS = ("classes", "background", "ignore_label", "shape")
-NOT_DECIDING_FACTS = ("name", "root", "digest", "licence", "background", "mirror_changes_label")
 # Packages that go by another name than what is imported.
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -51,6 +51,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
+HEADER = "# Written by the pipeline from conf/; edit that, not this.\n"
 # Libraries whose results are those of others.
 COMPUTES_WITH = {"albumentations": ("cv2", "numpy")}
 
@@ -77,15 +78,14 @@ def data_digest(declaration: Declaration, *, root: Path) -> str:
 
 def prepared_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the prepared data: archive, facts, code."""
-    facts = {name: value for name, value in vars(declaration.data).items() if name not in NOT_DECIDING_FACTS}
-    return digest(
-        [data_digest(declaration, root=root), facts, _code(_prepare_modules(declaration), root=root)]
-    )
+    facts = {name: value for name, value in vars(declaration.data).items() if name not in NOT_DECIDING}
+    code = _code(declaration, _prepare_modules(declaration), root=root)
+    return digest([data_digest(declaration, root=root), facts, code])
 
 
 def statistics_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the statistics: prepared data, what is whitened, code."""
-    code = _code(["pipeline.transforms.statistics"], root=root)
+    code = _code(declaration, ["pipeline.training.measurement"], root=root)
     return digest([prepared_key(declaration, root=root), whitened_tile(declaration), code])
 
 
@@ -94,7 +94,7 @@ def copies_key(declaration: Declaration, *, root: Path) -> str:
     images = [prepared_key(declaration, root=root), statistics_key(declaration, root=root)]
     section = declaration.augmentation
     steps = [section.steps, section.copies, declaration.data.ignore_label, declaration.seed]
-    code = _code(_draw_modules(declaration), without=(*RECORDING, *SWEEPING), root=root)
+    code = _code(declaration, _draw_modules(declaration), root=root)
     return digest([images, steps, code])
 
 
@@ -110,14 +110,17 @@ def name_identity(decides: Mapping[str, Any]) -> str:
 
 def identity(declaration: Declaration, *, root: Path) -> dict[str, Any]:
     """Return all that decides a run: declaration, data, statistics, weights it starts from, code, versions."""
-    pretrained = declaration.model["pretrained"]
     return {
         "declaration": deciding(declaration),
         "data": [prepared_key(declaration, root=root), statistics_key(declaration, root=root)],
-        "pretrained": None if pretrained is None else file_digest(find_checkpoint(pretrained)),
-        "own_code": _own_code(declaration, root=root),
-        **_code(_train_modules(declaration), without=(*RECORDING, *SWEEPING), root=root),
+        "pretrained": _pretrained_digest(declaration),
+        **training_code(declaration, root=root),
     }
+
+
+def training_code(declaration: Declaration, *, root: Path) -> dict[str, Any]:
+    """Return the digest of the code that trains a declaration, and the versions of the libraries that it imports."""
+    return _code(declaration, _train_modules(declaration), root=root)
 
 
 def deciding(declaration: Declaration) -> dict[str, Any]:
@@ -135,40 +138,40 @@ def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
     """Return for each stage of dvc.yaml the digest of its code, its libraries' versions included."""
     train = _train_modules(declaration)
     package = task_package(declaration.task["_target_"])
-    stages: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
-        "prepare": (_prepare_modules(declaration), RECORDING),
-        "statistics": (
-            ["pipeline.transforms.statistics", "pipeline.pictures.statistics"],
-            ("pipeline.errors", "pipeline.files"),
-        ),
-        "augment": (_draw_modules(declaration), (*RECORDING, *SWEEPING)),
-        "search": (
-            [*train, "pipeline.search"],
-            tuple(each for each in RECORDING if each not in ("pipeline.pages", "pipeline.pictures")),
-        ),
-        "train": (train, (*RECORDING, *SWEEPING)),
-        "evaluate": (
-            [*train, "pipeline.training.evaluation", f"{package}.cases"],
-            (*(each for each in RECORDING if each != "pipeline.pictures"), *SWEEPING),
-        ),
+    pages, pictures = ("pipeline.pages", "pipeline.pictures")
+    stages: dict[str, tuple[Iterable[str], Collection[str]]] = {
+        "prepare": (_prepare_modules(declaration), ()),
+        "statistics": (["pipeline.training.measurement", "pipeline.pictures.statistics"], (pictures,)),
+        "augment": (_draw_modules(declaration), ()),
+        "search": ([*train, "pipeline.search"], (pages, pictures, *SWEEPING)),
+        "train": (train, ()),
+        "evaluate": ([*train, "pipeline.training.evaluation", f"{package}.cases"], (pictures,)),
     }
-    own = _own_code(declaration, root=root)
-    return {
-        stage: digest([_code(modules, without=without, root=root), own])
-        for stage, (modules, without) in stages.items()
+    codes: dict[str, Any] = {
+        stage: _code(declaration, modules, counting=counting, root=root)
+        for stage, (modules, counting) in stages.items()
     }
+    for stage in ("search", "train"):
+        codes[stage]["pretrained"] = _pretrained_digest(declaration)
+    return {stage: digest(code) for stage, code in codes.items()}
 
 
-def write_declaration(declaration: Declaration, path: Path, *, root: Path, **more: str) -> None:
+def write_declaration(
+    declaration: Declaration, path: Path, *, root: Path, stages: Collection[str] | None = None, **more: str
+) -> None:
     """Write a declaration, `<name>.yaml`, and the digests that the stages of dvc.yaml depend on, `<name>.json`.
 
-    JSON, since DVC reads it in a tenth of the time. The digests are those of each section, of the code of each stage,
-    and any more.
+    JSON, since DVC reads it in a tenth of the time.
+
+    Args:
+        stages: whose code is digested beside the sections; None for all.
+        more: more digests.
     """
-    digests = {**declaration.digests(), **more, "code": stage_digests(declaration, root=root)}
+    codes = stage_digests(declaration, root=root)
+    kept = {stage: code for stage, code in codes.items() if stages is None or stage in stages}
+    digests = {**declaration.digests(), **more, "code": kept}
     path.parent.mkdir(parents=True, exist_ok=True)
-    header = "# Written by the pipeline from conf/; edit that, not this.\n"
-    write_text(path, header + yaml_text(dict(declaration.sections), width=100))
+    write_text(path, HEADER + yaml_text(dict(declaration.sections), width=100))
     write_text(path.with_suffix(".json"), json.dumps(digests, indent=1) + "\n")
 
 
@@ -187,7 +190,7 @@ def _prepare_modules(declaration: Declaration) -> list[str]:
 def _draw_modules(declaration: Declaration) -> list[str]:
     """Return the modules that draw augmented images."""
     named = find_targets({"augmentation": declaration.sections["augmentation"]})
-    return ["pipeline.data.draws", "pipeline.training.construction", *_own_modules(named)]
+    return ["pipeline.training.copies", *_modules(declaration, named)]
 
 
 def _train_modules(declaration: Declaration) -> list[str]:
@@ -198,19 +201,47 @@ def _train_modules(declaration: Declaration) -> list[str]:
         "pipeline.training.fit",
         f"{package}.demands",
         *_prepare_modules(declaration)[1:],
-        *_own_modules(sorted(named)),
+        *_modules(declaration, sorted(named)),
     ]
 
 
-def _own_modules(targets: Iterable[str]) -> list[str]:
-    """Return the modules of this package that hold what some dotted names name."""
-    return [target.rpartition(".")[0] for target in targets if target.startswith("pipeline.")]
+def _modules(declaration: Declaration, targets: Iterable[str]) -> list[str]:
+    """Return the modules of this package and of the user that define what some dotted names name.
+
+    Raises:
+        ConfigError: the source of a class of the user's own cannot be found.
+    """
+    own = declaration.allowed_targets
+    found = [target.rpartition(".")[0] for target in targets if target.startswith("pipeline.")]
+    for target in (each for each in targets if own and each.startswith(own)):
+        module = find_module(target)
+        if module is None or module_file(module) is None:
+            raise ConfigError(
+                "allowed_targets",
+                f"the source of {target} cannot be found, so its changes could not be noticed",
+                hint="define it in a Python module on the path",
+            )
+        found.append(module)
+    return found
 
 
-def _code(modules: Iterable[str], *, without: tuple[str, ...] = RECORDING, root: Path) -> dict[str, Any]:
-    """Return the digest of some modules with all that they import, and the versions of the libraries among it."""
-    closure = import_closure(modules, without=without, root=root)
+def _code(
+    declaration: Declaration, modules: Iterable[str], *, counting: Collection[str] = (), root: Path
+) -> dict[str, Any]:
+    """Return the digest of some modules with all that they import, and the versions of the libraries among it.
+
+    Args:
+        counting: packages that count here although they record or sweep.
+    """
+    without = [each for each in (*RECORDING, *SWEEPING) if each not in counting]
+    closure = import_closure(modules, own=declaration.allowed_targets, without=without, root=root)
     return {"code": digest(closure.digests), "versions": _versions(closure.libraries)}
+
+
+def _pretrained_digest(declaration: Declaration) -> str | None:
+    """Return the digest of the checkpoint that a network starts from; None without one."""
+    pretrained = declaration.model["pretrained"]
+    return None if pretrained is None else file_digest(find_checkpoint(pretrained))
 
 
 def _versions(libraries: Iterable[str]) -> dict[str, str]:
@@ -224,23 +255,6 @@ def _versions(libraries: Iterable[str]) -> dict[str, str]:
 def _version(name: str) -> str | None:
     """Return the version of an installed package; None of an optional one that is not, so that nothing uses it."""
     try:
-        return version(name)
+        return version(name).partition("+")[0]  # torch's wheels carry their build: 2.13.0+cpu
     except PackageNotFoundError:
         return None
-
-
-def _own_code(declaration: Declaration, *, root: Path) -> dict[str, str]:
-    """Return the digests of the user's own modules that a declaration builds from."""
-    own = declaration.allowed_targets
-    named = [target for target in find_targets(declaration.sections) if own and target.startswith(own)]
-    files = {}
-    for target in named:
-        file = source_of_target(target)
-        if file is None:
-            raise ConfigError(
-                "allowed_targets",
-                f"the source of {target} cannot be found, so its changes could not be noticed",
-                hint="define it in a Python module on the path",
-            )
-        files[target] = file
-    return dict(zip(files, file_digests(files.values(), root=root), strict=True))

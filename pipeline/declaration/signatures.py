@@ -45,15 +45,9 @@ def find_module(target: str) -> str | None:
     return None if found is None else found[0]
 
 
-def source_of_target(target: str) -> Path | None:
-    """Return the file that defines a dotted name; None where it cannot be followed."""
-    home = find_module(target)
-    return None if home is None else _file_of(home)
-
-
 def names_in(module: str) -> frozenset[str]:
     """Return the public classes and functions that a module defines, or re-exports by star imports."""
-    file = _file_of(module)
+    file = module_file(module)
     if file is None:
         return frozenset()
     text = file.read_text(encoding="utf-8")
@@ -142,7 +136,7 @@ def _of_dataclass(node: ast.ClassDef) -> Signature:
 def _find(target: str) -> tuple[str, Definition] | None:
     """Follow a dotted name to the module and node that define it."""
     module, _, name = target.rpartition(".")
-    file = _file_of(module) if module else None
+    file = module_file(module) if module else None
     if file is None:
         return None
     text = file.read_text(encoding="utf-8")
@@ -180,7 +174,7 @@ def _origin(module: str, file: Path, node: ast.ImportFrom) -> str:
 
 
 @cache
-def _file_of(module: str) -> Path | None:
+def module_file(module: str) -> Path | None:
     """Return a module's source file; only its top package is looked up, nothing is imported."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pipeline.errors import ConfigError
@@ -52,17 +52,25 @@ def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None])
     return home / key
 
 
-def publish(source: Path, target: Path, *, names: list[str] | None = None) -> None:
+def publish(
+    source: Path, target: Path, *, names: list[str] | None = None, replaces: Collection[str] = ()
+) -> None:
     """Copy a folder (or some of its entries) to `target`, completely or not at all.
 
     Files are hard links where possible, so that they take no extra disk space.
+
+    Args:
+        names: entries to copy; None for all.
+        replaces: more entries that an older result may have; they go.
 
     Raises:
         ConfigError: `target` is something other than an older result.
     """
     target = target.resolve()
     names = sorted(each.name for each in source.iterdir()) if names is None else names
-    foreign = sorted({each.name for each in target.iterdir()} - set(names)) if target.is_dir() else []
+    foreign = (
+        sorted({each.name for each in target.iterdir()} - {*names, *replaces}) if target.is_dir() else []
+    )
     if foreign or (target.exists() and not target.is_dir()):
         raise ConfigError(
             str(target),

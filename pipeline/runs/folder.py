@@ -25,15 +25,8 @@ from typing import Any
 from pipeline.files import write_text
 
 # What a stage publishes: equal runs have equal bytes there.
-RESULTS = [
-    "config.yaml",
-    "result.json",
-    "weights.pt",
-    "history.csv",
-    "metrics.json",
-    "pictures",
-    "statistics",
-]
+RESULTS = ["result.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
+OLDER_RESULTS = ["config.yaml", "run.json"]  # what earlier versions published, too
 
 
 class RunFolder:

@@ -33,13 +33,14 @@ BATCH = 64  # images at a time; does not change a score
 
 
 def evaluate(
-    run: RunFolder, out: Path, *, root: Path, views: Mapping[str, Any] | None = None
+    run: RunFolder, out: Path, *, root: Path, declaration: Declaration | None = None
 ) -> dict[str, Interval]:
     """Score a finished run on the test split; write scores, cases and pictures.
 
     Args:
         run: the folder of a finished run, or one that its results were published to.
-        views: how test images are seen; None for what the run's declaration says.
+        declaration: of the run, such as one with other views; None for the one in its folder, which only folders below
+            runs/ hold.
 
     Returns:
         Score -> {value, low, high}, with a 95 % bootstrap interval over test images.
@@ -49,10 +50,9 @@ def evaluate(
     """
     if not run.has_results():
         raise ConfigError(str(run.path), "holds no finished run", hint="train it first")
-    declaration = load(run.declaration)
-    if views is not None:
-        declaration = declaration.replace(views=dict(views))
-        check_test_views(declaration)
+    if declaration is None:
+        declaration = load(run.declaration)
+    check_test_views(declaration)
     found, trained_on = data_digest(declaration, root=root), run.result()["data"]
     if found != trained_on:
         raise ConfigError(

@@ -35,16 +35,16 @@ def statistics(declaration: Declaration, *, root: Path) -> Path:
     def make(folder: Path) -> None:
         from pipeline.data.prepared import Prepared
         from pipeline.pictures.statistics import draw_statistics
-        from pipeline.transforms.statistics import measure, pieces_of
+        from pipeline.training.measurement import measure_training_images
 
-        images = Prepared.open(prepare(declaration, root=root), declaration.data).images("train")
-        measured = measure(pieces_of(images), patch=tile)
+        prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+        measured = measure_training_images(prepared, tile)
         measured.save(folder)
         white = measured.whitening
         draw_statistics(
             measured.mean_image,
             folder / PICTURE,
-            colours=measured.colour_axes() if images.shape[-1] > 1 else None,
+            colours=measured.colour_axes() if declaration.data.shape[0] > 1 else None,
             tiles=None if white is None else (white.variances, white.axes),
             tile=tile,
         )
@@ -58,20 +58,15 @@ def augment(declaration: Declaration, *, root: Path) -> Path | None:
     Raises:
         ConfigError: the disk is too small, or a step refuses the images.
     """
-    copies = declaration.augmentation.copies
-    if copies is None:
+    if declaration.augmentation.copies is None:
         return None
 
     def make(folder: Path) -> None:
-        from pipeline.data.draws import OnTheFly, write_draws
         from pipeline.data.prepared import Prepared
-        from pipeline.training.construction import build_augmentation
+        from pipeline.training.copies import write_copies
         from pipeline.transforms.statistics import Statistics
 
         prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
-        augmentation = build_augmentation(declaration, Statistics.load(statistics(declaration, root=root)))
-        assert augmentation is not None, "copies without steps are refused"
-        draws = OnTheFly(augmentation, prepared.kind.moves_as, seed=declaration.seed)
-        write_draws(draws, prepared.images("train"), prepared.targets("train"), folder, copies=copies)
+        write_copies(declaration, prepared, Statistics.load(statistics(declaration, root=root)), folder)
 
     return find_or_make(root, "augment", copies_key(declaration, root=root), make)

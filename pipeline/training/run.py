@@ -185,7 +185,7 @@ def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
         known = state.get("identity", {})
         if state.get("state") != "finished" or known.get("declaration") != decides["declaration"]:
             continue
-        names = {"data": "data", "code": "code", "own_code": "own code", "pretrained": "pretrained weights"}
+        names = {"data": "data", "code": "code", "pretrained": "pretrained weights"}
         reasons = [name for key, name in names.items() if known.get(key) != decides[key]]
         there, here = known.get("versions", {}), decides["versions"]
         reasons += [

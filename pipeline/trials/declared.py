@@ -44,7 +44,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         **identity(declaration, root=root),
         "search": {**settings.identity(), "from": declaration.around},
         "keys": [entry.key for entry in entries],
-        "options": digest_options(entries, overrides),
+        "options": digest_options(entries, overrides, root=root),
     }
     around = None
     if declaration.around is not None:

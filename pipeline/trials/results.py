@@ -134,7 +134,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
     folder.mkdir()
     write_text(folder / "trials.csv", _csv(search, trials))
     best = ranked(trials, direction=search.settings.direction)[0]
-    write_declaration(compose(search.at(best.point)), folder / "best.yaml", root=root)
+    write_declaration(compose(search.at(best.point)), folder / "best.yaml", root=root, stages=("train",))
     spaces = list(search.spaces({trial.index: trial for trial in trials}))
     entries = joined([entries for entries, _ in spaces])
     done = finished(trials)

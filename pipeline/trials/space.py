@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,14 +12,16 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSw
 from hydra.errors import HydraException
 
 from pipeline.declaration.composition import CONF, compose_sections
-from pipeline.declaration.declaration import SECTIONS
+from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import SECTIONS as OF_TRAINING
+from pipeline.declaration.keys import training_code
 from pipeline.declaration.settings import NOT_DECIDING
 from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
+BRINGING_CODE = ("model.", "augmentation.", "preprocess.", "task.", "optimizer.", "scheduler.", "data.")
 
 
 def parse_space(space: Mapping[str, Any]) -> list[Entry]:
@@ -112,20 +115,32 @@ def is_group(key: str) -> bool:
     return (CONF / key.partition("@")[0]).is_dir()
 
 
-def digest_options(entries: Sequence[Entry], overrides: Sequence[str]) -> dict[str, str]:
-    """Return each option of conf/ that a space can pick, and the digest of the declaration it makes.
+def digest_options(entries: Sequence[Entry], overrides: Sequence[str], *, root: Path) -> dict[str, str]:
+    """Return each option that a space can pick, and the digest of the declaration that it makes and of its code.
+
+    Options are the files of conf/ that it names, and choices that may bring in other layers, steps or classes.
 
     Raises:
         ConfigError: there is no such option.
     """
     found = {}
     for entry in entries:
-        if is_group(entry.key) and isinstance(entry.dimension, Choice):
+        brings_code = is_group(entry.key) or entry.key.startswith(BRINGING_CODE)
+        if brings_code and isinstance(entry.dimension, Choice):
             for value in entry.dimension.values:
                 chosen = f"{entry.key}={written(value)}"
                 sections = compose_sections([*overrides, *_conditions(entry, entries), chosen])
-                found[chosen] = digest({key: sections[key] for key in DECIDING})
+                decides = {key: sections[key] for key in DECIDING}
+                found[chosen] = digest([decides, _code_of(sections, root=root)])
     return found
+
+
+def _code_of(sections: Mapping[str, Any], *, root: Path) -> dict[str, Any] | None:
+    """Return the code that trains an option; None where it only works together with others of the space."""
+    try:
+        return training_code(Declaration.parse(sections), root=root)
+    except ConfigError:
+        return None
 
 
 def _conditions(entry: Entry, entries: Sequence[Entry]) -> list[str]:
