@@ -1,4 +1,4 @@
-"""Digests of plain values and of source code, by which two declarations or two versions of the code differ."""
+"""Digests of plain values and of source code, for telling declarations and code versions apart."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 
 from pipeline.files import file_state, memoize_by_mtime
 
-LENGTH = 16  # hexadecimal digits; 64 bits
+LENGTH = 16  # hexadecimal digits, i.e. 64 bits
 PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Closure:
-    """Some modules of this package with all of it that they import, directly or not, at whatever level.
+    """The transitive imports of some modules.
 
     Args:
-        digests: module -> digest of what it says to Python; comments, docstrings and layout do not count.
-        libraries: top-level names of the other packages that these modules import.
+        digests: module -> digest of its AST without docstrings; the modules are those of this package.
+        libraries: top-level names of the third-party packages that these modules import.
     """
 
     digests: dict[str, str]
@@ -32,18 +32,18 @@ class Closure:
 
 
 def digest(value: Any) -> str:
-    """Return a digest of a JSON-like value; the order of keys does not matter, the types of values do."""
+    """Return the digest of a JSON-serializable value; independent of key order, but not of types (1 is not 1.0)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 
 def import_closure(modules: Iterable[str], *, without: Sequence[str] = (), root: Path) -> Closure:
-    """Return what some modules of `pipeline` import, themselves included, as their source says.
+    """Return modules of `pipeline` with everything they import, by static analysis of their source.
 
     Args:
         modules: dotted names.
-        without: modules and packages that are left out, with what only they import.
-        root: the project's folder, whose cache remembers what each file says.
+        without: modules and packages to exclude, together with anything that only they import.
+        root: the project's folder; parsed files are cached below it.
     """
     digests: dict[str, str] = {}
     libraries: set[str] = set()
@@ -61,13 +61,13 @@ def import_closure(modules: Iterable[str], *, without: Sequence[str] = (), root:
 
 
 def file_digests(files: Iterable[Path], *, root: Path) -> list[str]:
-    """Return digests of what Python files say, wherever they lie."""
+    """Return the digests of Python files inside or outside this package."""
     return [source.digest for source in _read(files, root)]
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What a module's source says: its digest, what it imports of this package, and which libraries."""
+    """The parsed source of a module: its digest, its imports from this package, and the libraries it imports."""
 
     digest: str
     imports: list[str]
@@ -75,8 +75,8 @@ class _Source:
 
 
 def _read(files: Iterable[Path], root: Path) -> list[_Source]:
-    """Parse files, or recall what they said: parsing them all takes longer than a command with nothing to do."""
-    version = ".".join(map(str, sys.version_info[:2]))  # by which the same tree is written differently
+    """Parse files, using cached results for unchanged ones, since parsing would dominate short commands."""
+    version = ".".join(map(str, sys.version_info[:2]))  # `ast.dump` differs between Python versions
     wanted = [
         (
             str(file.absolute()),
@@ -90,7 +90,7 @@ def _read(files: Iterable[Path], root: Path) -> list[_Source]:
 
 @cache
 def _parse(file: Path, changed: int) -> str:  # noqa: ARG001
-    """Return what a file says as JSON, parsed once as long as it does not change."""
+    """Return the fields of `_Source` as JSON; `changed` makes the cache miss when the file is modified."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     names = sorted(set(_imported(tree)))
     own = [name for name in names if name.split(".")[0] == PACKAGE.name]
@@ -105,7 +105,7 @@ def _parse(file: Path, changed: int) -> str:  # noqa: ARG001
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the dotted names that code imports, inside functions too, but not for type checkers alone."""
+    """Yield the dotted names of all imports, including those inside functions, except under `TYPE_CHECKING`."""
     if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
         return
     if isinstance(tree, ast.Import):
@@ -119,7 +119,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 @cache
 def _file_of(module: str) -> Path | None:
-    """Return the file of a module of this package; None for other names, such as those of classes."""
+    """Return the file of a module of this package; None if the name is not a module, such as a class."""
     top, *rest = module.split(".")
     base = PACKAGE.joinpath(*rest)
     files = (base.with_name(f"{base.name}.py"), base / "__init__.py")

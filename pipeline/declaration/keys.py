@@ -1,7 +1,7 @@
-"""Keys: digests of all that decides prepared data, statistics, drawn copies and runs.
+"""Cache keys: digests of everything that determines prepared data, statistics, precomputed copies and runs.
 
-The code that decides a result is that which its stage imports: the modules it starts from, and those that the
-declaration names. A task, source or step that a declaration does not use has no say in its results.
+A result depends on the code that its stage imports: the stage's entry modules, the modules that the declaration names,
+and everything these import. Tasks, sources or steps that a declaration does not use do not affect its keys.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.tasks.demands import task_package
 from pipeline.transfer.checkpoint import file_digest, find_checkpoint
 from pipeline.transforms.settings import find_tile
 
-# Modules that report, record, draw or keep files: they cannot change a number.
+# Modules for reporting, plotting, tracking and file handling, which cannot affect a numerical result.
 RECORDING = (
     "pipeline.errors",
     "pipeline.files",
@@ -37,11 +37,11 @@ RECORDING = (
     "pipeline.tracking",
     "pipeline.training.previews",
 )
-SWEEPING = ("pipeline.sweeps",)  # decides which runs are trained, not what comes of one
+SWEEPING = ("pipeline.sweeps",)  # determines which runs are trained, not their results
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
 FACTS = ("classes", "background", "ignore_label", "shape")
 NOT_DECIDING_FACTS = ("name", "root", "digest", "licence", "background", "mirror_changes_label")
-# Packages that go by another name than what is imported.
+# Import name -> distribution name, where they differ.
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
@@ -51,15 +51,15 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-# Libraries whose results are those of others.
+# Libraries that delegate computation to others, whose versions therefore matter too.
 COMPUTES_WITH = {"albumentations": ("cv2", "numpy")}
 
 
 def data_digest(declaration: Declaration, *, root: Path) -> str:
-    """Return the archive's digest.
+    """Return the digest of the data archive.
 
     Raises:
-        ConfigError: it is not the one that `data.digest` pins.
+        ConfigError: the digest differs from `data.digest`.
     """
     facts = declaration.data
     archive = Path(facts.root)
@@ -76,7 +76,7 @@ def data_digest(declaration: Declaration, *, root: Path) -> str:
 
 
 def prepared_key(declaration: Declaration, *, root: Path) -> str:
-    """Return the digest of all that decides the prepared data: archive, facts, code."""
+    """Return the cache key of the prepared data: a digest of archive, facts and code."""
     facts = {name: value for name, value in vars(declaration.data).items() if name not in NOT_DECIDING_FACTS}
     return digest(
         [data_digest(declaration, root=root), facts, _code(_prepare_modules(declaration), root=root)]
@@ -84,13 +84,13 @@ def prepared_key(declaration: Declaration, *, root: Path) -> str:
 
 
 def statistics_key(declaration: Declaration, *, root: Path) -> str:
-    """Return the digest of all that decides the statistics: prepared data, what is whitened, code."""
+    """Return the cache key of the statistics: a digest of prepared data, whitened tiles and code."""
     code = _code(["pipeline.transforms.statistics"], root=root)
     return digest([prepared_key(declaration, root=root), whitened_tile(declaration), code])
 
 
 def copies_key(declaration: Declaration, *, root: Path) -> str:
-    """Return the digest of all that decides drawn copies: images, steps, seed, code."""
+    """Return the cache key of precomputed copies: a digest of images, augmentation steps, seed and code."""
     images = [prepared_key(declaration, root=root), statistics_key(declaration, root=root)]
     section = declaration.augmentation
     steps = [section.steps, section.copies, declaration.data.ignore_label, declaration.seed]
@@ -99,17 +99,17 @@ def copies_key(declaration: Declaration, *, root: Path) -> str:
 
 
 def fingerprint(declaration: Declaration, *, root: Path) -> str:
-    """Return the digest of all that decides a run."""
+    """Return the digest of everything that determines the result of a run."""
     return name_identity(identity(declaration, root=root))
 
 
 def name_identity(decides: Mapping[str, Any]) -> str:
-    """Return the fingerprint of what `identity` returns."""
+    """Return the fingerprint of an identity as returned by `identity`."""
     return digest(list(decides.values()))
 
 
 def identity(declaration: Declaration, *, root: Path) -> dict[str, Any]:
-    """Return all that decides a run: declaration, data, statistics, weights it starts from, code, versions."""
+    """Return everything that determines a run: declaration, data, statistics, pretrained weights, code, versions."""
     pretrained = declaration.model["pretrained"]
     return {
         "declaration": deciding(declaration),
@@ -121,7 +121,7 @@ def identity(declaration: Declaration, *, root: Path) -> dict[str, Any]:
 
 
 def deciding(declaration: Declaration) -> dict[str, Any]:
-    """Return the settings that decide the result of a training."""
+    """Return the settings that affect the result of training."""
     sections = declaration.sections
     trainer = {key: value for key, value in sections["trainer"].items() if key not in NOT_DECIDING_SETTINGS}
     return {
@@ -132,7 +132,7 @@ def deciding(declaration: Declaration) -> dict[str, Any]:
 
 
 def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
-    """Return for each stage of dvc.yaml the digest of its code, its libraries' versions included."""
+    """Return, for each stage of dvc.yaml, the digest of its code and of the versions of the libraries it imports."""
     train = _train_modules(declaration)
     package = task_package(declaration.task["_target_"])
     stages: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
@@ -160,10 +160,13 @@ def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
 
 
 def write_declaration(declaration: Declaration, path: Path, *, root: Path, **more: str) -> None:
-    """Write a declaration, `<name>.yaml`, and the digests that the stages of dvc.yaml depend on, `<name>.json`.
+    """Write a declaration to `<name>.yaml`, and the digests that the stages of dvc.yaml depend on to `<name>.json`.
 
-    JSON, since DVC reads it in a tenth of the time. The digests are those of each section, of the code of each stage,
-    and any more.
+    The digests cover each section and the code of each stage. They are written as JSON, which DVC reads about ten
+    times faster than YAML.
+
+    Args:
+        **more: additional digests by name.
     """
     digests = {**declaration.digests(), **more, "code": stage_digests(declaration, root=root)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,25 +176,25 @@ def write_declaration(declaration: Declaration, path: Path, *, root: Path, **mor
 
 
 def whitened_tile(declaration: Declaration) -> tuple[int, int] | None:
-    """Return rows and columns of the tiles that a declaration whitens; None where it whitens nothing."""
+    """Return the size (rows, columns) of the whitened tiles; None without whitening."""
     return find_tile(declaration.preprocess, tuple(declaration.data.shape))
 
 
 def _prepare_modules(declaration: Declaration) -> list[str]:
-    """Return the modules from which data are prepared."""
+    """Return the entry modules of data preparation."""
     source = declaration.data.format
     target = load_source(source).TARGET
     return ["pipeline.data.prepared", f"pipeline.data.sources.{source}", f"pipeline.data.targets.{target}"]
 
 
 def _draw_modules(declaration: Declaration) -> list[str]:
-    """Return the modules that draw augmented images."""
+    """Return the entry modules of augmentation."""
     named = find_targets({"augmentation": declaration.sections["augmentation"]})
     return ["pipeline.data.draws", "pipeline.training.construction", *_own_modules(named)]
 
 
 def _train_modules(declaration: Declaration) -> list[str]:
-    """Return the modules from which a declaration is trained."""
+    """Return the entry modules of training."""
     named = {*find_targets(declaration.sections), *plan_network(declaration).targets()}
     package = task_package(declaration.task["_target_"])
     return [
@@ -203,18 +206,18 @@ def _train_modules(declaration: Declaration) -> list[str]:
 
 
 def _own_modules(targets: Iterable[str]) -> list[str]:
-    """Return the modules of this package that hold what some dotted names name."""
+    """Return the modules of this package in which the targets are defined."""
     return [target.rpartition(".")[0] for target in targets if target.startswith("pipeline.")]
 
 
 def _code(modules: Iterable[str], *, without: tuple[str, ...] = RECORDING, root: Path) -> dict[str, Any]:
-    """Return the digest of some modules with all that they import, and the versions of the libraries among it."""
+    """Return the digest of modules and their transitive imports, and the versions of the libraries they import."""
     closure = import_closure(modules, without=without, root=root)
     return {"code": digest(closure.digests), "versions": _versions(closure.libraries)}
 
 
 def _versions(libraries: Iterable[str]) -> dict[str, str]:
-    """Return the versions of libraries by the names that they are installed under."""
+    """Return the versions of the given libraries by distribution name."""
     used = {*libraries, *(each for library in libraries for each in COMPUTES_WITH.get(library, ()))}
     names = sorted(DISTRIBUTIONS.get(library, library) for library in used)
     return {name: found for name in names if (found := _version(name)) is not None}
@@ -222,7 +225,7 @@ def _versions(libraries: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _version(name: str) -> str | None:
-    """Return the version of an installed package; None of an optional one that is not, so that nothing uses it."""
+    """Return the version of a package; None if it is not installed, as an optional one may be."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -230,7 +233,7 @@ def _version(name: str) -> str | None:
 
 
 def _own_code(declaration: Declaration, *, root: Path) -> dict[str, str]:
-    """Return the digests of the user's own modules that a declaration builds from."""
+    """Return the digests of the user modules whose classes the declaration names, by file."""
     own = declaration.allowed_targets
     named = [target for target in find_targets(declaration.sections) if own and target.startswith(own)]
     files = {}
