@@ -1,16 +1,16 @@
 """The folder of a run, `runs/<fingerprint>/`: its state, checkpoints and results.
 
 config.yaml   the declaration, resolved
-run.json      state (running, finished), what decides the run, MLflow run, git commit, versions, hardware
+run.json      state (running, finished), identity, MLflow run, git commit, versions, hardware
 last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
 best.ckpt     weights of the best epoch so far
-weights.pt    the model of the kept epoch, preprocessing included; with the files below when finished
-result.json   fingerprint, digest of the data, versions of the libraries that decided
+weights.pt    the model of the kept epoch, including preprocessing; written on completion, as are the files below
+result.json   fingerprint, digest of the data, versions of the libraries used
 history.csv   one row per epoch
-timing.csv    seconds per epoch; all that differs between two equal runs is here and in run.json
+timing.csv    seconds per epoch; only this file and run.json differ between two equal runs
 metrics.json  validation scores of the kept epoch
-pictures/     pictures of the run, for people
-statistics/   of the training images, as the model's preprocessing uses them, and a picture of them
+pictures/     figures of the run
+statistics/   statistics of the training images, as used by preprocessing, and a figure of them
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 from pipeline.files import write_text
 
-# What a stage publishes: equal runs have equal bytes there.
+# The files that a stage publishes, which are byte-identical between equal runs.
 RESULTS = [
     "config.yaml",
     "result.json",
@@ -37,7 +37,7 @@ RESULTS = [
 
 
 class RunFolder:
-    """One run's folder.
+    """The folder of one run.
 
     Args:
         path: `runs/<fingerprint>`; created on the first write.
@@ -48,7 +48,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """The lock file, held by the process that trains."""
+        """The lock file, held by the process that trains the run."""
         return self.path / "lock"
 
     @property
@@ -71,11 +71,11 @@ class RunFolder:
         return read_json(self.path / "run.json")
 
     def is_finished(self) -> bool:
-        """Return whether the run was trained to its end."""
+        """Return whether training of the run is complete."""
         return self.state().get("state") == "finished"
 
     def has_results(self) -> bool:
-        """Return whether this is a finished run, or a folder that its results were published to."""
+        """Return whether this is the folder of a finished run, or one to which its results were published."""
         return (self.path / "result.json").is_file()
 
     def result(self) -> dict[str, Any]:
@@ -83,11 +83,11 @@ class RunFolder:
         return read_json(self.path / "result.json")
 
     def has_artifacts(self) -> bool:
-        """Return whether there are pictures of the finished run; trials of a search have none."""
+        """Return whether the figures and the model of the finished run were logged; trials of a search skip them."""
         return bool(self.state().get("has_artifacts"))
 
     def update(self, **values: Any) -> None:
-        """Set values of `run.json` atomically: readers see the file as it was before or after."""
+        """Update values of `run.json` atomically."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "run.json", json.dumps(self.state() | values, indent=2) + "\n")
 
