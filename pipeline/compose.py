@@ -1,10 +1,10 @@
-"""Stage `compose`: conf/ and params.yaml to one resolved, checked declaration per experiment.
+"""Stage `compose`: resolve conf/ and params.yaml into one validated declaration per experiment.
 
     python -m pipeline.compose params.yaml artifacts/compose
     python -m pipeline.compose digits.yaml experiment=digits_lenet5 optimizer.lr=0.02
 
-A bad declaration is refused here, in well under two seconds and before any data are read. Beside each `<name>.yaml`
-lies `<name>.json` with the digests that the other stages of dvc.yaml depend on.
+An invalid declaration is rejected here, in well under two seconds and before any data are read. Each `<name>.yaml`
+is accompanied by `<name>.json` with the digests that the other stages of dvc.yaml depend on.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pipeline.trials.space import digest_options, parse_space
 
 
 def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
-    """Write the declaration of every experiment that a params file names, and remove those that it does not.
+    """Write the declaration of every experiment in a params file, and remove all others.
 
     Raises:
-        ConfigError: one of them cannot work; nothing has been written then.
+        ConfigError: a declaration is invalid; nothing is written.
     """
     experiments = read_yaml(params.read_text(encoding="utf-8"))["experiments"]
     overrides = {
@@ -44,7 +44,7 @@ def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
 
 
 def _digest_of_options(space: dict[str, object], overrides: Sequence[str]) -> dict[str, str]:
-    """Return the digest of all options that a space can pick: they lie in conf/, not in the declaration."""
+    """Return the digest of all config options in a space, which are not part of the declaration itself."""
     return {"options": digest(digest_options(parse_space(space), overrides))} if space else {}
 
 

@@ -3,7 +3,7 @@ r"""Stage `evaluate`: score a trained model on the test split; the only stage th
     python -m pipeline.evaluate artifacts/train/digits_lenet5 artifacts/evaluate/digits_lenet5 \
         artifacts/compose/digits_lenet5.yaml
 
-Any run folder will do, and test images can be seen otherwise than the run declared:
+Any run folder can be evaluated, also with other views of the test images than the run declares:
     python -m pipeline.evaluate runs/<fingerprint> <folder to write> views=flips
 """
 
