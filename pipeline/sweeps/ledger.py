@@ -3,7 +3,7 @@
 Files are written atomically, and the start of a trial is recorded before it starts; so a search that is killed at any
 moment can be resumed from its ledger: no trial is lost, and none is repeated.
 
-search.json       the identity of the search, and the MLflow run that is the parent of its trials
+search.json       the identity of the search, and the MLflow id of its parent run
 trials/00007.json point, state (running, finished, pruned, failed), attempts, values, curves, reason
 """
 
@@ -27,7 +27,7 @@ class Trial:
         index: counted from 0.
         point: key -> value.
         state: running, finished, pruned (a training was stopped early, since others were better) or failed.
-        attempts: how often it was started.
+        attempts: number of times it was started.
         values: of the metric, one per training; empty while it runs, and where it failed.
         curves: of the metric after each epoch, one list per training.
         reason: why it was pruned, or failed.
@@ -80,7 +80,7 @@ class Ledger:
         return _difference(known, identity)
 
     def set_aside(self) -> Path:
-        """Move everything but the lock away, so that another search can start here; return the new folder."""
+        """Move everything except the lock to another folder, so that a new search can start; return that folder."""
         places = (self.folder.with_name(f"{self.folder.name}.before{number}") for number in count(1))
         place = next(place for place in places if not place.exists())
         place.mkdir()
