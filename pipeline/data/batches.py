@@ -55,7 +55,7 @@ class Mix(Protocol):
 
 
 class EpochBatches(Sampler[Request]):
-    """Yield the batches of an epoch as requests; shuffled from (seed, epoch) where a seed is given.
+    """Yield the batches of an epoch as requests; shuffled from (seed, epoch) if a seed is given.
 
     Batch sizes are as equal as possible: this avoids a last batch of one image, on which batch norm fails, and gives
     each process the same number of batches, which distributed training requires.

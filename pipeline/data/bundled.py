@@ -35,7 +35,7 @@ FORM_SPLITS = {2: "val", 10: "val", 4: "test", 8: "test", 12: "test"}
 
 BLOCK = ("train",) * 20 + (None,) * 4 + ("val",) * 5 + (None,) * 4 + ("test",) * 8 + (None,) * 4
 MIN_TISSUE_PIXELS = 200
-# The window holds all brain of all slices: asserted in read_brain.
+# The window contains the brain in all slices, as asserted in read_brain.
 WINDOW_X, WINDOW_Y = slice(18, 178), slice(21, 213)
 WHITE_LEVEL = 215  # median of the template (0..255) where white matter is the likeliest class
 NOISE = 0.06  # standard deviation of each part of the complex noise, in units of WHITE_LEVEL

@@ -50,7 +50,7 @@ class TrainerSettings:
     progress: bool
 
     def __post_init__(self) -> None:
-        """Refuse settings that are out of range."""
+        """Raise if settings are out of range."""
         for name, least in (("max_epochs", 1), ("batch_size", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"trainer.{name}", got=getattr(self, name), allowed=f"at least {least}")

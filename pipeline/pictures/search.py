@@ -1,6 +1,6 @@
 """Figures of a search: best value so far, value against each key, and parallel coordinates.
 
-Shapes: T trials with a value each, K keys; shares (T, K) lie in 0 to 1, below 0 where a key is inactive.
+Shapes: T trials with a value each, K keys; shares (T, K) lie in 0 to 1, below 0 if a key is inactive.
 """
 
 from __future__ import annotations

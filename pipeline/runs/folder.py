@@ -67,7 +67,7 @@ class RunFolder:
         return self.path / "best.ckpt"
 
     def state(self) -> dict[str, Any]:
-        """Return `run.json`; empty where the run has never started."""
+        """Return `run.json`; empty if the run has never started."""
         return read_json(self.path / "run.json")
 
     def is_finished(self) -> bool:
@@ -116,7 +116,7 @@ class RunFolder:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty where there is no file."""
+    """Read a JSON object; empty if there is no file."""
     try:
         loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Coarse to fine: the space around the best trials so far.
 
-An interval shrinks to the range of its best values plus a margin, on its own (linear or logarithmic) scale; where they
-lie at a bound, it is extended beyond it instead, with a note. A choice keeps the values that the best trials chose.
+An interval shrinks to the range of its best values plus a margin, on its own (linear or logarithmic) scale; if they
+are at a bound, it is extended beyond it instead, with a note. A choice keeps the values of the best trials.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class SearchSettings:
             mean minus its standard error.
         folds: likewise, over the folds of train and val together, each validated on once; 1 for the declared split.
         pruner: rule to stop trainings that are worse than earlier ones: none, median, halving or hyperband.
-        warmup: epochs before a training is first judged.
-        factor: one in `factor` trainings continues at each judgement of halving and hyperband.
+        warmup: epochs before the first decision of a pruner.
+        factor: one in `factor` trainings continues at each rung of halving and hyperband.
         parallel: number of trials to launch together with Hydra's launcher.
         retries: number of times that a killed trial is restarted before it counts as failed.
         trial: index of the trial, set by the search itself; null in configs written by users.

@@ -47,7 +47,7 @@ class Whitening:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What preprocessing and augmentation need to know about the training pixels, on the scale 0 to 1.
+    """Statistics of the training pixels for preprocessing and augmentation, on the scale 0 to 1.
 
     Args:
         mean: of each channel.

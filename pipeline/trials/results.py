@@ -155,7 +155,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
 
 
 def at_edges(entries: Sequence[Entry], best: Trial) -> list[str]:
-    """Return a warning for each key whose best value lies at the edge of its interval."""
+    """Return a warning for each key whose best value is at the edge of its interval."""
     found = []
     for entry in entries:
         interval, value = entry.dimension, best.point.get(entry.key)
@@ -179,7 +179,7 @@ def _csv(search: Search, trials: Sequence[Trial]) -> str:
 
 
 def _ticks(entry: Entry) -> list[tuple[float, str]]:
-    """Return some shares of a key with the values they stand for."""
+    """Return some shares of a key with the corresponding values."""
     dimension = entry.dimension
     if isinstance(dimension, Choice):
         return [(dimension.to_unit(value), written(value)) for value in dimension.values]

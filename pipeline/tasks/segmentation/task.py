@@ -107,7 +107,7 @@ class Segmentation:
 
 
 def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:
-    """Return Dice and IoU (N, K) of each image and class; NaN where the class is absent from both."""
+    """Return Dice and IoU (N, K) of each image and class; NaN if the class is absent from both."""
     common, guessed, true = np.moveaxis(evidence.reshape(len(evidence), -1, 3), 2, 0)
     total = guessed + true
     with np.errstate(invalid="ignore"):
