@@ -233,7 +233,7 @@ def _version(name: str) -> str | None:
 
 
 def _own_code(declaration: Declaration, *, root: Path) -> dict[str, str]:
-    """Return the digests of the user modules whose classes the declaration names, by file."""
+    """Return target -> digest of its source file, for the user's own targets that a declaration names."""
     own = declaration.allowed_targets
     named = [target for target in find_targets(declaration.sections) if own and target.startswith(own)]
     files = {}
