@@ -104,16 +104,18 @@ def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared
 
 
 def _summary(declaration: Declaration, run: RunFolder, scores: Mapping[str, Interval]) -> dict[str, Any]:
-    """Return the row shown by `dvc metrics show`: the score that selected the epoch, and its interval."""
-    demands, trained = load_demands(declaration.task), run.metrics()
+    """Return the row shown by `dvc metrics show`: the score that selected the epoch, and its interval.
+
+    DVC sorts columns by name, so the score comes first.
+    """
+    demands = load_demands(declaration.task)
     first = scores[demands.score]
     return {
         "score": first["value"],
-        "low": first["low"],
-        "high": first["high"],
-        "name": demands.scores(declaration.data)[demands.score],
-        "val_score": trained["score"],
-        "epoch": int(trained["epoch"]) + 1,
+        "score_from": first["low"],
+        "score_to": first["high"],
+        "scored_by": demands.scores(declaration.data)[demands.score],
+        "val_score": run.metrics()["score"],
     }
 
 

@@ -1,4 +1,4 @@
-"""Several processes for one training (DDP on two CPU processes here): each door trains one run after the other."""
+"""Several processes for one training (DDP on two CPU processes here): a command trains one run after the other."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_metrics_experiments_and_plots_are_compared_by_dvc(recorded: Project, tm
     project.environment["COLUMNS"] = "120"
     shown = project.run("dvc", "metrics", "show")
     assert max(map(len, shown.splitlines())) <= 120
-    assert shown.split()[:4] == ["Path", "score", "low", "high"]
+    assert shown.split()[:4] == ["Path", "score", "score_from", "score_to"]
     assert len(shown.splitlines()) == 3, "one row per experiment"
     change(project, "params.yaml", "trainer.max_epochs=1 ", "trainer.max_epochs=2 ")
     project.run("dvc", "repro")

@@ -1,4 +1,4 @@
-"""The door of sweeps: checked whole, nested under one parent, comparable."""
+"""The command of sweeps: checked whole, nested under one parent, comparable."""
 
 from __future__ import annotations
 

@@ -62,11 +62,10 @@ def test_metrics_are_the_score_of_the_task_and_scores_are_all_of_them(
     kept = RunFolder(run).metrics()
     assert read(tmp_path / "metrics.json") == {
         "score": scores["accuracy"]["value"],
-        "low": scores["accuracy"]["low"],
-        "high": scores["accuracy"]["high"],
-        "name": "accuracy",
+        "score_from": scores["accuracy"]["low"],
+        "score_to": scores["accuracy"]["high"],
+        "scored_by": "accuracy",
         "val_score": kept["val/accuracy"],
-        "epoch": kept["epoch"] + 1,
     }
 
 
