@@ -2,8 +2,8 @@
 
     python -m pipeline.augment artifacts/compose/digits_lenet5.yaml artifacts/augment/digits_lenet5
 
-Copy k holds what epoch k would draw on the fly; later epochs take the copies in turn. Copies are found by a digest of
-all that decides them, whichever command asks for them; DVC keeps those of experiments listed under `augmented` in
+Copy k contains what epoch k would draw on the fly; later epochs cycle through the copies. Copies are cached by a digest
+of everything they depend on, and shared by all commands; DVC tracks those of experiments listed under `augmented` in
 `params.yaml`.
 """
 

@@ -1,10 +1,10 @@
-"""Stage `compose`: conf/ and params.yaml to one resolved, checked declaration per experiment.
+"""Stage `compose`: resolve conf/ and params.yaml into one validated declaration per experiment.
 
     python -m pipeline.compose params.yaml artifacts/compose
     python -m pipeline.compose digits.yaml experiment=digits_lenet5 optimizer.lr=0.02
 
-A bad declaration is refused here, in well under two seconds and before any data are read. Beside each `<name>.yaml`
-lies `<name>.json` with the digests that the other stages of dvc.yaml depend on.
+An invalid declaration is rejected here, in well under two seconds and before any data are read. Each `<name>.yaml`
+is accompanied by `<name>.json` with the digests that the other stages of dvc.yaml depend on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.trials.space import digest_options, parse_space
 
 
 def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
-    """Write the declaration of every experiment that a params file names, and remove those that it does not.
+    """Write the declaration of every experiment in a params file, and remove all others.
 
     Raises:
         ConfigError: one of them cannot work, or the folder holds other files; nothing has been written then.

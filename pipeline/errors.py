@@ -1,4 +1,4 @@
-"""How a user's mistake is reported: one sentence with the setting, the value found and the way out."""
+"""Reporting of user errors: one sentence with the setting, the value found and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class _Unset:
         return "UNSET"
 
 
-UNSET: Final[Any] = _Unset()  # where None is a value like others
+UNSET: Final[Any] = _Unset()  # where None is a valid value
 
 
 class ConfigError(ValueError):
-    """A setting, file or command that cannot work, printed as one sentence and without a traceback.
+    """An invalid setting, file or command, reported as one sentence without a traceback.
 
     The sentence reads `<path> must be <allowed>, got <got>; <hint>`, or `<path>: <problem>, got <got>; <hint>`; parts
     that are not given are left out.
 
     Args:
-        path: of the setting in the declaration, such as `trainer.max_epochs`; or a file, or a command.
-        problem: what is wrong, where `must be <allowed>` does not say it.
+        path: config path of the setting, such as `trainer.max_epochs`; or a file, or a command.
+        problem: what is wrong, if `must be <allowed>` does not describe it.
         got: the value found.
         allowed: what the value may be: a phrase that ends "must be ...", or the names to choose from.
-        hint: the way out: what to write or type instead.
+        hint: how to fix it: what to write or type instead.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class ConfigError(ValueError):
 
     @classmethod
     def unknown(cls, path: str, got: object, names: Iterable[str], *, what: str = "name") -> ConfigError:
-        """Return the error for a name that is not one of those allowed; its hint names the closest one.
+        """Return the error for an unknown name; its hint suggests the closest allowed one.
 
         Args:
-            names: what is allowed.
+            names: the allowed names.
             what: the kind of name, such as `option`.
         """
         allowed = sorted(set(names))
@@ -72,20 +72,20 @@ class ConfigError(ValueError):
 
 @cache
 def warn(text: str) -> None:
-    """Warn on stderr, once per process, of what works but is probably not meant."""
+    """Warn on stderr, once per process, about a valid setting that is probably unintended."""
     sys.stderr.write(f"warning: {text}\n")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
-    """Return the question whether the closest name was meant; nothing where none is close."""
+    """Return a "did you mean" suggestion for the closest name; empty if none is close."""
     near = difflib.get_close_matches(str(name), sorted(set(names)), n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'? " if near else ""
 
 
 def exit_on_mistake(main: Callable[[], None]) -> None:
-    """Run a command; end a user's mistake with its sentence on stderr and exit code 1.
+    """Run a command; report a `ConfigError` in one sentence on stderr, and exit with code 1.
 
-    Anything else keeps its traceback: that one is ours.
+    Other exceptions keep their traceback, since they are bugs.
     """
     try:
         main()

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, YAML text, and what was computed from files, remembered until they change."""
+"""Atomic file writes, YAML parsing and dumping, and a persistent cache of values computed from files."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ Known = dict[str, dict[str, str]]
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 
 
 def read_yaml(text: str) -> Any:
-    """Return the values that a text holds.
+    """Parse YAML.
 
     Raises:
-        YAMLError: it is not YAML.
+        YAMLError: the text is not valid YAML.
     """
     return yaml.load(text, Loader=Loader)
 
 
 def yaml_text(values: Any, *, width: int = 80) -> str:
-    """Return values as text, keys in their order.
+    """Return values as YAML, preserving the order of keys.
 
     Args:
-        width: where long texts are wrapped, in characters.
+        width: line width in characters, at which long strings are wrapped.
     """
     text: str = yaml.dump(values, Dumper=Dumper, sort_keys=False, width=width)
     return text
 
 
 def memoize_by_mtime(memory: Path, wanted: Iterable[tuple[str, str, Callable[[], str]]]) -> list[str]:
-    """Return texts, computed where they are not remembered.
+    """Return cached texts, computing those that are missing or out of date.
 
     Args:
-        memory: the JSON file; several processes may use it at once.
-        wanted: for each text its key, the state of what it is computed from, and how to compute it.
+        memory: the JSON file that holds the cache; may be shared by concurrent processes.
+        wanted: for each text, its key, the state of its input (see `file_state`), and a function that computes it.
     """
     known, is_new = _recall(memory), False
     texts = []
@@ -64,7 +64,7 @@ def memoize_by_mtime(memory: Path, wanted: Iterable[tuple[str, str, Callable[[],
 
 
 def file_state(file: Path) -> str:
-    """Return a text that changes when a file does: its length and modification time."""
+    """Return the size and modification time of a file as text, for detecting changes."""
     stat = file.stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
@@ -78,6 +78,6 @@ def _recall(memory: Path) -> Known:
 
 @lru_cache(maxsize=4)
 def _load(memory: Path, state: str) -> Known:  # noqa: ARG001
-    """Read a memory, once as long as it does not change."""
+    """Read a cache file; `state` makes the in-process cache miss when the file has changed."""
     known: Known = json.loads(memory.read_text(encoding="utf-8"))
     return known

@@ -2,7 +2,7 @@
 
     python -m pipeline.prepare artifacts/compose/digits_lenet5.yaml artifacts/prepare/digits_lenet5
 
-Prepared data are found by a digest of all that decides them, whichever command asks for them.
+Prepared data are cached by a digest of everything they depend on, and shared by all commands.
 """
 
 from __future__ import annotations

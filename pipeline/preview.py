@@ -1,9 +1,9 @@
-"""Draw what augmentation makes of training images: originals beside their draws, and each step by itself.
+"""Draw training images before and after augmentation, with all steps together and step by step.
 
     python -m pipeline.preview experiment=brain_unet
     python -m pipeline.preview data=digits augmentation=rotate
 
-Overrides are those of `pipeline.train`; the sheets go to `artifacts/preview/<name>/`.
+Takes the same overrides as `pipeline.train`; the sheets are written to `artifacts/preview/<name>/`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from pipeline.tasks.demands import load_demands
 
 @dataclass(frozen=True)
 class NetworkTable:
-    """A network's totals and rows, as the templates ask for them."""
+    """A network's totals and rows, as used by the templates."""
 
     name: str
     weights: int
@@ -43,7 +43,7 @@ def report(artifacts: Path, out: Path) -> None:
     Raises:
         ConfigError: nothing has been evaluated.
     """
-    folders = (artifacts / "evaluate").glob("[!.]*")  # a hidden one is what a killed stage left
+    folders = (artifacts / "evaluate").glob("[!.]*")  # hidden folders are left over from a killed stage
     names = sorted(folder.name for folder in folders if folder.is_dir())
     if not names:
         raise ConfigError(f"{artifacts}/evaluate", "holds no experiment", hint="`dvc repro` makes them")
@@ -62,7 +62,7 @@ def report(artifacts: Path, out: Path) -> None:
 
 
 def _check_whole(name: str, artifacts: Path) -> None:
-    """Refuse an experiment that was evaluated, but whose declaration or training is missing."""
+    """Raise if the declaration or the training of an evaluated experiment is missing."""
     for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "result.json"):
         if not place.is_file():
             raise ConfigError(

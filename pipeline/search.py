@@ -1,10 +1,10 @@
-r"""Stage `search`: draw points from a space, train each, keep the best.
+r"""Stage `search`: sample points from a space, train each, and select the best.
 
     python -m pipeline.search artifacts/compose/digits_search.yaml artifacts/search/digits_search \
         experiment=digits_search
 
 The sweeper runs the same search: python -m pipeline.train -m experiment=digits_search
-A declaration without a search passes through: it is its own best.
+A declaration without a search is passed through unchanged.
 """
 
 from __future__ import annotations

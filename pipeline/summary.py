@@ -5,7 +5,7 @@
     python -m pipeline.summary compare=[vgg16,resnet50,mobilenet_v2] shape=[3,224,224] outputs=1000
     python -m pipeline.summary experiment=digits_lenet5 format=json
 
-Without `shape` and `outputs`: those of the data and task. Nothing is built; no weight is allocated.
+`shape` and `outputs` default to those of the data and task. Nothing is built; no weights are allocated.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ TOTALS = ("network", "layers with weights", "weights", "multiply-adds", "activat
 
 
 def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
-    """Plan the network of a declaration, for its own image or for the one asked for.
+    """Plan the network of a declaration, for its own or a given image shape.
 
     Args:
         overrides: as for `pipeline.train`.
         options: `shape` [C, H, W] and `outputs`, both or neither.
 
     Raises:
-        ConfigError: the declaration or the options cannot work.
+        ConfigError: the declaration or the options are invalid.
     """
     if not {"shape", "outputs"} & options.keys():
         return plan_network(compose(overrides))
@@ -66,7 +66,7 @@ def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
 
 
 def show(network: Network, *, explains: bool) -> None:
-    """Print a network as a table, on request with the formula behind each number."""
+    """Print a network as a table, optionally with the formula behind each number."""
     size = " x ".join(map(str, network.shape))
     table = _table(f"{network.name}, image {size}, outputs {network.outputs}", HEADINGS, first_number=3)
     for leaf, row in zip(network.leaves(), as_rows(network), strict=True):
@@ -100,12 +100,12 @@ def _table(title: str, headings: Sequence[str], *, first_number: int) -> Table:
 
 
 def _print(what: Table | str, *, wider: int = 0) -> None:
-    """Print as wide as the text needs where the output is no terminal."""
+    """Print without wrapping if the output is not a terminal."""
     Console(width=None if sys.stdout.isatty() else 140 + wider, highlight=False).print(what, markup=False)
 
 
 def _read(value: str) -> Any:
-    """Read an option as YAML; what is none stays text, and is refused by name later."""
+    """Parse an option as YAML; if it is invalid, return the text, which is rejected later."""
     try:
         return read_yaml(value)
     except yaml.YAMLError:
@@ -113,7 +113,7 @@ def _read(value: str) -> Any:
 
 
 def _named(options: Mapping[str, Any], overrides: list[str]) -> list[Network]:
-    """Plan the networks that `compare` lists; other overrides hold for all of them."""
+    """Plan the networks listed in `compare`; other overrides apply to all of them."""
     names = options["compare"]
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise ConfigError("compare", got=names, allowed="a list of networks, such as [vgg16,resnet50]")

@@ -4,8 +4,8 @@
     python -m pipeline.train -m experiment=digits_lenet5 model.activation=tanh,relu optimizer.lr=0.01,0.05
     python -m pipeline.train artifacts/search/digits_lenet5/best.yaml artifacts/train/digits_lenet5
 
-All of them call `pipeline.training.run.train` on the same declaration. It is idempotent: a finished run is found, an
-unfinished one goes on where it was, whichever command started it.
+All of them call `pipeline.training.run.train` with a declaration. The call is idempotent: a finished run is reused, and
+an unfinished one is resumed, whichever command started it.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def _format_scores(metrics: Mapping[str, float]) -> str:
 
 
 def main() -> None:
-    """Run as a stage where the first argument is a file, else as a Hydra application."""
+    """Run as a stage if the first argument is a file, otherwise as a Hydra application."""
     root = Path.cwd()
     if follow(root):
         return
     sys.path.append(
         str(Path(__file__).parent / "plugins")
-    )  # where Hydra looks for hydra_plugins, and nowhere else
+    )  # the only place where Hydra searches for hydra_plugins
     if len(sys.argv) > 1 and sys.argv[1].endswith(".yaml") and "=" not in sys.argv[1]:
         path, out = stage_paths("train", "<declaration>.yaml", "<folder to write>")
         declaration = load(path)
@@ -83,7 +83,7 @@ def main() -> None:
         if is_leader():
             publish(folder.path, out, names=RESULTS, replaces=OLDER_RESULTS)
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole, and are reported in one sentence
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to report them in one sentence
     with explained():
         main_hydra()
 

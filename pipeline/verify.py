@@ -1,10 +1,10 @@
-"""Compare the results of `dvc repro` with those recorded in git: which are equal to the byte, and why others are not.
+"""Compare the results of `dvc repro` byte by byte with those recorded in git, and explain any differences.
 
     python -m pipeline.verify
     python -m pipeline.verify record=true
 
-`make repro` ends with the first. With `record=true` it writes down on which processor and with which versions the
-results were made, in `artifacts/recorded.json`; commit it together with `dvc.lock`.
+`make repro` ends with the first command. The second records the hardware and the package versions that produced the
+results in `artifacts/recorded.json`; commit this file together with `dvc.lock`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Outs = dict[str, str]  # path of a file or folder -> its digest
 
 
 def verify(root: Path) -> str:
-    """Return a report that ends with how many experiments equal the recorded ones.
+    """Return a report of all differences; its last line counts the experiments that equal the recorded ones.
 
     Args:
         root: the project's folder, a git checkout in which `dvc repro` has run.
@@ -55,14 +55,14 @@ def verify(root: Path) -> str:
 
 
 def record(root: Path) -> Path:
-    """Write down in which environment the results in the working tree were made; return the file."""
+    """Record the environment in which the results in the working tree were computed; return the path."""
     path = root / RECORDED
     write_text(path, json.dumps(_environment(), indent=2) + "\n")
     return path
 
 
 def _outs(lock: Mapping[str, Any]) -> dict[str, Outs]:
-    """Return the outs of each experiment's stages, `<stage>@<experiment>` in the lock file."""
+    """Return the outputs of each experiment, whose stages are named `<stage>@<experiment>` in the lock file."""
     found: dict[str, Outs] = {}
     for stage, entry in lock["stages"].items():
         name = stage.partition("@")[2]
@@ -94,7 +94,7 @@ def _differences(root: Path, name: str, before: Outs, after: Outs) -> list[str]:
 
 
 def _environment_differences(root: Path) -> list[str]:
-    """Say what differs between here and where the results were recorded."""
+    """Describe the differences between this environment and the recorded one."""
     text = _at_head(root, RECORDED)
     if text is None:
         return []
@@ -111,14 +111,14 @@ def _environment_differences(root: Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Return processor, cores, threads, accelerators, and the versions of Python and of the deciding packages."""
-    from pipeline.tracking.provenance import hardware, versions  # torch
+    """Return processor, cores, threads, accelerators, and the versions of Python and of relevant packages."""
+    from pipeline.tracking.provenance import hardware, versions  # imports torch
 
     return {**hardware(), **versions()}
 
 
 def _at_head(root: Path, path: str) -> str | None:
-    """Return the text of a file as git has it at HEAD; None where it has none."""
+    """Return the contents of a file at HEAD; None if it is not committed or git is not available."""
     command = ["git", "show", f"HEAD:./{path}"]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=False)

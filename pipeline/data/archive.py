@@ -1,7 +1,7 @@
 """An archive of images, a folder or a zip file behind one interface; and its digest.
 
-The digest of a zip file is the SHA-256 of its bytes; that of a folder is the SHA-256 of its files'
-names and digests in the order of names.
+The digest of a zip file is the SHA-256 of its bytes; that of a folder is the SHA-256 of the sorted names and digests of
+its files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CHUNK = 1 << 20  # bytes
 
 
 class Archive(Protocol):
-    """Names and bytes of the files in a folder or zip; several threads may read at the same time."""
+    """Names and bytes of the files in a folder or zip; safe to read from several threads."""
 
     root: Path
 
@@ -97,8 +97,8 @@ def archive_digest(root: Path, *, memory: Path) -> str:
     """Return the digest of a folder or zip, `sha256:...`.
 
     Args:
-        memory: a JSON file that remembers digests by path, length and modification time, so that large
-            archives are read once.
+        memory: a JSON file that caches digests by path, size and modification time, so that large archives are read
+            only once.
 
     Raises:
         ConfigError: it is missing.

@@ -8,6 +8,6 @@ import numpy as np
 
 
 def start_array(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Start a .npy file whose bytes are then appended: unlike a memory map, a full disk is an error."""
+    """Write the header of a .npy file to append to; unlike a memory map, this raises an error if the disk is full."""
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)

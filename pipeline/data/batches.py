@@ -1,6 +1,6 @@
-"""Batches of prepared data: what is drawn depends on (seed, epoch, sample) and nothing else.
+"""Batches of prepared data, determined only by (seed, epoch, sample).
 
-So the number of loader workers, a resume or the order of workers never changes a pixel.
+They are therefore independent of the number and order of loader workers, and of resuming.
 Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W), uint8, channels last in memory.
 """
 
@@ -24,9 +24,9 @@ Request = tuple[int, list[int]]  # epoch, indices of the samples of one batch
 
 
 class Batch(TypedDict):
-    """One batch: images (N, C, H, W) uint8; targets (N, ...) as their kind stores them; indices (N,).
+    """A batch: images (N, C, H, W) uint8; targets (N, ...) in the format of their kind; indices (N,).
 
-    Mixed images count for their target by `weight`, a scalar, and for their partner by the rest.
+    For mixed images, the target has the scalar `weight`, and the partner's target has 1 - `weight`.
     """
 
     image: Tensor
@@ -37,15 +37,15 @@ class Batch(TypedDict):
 
 
 class Draws(Protocol):
-    """What augments the images of a split."""
+    """The augmentation of a split."""
 
     def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
-        """Return images (n, H, W, C) and targets of some samples of a split as drawn for an epoch."""
+        """Return the augmented images (n, H, W, C) and targets of some samples of a split for an epoch."""
         ...
 
 
 class Mix(Protocol):
-    """What mixes the images of a batch."""
+    """The mixing of images within a batch."""
 
     def __call__(
         self, images: Array, targets: Array, *, are_masks: bool, seed: int
@@ -55,13 +55,13 @@ class Mix(Protocol):
 
 
 class EpochBatches(Sampler[Request]):
-    """Yield the batches of an epoch as requests; shuffled from (seed, epoch) where a seed is given.
+    """Yield the batches of an epoch as requests; shuffled from (seed, epoch) if a seed is given.
 
-    Batches are as equal as can be: no last batch of one image, with which batch norm cannot train, and as
-    many batches in each process, which distributed training waits for.
+    Batch sizes are as equal as possible: this avoids a last batch of one image, on which batch norm fails, and gives
+    each process the same number of batches, which distributed training requires.
 
-    In a distributed run each process yields its share: when shuffling, the tail is filled from the start
-    so that all have equally many batches; otherwise each sample is seen once.
+    In a distributed run, each process yields its share: when shuffling, the last share is filled up from the start so
+    that all have the same number of batches; otherwise each sample is used exactly once.
     """
 
     def __init__(self, num_samples: int, *, batch_size: int, seed: int | None) -> None:
@@ -71,7 +71,7 @@ class EpochBatches(Sampler[Request]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch to draw; Lightning calls this at each start of an epoch."""
+        """Set the epoch; called by Lightning at the start of each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -97,11 +97,11 @@ class PreparedSplit(Dataset[Batch]):
     Args:
         images: (N, H, W, C).
         targets: (N, ...).
-        kind: of the targets.
-        draws: what augments the images; None leaves them alone.
-        mix: what mixes the images of a batch; None mixes nothing.
-        sides: rows and columns of the centre to show of images that are not augmented; None for all of them.
-        seed: decides how batches are mixed.
+        kind: the kind of target.
+        draws: augmentation of the images; None for no augmentation.
+        mix: mixing of the images of a batch; None for no mixing.
+        sides: rows and columns of the centre crop of images that are not augmented; None for whole images.
+        seed: determines how batches are mixed.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class PreparedSplit(Dataset[Batch]):
         sides: tuple[int, int] | None = None,
         seed: int = 0,
     ) -> None:
-        # Plain arrays: memmap's own class makes every row an object that costs as much as a draw.
+        # Convert to plain arrays, since indexing a memmap creates a memmap object, which is as slow as a draw.
         self.images = np.asarray(images)
         self.targets = np.asarray(targets)
         self.kind = kind
@@ -157,7 +157,7 @@ class PreparedSplit(Dataset[Batch]):
 
 
 def _place() -> tuple[int, int]:
-    """Return (rank, world size) of this process; (0, 1) where training is not distributed."""
+    """Return (rank, world size) of this process; (0, 1) if training is not distributed."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()

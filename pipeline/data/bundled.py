@@ -1,4 +1,4 @@
-"""Make the shipped archives: `python -m pipeline.data.bundled digits data/digits.zip`.
+"""Build the bundled archives: `python -m pipeline.data.bundled digits data/digits.zip`.
 
 Sources: digits are scikit-learn's copy of Alpaydin & Kaynak 1998 (UCI, doi:10.24432/C50P49); the
 brain is nilearn's copy of the ICBM 152 2009a symmetric template (Fonov et al. 2011,
@@ -9,7 +9,7 @@ An archive is the same byte for byte each time and on each machine, because `pre
 with a pinned digest. So nothing depends on a compressor's version: `compress_runs` is a deflate
 encoder of its own, and zip members are stored. Noise comes from `RandomState`, whose streams numpy
 has frozen (NEP 19), while those of `Generator.normal` may change. Its logarithm may differ in the
-last bit between machines; rounding to 8 bits makes that as good as impossible to see.
+last bit between machines, which rounding to 8 bits hides in practice.
 
 Shapes: R rows, C columns of a picture; volumes in nilearn are (X, Y, Z): right, front, up.
 """
@@ -35,7 +35,7 @@ FORM_SPLITS = {2: "val", 10: "val", 4: "test", 8: "test", 12: "test"}
 
 BLOCK = ("train",) * 20 + (None,) * 4 + ("val",) * 5 + (None,) * 4 + ("test",) * 8 + (None,) * 4
 MIN_TISSUE_PIXELS = 200
-# The window holds all brain of all slices: asserted in read_brain.
+# The window contains the brain in all slices, as asserted in read_brain.
 WINDOW_X, WINDOW_Y = slice(18, 178), slice(21, 213)
 WHITE_LEVEL = 215  # median of the template (0..255) where white matter is the likeliest class
 NOISE = 0.06  # standard deviation of each part of the complex noise, in units of WHITE_LEVEL
@@ -151,7 +151,7 @@ def encode_png(pixels: Picture) -> bytes:
 
 
 def write_archive(path: Path, members: dict[str, bytes]) -> None:
-    """Write a zip that depends on `members` alone; nobody ever sees half of it at `path`."""
+    """Write a zip file atomically; its bytes depend only on `members`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -267,7 +267,7 @@ ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {"digits": list_digits, "b
 
 
 def main() -> None:
-    """Make one archive, as named on the command line."""
+    """Build the archive named on the command line."""
     parser = argparse.ArgumentParser(description="Make an archive that ships with Convoy.")
     parser.add_argument("archive", choices=sorted(ARCHIVES))
     parser.add_argument("path", type=Path, help="where to write it, such as data/digits.zip")

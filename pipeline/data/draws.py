@@ -1,7 +1,7 @@
-"""Draws: augmented images, made when they are asked for or ahead of time.
+"""Augmentation of images, either on the fly or precomputed.
 
-What is drawn depends on (seed, epoch, sample) and nothing else, so the number of loader workers, a resume or the
-order of workers never changes a pixel.
+A draw is one randomly augmented version of a sample. It depends only on (seed, epoch, sample), and is therefore
+independent of the number and order of loader workers, and of resuming.
 Shapes: N images, H rows, W columns, C channels; images (N, H, W, C), targets (N, ...).
 """
 
@@ -22,32 +22,32 @@ from pipeline.data.arrays import start_array
 from pipeline.errors import ConfigError
 
 Array = NDArray[np.uint8]
-LARGEST_SHARE = 0.9  # of the free disk that copies may take
+LARGEST_SHARE = 0.9  # of the free disk space that copies may use
 
 
 class Augment(Protocol):
-    """Random changes of images and the targets that move with them; the same seed gives the same change."""
+    """Random augmentation of images and, where applicable, their targets; deterministic given the seed."""
 
     def batch(
         self, images: Array, targets: Array, *, moves_as: str | None, seeds: Sequence[int]
     ) -> tuple[Array, Array]:
-        """Return the changed images (N, H, W, C) and targets; a seed for each.
+        """Return the augmented images (N, H, W, C) and targets, given one seed per image.
 
         Args:
-            moves_as: how albumentations is given the targets; None where they do not move.
+            moves_as: the albumentations target type; None if the targets are left unchanged.
         """
         ...
 
 
 def derive_seed(*numbers: int) -> int:
-    """Return a 32-bit seed that depends on all the numbers and on nothing else."""
-    words = np.array(numbers, np.uint32)  # what SeedSequence makes of a tuple, in a fraction of the time
+    """Return a 32-bit seed that is a function of all the numbers."""
+    words = np.array(numbers, np.uint32)  # equals the conversion in SeedSequence, but faster
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
 @dataclass(frozen=True)
 class OnTheFly:
-    """Draws made when they are asked for, anew in each epoch."""
+    """Augmentation on the fly, with new draws in each epoch."""
 
     augment: Augment
     moves_as: str | None
@@ -62,10 +62,10 @@ class OnTheFly:
 
 @dataclass(frozen=True)
 class Precomputed:
-    """Draws of the first epochs, written by `write_draws`; later epochs take them in turn.
+    """Precomputed draws of the first epochs, written by `write_draws`; later epochs cycle through them.
 
     Args:
-        folder: with `images.npy`, and `targets.npy` where targets move with their images.
+        folder: contains `images.npy`, and `targets.npy` if targets are transformed with their images.
     """
 
     folder: Path
@@ -91,12 +91,12 @@ class Precomputed:
 
 
 def write_draws(draws: OnTheFly, images: Array, targets: Array, folder: Path, *, copies: int) -> None:
-    """Write the draws of the first `copies` epochs of a split, one image in memory at a time.
+    """Write the draws of the first `copies` epochs of a split, with one image in memory at a time.
 
-    Says beforehand how much disk they take.
+    Reports the required disk space on stderr beforehand.
 
     Raises:
-        ConfigError: they would take more than nine tenths of the free disk.
+        ConfigError: they would need more than nine tenths of the free disk space.
     """
     first, target = draws.batch(images, targets, 0, [0])
     shapes = {"images": first.shape[1:]} | ({"targets": target.shape[1:]} if draws.moves_as else {})

@@ -1,4 +1,4 @@
-"""The facts of a data set, as `conf/data/*.yaml` states them.
+"""The facts of a data set, as given in `conf/data/*.yaml`.
 
 Shapes: C channels, H rows, W columns.
 """
@@ -24,18 +24,18 @@ class Facts:
         name: short name, under which runs on the same data are compared.
         format: layout on disk: the name of a module in `pipeline/data/sources`.
         root: a folder or a zip archive.
-        digest: `sha256:...` of the archive as `prepare` must find it; null where it is not pinned.
-        shape: [C, H, W] of the images that networks see; images are resized to H x W.
+        digest: expected digest of the archive, `sha256:...`; null to accept any.
+        shape: [C, H, W] of the prepared images; images are resized to H x W.
         classes: names of the classes, in the order of their indices.
         split: `folders` (train/, val/ and test/ inside), or shares {val: 0.15, test: 0.15, seed: 0} drawn by
             file name, so that a file keeps its split when others are added.
         groups: a regular expression, searched in the names of images in the archive; images with the same match (a
-            writer, a patient, a scan) are drawn to the same split. The match is its capturing group if it has one,
-            else the whole match. Null where every image is its own group. Not used for `split: folders`.
+            writer, a patient, a scan) are assigned to the same split. The match is its capturing group if it has one,
+            else the whole match. Null if every image is its own group. Not used for `split: folders`.
         fold: {index: 0, of: 5} pools train and val, cuts them into `of` parts and validates on part `index`; the
             test split is unchanged. Null to use train and val as `split` defines them.
-        background: index of the class that mean scores leave out; null where every class counts.
-        ignore_label: mask value that loss and scores leave out; null where there is none.
+        background: index of the class to exclude from mean scores; null to include every class.
+        ignore_label: mask value to exclude from loss and scores; null if there is none.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
     """
@@ -55,7 +55,7 @@ class Facts:
     licence: str
 
     def __post_init__(self) -> None:
-        """Refuse values that are out of range or contradict each other."""
+        """Raise if values are out of range or contradict each other."""
         is_shape = len(self.shape) == 3 and all(isinstance(n, int) and n > 0 for n in self.shape)
         if not is_shape or self.shape[0] not in (1, 3):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Decode images and masks to uint8 arrays; files that cannot be converted without loss are refused.
+"""Decode images and masks to uint8 arrays; files that cannot be converted without loss are rejected.
 
 Shapes: images (H, W, C), masks (H, W).
 """
@@ -21,10 +21,10 @@ ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
 
 
 def load_formats() -> None:
-    """Load all formats of Pillow; call this before decoding in several threads.
+    """Load all formats of Pillow; must be called before decoding in several threads.
 
-    Pillow loads most formats when a file first needs one; another thread may then see them half loaded and fail to
-    read its file.
+    Pillow loads most formats lazily; without this, another thread may see them partially loaded and fail to read its
+    file.
     """
     Image.init()
 
@@ -62,7 +62,7 @@ def decode_mask(
     """Decode a mask and resize it (nearest) to rows and columns.
 
     Args:
-        image_sides: rows and columns that its image has on disk.
+        image_sides: rows and columns of its image on disk.
         sides: rows and columns to return.
 
     Raises:
@@ -132,7 +132,7 @@ def _opened(data: bytes, name: str) -> Image.Image:
 
 
 def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
-    """Refuse 16-bit colour (PNG, TIFF, PPM), which Pillow would silently cut to 8 bits."""
+    """Reject 16-bit colour (PNG, TIFF, PPM), which Pillow would silently truncate to 8 bits."""
     for tile in image.tile:
         layout = tile.args if isinstance(tile.args, tuple) else (tile.args,)  # ("RGB;16B", ...)
         is_deep = re.search(r";16[BLN]$", str(layout[0])) is not None

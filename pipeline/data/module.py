@@ -1,4 +1,4 @@
-"""Prepared data for Lightning: loaders of the train and val splits."""
+"""LightningDataModule of prepared data, with loaders of the train and val splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PreparedData(pl.LightningDataModule):
             sets the sampler's epoch, and workers prefetch immediately.
         num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, whose cores training
             uses itself, and on a GPU all but one of its share of the cores. Does not change any batch.
-        seed: decides the order of training images.
+        seed: determines the order of training images.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Prepared data: uint8 arrays at training resolution, memory-mapped, with a manifest.
 
-A prepared folder holds for each split `<split>_images.npy` (N, H, W, C) and `<split>_targets.npy`, as the kind of
-target lays it out; `manifest.csv` (split, index, file, target, digest of the file's bytes); and `prepared.json` with
-the facts they were made by.
+A prepared folder contains, for each split, `<split>_images.npy` (N, H, W, C) and `<split>_targets.npy`, whose layout
+depends on the kind of target; `manifest.csv` (split, index, file, target, digest of the file's bytes); and
+`prepared.json` with the facts it was prepared with.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError
 
-PIECE = 2**18  # prepared bytes that a thread is handed at once, about
-PIECE_IMAGES = 16  # images at most, as each may be large on disk
+PIECE = 2**18  # approximate number of prepared bytes per work item of a thread
+PIECE_IMAGES = 16  # maximum number of images per work item, as files may be large
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared folder, opened one split at a time.
+    """A prepared folder; arrays are memory-mapped on access.
 
     Args:
-        folder: as `write_prepared` left it.
-        kind: of its targets.
+        folder: written by `write_prepared`.
+        kind: the kind of its targets.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path, facts: Facts) -> Prepared:
-        """Open the folder that was prepared for a data set."""
+        """Open the prepared folder of a data set."""
         return cls(folder, load_kind(load_source(facts.format).TARGET))
 
     def images(self, split: str) -> Array:
@@ -63,25 +63,25 @@ class Prepared:
         return self.kind.load(self.folder, split)
 
     def files(self, split: str) -> list[str]:
-        """Return the names of a split's images in the archive."""
+        """Return the archive file names of the images of a split."""
         with (self.folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
             return [row["file"] for row in csv.DictReader(file) if row["split"] == split]
 
     def about(self) -> dict[str, Any]:
-        """Return what `prepared.json` says: facts, digest, counts."""
+        """Return the contents of `prepared.json`: facts, digest, counts."""
         text = (self.folder / "prepared.json").read_text(encoding="utf-8")
         about: dict[str, Any] = json.loads(text)
         return about
 
 
 def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
-    """Decode an archive into a prepared folder on all cores, a few images in memory at a time.
+    """Decode an archive into a prepared folder, using all cores and constant memory.
 
     Args:
-        folder: an empty folder; what is in it after an error is for the caller to remove.
+        folder: an empty folder; the caller is responsible for cleaning up after an error.
 
     Raises:
-        ConfigError: the archive cannot be used (each reason names its file), or the disk is too small.
+        ConfigError: the archive is invalid (the message names the file), or the disk is too small.
     """
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
@@ -106,7 +106,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
 
 
 class _Decoded(NamedTuple):
-    """What a sample becomes: an image (H, W, C) and its target; and the digest of its file."""
+    """A decoded sample: image (H, W, C), target, and the digest of the image file."""
 
     image: Array
     target: Array
@@ -120,7 +120,7 @@ def _by_split(samples: Sequence[Sample]) -> list[Sample]:
 def _decoded(
     archive: Archive, samples: Sequence[Sample], facts: Facts, kind: TargetKind
 ) -> Generator[_Decoded]:
-    """Yield what samples become, in order; the first of them that cannot be used ends it."""
+    """Yield the decoded samples in order; raise at the first one that is invalid."""
     load_formats()
     piece = max(1, min(PIECE_IMAGES, PIECE // math.prod(facts.shape)))
     return in_order(partial(_decode, archive, facts, kind), samples, piece=piece)
@@ -140,7 +140,7 @@ def _write_split(
     """Write the arrays of one split; yield the rows of its manifest.
 
     Args:
-        decoded: what the samples become, and then those of later splits.
+        decoded: the decoded samples of this split, followed by those of later splits.
     """
     channels, rows, columns = facts.shape
     count, split = len(samples), samples[0].split

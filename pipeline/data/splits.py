@@ -1,7 +1,7 @@
-"""Splits of data sets that have none of their own, and folds of training and validation images.
+"""Random splits of data sets without predefined ones, and cross-validation folds.
 
-Each file is drawn by share from its own name: a draw depends on the name, the class and the seed alone, or on the
-group and the seed, so that adding files never moves an earlier one from the test split into training.
+Each file is assigned by a hash of its name, its class and the seed, or of its group and the seed, so that adding files
+never moves an existing one from the test split into training.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def split_by_name(
     """Assign each file to train, val or test.
 
     Args:
-        labels: file name -> class index; each class is split by the same shares, in expectation.
+        labels: file name -> class index; each class is split in the same proportions, in expectation.
         shares: {val, test, seed}; val and test are probabilities.
-        groups: file name -> group; a group is drawn as a whole, whatever its classes. None where every file is
-            drawn alone.
+        groups: file name -> group; a group is assigned as a whole, regardless of its classes. None to assign every
+            file individually.
 
     Returns:
         File name -> split.
@@ -60,16 +60,16 @@ def find_group(file: str, pattern: str) -> str:
 def fold_samples(
     samples: Sequence[Sample], facts: Facts, stratum: Callable[[Sample], int | None]
 ) -> list[Sample]:
-    """Cut train and val together into the parts of `data.fold`, and validate on one of them.
+    """Pool train and val, divide them into the parts of `data.fold`, and validate on one of them.
 
-    Parts depend on names, strata and `of` alone. Each class has about the same share in every part, as far as groups
-    allow; images without a class of their own are distributed by the number of groups.
+    The parts depend only on names, strata and `of`. Each class has about the same share in every part, as far as groups
+    allow; images without a single class are distributed so that parts have similar numbers of groups.
 
     Args:
-        stratum: the class of a sample; None where it has no single one.
+        stratum: the class of a sample; None if it does not have a single class.
 
     Returns:
-        The samples in the same order. Those of the test split are unchanged, as are all where there is no fold.
+        The samples in the same order. Those of the test split are unchanged, as are all if there is no fold.
 
     Raises:
         ConfigError: there are fewer groups or images than parts, or an image has no group.
@@ -97,7 +97,7 @@ def fold_samples(
 
 
 def _check_parts(strata: Sequence[int | None], groups: Sequence[str], facts: Facts, num_parts: int) -> None:
-    """Refuse more parts than groups or images; warn of classes that some parts will lack."""
+    """Raise if there are more parts than groups or images; warn about classes that are missing from some parts."""
     unit = "images" if facts.groups is None else f"groups (data.groups: '{facts.groups}')"
     num_groups = len(set(groups))
     if num_groups < num_parts:
@@ -129,12 +129,12 @@ def _cut(strata: Sequence[int | None], groups: Sequence[str], num_parts: int) ->
     from sklearn import model_selection  # takes a second
 
     is_each_alone = len(set(groups)) == len(groups)
-    kind = "KFold" if is_each_alone else "GroupKFold"  # which takes 20 s for 60,000 groups of one image
+    kind = "KFold" if is_each_alone else "GroupKFold"  # GroupKFold takes 20 s for 60,000 groups of one image
     if None not in strata:
         kind = f"Stratified{kind}"
     splitter = getattr(model_selection, kind)(num_parts, shuffle=True, random_state=FOLD_SEED)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of rare classes, which _check_parts names
+        warnings.simplefilter("ignore", UserWarning)  # about rare classes, see _check_parts
         parts = splitter.split(strata, strata, None if is_each_alone else groups)
         return [chosen.tolist() for _, chosen in parts]
 

@@ -1,7 +1,7 @@
-"""Threads: a function applied to many items on all cores, results in the order of the items.
+"""Apply a function to many items on all cores, with results in the order of the items.
 
-Threads rather than processes: Pillow, hashlib and zlib release the GIL for most of their time, and results need no
-copying.
+Uses threads rather than processes, since Pillow, hashlib and zlib release the GIL most of the time, and results need
+not be copied.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def in_order(work: Callable[[Item], Result], items: Sequence[Item], *, piece: in
     error, or when closed, it waits only for the items in progress.
 
     Args:
-        piece: items handed to a thread at once; more than one where an item takes less than a millisecond.
+        piece: number of items per work unit of a thread; more than 1 if an item takes less than a millisecond.
     """
     threads = num_threads()
     stopped = Event()

@@ -1,7 +1,7 @@
 """Checks of a resolved declaration: keys, types, names of classes, and whether its sections fit each other.
 
-A bad one is refused in well under two seconds and before any data are read: nothing heavy is imported, the network is
-planned, not built.
+An invalid declaration is rejected in well under two seconds and before any data are read: no heavy library is imported,
+and the network is planned, but not built.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCHEMAS = {
     "augmentation": "pipeline.transforms.settings.AugmentationSettings",
     "views": "pipeline.transforms.settings.ViewSettings",
 }
-# What the pipeline itself gives to the constructor a section names; to a task also the facts it demands.
+# Arguments that the pipeline itself passes to the constructor in a section; a task also gets the facts it requires.
 GIVEN = {
     "preprocess": frozenset({"statistics"}),
     "augmentation": frozenset({"covariance"}),
@@ -44,10 +44,10 @@ GIVEN = {
 
 
 def check(sections: Mapping[str, Any]) -> Declaration:
-    """Check plain values and return the declaration that they make.
+    """Validate plain values, and return them as a declaration.
 
     Raises:
-        ConfigError: the first thing that cannot work.
+        ConfigError: the first problem found.
     """
     for key in sections:
         if key not in SECTIONS:
@@ -71,7 +71,7 @@ def check(sections: Mapping[str, Any]) -> Declaration:
 
 
 def check_test_views(declaration: Declaration) -> None:
-    """Check how test images are seen; warn of views that make labels wrong."""
+    """Check the views of test images; warn about views that invalidate labels."""
     for text in check_views(
         declaration.views,
         shape=tuple(declaration.data.shape),
@@ -83,7 +83,7 @@ def check_test_views(declaration: Declaration) -> None:
 
 
 def _check_plain(sections: Mapping[str, Any]) -> None:
-    """Check the sections without keys, and that the others are mappings."""
+    """Check the sections that are plain values, and that all others are mappings."""
     name, seed, allowed = sections["name"], sections["seed"], sections["allowed_targets"]
     if not isinstance(name, str) or not name:
         raise ConfigError("name", got=name, allowed="text", hint="it names runs, such as name=digits_lenet5")
@@ -107,7 +107,7 @@ def _check_plain(sections: Mapping[str, Any]) -> None:
 
 
 def _check_search(sections: Mapping[str, Any]) -> None:
-    """Refuse settings of a search where nothing is searched."""
+    """Raise if there are settings of a search, but no space."""
     if sections["search"]["space"]:
         return
     trial = sections["search"]["trial"]
@@ -123,7 +123,7 @@ def _check_search(sections: Mapping[str, Any]) -> None:
 
 
 def _check_targets(sections: Mapping[str, Any]) -> None:
-    """Check the classes that sections name, and their arguments."""
+    """Check the target classes of all sections, and their arguments."""
     allowed = sections["allowed_targets"]
     _check_steps(sections["augmentation"]["steps"], "augmentation.steps")
     if sections["augmentation"]["mixing"] is not None:
@@ -140,7 +140,7 @@ def _check_targets(sections: Mapping[str, Any]) -> None:
 
 
 def _check_steps(steps: Sequence[Any], path: str) -> None:
-    """Check that steps say what is to be built, steps inside of steps too."""
+    """Check that steps, including nested ones, have a `_target_`."""
     for index, step in enumerate(steps):
         where = f"{path}[{index}]"
         _check_step(step, where)
@@ -161,7 +161,7 @@ def _check_step(step: Any, where: str) -> None:
 
 
 def _check_transforms(declaration: Declaration) -> None:
-    """Check preprocessing, augmentation and views against images and task."""
+    """Check that preprocessing, augmentation and views are compatible with images and task."""
     shape, input_shape = tuple(declaration.data.shape), declaration.input_shape
     check_preprocess(declaration.preprocess, shape=shape, input_shape=input_shape)
     mirror_changes_label = _mirror_changes_label(declaration)
@@ -185,7 +185,7 @@ def _mirror_changes_label(declaration: Declaration) -> bool:
 
 
 def _check_norms(network: Network, batch_size: int) -> None:
-    """Refuse a batch norm that would see one image at a time in training."""
+    """Raise if a network with batch norms would be trained with a batch size of 1."""
     leaves = (*network.leaves(), *network.side_leaves())
     has_batch = any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
     if batch_size == 1 and has_batch:

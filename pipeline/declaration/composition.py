@@ -1,6 +1,6 @@
-"""Composition: conf/ and overrides to one resolved, checked declaration.
+"""Compose conf/ and overrides into a resolved and validated declaration.
 
-A bad declaration is refused here, in well under two seconds and before any data are read.
+An invalid declaration is rejected here, in well under two seconds and before any data are read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def compose(overrides: Sequence[str]) -> Declaration:
         overrides: as on a Hydra command line, e.g. `experiment=digits_lenet5`, `optimizer.lr=0.02`.
 
     Raises:
-        ConfigError: whatever is wrong with it.
+        ConfigError: the declaration is invalid.
     """
     return check(compose_sections(overrides))
 
@@ -46,43 +46,43 @@ def compose_sections(overrides: Sequence[str]) -> dict[str, Any]:
     """Compose and resolve a declaration to plain values, without checking that its sections fit each other.
 
     Raises:
-        ConfigError: an override names what is not there.
+        ConfigError: an override names a key or option that does not exist.
     """
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         values = [override for override in parsed if _sets_a_value(override)]
         others = [override.input_line or "" for override in parsed if not _sets_a_value(override)]
         config = deepcopy(_chosen(tuple(others), CONF, _last_change(CONF)))
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)  # as Hydra itself does, after the files
+        ConfigLoaderImpl._apply_overrides_to_config(values, config)  # like Hydra, after the files
         return resolved(config)
 
 
 def _sets_a_value(override: Override) -> bool:
-    """Tell whether an override sets a value below a section, and so has no say in which files are read."""
+    """Return whether an override sets a value below a section, and thus does not affect which files are read."""
     is_plain = override.package is None and not override.is_sweep_override()
     return "." in override.key_or_group and not override.is_hydra_override() and is_plain
 
 
 @cache
 def _chosen(choices: tuple[str, ...], conf: Path, changed: int) -> DictConfig:  # noqa: ARG001
-    """Compose the chosen files, read once as long as none of them changes: a search does so for every trial."""
+    """Compose the chosen files, cached until conf/ changes, as a search composes them for every trial."""
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
         return hydra.compose("config", overrides=list(choices))
 
 
 def _last_change(folder: Path) -> int:
-    """Return when a file or folder below was last changed, in nanoseconds."""
+    """Return the latest modification time below a folder, in nanoseconds."""
     return max(path.stat().st_mtime_ns for path in folder.rglob("*"))
 
 
 def declare(config: DictConfig) -> Declaration:
-    """Resolve and check what Hydra composed."""
+    """Resolve and validate a config composed by Hydra."""
     return check(resolved(config))
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """Return plain values, all interpolations looked up."""
+    """Return plain values, with all interpolations resolved."""
     with explained():
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
@@ -91,7 +91,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn what Hydra and OmegaConf raise into one clear sentence."""
+    """Convert exceptions of Hydra and OmegaConf to a `ConfigError`."""
     try:
         yield
     except MissingConfigException as reason:
@@ -110,14 +110,14 @@ def explained() -> Iterator[None]:
         raise ConfigError("conf", "a YAML anchor refers to itself", hint="write the list out") from None
     except ValueError as reason:
         if not str(reason).startswith("Config group override"):
-            raise  # what a training raises passes through here too
+            raise  # exceptions raised in training pass through here too
         raise ConfigError(
             "overrides", str(reason), hint="choose an option by the name of its file, such as model=lenet5"
         ) from None
 
 
 def _explain(reason: Exception) -> ConfigError:
-    """Name the key that an override does not find, with the closest right one."""
+    """Return the error for an override of an unknown key, which suggests the closest one."""
     cause = reason.__cause__
     full_key = getattr(cause, "full_key", None)
     if isinstance(reason, ConfigCompositionException) and full_key:
@@ -140,7 +140,7 @@ def _explain(reason: Exception) -> ConfigError:
 
 
 def _explain_yaml(reason: yaml.YAMLError) -> ConfigError:
-    """Name the file that is not valid YAML, and the line."""
+    """Return the error for invalid YAML, which names file and line."""
     mark = getattr(reason, "problem_mark", None)
     file = "conf" if mark is None else mark.name
     return ConfigError(file, f"is not valid YAML: {' '.join(str(reason).split())}", hint="correct the file")

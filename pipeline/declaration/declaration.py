@@ -1,6 +1,7 @@
-"""A declaration: all that is said of an experiment, typed and frozen; made once, by composition or from a file.
+"""A declaration: the complete, typed and immutable description of an experiment.
 
-Sections that name a class by `_target_` stay mappings: the constructor's signature is their schema.
+It is created by composition or read from a file. Sections with a `_target_` remain mappings, since the constructor's
+signature is their schema.
 """
 
 from __future__ import annotations
@@ -29,32 +30,32 @@ TYPED: dict[str, type] = {
     "search": SearchSettings,
     "tracking": TrackingSettings,
 }
-KEYWORDS = {"from": "around"}  # a section's name that Python keeps for itself
+KEYWORDS = {"from": "around"}  # a section whose name is a Python keyword
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """An experiment as it was declared.
+    """The declaration of an experiment.
 
     Args:
-        name: names its runs.
-        seed: decides weights, shuffling, augmentation and dropout.
-        allowed_targets: prefixes of the user's own classes.
+        name: name of its runs.
+        seed: determines initial weights, shuffling, augmentation and dropout.
+        allowed_targets: prefixes of user-defined classes.
         data: facts of the data set.
-        input_shape: what the network sees of an image.
-        preprocess: names the first module of the model.
-        augmentation: what is done to training images.
+        input_shape: (C, H, W) of the network's input.
+        preprocess: target and arguments of the first module of the model.
+        augmentation: augmentation of training images.
         model: the network, in the network language.
-        task: names the task.
-        optimizer: names the optimizer.
-        scheduler: names the learning-rate schedule.
-        trainer: how long, on what and in which precision to train.
-        views: how test images are seen.
-        search: what is searched, where there is a space.
-        around: the section `from`: an earlier search, around whose best trials this one draws.
-        plan: whether a search only shows what it would try.
-        tracking: what is logged, and under which name.
-        sections: all of the above as plain values by the names of conf/config.yaml, as they are written and digested.
+        task: target and arguments of the task.
+        optimizer: target and arguments of the optimizer.
+        scheduler: target and arguments of the learning-rate scheduler.
+        trainer: duration, hardware and precision of training.
+        views: views of each test image.
+        search: settings and space of a search, if there is one.
+        around: the section `from`: an earlier search, whose best trials this one refines.
+        plan: whether a search only prints the trials that it would run.
+        tracking: what to log, and under which name.
+        sections: all of the above as plain values, by the names in conf/config.yaml; used for files and digests.
     """
 
     name: str
@@ -78,16 +79,16 @@ class Declaration:
 
     @classmethod
     def parse(cls, sections: Section) -> Declaration:
-        """Make a declaration of plain values.
+        """Create a declaration from plain values.
 
         Raises:
-            ConfigError: a typed section lacks a key, has one too many, or a value out of its range.
+            ConfigError: a typed section has a missing or unknown key, or a value out of range.
         """
         values = {KEYWORDS.get(key, key): _typed(key, value) for key, value in sections.items()}
         return cls(**values, sections=sections)
 
     def replace(self, **sections: Any) -> Declaration:
-        """Return this declaration with other plain values for some sections."""
+        """Return a copy of this declaration with some sections replaced."""
         return Declaration.parse({**self.sections, **sections})
 
     def digests(self) -> dict[str, str]:
@@ -110,7 +111,7 @@ def load(path: Path) -> Declaration:
     """Read a resolved declaration from a file.
 
     Raises:
-        ConfigError: there is no such file, or it holds no declaration.
+        ConfigError: the file does not exist, or does not contain a declaration.
     """
     if not path.is_file():
         raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
@@ -135,6 +136,6 @@ def _typed(key: str, value: Any) -> Any:
         return value
     try:
         return TYPED[key](**value)
-    except TypeError as reason:  # of a file that another version wrote; composition has checked its own
+    except TypeError as reason:  # the file was written by another version; composition checks keys itself
         text = str(reason).removeprefix(f"{TYPED[key].__name__}.__init__() ")
         raise ConfigError(key, text, hint="compose the declaration again") from None

@@ -1,4 +1,4 @@
-"""Digests of plain values and of source code, by which two declarations or two versions of the code differ."""
+"""Digests of plain values and of source code, for telling declarations and code versions apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.declaration.signatures import module_file
 from pipeline.files import file_state, memoize_by_mtime
 
-LENGTH = 16  # hexadecimal digits; 64 bits
+LENGTH = 16  # hexadecimal digits, i.e. 64 bits
 PACKAGE = Path(__file__).parents[1]
 MEMORY = Path("cache") / "sources.json"  # in the project's folder: what each file says
 
@@ -34,7 +34,7 @@ class Closure:
 
 
 def digest(value: Any) -> str:
-    """Return a digest of a JSON-like value; the order of keys does not matter, the types of values do."""
+    """Return the digest of a JSON-serializable value; independent of key order, but not of types (1 is not 1.0)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
@@ -87,7 +87,7 @@ def _read(files: Iterable[Path], root: Path) -> list[_Source]:
 
 @cache
 def _parse(file: Path, changed: int) -> str:  # noqa: ARG001
-    """Return what a file says as JSON, parsed once as long as it does not change."""
+    """Return the fields of `_Source` as JSON; `changed` makes the cache miss when the file is modified."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imports = sorted(set(_imported(tree)))
     for node in ast.walk(tree):

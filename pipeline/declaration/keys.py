@@ -1,7 +1,7 @@
-"""Keys: digests of all that decides prepared data, statistics, drawn copies and runs.
+"""Cache keys: digests of everything that determines prepared data, statistics, precomputed copies and runs.
 
-The code that decides a result is that which its stage imports: the modules it starts from, and those that the
-declaration names. A task, source or step that a declaration does not use has no say in its results.
+A result depends on the code that its stage imports: the stage's entry modules, the modules that the declaration names,
+and everything these import. Tasks, sources or steps that a declaration does not use do not affect its keys.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.tasks.demands import task_package
 from pipeline.transfer.checkpoint import file_digest, find_checkpoint
 from pipeline.transforms.settings import find_tile
 
-# Modules that report, record, draw or keep files: they cannot change a number.
+# Modules for reporting, plotting, tracking and file handling, which cannot affect a numerical result.
 RECORDING = (
     "pipeline.errors",
     "pipeline.files",
@@ -38,7 +38,7 @@ RECORDING = (
     "pipeline.tracking",
     "pipeline.training.previews",
 )
-SWEEPING = ("pipeline.sweeps",)  # decides which runs are trained, not what comes of one
+SWEEPING = ("pipeline.sweeps",)  # determines which runs are trained, not their results
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
 FACTS = ("classes", "background", "ignore_label", "shape")
 # Packages that go by another name than what is imported.
@@ -57,10 +57,10 @@ COMPUTES_WITH = {"albumentations": ("cv2", "numpy")}
 
 
 def data_digest(declaration: Declaration, *, root: Path) -> str:
-    """Return the archive's digest.
+    """Return the digest of the data archive.
 
     Raises:
-        ConfigError: it is not the one that `data.digest` pins.
+        ConfigError: the digest differs from `data.digest`.
     """
     facts = declaration.data
     archive = Path(facts.root)
@@ -90,7 +90,7 @@ def statistics_key(declaration: Declaration, *, root: Path) -> str:
 
 
 def copies_key(declaration: Declaration, *, root: Path) -> str:
-    """Return the digest of all that decides drawn copies: images, steps, seed, code."""
+    """Return the cache key of precomputed copies: a digest of images, augmentation steps, seed and code."""
     images = [prepared_key(declaration, root=root), statistics_key(declaration, root=root)]
     section = declaration.augmentation
     steps = [section.steps, section.copies, declaration.data.ignore_label, declaration.seed]
@@ -99,12 +99,12 @@ def copies_key(declaration: Declaration, *, root: Path) -> str:
 
 
 def fingerprint(declaration: Declaration, *, root: Path) -> str:
-    """Return the digest of all that decides a run."""
+    """Return the digest of everything that determines the result of a run."""
     return name_identity(identity(declaration, root=root))
 
 
 def name_identity(decides: Mapping[str, Any]) -> str:
-    """Return the fingerprint of what `identity` returns."""
+    """Return the fingerprint of an identity as returned by `identity`."""
     return digest(list(decides.values()))
 
 
@@ -124,7 +124,7 @@ def training_code(declaration: Declaration, *, root: Path) -> dict[str, Any]:
 
 
 def deciding(declaration: Declaration) -> dict[str, Any]:
-    """Return the settings that decide the result of a training."""
+    """Return the settings that affect the result of training."""
     sections = declaration.sections
     trainer = {key: value for key, value in sections["trainer"].items() if key not in NOT_DECIDING_SETTINGS}
     return {
@@ -135,7 +135,7 @@ def deciding(declaration: Declaration) -> dict[str, Any]:
 
 
 def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
-    """Return for each stage of dvc.yaml the digest of its code, its libraries' versions included."""
+    """Return, for each stage of dvc.yaml, the digest of its code and of the versions of the libraries it imports."""
     train = _train_modules(declaration)
     package = task_package(declaration.task["_target_"])
     pages, pictures = ("pipeline.pages", "pipeline.pictures")
@@ -176,25 +176,25 @@ def write_declaration(
 
 
 def whitened_tile(declaration: Declaration) -> tuple[int, int] | None:
-    """Return rows and columns of the tiles that a declaration whitens; None where it whitens nothing."""
+    """Return the size (rows, columns) of the whitened tiles; None without whitening."""
     return find_tile(declaration.preprocess, tuple(declaration.data.shape))
 
 
 def _prepare_modules(declaration: Declaration) -> list[str]:
-    """Return the modules from which data are prepared."""
+    """Return the entry modules of data preparation."""
     source = declaration.data.format
     target = load_source(source).TARGET
     return ["pipeline.data.prepared", f"pipeline.data.sources.{source}", f"pipeline.data.targets.{target}"]
 
 
 def _draw_modules(declaration: Declaration) -> list[str]:
-    """Return the modules that draw augmented images."""
+    """Return the entry modules of augmentation."""
     named = find_targets({"augmentation": declaration.sections["augmentation"]})
     return ["pipeline.training.copies", *_modules(declaration, named)]
 
 
 def _train_modules(declaration: Declaration) -> list[str]:
-    """Return the modules from which a declaration is trained."""
+    """Return the entry modules of training."""
     named = {*find_targets(declaration.sections), *plan_network(declaration).targets()}
     package = task_package(declaration.task["_target_"])
     return [
@@ -245,7 +245,7 @@ def _pretrained_digest(declaration: Declaration) -> str | None:
 
 
 def _versions(libraries: Iterable[str]) -> dict[str, str]:
-    """Return the versions of libraries by the names that they are installed under."""
+    """Return the versions of the given libraries by distribution name."""
     used = {*libraries, *(each for library in libraries for each in COMPUTES_WITH.get(library, ()))}
     names = sorted(DISTRIBUTIONS.get(library, library) for library in used)
     return {name: found for name in names if (found := _version(name)) is not None}
@@ -253,7 +253,7 @@ def _versions(libraries: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _version(name: str) -> str | None:
-    """Return the version of an installed package; None of an optional one that is not, so that nothing uses it."""
+    """Return the version of a package; None if it is not installed, as an optional one may be."""
     try:
         return version(name).partition("+")[0]  # torch's wheels carry their build: 2.13.0+cpu
     except PackageNotFoundError:

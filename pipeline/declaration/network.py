@@ -1,4 +1,4 @@
-"""The network of a declaration, planned for its image and its task; nothing is built."""
+"""Plan the network of a declaration for its image shape and task, without building it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pipeline.tasks.demands import Demands, load_demands
 
 
 def plan_network(declaration: Declaration) -> Network:
-    """Plan the network of a declaration; check that data, network and task fit each other.
+    """Plan the network of a declaration; check that data, network and task are compatible.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: they are not.
     """
     facts, demands = declaration.data, load_demands(declaration.task)
     target = load_source(facts.format).TARGET
@@ -40,7 +40,7 @@ def plan_network(declaration: Declaration) -> Network:
 
 
 def _check_input_shape(declaration: Declaration, demands: Demands) -> None:
-    """Refuse a shape that cannot be cut out of the images, or that would cut their targets."""
+    """Raise if the input shape is not a crop of the images, or if cropping would lose part of dense targets."""
     shape, whole = declaration.input_shape, tuple(declaration.data.shape)
     is_shape = len(shape) == 3 and all(type(n) is int and n >= 1 for n in shape)
     if not is_shape or shape[0] != whole[0]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pipeline.errors import ConfigError
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-# Settings of speed and display, which never change a result: not part of a fingerprint.
+# Settings that affect only speed and display, and are therefore not part of the fingerprint.
 NOT_DECIDING = ("num_workers", "progress")
 
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """How long, on what and in which precision to train.
+    """Duration, hardware and precision of training.
 
     Args:
         max_epochs: passes over the training split.
@@ -22,9 +22,9 @@ class TrainerSettings:
             `last`.
         early_stopping: {patience: epochs without a better score, min_delta: what counts as better}, or null.
         gradient_clip: largest norm of the gradient, or null.
-        accelerator: as Lightning names it: auto, cpu, gpu, ...
-        devices: how many devices, or auto.
-        strategy: as Lightning names it: auto, ddp, ...
+        accelerator: one of Lightning's accelerators: auto, cpu, gpu, ...
+        devices: number of devices, or auto.
+        strategy: one of Lightning's strategies: auto, ddp, ...
         precision: one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed on hardware with bf16 matrix
             multiplication, else 32-true.
         channels_last: whether to use the channels-last memory format.
@@ -50,7 +50,7 @@ class TrainerSettings:
     progress: bool
 
     def __post_init__(self) -> None:
-        """Refuse settings that are out of range."""
+        """Raise if settings are out of range."""
         for name, least in (("max_epochs", 1), ("batch_size", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"trainer.{name}", got=getattr(self, name), allowed=f"at least {least}")

@@ -1,8 +1,8 @@
 """Signatures of constructors, read from source without importing it.
 
-A constructor's signature is the config's schema. Importing Lightning or albumentations to look at one
-takes seconds, so names are followed through the source instead: `import` re-exports, star imports and
-base classes. What cannot be followed (compiled code, names made at run time) is not checked here.
+A constructor's signature is the schema of its config section. Importing Lightning or albumentations to inspect one
+takes seconds, so names are resolved statically instead, through re-exports, star imports and base classes. Names that
+cannot be resolved this way (compiled code, names defined at run time) are not checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Definition = ast.ClassDef | ast.FunctionDef
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its name, its annotation as an expression, whether it may be left out."""
+    """A parameter: its name, its annotation as an expression, and whether it is optional."""
 
     name: str
     annotation: ast.expr | None
@@ -29,7 +29,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters that can be given by name, in order; `is_open` where `**kwargs` takes more."""
+    """The parameters that can be passed by keyword, in order; `is_open` if there are `**kwargs`."""
 
     parameters: tuple[Parameter, ...]
     is_open: bool
@@ -40,7 +40,7 @@ class Signature:
 
 
 def find_module(target: str) -> str | None:
-    """Return the module that defines a dotted name, behind any re-exports; None where there is none."""
+    """Return the module that defines a dotted name, resolving re-exports; None if it cannot be found."""
     found = _find(target)
     return None if found is None else found[0]
 
@@ -62,7 +62,7 @@ def signature(target: str) -> Signature | None:
     """Return the signature of a class or function named by its dotted name.
 
     Returns:
-        None where the source cannot be followed.
+        None if it cannot be resolved from source.
     """
     found = _find(target)
     return None if found is None else _signature(*found)
@@ -134,14 +134,14 @@ def _of_dataclass(node: ast.ClassDef) -> Signature:
 
 @cache
 def _find(target: str) -> tuple[str, Definition] | None:
-    """Follow a dotted name to the module and node that define it."""
+    """Resolve a dotted name to the module and the AST node that define it."""
     module, _, name = target.rpartition(".")
     file = module_file(module) if module else None
     if file is None:
         return None
     text = file.read_text(encoding="utf-8")
     if name not in text and "import *" not in text:
-        return None  # most files that a star import leads to; parsing them takes a second
+        return None  # avoids parsing most targets of star imports, which takes a second
     stars: list[str] = []
     for node in _statements(_tree(text, name)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
@@ -158,7 +158,7 @@ def _find(target: str) -> tuple[str, Definition] | None:
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Yield a module's statements, those under `if`, `try` and `with` too."""
+    """Yield a module's statements, including those under `if`, `try` and `with`."""
     for node in tree.body:
         yield node
         if isinstance(node, ast.If | ast.Try | ast.With):
@@ -190,10 +190,10 @@ def module_file(module: str) -> Path | None:
 
 
 def _tree(text: str, name: str) -> ast.Module:
-    """Parse a module, or only the lines that define a name at its margin: large files take long."""
+    """Parse a module, or, as large files are slow, only the lines that define a top-level name."""
     decorators, body = r"(?:@.*\n(?:[ \t)].*\n)*)*", r"(?:(?:[ \t#)].*)?\n)*"
     lines = re.search(rf"^{decorators}(?:class|def) {re.escape(name)}\b.*\n{body}", text, re.MULTILINE)
     try:
         return ast.parse(lines[0] if lines else text)
-    except SyntaxError:  # a string's text touches the margin
+    except SyntaxError:  # a multi-line string contains unindented lines
         return ast.parse(text)

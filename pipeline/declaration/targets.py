@@ -1,7 +1,7 @@
-"""Checks on `_target_`: what may be built from a config, with which keys, of which types.
+"""Checks on `_target_`: which classes a config may instantiate, with which arguments of which types.
 
-A config is data from anywhere; building what it names runs code. So only names below allowed prefixes
-are built, and never one that reads code or starts programs.
+A config may be untrusted, and instantiating the classes it names executes code. Therefore, only names under allowed
+prefixes are accepted, and never functions that load code or start processes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ALLOWED = (
 )
 MADE_BY_HYDRA = ("_target_", "_partial_", "_convert_", "_args_", "_recursive_")
 
-# What YAML values may stand for an annotation's name; a name not listed here accepts any value.
+# YAML types accepted for each annotation; annotations not listed here accept any value.
 KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -48,12 +48,12 @@ def check_targets(section: Any, *, path: str, allowed: Sequence[str], given: fro
         section: plain dicts, lists and values.
         path: config path of the section, e.g. `optimizer`.
         allowed: more prefixes than `ALLOWED`.
-        given: parameters that the pipeline supplies, e.g. `params`, to the section's own target; to each target
-            below it where it has none.
+        given: parameters that the pipeline supplies, e.g. `params`, to the target of the section, or to the targets
+            below it if the section has none.
 
     Raises:
-        ConfigError: a target outside the prefixes, one that does not exist, an unknown or missing key,
-            a value of the wrong type.
+        ConfigError: a target is not allowed or does not exist, a key is unknown or missing, or a value has the
+            wrong type.
     """
     for where, node in _targets(section, path):
         target = node["_target_"]
@@ -74,15 +74,15 @@ def check_section(section: Any, schema: str, *, path: str) -> None:
 
 
 def check_modules(model: Any, *, allowed: Sequence[str]) -> None:
-    """Check every `module:` of a network's lists, which names a class to build as a `_target_` does."""
+    """Check every `module:` of a network, which names a class like a `_target_`."""
     for where, target in _modules(model, "model"):
         check_allowed(target, where=f"{where}.module", allowed=allowed)
 
 
 def check_allowed(target: Any, *, where: str, allowed: Sequence[str]) -> None:
-    """Refuse a target outside the allowed prefixes, also one that is only re-exported below them.
+    """Raise if a target is not under the allowed prefixes, or is only re-exported there.
 
-    Names below a user's own prefixes may be made at run time; the others must be found in their source.
+    Names under the user's own prefixes may be defined at run time; all others must be found in source.
     """
     prefixes = (*ALLOWED, *allowed)
     if not isinstance(target, str) or not target.startswith(prefixes):
@@ -171,7 +171,7 @@ def _check_type(value: Any, parameter: Parameter, path: str) -> None:
 
 
 def _accepts(annotation: ast.expr, value: Any) -> bool:
-    """Tell whether a YAML value may stand for a parameter with this annotation."""
+    """Return whether a YAML value is valid for a parameter with this annotation."""
     if isinstance(value, Mapping) and "_target_" in value:
         return True
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):

@@ -1,1 +1,1 @@
-"""The torch modules that the network language needs and torch lacks; plans name them, the builder creates them."""
+"""Torch modules of the network language that torch does not provide; plans refer to them by name."""

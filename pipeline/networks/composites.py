@@ -1,6 +1,6 @@
 """The composites of the network language: named blocks that are written out as lists of other layers.
 
-A composite takes its context and returns the list of layers that it stands for.
+A composite takes its context and returns the list of layers that it expands to.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def inverted_residual(
         expand: hidden channels per input channel, t in the paper; 6 by default.
         hidden: number of hidden channels instead of `expand`, as in table 1 of MobileNetV3.
         squeeze: a `squeeze_excite` layer after the depthwise filter, e.g. {squeeze_excite: 4}.
-        drop_path: probability to drop the block where its input is added.
+        drop_path: probability to drop the block, if its input is added to the output.
     """
     channels, count = context.map()[0], context.width_of(filters)
     if expand is not None and hidden is not None:

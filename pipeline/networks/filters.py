@@ -157,7 +157,7 @@ def _padding(context: PlanContext, value: Any, side: Pair) -> Pair:
 
 
 def _filtered(context: PlanContext, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Return rows and columns of a filter's output, or refuse a filter larger than its input."""
+    """Return rows and columns of a filter's output; raise if the filter is larger than its input."""
     sides = context.map()[1:]
     axes = list(zip(sides, kernel, stride, padding, strict=True))
     if any(side + 2 * border < width for side, width, _, border in axes):
@@ -168,7 +168,7 @@ def _filtered(context: PlanContext, kernel: Pair, stride: Pair, padding: Pair) -
 
 
 def _wires(context: PlanContext, wiring: Any, channels: int, filters: int, groups: int) -> list[list[int]]:
-    """Return the input channels of each filter, or refuse a table that does not fit."""
+    """Return the input channels of each filter; raise if the table does not match the layer."""
     if groups != 1:
         raise context.error("wiring cannot be combined with groups", groups, "remove groups")
     is_table = isinstance(wiring, list) and all(isinstance(row, list) and row for row in wiring)

@@ -41,12 +41,12 @@ class Part:
         return "{" + ", ".join(words) + "}"
 
 
-NONE = Part("none")  # by identity also: no part is being read
+NONE = Part("none")  # compared by identity to mean that no part is being parsed
 
 
 @dataclass(frozen=True)
 class PlanContext:
-    """What planning a part depends on: the part, its place and input, and the settings of the whole network.
+    """The context in which a part is planned: the part, its place and input, and the settings of the whole network.
 
     Args:
         model: name of the network, for errors.
@@ -57,7 +57,7 @@ class PlanContext:
         width, depth: factors on filters and features, and on written repeats.
         zero_last_norm: whether the last norm of a residual list is initialised to zero.
         flow: the input of the part.
-        part: the part that is being planned; `NONE` itself outside of any part.
+        part: the part being planned; `NONE` itself if there is none.
     """
 
     model: str
@@ -86,11 +86,11 @@ class PlanContext:
         return ConfigError(f"model.{self.where}", problem, got=got, allowed=allowed, hint=hint)
 
     def invalid(self, name: str, allowed: str, got: Any, hint: str = "") -> ConfigError:
-        """Return the error that an option or input of the part must be something else."""
+        """Return the error for an invalid option or input of the part."""
         return self.error(f"{name} must be {allowed}", got, hint, allowed)
 
     def unknown(self, what: str, got: Any, names: Iterable[str]) -> ConfigError:
-        """Return the error for a name that is not one of those allowed, with the closest one that is."""
+        """Return the error for an unknown name, which suggests the closest allowed one."""
         error = ConfigError.unknown(f"model.{self.where}", got, names, what=what)
         return self.error(error.problem, got, error.hint, error.allowed)
 
@@ -115,7 +115,7 @@ class PlanContext:
         raise self.invalid(kind, WRITTEN[kind], value)
 
     def map(self) -> tuple[int, int, int]:
-        """Return (C, H, W) of the input, or refuse a vector."""
+        """Return (C, H, W) of the input; raise if it is a vector."""
         if len(self.flow.shape) != 3:
             name, hint = f"the input of {self.part.name}", "put it before flatten"
             raise self.invalid(name, "a map (C, H, W)", self.flow.shape, hint)
@@ -146,17 +146,17 @@ class PlanContext:
         return 1 if repeat is None else ceil(self.whole("repeat", repeat) * self.depth)
 
     def whole(self, name: str, value: Any, *, least: int = 1, besides: str = "") -> int:
-        """Return a whole number of at least `least`, or refuse the value.
+        """Return the value if it is an integer of at least `least`; otherwise raise.
 
         Args:
-            besides: what else is allowed, as the error lists it.
+            besides: other allowed values, as text for the error message.
         """
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise self.invalid(name, f"{besides}a whole number of at least {least}", value)
         return value
 
     def pair(self, name: str, value: Any, *, least: int = 1, besides: str = "") -> Pair:
-        """Return (rows, columns) of a number or a list of two, or refuse the value; see `whole`."""
+        """Return (rows, columns) from an integer or a list of two; otherwise raise, see `whole`."""
         values = list(value) if isinstance(value, list | tuple) else [value, value]
         if len(values) != 2:
             raise self.invalid(name, "a whole number or [rows, columns]", value)
@@ -166,7 +166,7 @@ class PlanContext:
     def number(
         self, name: str, value: Any, *, low: float = -INFINITY, high: float = INFINITY, is_open: bool = False
     ) -> float:
-        """Return a finite number in [low, high), or in (low, high) if `is_open`, or refuse the value."""
+        """Return the value if it is in [low, high), or in (low, high) if `is_open`; otherwise raise."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not -INFINITY < value < high or value < low or (is_open and value == low):
             span = f"a number in {'(' if is_open else '['}{low:g}, {high:g})"
@@ -174,13 +174,13 @@ class PlanContext:
         return float(value)
 
     def choice(self, name: str, value: Any, allowed: Any) -> Any:
-        """Return one of the allowed names, or refuse the value."""
+        """Return the value if it is one of the allowed names; otherwise raise."""
         if not isinstance(value, str) or value not in allowed:
             raise self.unknown(name, value, allowed)
         return value
 
     def flag(self, name: str, value: Any) -> bool:
-        """Return a boolean, or refuse the value."""
+        """Return the value if it is a boolean; otherwise raise."""
         if not isinstance(value, bool):
             raise self.invalid(name, "true or false", value)
         return value
@@ -203,7 +203,7 @@ def call(function: Callable[..., Any], context: PlanContext, *leading: Any) -> A
     """Call the function of a part; its keyword-only parameters are the options of the language.
 
     Raises:
-        ConfigError: an option that the function lacks, a missing main argument, or one that it does not take.
+        ConfigError: an option is unknown, or the main argument is missing or not accepted.
     """
     part = context.part
     parameters = inspect.signature(function).parameters.values()

@@ -48,13 +48,13 @@ def flatten(context: PlanContext) -> Leaf:
 
 
 def dropout(context: PlanContext, probability: Any = 0.5) -> Leaf:
-    """Zero each number with a probability in [0, 1) while training (Srivastava et al. 2014)."""
+    """Zero each value with a probability in [0, 1) in training (Srivastava et al. 2014)."""
     number = context.number("probability", probability, low=0, high=1)
     return context.leaf(f"dropout {probability}", context.flow.shape, Spec("torch.nn.Dropout", {"p": number}))
 
 
 def drop_path(context: PlanContext, probability: Any) -> Leaf:
-    """Zero a whole image's maps with a probability in [0, 1) while training: the last layer of a `residual`.
+    """Zero all maps of an image with a probability in [0, 1) in training; must be the last layer of a `residual`.
 
     Source: stochastic depth, Huang et al. 2016, arXiv:1603.09382.
     """

@@ -43,7 +43,7 @@ def norm_and_activation(
 ) -> Tail:
     """Return norm, activation, initialiser and bias of a layer with output `shape`.
 
-    By default, the last layer has neither norm nor activation, and a layer has a bias where it has no norm.
+    By default, the last layer has neither norm nor activation, and a layer has a bias only if it has no norm.
     """
     norm_part = context.parse("norm", norm, NONE if is_last else context.norm)
     activation_part = context.parse("activation", activation, NONE if is_last else context.activation)
@@ -157,7 +157,7 @@ def group(context: PlanContext, shape: Shape, groups: Any) -> Spec:
 
 NORMS: dict[str, Callable[..., Spec]] = {each.__name__: each for each in (batch, layer, instance, group)}
 
-# name -> what its value means; None where it takes no value
+# name -> what its value means; None if it takes no value
 INITIALISERS: dict[str, str | None] = {
     **dict.fromkeys(("default", "zero", "lecun_normal", "orthogonal")),
     **dict.fromkeys(("xavier_normal", "xavier_uniform", "he_normal", "he_uniform"), "gain"),
@@ -191,7 +191,7 @@ def init_of(context: PlanContext, part: Part, activation: Part) -> Init:
 
 
 def gain_of(context: PlanContext, activation: Part) -> float:
-    """Return the gain that makes up for the activation after a layer, as `torch.nn.init.calculate_gain` does."""
+    """Return the gain that compensates for the activation after a layer, as in `torch.nn.init.calculate_gain`."""
     slope = SLOPES.get(activation.name, 0.0)
     if activation.argument is not MISSING and activation.name in SLOPES:
         slope = context.at(context.where, activation).number("slope", activation.argument)

@@ -16,7 +16,7 @@ from pipeline.plans.network import Flow, Network, Node, Shape, Structure, View
 LARGEST = 100  # of width and depth
 PARTS = ("norm", "activation", "init")
 KEYS = ("name", *PARTS, "padding", "width", "depth", "zero_last_norm", "layers", "head")
-# Also the keys that transfer reads, and the encoder of `unet_on`.
+# Includes the keys that transfer reads, and the encoder of `unet_on`.
 ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder")
 
 

@@ -1,4 +1,4 @@
-"""The structures of the network language: lists of layers joined by a tiny container.
+"""The structures of the network language: lists of layers joined by a container module.
 
 Sources: residual, He et al. 2015, arXiv:1512.03385, figure 2 and options A and B of section 4.1; skip, Ronneberger et
 al. 2015, arXiv:1505.04597, figure 1; branches and auxiliary, Szegedy et al. 2014, arXiv:1409.4842, figures 2 and 3;
@@ -55,7 +55,7 @@ def residual(context: PlanContext, body: Any, *, activation: Any = None, shortcu
 
     Args:
         activation: after the sum; the network's by default.
-        shortcut: used where the shapes differ: `project` by a strided 1x1 convolution with the network's norm (option
+        shortcut: used if the shapes differ: `project` by a strided 1x1 convolution with the network's norm (option
             B of section 4.1), or `pad` with zeros (option A); or a list of layers, which is always used.
     """
     inside = context.at(f"{context.where}.residual")
@@ -140,7 +140,7 @@ def squeeze_excite(
 
 
 def auxiliary(context: PlanContext, body: Any, *, weight: Any = 0.3) -> Node:
-    """Branch off a head of its own, whose weighted loss is added in training only; its input is passed on."""
+    """Add an auxiliary head, whose weighted loss is added in training only; the input is passed through."""
     nodes = sequence(body, context.at(f"{context.where}.auxiliary"), least=1)
     arguments = {"weight": context.number("weight", weight, low=0, is_open=True)}
     shape, view = context.flow.shape, context.flow.view
@@ -154,7 +154,7 @@ LAYERS = {**LEAVES, **STRUCTURES, **COMPOSITES}
 
 
 def _planned(context: PlanContext) -> tuple[Node, ...]:
-    """Plan one part: a composite gives several nodes."""
+    """Plan one part; a composite expands to several nodes."""
     name = context.part.name
     if name not in LAYERS:
         raise context.unknown("layer", name, LAYERS)

@@ -1,1 +1,1 @@
-"""Pages: what the report says, and its templates."""
+"""Pages: contents and templates of the report."""

@@ -1,4 +1,4 @@
-"""Chapters of the report: what it says about one experiment, gathered from its artifacts."""
+"""Chapters of the report: the results of one experiment, collected from its artifacts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BEST = 5  # trials of a search that are listed
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with its title; `source` is a data URI, so that a page needs no other file."""
+    """A PNG with its title; `source` is a data URI, so that the page is self-contained."""
 
     title: str
     path: str
@@ -39,7 +39,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Score:
-    """A score on the test split with its interval; `name` is what people call it."""
+    """A score on the test split with its interval; `name` is human-readable."""
 
     name: str
     value: float
@@ -54,8 +54,8 @@ class Found:
 
     Args:
         summary: number of trials, and how many of them were pruned or failed.
-        header: names of the columns of the best trials.
-        best: a row for each of them, best first.
+        header: column names of the table of best trials.
+        best: one row per trial, best first.
         page: path of its interactive page, relative to the report.
     """
 
@@ -72,10 +72,10 @@ class Chapter:
     """One experiment.
 
     Args:
-        declaration: (what, choice) pairs, the experiment in short; after a search, with the best of its values.
+        declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
         search: the outcome of the search; None without one.
-        scores: on the test split, the one that picks the best epoch first.
-        origin: (what, value) pairs: fingerprint, data, versions.
+        scores: test scores; the one that selects the best epoch comes first.
+        origin: (name, value) pairs: fingerprint, data, versions.
     """
 
     name: str
@@ -98,13 +98,13 @@ def load_chapter(
     *,
     minimized: Collection[str],
 ) -> Chapter:
-    """Gather the chapter of an experiment.
+    """Collect the chapter of an experiment.
 
     Args:
         artifacts: the folder with search/, train/ and evaluate/.
         config: the sections of its declaration, with the best values of its search.
-        titles: score -> what people call it.
-        minimized: the scores that are better when lower.
+        titles: score name -> human-readable title.
+        minimized: the scores for which lower is better.
     """
     searched = artifacts / "search" / name
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
@@ -133,7 +133,7 @@ def load_chapter(
 
 
 def _found(folder: Path, search: Mapping[str, Any], artifacts: Path) -> Found:
-    """Gather the outcome of a search from its folder."""
+    """Collect the outcome of a search from its folder."""
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     counts = {state: sum(trial["state"] == state for trial in trials) for state in ("pruned", "failed")}
@@ -183,7 +183,7 @@ def _views(section: Mapping[str, Any]) -> str:
 
 
 def _built(node: Mapping[str, Any]) -> str:
-    """Write `{_target_: a.b.C, x: 1}` as `C(x=1)`, and nested nodes likewise."""
+    """Format `{_target_: a.b.C, x: 1}` as `C(x=1)`, including nested nodes."""
     options = ", ".join(f"{key}={_text(value)}" for key, value in node.items() if key != "_target_")
     name = str(node["_target_"]).rsplit(".", 1)[-1]
     return f"{name}({options})" if options else name
@@ -196,7 +196,7 @@ def _text(value: Any) -> str:
 
 
 def _origin(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return where a result comes from, as far as equal runs agree on it."""
+    """Return the origin of a result, limited to values that are the same for equal runs."""
     fingerprint = result["fingerprint"]
     return [
         ("fingerprint", fingerprint),
@@ -207,7 +207,7 @@ def _origin(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _pictures(folders: Sequence[Path], artifacts: Path) -> list[Picture]:
-    """Return the pictures of some folders in the order of `TITLES`, then any others."""
+    """Return the figures in some folders, in the order of `TITLES`, followed by any others."""
     order = {name: place for place, name in enumerate(TITLES)}
     found = [file for folder in folders for file in folder.glob("*.png")]
     files = sorted(found, key=lambda f: (order.get(f.stem, len(order)), f.stem))

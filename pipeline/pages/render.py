@@ -1,4 +1,4 @@
-"""Render the report from the templates beside this file."""
+"""Render the report from the templates in this package."""
 
 from __future__ import annotations
 

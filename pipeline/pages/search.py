@@ -1,7 +1,7 @@
 """The page of a search: Optuna's plots of the study, hyperparameter importances, and a table of the trials.
 
-One HTML file that opens without a server or a network, since plotly.js (MIT) is written into it once. The same input
-gives the same bytes.
+The page is a single HTML file that opens without a server or a network, since plotly.js (MIT) is embedded. The same
+input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def write_search_page(
     """Write the page of a search.
 
     Args:
-        study: of one objective, with at least one completed trial; its name is the title of the page.
-        importances: of each hyperparameter, as shares of 1; empty where they are not known.
+        study: a single-objective study with at least one completed trial; its name is the title of the page.
+        importances: importance of each hyperparameter, summing to 1; empty if unknown.
     """
     from optuna.trial import TrialState
     from optuna.visualization import plot_optimization_history
@@ -39,7 +39,7 @@ def write_search_page(
 
     trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     sign = 1 if study.direction.name == "MAXIMIZE" else -1
-    names = sorted({name for trial in trials for name in trial.params})  # as Optuna's plots order them
+    names = sorted({name for trial in trials for name in trial.params})  # the order of Optuna's plots
     history = plot_optimization_history(study).update_layout(height=340, margin=MARGIN)
     history.update_traces(line_shape="hv", selector={"mode": "lines"})
     figures = [history, _parallel_plot(study, names), *_slice_plots(study, trials, names)]
@@ -69,7 +69,7 @@ def write_search_page(
 
 
 def _parallel_plot(study: Study, names: Sequence[str]) -> Figure:
-    """Return Optuna's parallel coordinates; where a label is cut, its end stays, which tells one group apart."""
+    """Return Optuna's parallel-coordinate plot; long labels keep their end, which distinguishes groups."""
     from optuna.visualization import plot_parallel_coordinate
 
     labels = ["Objective Value", *names]
@@ -84,7 +84,7 @@ def _parallel_plot(study: Study, names: Sequence[str]) -> Figure:
 
 
 def _slice_plots(study: Study, trials: Sequence[FrozenTrial], names: list[str]) -> list[Figure]:
-    """Return Optuna's slice plot in rows; a dot tells its trial and its whole value on hover."""
+    """Return Optuna's slice plot in rows; hovering over a dot shows its trial and full value."""
     from optuna.visualization import plot_slice
 
     distributions = (distribution for trial in trials for distribution in trial.distributions.values())
@@ -119,7 +119,7 @@ def _short(text: str, length: int) -> str:
 
 
 def _escaped(part: Any) -> Any:
-    """Escape the texts of a figure, since plotly.js reads some HTML in them; leave Optuna's own as it is."""
+    """Escape the texts of a figure, in which plotly.js interprets some HTML; leave Optuna's own markup unchanged."""
     if isinstance(part, str):
         return escape(part, quote=False).replace("&lt;extra&gt;&lt;/extra&gt;", "<extra></extra>")
     if isinstance(part, dict):

@@ -1,1 +1,1 @@
-"""Pictures that a person looks at, drawn with matplotlib."""
+"""Figures, drawn with matplotlib."""

@@ -1,4 +1,4 @@
-"""The scores of a sweep's runs as a row of dots each, best first; runs that differ in their seed share a row."""
+"""Dot plot of the scores of a sweep, best first; runs that differ only in their seed share a row."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LABEL_WIDTH = 48  # characters
 def draw_comparison(scored: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:
     """Draw the scores of each label; the axis starts near the lowest, so that differences are visible.
 
-    Several scores are those of several seeds: their mean is marked and written. Scores that are not finite are left
-    out.
+    If a label has several scores, for several seeds, their mean is marked and printed. Scores that are not finite are
+    omitted.
     """
     finite = [
         (fill(label, LABEL_WIDTH), [each for each in scores if isfinite(each)]) for label, scores in scored

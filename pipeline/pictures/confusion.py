@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: rows are true classes, columns predicted ones."""
+"""Figure of the confusion matrix: rows are true classes, columns predicted ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.pictures.sheets import DPI, save
 
-MOST_NUMBERS = 25  # classes; beyond, cells are too small for numbers
+MOST_NUMBERS = 25  # classes; with more, cells are too small for numbers
 LARGEST = 10.5  # inches
 
 

@@ -1,4 +1,4 @@
-"""Learning curves: loss and scores over epochs, training beside validation."""
+"""Learning curves: loss and scores over epochs, for training and validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_PANELS = 6
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], path: Path, *, kept: int) -> None:
-    """Draw one panel per number, the loss first; epochs are counted from 1.
+    """Draw one panel per metric, loss first; epochs are numbered from 1.
 
     Args:
         history: one row per epoch, with keys such as `train/loss` and `val/accuracy`.

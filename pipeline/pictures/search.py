@@ -1,6 +1,6 @@
-"""Pictures of a search: the best so far, each key against the value, and all keys at once.
+"""Figures of a search: best value so far, value against each key, and parallel coordinates.
 
-Shapes: T trials with a value each, K keys; shares (T, K) lie in 0 to 1, below 0 where a key is inactive.
+Shapes: T trials with a value each, K keys; shares (T, K) lie in 0 to 1, below 0 if a key is inactive.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Key:
 
 
 def draw_best_so_far(values: Sequence[float], path: Path, *, maximizes: bool) -> None:
-    """Draw every trial's value in order, and the best up to it."""
+    """Draw the value of every trial in order, and the best so far."""
     figure = Figure(figsize=(6, 2.6), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     trials = np.arange(1, len(values) + 1)
@@ -54,7 +54,7 @@ def draw_slices(
     *,
     importances: Mapping[str, float],
 ) -> None:
-    """Draw a panel per key: its values against those of the trials, with its importance."""
+    """Draw a panel per key: the values of the trials against the key, with its importance."""
     columns = min(PANELS, len(keys))
     rows = ceil(len(keys) / columns)
     figure = Figure(figsize=(2.5 * columns, 2.2 * rows), dpi=DPI, layout="constrained")

@@ -1,4 +1,4 @@
-"""Sheets: a grid of images with captions, and with masks as overlays where there are any.
+"""Sheets: grids of images with captions, and with masks as overlays.
 
 Shapes: images (H, W, C) uint8 with C of 1 or 3; masks (H, W) of class indices.
 """
@@ -39,12 +39,12 @@ def draw_sheet(
     classes: Sequence[str] | None = None,
     columns: int = COLUMNS,
 ) -> None:
-    """Draw images side by side; their sizes may differ.
+    """Draw images in a grid; their sizes may differ.
 
     Args:
-        masks: drawn over the images; class 0 stays clear.
-        captions: a few words above each image.
-        classes: names of the classes of masks, for a legend; other values in a mask stay clear.
+        masks: overlaid on the images; class 0 is transparent.
+        captions: short text above each image.
+        classes: names of the classes of masks, for a legend; other values in a mask are transparent.
     """
     columns = min(columns, len(images))
     texts = [fill(caption, CAPTION_WIDTH) for caption in captions or ()]
@@ -75,7 +75,7 @@ def draw_sheet(
 
 
 def _known(mask: NDArray[Any], classes: Sequence[str] | None) -> NDArray[Any]:
-    """Return a mask whose values that are not a class index are set to 0."""
+    """Return a mask with values that are not a class index set to 0."""
     return mask if classes is None else np.where(mask < len(classes), mask, 0)
 
 
@@ -88,7 +88,7 @@ def _enlarged(image: Array) -> Array:
 
 
 def overlay(image: Array, mask: NDArray[Any]) -> Array:
-    """Blend a mask (H, W) in colour over an image (H, W, C); class 0 stays clear."""
+    """Blend a coloured mask (H, W) over an image (H, W, C); class 0 is transparent."""
     colours = np.array(COLOURS) * 255
     base = np.broadcast_to(image, (*image.shape[:2], 3)).astype(float)
     painted = colours[(mask.astype(int) - 1) % len(colours)]
@@ -98,7 +98,7 @@ def overlay(image: Array, mask: NDArray[Any]) -> Array:
 
 
 def save(figure: Figure, path: Path, *, trims: bool = True) -> None:
-    """Write a figure as PNG without matplotlib's version in it, trimming empty margins on request."""
+    """Save a figure as PNG without version metadata, optionally trimming empty margins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     box = "tight" if trims else None
     figure.savefig(path, metadata={"Software": None}, bbox_inches=box, pad_inches=0.06)

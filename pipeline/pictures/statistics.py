@@ -1,4 +1,4 @@
-"""The statistics of training images as a picture: mean image, principal axes of colours and of tiles, their spectrum.
+"""Figure of the statistics of training images: mean image, principal axes of colours and tiles, their spectrum.
 
 Shapes: H rows, W columns, C channels; tiles are vectors of D = C p q values, by channel, row, column.
 """
@@ -25,7 +25,7 @@ PANEL = 2.6  # inches
 def draw_statistics(
     mean_image: Floats, path: Path, *, colours: Axis | None, tiles: Axis | None, tile: tuple[int, int] | None
 ) -> None:
-    """Draw the mean image, and the axes of colours and tiles where they are given.
+    """Draw the mean image, and the axes of colours and tiles if given.
 
     Args:
         mean_image: (H, W, C) on the scale 0 to 1.
@@ -55,7 +55,7 @@ def _shown(image: Floats) -> Floats:
 
 
 def _draw_colours(axis: Axes, mean: Floats, variances: Floats, axes: Floats) -> None:
-    """Draw a row of swatches per axis: the mean colour, up to two deviations along it."""
+    """Draw a row of swatches per axis: the mean colour, shifted by up to two standard deviations."""
     deviations = np.sqrt(variances)
     swatches = mean + STEPS[None, :, None] * (deviations * axes).T[:, None]
     axis.imshow(swatches.clip(0, 1), aspect="auto", interpolation="nearest")

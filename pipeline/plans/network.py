@@ -1,4 +1,4 @@
-"""The plan of a network: all that will be built, before any weight exists.
+"""The plan of a network: a full description of its modules, without weights.
 
 A plan is a tree of `Leaf` and `Structure`. It carries shapes, weights, multiply-adds and receptive
 fields, so that a network can be checked and counted without importing torch.

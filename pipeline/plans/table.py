@@ -15,7 +15,7 @@ UNITS = ("B", "kB", "MB", "GB")
 def as_json(network: Network) -> dict[str, Any]:
     """Return name, shape, outputs, totals and one entry per layer, ready for JSON.
 
-    A layer's `receptive_field` is one number, or [rows, columns] where they differ.
+    A layer's `receptive_field` is one number, or [rows, columns] if they differ.
     """
     return {
         "name": network.name,

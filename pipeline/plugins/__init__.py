@@ -1,1 +1,1 @@
-"""Plugins: thin classes that Hydra loads; the work is done in the rooms."""
+"""Plugins: thin adapters that Hydra loads; the work is done in the other packages."""

@@ -1,1 +1,1 @@
-"""Runs: settings, fingerprint, folder, lock, and results found by key."""
+"""Runs: context, folder, lock, and the cache of stage results."""

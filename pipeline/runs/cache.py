@@ -1,7 +1,7 @@
-"""Results cached by key, so that none is computed twice, whichever command asks for it.
+"""Cache of stage results by key, shared by all commands so that no result is computed twice.
 
-A result is a folder with a file `key`. It is kept in `cache/<stage>/<key>`; DVC's own copy is in
-`artifacts/<stage>/<experiment>`. Both hold the same files, as hard links where the file system supports them.
+A result is a folder that contains a file `key`. It is stored in `cache/<stage>/<key>`, and for DVC in
+`artifacts/<stage>/<experiment>`. Both contain the same files, as hard links if the file system supports them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ KEY = "key"
 
 
 def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder of a result, made at most once however many processes ask.
+    """Return the folder of a result, computing it at most once across concurrent processes.
 
     Args:
         root: the project's folder.
         stage: name of the stage, e.g. `prepare`.
-        key: digest of everything that the result depends on.
-        make: fills an empty folder. If it fails, nothing is left behind.
+        key: digest of everything the result depends on.
+        make: writes the result into an empty folder; if it raises, the folder is removed.
 
     Raises:
         ConfigError: the disk is full.
@@ -57,14 +57,14 @@ def publish(
 ) -> None:
     """Copy a folder (or some of its entries) to `target`, completely or not at all.
 
-    Files are hard links where possible, so that they take no extra disk space.
+    Files are hard-linked if possible, so that they take no extra disk space.
 
     Args:
         names: entries to copy; None for all.
         replaces: more entries that an older result may have; they go.
 
     Raises:
-        ConfigError: `target` is something other than an older result.
+        ConfigError: `target` exists and is not an older result.
     """
     target = target.resolve()
     names = sorted(each.name for each in source.iterdir()) if names is None else names
@@ -90,7 +90,7 @@ def publish(
 
 
 def _fill(draft: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> None:
-    for folder in sorted(artifacts.glob("[!.]*")):  # hidden ones are left over from a killed publish
+    for folder in sorted(artifacts.glob("[!.]*")):  # hidden: left over from a killed `publish`
         if _has_key(folder, key):
             for file in folder.iterdir():
                 _copy(file, draft / file.name)
@@ -107,7 +107,7 @@ def _has_key(folder: Path, key: str) -> bool:
 
 
 def _remove_unfinished(home: Path, key: str) -> None:
-    """Remove what a killed process left; the caller holds the lock."""
+    """Remove the leftovers of killed processes; the caller must hold the lock."""
     for path in home.glob(f"{key}*"):
         if path.is_dir():
             shutil.rmtree(path)

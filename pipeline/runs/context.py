@@ -1,7 +1,7 @@
-"""Where a run belongs: the project's folder, and the sweep or search that asks for it.
+"""The context of a run: the project's folder, and the sweep or search that the run is part of.
 
-The context is passed on as it is. Only where another process takes over, such as a job of a Hydra launcher, does it
-travel in environment variables.
+Within a process the context is passed as an object. It is serialized to environment variables only for other
+processes, such as the jobs of a Hydra launcher.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PARENT = "CONVOY_PARENT_RUN_ID"  # MLFLOW_RUN_ID would be resumed by every child
+PARENT = "CONVOY_PARENT_RUN_ID"  # not MLFLOW_RUN_ID, which every child would resume
 SEARCH = "CONVOY_SEARCH"
 SWEPT = "CONVOY_SWEPT_KEYS"  # comma-separated
-RUN = "CONVOY_RUN"  # folder of the run that processes beside the leading one train too
+RUN = "CONVOY_RUN"  # folder of the run, for the non-leading processes of distributed training
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """Where a run belongs.
+    """The context of a run.
 
     Args:
-        root: the project's folder; data, runs and mlflow.db are found from it.
-        parent: MLflow id of the run of a sweep or search that this run is a child of.
-        search: folder of the search that this run is a trial of, relative to `root`.
-        swept: keys of the overrides that set the children of a sweep apart.
+        root: the project's folder, which contains data, runs and mlflow.db.
+        parent: MLflow id of the parent run of the sweep or search, if any.
+        search: folder of the search, relative to `root`, if this run is a trial.
+        swept: override keys that vary between the children of the sweep.
     """
 
     root: Path
@@ -36,25 +36,25 @@ class RunContext:
 
     @classmethod
     def from_environment(cls, root: Path) -> RunContext:
-        """Return the context that the process was started in."""
+        """Return the context from the environment variables of this process."""
         keys = os.environ.get(SWEPT, "")
         return cls(root, os.environ.get(PARENT), os.environ.get(SEARCH), tuple(filter(None, keys.split(","))))
 
     def variables(self) -> dict[str, str]:
-        """Return the environment variables from which another process makes the same context."""
+        """Return the environment variables from which another process restores this context."""
         values = {PARENT: self.parent, SEARCH: self.search, SWEPT: ",".join(self.swept)}
         return {name: value for name, value in values.items() if value}
 
     @contextmanager
     def exported(self) -> Iterator[None]:
-        """Hand the context to processes that start in the meantime, and nothing of the one before it."""
+        """Export this context, and nothing else, to processes that are started inside the `with` block."""
         with exported({PARENT: None, SEARCH: None, SWEPT: None, **self.variables()}):
             yield
 
 
 @contextmanager
 def exported(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables, or remove those that are None, for as long as the block lasts."""
+    """Set environment variables, or unset those that are None, inside the `with` block."""
     before = {name: os.environ.get(name) for name in variables}
     _set(variables)
     try:

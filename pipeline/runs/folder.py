@@ -1,16 +1,16 @@
 """The folder of a run, `runs/<fingerprint>/`: its state, checkpoints and results.
 
 config.yaml   the declaration, resolved
-run.json      state (running, finished), what decides the run, MLflow run, git commit, versions, hardware
+run.json      state (running, finished), identity, MLflow run, git commit, versions, hardware
 last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
 best.ckpt     weights of the best epoch so far
-weights.pt    the model of the kept epoch, preprocessing included; with the files below when finished
-result.json   fingerprint, digest of the data, versions of the libraries that decided
+weights.pt    the model of the kept epoch, including preprocessing; written on completion, as are the files below
+result.json   fingerprint, digest of the data, versions of the libraries used
 history.csv   one row per epoch
-timing.csv    seconds per epoch; all that differs between two equal runs is here and in run.json
+timing.csv    seconds per epoch; only this file and run.json differ between two equal runs
 metrics.json  validation scores of the kept epoch
-pictures/     pictures of the run, for people
-statistics/   of the training images, as the model's preprocessing uses them, and a picture of them
+pictures/     figures of the run
+statistics/   statistics of the training images, as used by preprocessing, and a figure of them
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OLDER_RESULTS = ["config.yaml", "run.json"]  # what earlier versions published, 
 
 
 class RunFolder:
-    """One run's folder.
+    """The folder of one run.
 
     Args:
         path: `runs/<fingerprint>`; created on the first write.
@@ -41,7 +41,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """The lock file, held by the process that trains."""
+        """The lock file, held by the process that trains the run."""
         return self.path / "lock"
 
     @property
@@ -60,15 +60,15 @@ class RunFolder:
         return self.path / "best.ckpt"
 
     def state(self) -> dict[str, Any]:
-        """Return `run.json`; empty where the run has never started."""
+        """Return `run.json`; empty if the run has never started."""
         return read_json(self.path / "run.json")
 
     def is_finished(self) -> bool:
-        """Return whether the run was trained to its end."""
+        """Return whether training of the run is complete."""
         return self.state().get("state") == "finished"
 
     def has_results(self) -> bool:
-        """Return whether this is a finished run, or a folder that its results were published to."""
+        """Return whether this is the folder of a finished run, or one to which its results were published."""
         return (self.path / "result.json").is_file()
 
     def result(self) -> dict[str, Any]:
@@ -76,11 +76,11 @@ class RunFolder:
         return read_json(self.path / "result.json")
 
     def has_artifacts(self) -> bool:
-        """Return whether there are pictures of the finished run; trials of a search have none."""
+        """Return whether the figures and the model of the finished run were logged; trials of a search skip them."""
         return bool(self.state().get("has_artifacts"))
 
     def update(self, **values: Any) -> None:
-        """Set values of `run.json` atomically: readers see the file as it was before or after."""
+        """Update values of `run.json` atomically."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "run.json", json.dumps(self.state() | values, indent=2) + "\n")
 
@@ -109,7 +109,7 @@ class RunFolder:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty where there is no file."""
+    """Read a JSON object; empty if there is no file."""
     try:
         loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

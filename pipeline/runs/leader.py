@@ -1,4 +1,4 @@
-"""The leading process of a distributed run, which is the only one to write."""
+"""The leading process (rank 0) of a distributed run, which is the only one that writes files."""
 
 from __future__ import annotations
 

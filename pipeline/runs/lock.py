@@ -1,4 +1,4 @@
-"""A lock file, held by one process and released when it exits, even if it is killed."""
+"""A lock file that is held by one process, and released when the process exits or is killed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-POLL = 0.2  # seconds between two tries
+POLL = 0.2  # seconds between two attempts
 
 
 class Held(Exception):
-    """The lock is held by another process, which the message names."""
+    """The lock is held by another process; the message names it."""
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def locked(path: Path, *, waits: bool, on_wait: Callable[[str], object] | None =
     """Hold the lock file at `path`.
 
     Args:
-        waits: whether to wait for another holder, or to raise at once.
+        waits: whether to wait for another holder; otherwise raise immediately.
         on_wait: called once with the holder's description before waiting.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How a training is observed: what is drawn and logged of it, and what may stop it early."""
+"""Observation of training: what is plotted and logged, and when to stop early."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class TrainingObserver:
-    """How a training is observed.
+    """What to log during training, and when to stop it early.
 
     Args:
-        log_artifacts: whether to draw pictures and log the model; trials of a search do neither.
-        should_stop: called with the history after each epoch; returns whether to stop there. None to train to the end.
+        log_artifacts: whether to draw figures and log the model; trials of a search do neither.
+        should_stop: called with the history after each epoch; returns whether to stop. None to never stop early.
     """
 
     log_artifacts: bool = True

@@ -1,6 +1,6 @@
 """Dimensions of a search space: the values of a key, and how a share from 0 to 1 is mapped to one of them.
 
-Every sampler draws shares; so all of them reach the same values, and a value can be mapped back to its share.
+All samplers draw shares, so they can reach the same values, and a value can be mapped back to its share.
 Source: Bergstra and Bengio 2012, "Random search for hyper-parameter optimization", JMLR 13.
 """
 
@@ -86,7 +86,7 @@ class Entry:
 
 
 def check_interval(key: str, interval: Interval) -> Interval:
-    """Refuse an interval that contains no number.
+    """Check that an interval contains a number.
 
     Raises:
         ConfigError: it is empty, reversed or infinite, or logarithmic with a bound at or below 0.
@@ -109,7 +109,7 @@ def check_interval(key: str, interval: Interval) -> Interval:
 
 
 def check_choice(key: str, choice: Choice) -> Choice:
-    """Refuse a choice without alternatives.
+    """Check that a choice has alternatives.
 
     Raises:
         ConfigError: it has fewer than two different values.

@@ -20,7 +20,7 @@ def importances(
     """Return for each key how much worse the forest predicts when its values are shuffled, normalised to sum to 1.
 
     Returns:
-        An empty mapping where there are fewer than ten trials, or all have the same value.
+        An empty mapping if there are fewer than ten trials, or all have the same value.
     """
     if len(points) < FEWEST or np.ptp(values) == 0:
         return {}
@@ -35,5 +35,5 @@ def importances(
 
 
 def share_at(entry: Entry, point: dict[str, Any]) -> float:
-    """Return the share of a key at a point; below 0 where the key is inactive there."""
+    """Return the share of a key at a point; below 0 if the key is inactive there."""
     return entry.dimension.to_unit(point[entry.key]) if entry.key in point else ABSENT

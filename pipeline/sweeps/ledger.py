@@ -3,7 +3,7 @@
 Files are written atomically, and the start of a trial is recorded before it starts; so a search that is killed at any
 moment can be resumed from its ledger: no trial is lost, and none is repeated.
 
-search.json       the identity of the search, and the MLflow run that is the parent of its trials
+search.json       the identity of the search, and the MLflow id of its parent run
 trials/00007.json point, state (running, finished, pruned, failed), attempts, values, curves, reason
 """
 
@@ -27,9 +27,9 @@ class Trial:
         index: counted from 0.
         point: key -> value.
         state: running, finished, pruned (a training was stopped early, since others were better) or failed.
-        attempts: how often it was started.
-        values: of the metric, one per training; empty while it runs, and where it failed.
-        curves: of the metric after each epoch, one list per training.
+        attempts: number of times it was started.
+        values: values of the metric, one per training; empty while it is running or if it failed.
+        curves: values of the metric after each epoch, one list per training.
         reason: why it was pruned, or failed.
     """
 
@@ -56,7 +56,7 @@ class Ledger:
         """Start the ledger, or resume it.
 
         Args:
-            identity: all that determines the points and outcomes of trials.
+            identity: everything that determines the points and outcomes of trials.
 
         Raises:
             ConfigError: the ledger belongs to another search.
@@ -73,18 +73,18 @@ class Ledger:
             )
 
     def difference(self, identity: Mapping[str, Any]) -> str | None:
-        """Return the difference between the search in the ledger and another one; None where they are the same."""
+        """Return the difference between the search in the ledger and another one; None if they are the same."""
         known: dict[str, Any] | None = self.about().get("identity")
         if known is None or known == json.loads(json.dumps(identity)):
             return None
         return _difference(known, identity)
 
     def set_aside(self) -> Path:
-        """Move everything but the lock away, so that another search can start here; return the new folder."""
+        """Move everything except the lock to another folder, so that a new search can start; return that folder."""
         places = (self.folder.with_name(f"{self.folder.name}.before{number}") for number in count(1))
         place = next(place for place in places if not place.exists())
         place.mkdir()
-        # search.json, which says whose trials they are, goes last: if killed in between, the move is repeated.
+        # search.json, which identifies the search, is moved last: if killed in between, the move is repeated.
         files = sorted(self.folder.iterdir(), key=lambda file: file.name == "search.json")
         for file in files:
             if file.name != "lock":
@@ -92,7 +92,7 @@ class Ledger:
         return place
 
     def about(self) -> dict[str, Any]:
-        """Return the contents of `search.json`; empty where the search has never started."""
+        """Return the contents of `search.json`; empty if the search has never started."""
         try:
             about: dict[str, Any] = json.loads((self.folder / "search.json").read_text(encoding="utf-8"))
         except FileNotFoundError:

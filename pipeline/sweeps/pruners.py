@@ -1,7 +1,7 @@
 """Pruners: which training is stopped early, given the curves of earlier ones.
 
-A decision is a function of the curves and the trial's index alone, so that a resumed search decides the same. A curve
-holds one score per epoch, higher is better; NaN counts as the worst score.
+A decision depends only on the curves and the trial's index, so that a resumed search makes the same decisions. A curve
+has one score per epoch, higher is better; NaN counts as the worst score.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Hyperband:
     def bracket(self, trial: int) -> int:
         """Return the bracket of a trial, counted from 0, the one that stops the earliest.
 
-        Trials are assigned by a hash: in turns, a bracket would see only every n-th point, the same values of a grid.
+        Trials are assigned by a hash; round-robin would give a bracket every n-th point: the same values of a grid.
         """
         # Optuna's own hash for a study of this name
         place = crc32(f"hyperband_{trial}".encode()) % sum(self.shares)

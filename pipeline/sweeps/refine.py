@@ -1,7 +1,7 @@
 """Coarse to fine: the space around the best trials so far.
 
-An interval shrinks to the range of its best values plus a margin, on its own (linear or logarithmic) scale; where they
-lie at a bound, it is extended beyond it instead, with a note. A choice keeps the values that the best trials chose.
+An interval shrinks to the range of its best values plus a margin, on its own (linear or logarithmic) scale; if they
+are at a bound, it is extended beyond it instead, with a note. A choice keeps the values of the best trials.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ def _bounds(interval: Interval, low: float, high: float) -> Interval:
     """Return the interval between two shares, which may lie outside [0, 1]."""
     low_end, high_end = interval.from_unit(low), interval.from_unit(high)
     if interval.low >= 0:
-        low_end = max(low_end, 0)  # what starts at 0, such as a fraction or a penalty, has no meaning below
+        low_end = max(low_end, 0)  # such as fractions or penalties
         if interval.high <= 1 and not interval.is_log:
-            high_end = min(high_end, 1)  # nor does a fraction above 1
+            high_end = min(high_end, 1)  # such as fractions
     if not interval.is_integer:
         return replace(interval, low=float(f"{low_end:.{DIGITS}g}"), high=float(f"{high_end:.{DIGITS}g}"))
     least = max(floor(low_end), 1) if interval.low >= 1 else floor(low_end)

@@ -22,7 +22,7 @@ START = 10  # random trials before TPE starts
 
 
 class Sampler(Protocol):
-    """What proposes points.
+    """A strategy that proposes points.
 
     Args:
         learns: whether a point depends on the outcomes of the trials before it.
@@ -31,7 +31,7 @@ class Sampler(Protocol):
     learns: bool
 
     def knows(self, index: int, num_observations: int) -> bool:
-        """Return whether the point of trial `index` is fixed once so many trials before it have been observed."""
+        """Return whether the point of trial `index` is determined after that many observations."""
         ...
 
     def point(self, index: int, observations: Sequence[tuple[Point, float]]) -> Point:

@@ -1,4 +1,4 @@
-"""The settings of a search, as the `search` section of the config states them."""
+"""The settings of a search, as given in the section `search`."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ FREE = ("retries", "trial")
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What is searched, how, and for how long.
+    """The space of a search, the sampler and pruner, and the number of trials.
 
     Args:
         name: of the search; with the experiment's name, it identifies the trials that belong together.
         space: key -> its values, in Hydra's syntax: choice(a, b), interval(0.1, 1), int(interval(1, 8)),
             range(1, 9, 2), tag(log, interval(1.0e-4, 1.0e-1)); or {draw: <these>, when: <other key>=<value>}. A key is
-            a config path or a config group. Empty where nothing is searched.
-        trials: how many points are tried in all, those of an interrupted search included.
-        rounds: into how many rounds the trials are divided; from the second on, the space narrows around the best
-            trials so far.
+            a config path or a config group. Empty without a search.
+        trials: total number of points to try, including those of an interrupted search.
+        rounds: number of rounds into which the trials are divided; from the second on, the space narrows around the
+            best trials so far.
         keep: share of the trials so far (or of the search that `from` names) that count as the best.
         metric: the objective, as named in `metrics.json`; null for the score of the task.
         direction: maximize or minimize.
-        seed: of the sampler.
+        seed: seed of the sampler.
         sampler: random, grid, qmc or tpe.
-        seeds: trainings per point, from the declared seed on; points are ranked by their mean minus its standard error.
+        seeds: number of trainings per point, with consecutive seeds from the declared one; points are ranked by their
+            mean minus its standard error.
         folds: likewise, over the folds of train and val together, each validated on once; 1 for the declared split.
-        pruner: stops trainings early that are worse than earlier ones: none, median, halving or hyperband.
-        warmup: epochs before a training is first judged.
-        factor: one in `factor` trainings continues at each judgement of halving and hyperband.
-        parallel: how many trials are launched together; Hydra's launcher runs them.
-        retries: how often a trial that was killed is started again before it counts as failed.
-        trial: set by the search itself: the index of a run's trial; null in what a user writes.
+        pruner: rule to stop trainings that are worse than earlier ones: none, median, halving or hyperband.
+        warmup: epochs before the first decision of a pruner.
+        factor: one in `factor` trainings continues at each rung of halving and hyperband.
+        parallel: number of trials to launch together with Hydra's launcher.
+        retries: number of times that a killed trial is restarted before it counts as failed.
+        trial: index of the trial, set by the search itself; null in configs written by users.
     """
 
     name: str
@@ -62,7 +63,7 @@ class SearchSettings:
     trial: int | None
 
     def __post_init__(self) -> None:
-        """Refuse settings that are out of range."""
+        """Raise if settings are out of range."""
         least = {"trials": 1, "rounds": 1, "seeds": 1, "folds": 1, "warmup": 1, "factor": 2, "parallel": 1}
         for key, value in (least | {"retries": 0, "seed": 0}).items():
             if getattr(self, key) < value:
@@ -101,7 +102,7 @@ class SearchSettings:
         return index - (index - indices.start) % self.parallel
 
     def _check_together(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Raise if settings contradict each other."""
         for key, drawn in (("seeds", "seed"), ("folds", "data.fold")):
             if getattr(self, key) > 1 and any(each.startswith(drawn) for each in self.space):
                 raise ConfigError(

@@ -1,1 +1,1 @@
-"""Tasks: what each demands, its loss, evidence, scores and cases; one folder each."""
+"""Tasks: requirements, loss, evidence, scores and test cases; one package each."""

@@ -1,4 +1,4 @@
-"""What a task's module `cases` exports: a row of `cases.csv` for each test image, and pictures of some."""
+"""The interface of a task's module `cases`: a row of `cases.csv` for each test image, and figures of selected ones."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pipeline.tasks.task import Evidence
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Test images with what a model made of them.
+    """Test images with the predictions of a model.
 
     Args:
-        evidence: (N, ...), as the task makes it.
-        decoded: (N, ...), as the task decodes outputs.
+        evidence: (N, ...), as returned by the task.
+        decoded: (N, ...), predictions decoded by the task.
         images: (N, H, W, C) uint8.
         targets: (N, ...).
-        files: the N names of the images in the archive.
+        files: names of the N images in the archive.
     """
 
     evidence: Evidence
@@ -35,7 +35,7 @@ class Evaluated:
 
 
 class Cases(Protocol):
-    """What a module `cases` exports."""
+    """The interface of a module `cases`."""
 
     COLUMNS: Sequence[str]
 
@@ -44,7 +44,7 @@ class Cases(Protocol):
         ...
 
     def draw(self, task: Any, evaluated: Evaluated, folder: Path) -> None:
-        """Draw the images that a person should look at."""
+        """Draw the most informative images."""
         ...
 
 

@@ -1,7 +1,8 @@
-"""What a task demands of data, network and settings, known without importing torch.
+"""What a task requires of data, network and settings; importable without torch.
 
-Each task is a package: `demands.py` exports `DEMANDS`, `task.py` holds the class that a declaration names, `cases.py`
-shows single test images. A user's own task is a package of the same three modules below one of `allowed_targets`.
+Each task is a package of three modules: `demands.py` exports `DEMANDS`, `task.py` defines the class that a declaration
+names, and `cases.py` presents individual test images. A custom task is a package with the same three modules under one
+of the prefixes in `allowed_targets`.
 Shapes: C channels, H rows, W columns; shapes of images are (C, H, W).
 """
 
@@ -20,16 +21,16 @@ CENTRE = ("centre",)
 
 
 class Demands:
-    """A task's demands.
+    """The requirements of a task.
 
     Args:
-        name: what people call the task.
-        target: the kind of target that every image must have, a module of `pipeline/data/targets`.
-        score: name of the score that picks the best epoch.
-        mode: `max` where a higher score is better, `min` where a lower one is.
-        facts: names of the facts of the data that the task's constructor takes.
-        crops: which crops of test images make sense, see `views.crops`.
-        is_dense: whether there is an output for every pixel, so that cropping images would cut targets.
+        name: human-readable name of the task.
+        target: the required kind of target, a module of `pipeline/data/targets`.
+        score: name of the score that selects the best epoch.
+        mode: `max` if a higher score is better, `min` if a lower one is.
+        facts: names of the data facts to pass to the task's constructor.
+        crops: the supported crops of test images, see `views.crops`.
+        is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
         mixes: whether the images of a batch may be mixed.
     """
 
@@ -43,41 +44,41 @@ class Demands:
     mixes: bool = False
 
     def check(self, facts: Facts) -> None:
-        """Refuse facts of the data that the task would ignore.
+        """Check that the data set states no facts that the task would ignore.
 
         Raises:
-            ConfigError: the fact, by its config path.
+            ConfigError: a fact is set but not used; the error names its config path.
         """
         del facts
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
     ) -> tuple[int, ...]:
-        """Return what the network must put out for an image.
+        """Return the output shape that the network must have.
 
         Args:
             settings: the section `task`.
-            facts: of the data.
-            shape: (C, H, W) of the image.
+            facts: the facts of the data set.
+            shape: (C, H, W) of the input image.
         """
         raise NotImplementedError
 
     def accepts(self, made: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-        """Return whether a network's output shape will do where another was asked for."""
+        """Return whether the output shape of a network is acceptable where `wanted` is required."""
         return made == wanted
 
     def scores(self, facts: Facts) -> dict[str, str]:
-        """Return the names of all scores, the one that picks the best epoch first, with their titles for people."""
+        """Return score name -> human-readable title; the score that selects the best epoch comes first."""
         raise NotImplementedError
 
     def logged(self, facts: Facts) -> list[str]:
-        """Return the names of what `metrics.json` of a training holds."""
+        """Return the keys of a run's `metrics.json` that a search may optimize."""
         return ["score", "val/loss", *(f"val/{name}" for name in self.scores(facts))]
 
     def direction(self, metric: str) -> str:
-        """Return `maximize` or `minimize`, whichever makes a metric of `logged` better.
+        """Return `maximize` or `minimize` for a metric in `logged`.
 
-        A `*_score` is better when higher, a `*_loss` or `*_error` when lower.
+        By default, names that end in `loss` or `_error` are minimized, all others maximized.
         """
         if metric in ("score", f"val/{self.score}"):
             return {"max": "maximize", "min": "minimize"}[self.mode]
@@ -85,10 +86,10 @@ class Demands:
 
 
 def load_demands(section: Mapping[str, Any]) -> Demands:
-    """Return the demands of the task that a section names.
+    """Load the demands of a task.
 
     Args:
-        section: `task` of a declaration, with its `_target_`.
+        section: the section `task` of a declaration, including `_target_`.
 
     Raises:
         ConfigError: there is no such task.
@@ -102,7 +103,7 @@ def load_demands(section: Mapping[str, Any]) -> Demands:
 
 
 def task_package(target: str) -> str | None:
-    """Return the package of a task by its `_target_`, `<package>.task.<Class>`; None where it is named otherwise."""
+    """Return the package of a task's `_target_`, given as `<package>.task.<Class>`; None if it has another form."""
     package, _, rest = target.rpartition(".task.")
     return package if package and rest.isidentifier() else None
 
@@ -110,11 +111,11 @@ def task_package(target: str) -> str | None:
 def _exists(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ImportError:  # a package above it is not there
+    except ImportError:  # a parent package does not exist
         return False
 
 
 def _targets() -> list[str]:
-    """Return the `_target_` of each task of this project."""
+    """Return the `_target_` of each built-in task."""
     folders = (path.parent.name for path in Path(__file__).parent.glob("*/demands.py"))
     return [f"{__package__}.{name}.task.{name.title().replace('_', '')}" for name in folders]

@@ -1,8 +1,8 @@
-"""Intervals of scores: over the samples of a split, and over repeated trainings.
+"""Confidence intervals of scores: over the samples of a split, and over repeated trainings.
 
-Sources: percentile bootstrap, Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3, holds the
-trained weights fixed: it says how much the test images matter, not how much the seed does. The mean of trainings with
-several seeds has Student's interval, which says the latter.
+The percentile bootstrap (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3) is computed for
+fixed weights: it quantifies the variation due to the test images. The variation due to the seed is quantified by
+Student's interval of the mean over trainings with several seeds.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def with_intervals(
     """Return each score with the bounds of its 95 % percentile bootstrap interval.
 
     Args:
-        scores: evidence (N, E) -> score by name.
+        scores: maps evidence (N, E) to scores by name.
         seed: the same seed and evidence always give the same bounds.
 
     Returns:
-        Score -> {value, low, high}; bounds are NaN where the score is in every resample.
+        Score -> {value, low, high}; bounds are NaN if the score is NaN in every resample.
     """
     random = np.random.default_rng(seed)
     draws: list[Mapping[str, float]] = [

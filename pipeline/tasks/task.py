@@ -1,8 +1,9 @@
-"""What a task is to the learner, to evaluation and to the report.
+"""The interface of a task, used by the learner, evaluation and the report.
 
-A task turns each image into *evidence*: all that any score needs of it. Every score is a function of the evidence of
-some images; so validation, test, bootstrap intervals and distributed runs share one definition of each score. Shapes:
-N images; outputs are what the network puts out for a batch.
+A task reduces each image to *evidence*: a row of numbers from which all scores can be computed. Every score is a
+function of the evidence of a set of images, so validation, test, bootstrap intervals and distributed runs share one
+definition of each score.
+Shapes: N images; outputs are those of the network for a batch.
 """
 
 from __future__ import annotations
@@ -17,45 +18,45 @@ from torch import Tensor, nn
 
 Batch = Mapping[
     str, Tensor
-]  # image, target, index; of mixed images also partner and weight, see pipeline.data.batches
+]  # image, target, index; also partner and weight if images are mixed, see pipeline.data.batches
 Evidence = NDArray[np.float64]  # (N, ...): one row per image
 
 
 class Task(Protocol):
-    """Loss, evidence and scores of a task; its `demands` module says what it needs."""
+    """Loss, evidence and scores of a task; its requirements are in its module `demands`."""
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
         ...
 
     def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return (N, ...): one row per image, all that any score needs of it."""
+        """Return (N, ...): one row per image, from which all scores can be computed."""
         ...
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
-        """Return each score by name for the evidence of some images; NaN where it is not defined."""
+        """Return score name -> value for the evidence of a set of images; NaN if undefined."""
         ...
 
     def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
-        """Return the outputs for images from those for several views of them.
+        """Combine the outputs of several views of the same images.
 
         Args:
-            outputs: of each view.
-            mirrored: whether a view showed the images mirrored left to right.
+            outputs: the outputs for each view.
+            mirrored: whether the images were mirrored left to right, for each view.
         """
         ...
 
     def decode(self, outputs: Tensor) -> Tensor:
-        """Return what a user asks of the outputs: (N, ...), such as probabilities or a mask."""
+        """Return predictions (N, ...), such as probabilities or a mask."""
         ...
 
 
 class Decoded(nn.Module):
-    """A model that puts out what a user asks for, decoding included: what is exported.
+    """A model followed by the decoding of its outputs to predictions, for export.
 
     Args:
         model: maps uint8 images (N, C, H, W) to outputs.
-        task: decodes them.
+        task: decodes the outputs.
     """
 
     def __init__(self, model: nn.Module, task: Task) -> None:
@@ -69,10 +70,10 @@ class Decoded(nn.Module):
 
 
 def mixed_loss(loss: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-    """Return the loss of a batch; of mixed images that for their target and that for their partner, by weight.
+    """Return the loss of a batch; for mixed images, the weighted mean of the losses for both targets.
 
     Args:
-        loss: targets -> mean loss.
+        loss: maps targets to the mean loss.
     """
     own = loss(batch["target"])
     if "partner" not in batch:
@@ -81,9 +82,9 @@ def mixed_loss(loss: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
 
 
 def mean_of_softmax(outputs: Sequence[Tensor]) -> Tensor:
-    """Return outputs whose softmax over axis 1 is the mean of the softmax of each view's.
+    """Return outputs whose softmax over axis 1 is the mean of the softmax over the views.
 
-    Those of a single view stay as they are. Source: Krizhevsky et al. 2012, section 4.1.
+    The outputs of a single view are returned unchanged. Source: Krizhevsky et al. 2012, section 4.1.
     """
     if len(outputs) == 1:
         return outputs[0]

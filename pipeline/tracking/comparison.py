@@ -1,4 +1,4 @@
-"""The comparison of a sweep's children, logged on their parent: table, chart, best child, means over seeds."""
+"""Comparison of the children of a sweep, logged to their parent: table, chart, best child, means over seeds."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BEST_TAG = "convoy.best_of"
 def log_comparison(parent: TrackedRun, *, mode: str) -> str:
     """Log the results of the finished children of a parent, best first.
 
-    On the parent: `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and
-    `convoy.best_name`, and the best score as a metric; `over_seeds.md` where children differ only in their seed.
+    Logs `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and `convoy.best_name`, and
+    the best score as a metric; also `over_seeds.md` if some children differ only in their seed.
 
     Args:
-        mode: `max` where a higher score is better, `min` where a lower one is.
+        mode: `max` if a higher score is better, `min` if a lower one is.
 
     Returns:
-        The text of `over_seeds.md`; empty where there is none.
+        The contents of `over_seeds.md`; empty if it is not written.
     """
     client = parent.store.client
     found = client.search_runs(
@@ -66,11 +66,11 @@ def log_comparison(parent: TrackedRun, *, mode: str) -> str:
 
 
 def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value: float) -> None:
-    """Log the outcome of a search on its parent run: its results, the best value, and the run that reached it.
+    """Log the outcome of a search to its parent run: results, best value, and the run that achieved it.
 
     Args:
-        best: id of that run.
-        name: its point.
+        best: id of the best run.
+        name: name of the best point.
     """
     parent.log_files(results)
     parent.log_scores({SCORE: value})
@@ -80,7 +80,7 @@ def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value
 
 
 def _tag_best(parent: TrackedRun, best: str) -> None:
-    """Tag one child as the best, and untag the others."""
+    """Tag one child as the best, and remove the tag from all others."""
     client = parent.store.client
     tagged = client.search_runs([parent.store.experiment_id], f"tags.`{BEST_TAG}` = '{parent.run_id}'")
     for run in tagged:
@@ -104,7 +104,7 @@ def _shared_name(runs: list[Run]) -> str:
 
 
 def _means(seeds: list[tuple[str, list[float]]]) -> str:
-    """Return a table in Markdown: name, number of seeds, mean score, its 95 % interval."""
+    """Return a Markdown table: name, number of seeds, mean score, and its 95 % interval."""
     lines = ["| run | seeds | mean score | 95 % interval |", "|---|---|---|---|"]
     for name, scores in seeds:
         mean, low, high = mean_interval(scores)
@@ -113,7 +113,7 @@ def _means(seeds: list[tuple[str, list[float]]]) -> str:
 
 
 def _rank(scores: Sequence[float], sign: int) -> float:
-    """Return what orders runs by mean score, the best last; a score that is not a number is the worst."""
+    """Return a sort key by mean score, best last; NaN sorts first."""
     return float(np.nan_to_num(sign * np.mean(scores), nan=-np.inf))
 
 

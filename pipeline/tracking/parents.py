@@ -1,4 +1,4 @@
-"""The parent run of a sweep or search, and how it ends."""
+"""The parent run of a sweep or search."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pipeline.tracking.run import TrackedRun
 
 
 class Parent:
-    """An open parent run; what is trained in its context hangs under it.
+    """An open parent run; runs that are trained in its context become its children.
 
-    As a context manager it closes itself as what happened: FINISHED, KILLED by who stops it, or FAILED with the reason.
+    As a context manager, it closes the run as FINISHED, as KILLED on interruption, or as FAILED with the reason.
 
     Args:
         tracked: the run.
-        swept: keys that set the children apart.
-        search: folder of the search, relative to the project's; None for a sweep.
+        swept: override keys that vary between the children.
+        search: folder of the search, relative to the project's folder; None for a sweep.
     """
 
     def __init__(self, tracked: TrackedRun, *, swept: Iterable[str], search: str | None = None) -> None:
@@ -31,7 +31,7 @@ class Parent:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, reason: BaseException | None, _: object) -> None:
-        """Close the run as what happened."""
+        """Close the run with the status that corresponds to the exception, if any."""
         if kind is None:
             self.close("FINISHED")
         elif issubclass(kind, KeyboardInterrupt | SystemExit):

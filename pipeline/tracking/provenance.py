@@ -1,4 +1,4 @@
-"""Where a run comes from: git commit, versions and hardware."""
+"""Provenance of a run: git commit, versions and hardware."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PACKAGES = (
 
 
 def git_state(root: Path) -> dict[str, str]:
-    """Return `commit`, `dirty` (true, false) and, where dirty, the `patch` against the commit.
+    """Return `commit`, `dirty` (true, false) and, if dirty, the `patch` against the commit.
 
-    The patch ends with the names of files in conf/ and pipeline/ that git does not track. Outside a git
-    checkout the commit is `unknown`.
+    The patch ends with the names of untracked files in conf/ and pipeline/. Outside a git checkout, the commit is
+    `unknown`.
     """
     commit = _git(root, "rev-parse", "HEAD")
     if commit is None:
@@ -48,8 +48,8 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str]:
-    """Return processor, cores, and accelerators as torch names them."""
-    import torch  # slow to import, but callers train anyway
+    """Return processor, cores, and accelerators by their torch names."""
+    import torch  # slow to import, but already imported by callers that train
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
@@ -67,7 +67,7 @@ def _git(root: Path, *arguments: str) -> str | None:
             cwd=root,
             capture_output=True,
             encoding="utf-8",
-            errors="replace",  # a patch holds files in any encoding
+            errors="replace",  # a patch may contain any encoding
             check=True,
             timeout=30,
         )

@@ -1,4 +1,4 @@
-"""One MLflow run: what a training logs for people to look at and compare."""
+"""An MLflow run: everything that a training logs for inspection and comparison."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TrackedRun:
 
     @classmethod
     def start(cls, store: Store, *, name: str, parent: str | None, tags: Mapping[str, str]) -> TrackedRun:
-        """Open a new run, nested under a parent where there is one."""
+        """Start a new run, nested under a parent if there is one."""
         if parent is not None:
             tags = {**tags, MLFLOW_PARENT_RUN_ID: parent}
         run = store.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
@@ -63,10 +63,10 @@ class TrackedRun:
         self._client.log_text(self.run_id, text, "config.yaml")
 
     def log_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Log the epochs that the run does not have yet, whole epochs at once; logged numbers are never changed.
+        """Log the epochs that are not yet logged, each as a whole; logged values are never changed.
 
         Args:
-            history: one row per epoch with its `epoch` and numbers.
+            history: one row of metrics per epoch, including `epoch`.
         """
         rows = [row for row in history if row["epoch"] > self._logged_through]
         now = int(time.time() * 1000)
@@ -82,7 +82,7 @@ class TrackedRun:
             self._logged_through = int(some[-1]["epoch"])
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
-        """Log final numbers."""
+        """Log final scores."""
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, 0) for key, value in scores.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
@@ -100,7 +100,7 @@ class TrackedRun:
         self._client.log_text(self.run_id, text, name)
 
     def log_files(self, path: Path, folder: str | None = None) -> None:
-        """Log a file, or the files of a folder, below an artifact folder."""
+        """Log a file, or the files of a folder, under an artifact folder."""
         if path.is_dir():
             self._client.log_artifacts(self.run_id, str(path), folder)
         else:
@@ -126,7 +126,7 @@ class TrackedRun:
     def log_model(
         self, model: Any, *, example: NDArray[np.uint8], outputs: Any, requirements: list[str]
     ) -> None:
-        """Log a torch module with its signature, as an exported graph that loads without our code.
+        """Log a torch module with its signature, as an exported graph that loads without this package.
 
         Args:
             example: images (N, C, H, W) with N of at least 2, so that any batch size is accepted.
@@ -147,21 +147,21 @@ class TrackedRun:
         """Close the run as FINISHED, FAILED or KILLED.
 
         Args:
-            reason: why it failed; kept as a tag.
+            reason: why it failed; logged as a tag.
         """
         if reason:
             self.log_tags({"convoy.reason": reason})
         self._client.set_terminated(self.run_id, status=status)
 
     def _last_step(self) -> int:
-        """Return the last logged epoch of the run; -1 where it has none."""
+        """Return the last logged epoch of the run; -1 if there is none."""
         history = self._client.get_metric_history(self.run_id, "train/loss")
         return max((metric.step for metric in history), default=-1)
 
 
 @contextmanager
 def _chosen(uri: str) -> Iterator[None]:
-    """Let MLflow's fluent functions write to a store, and undo the change that MLflow makes to the environment."""
+    """Set the store of MLflow's fluent API; restore the environment variable that MLflow sets."""
     before = os.environ.get(URI_VARIABLE)
     mlflow.set_tracking_uri(uri)
     try:

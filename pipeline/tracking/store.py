@@ -21,15 +21,15 @@ from pipeline.errors import ConfigError
 from pipeline.runs.lock import is_held, locked
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports the tables that it creates
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # silences messages about table creation
 
 SQLITE = "sqlite:///"
 FOLDER_TAG = "convoy.run_folder"
-SAME_TAG = "convoy.same_as"  # the run that a link stands for
+SAME_TAG = "convoy.same_as"  # the run that a link refers to
 
 
 def tracking_uri(root: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or the sqlite file in the project's folder."""
+    """Return MLFLOW_TRACKING_URI, or by default the sqlite file in the project's folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root.resolve() / 'mlflow.db'}"
 
 
@@ -38,7 +38,7 @@ class Store:
 
     Args:
         root: the project's folder.
-        experiment: name of the MLflow experiment; created where missing.
+        experiment: name of the MLflow experiment; created if it does not exist.
 
     Raises:
         ConfigError: the database cannot be opened or written, or the experiment was deleted.
@@ -82,21 +82,21 @@ class Store:
         return bool(stage == LifecycleStage.ACTIVE)
 
     def parent_of(self, run_id: str) -> str | None:
-        """Return the parent of a run; None where it has none or does not exist."""
+        """Return the parent of a run; None if it has none or does not exist."""
         if not self.has_run(run_id):
             return None
         parent: str | None = self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
         return parent
 
     def has_link(self, run_id: str, *, parent: str) -> bool:
-        """Return whether a run is linked below a parent that it does not belong to."""
+        """Return whether a parent has a link to a run that is not its child."""
         wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' AND tags.`{SAME_TAG}` = '{run_id}'"
         return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY))
 
     def close_dead_runs(self) -> None:
-        """Mark runs whose process died without closing them as KILLED: no process holds their folder's lock.
+        """Mark runs as KILLED whose process died without closing them, i.e. whose folder's lock is not held.
 
-        On a server, a run without a folder here may be running on another machine.
+        On a server, runs without a local folder are skipped, since they may be running on another machine.
         """
         is_shared = not self.uri.startswith(SQLITE)
         for run in self.client.search_runs(

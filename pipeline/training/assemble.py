@@ -1,4 +1,4 @@
-"""Assembly of a declaration into objects: the model, the task, the training split, the optimizer."""
+"""Build the objects that a declaration describes: model, task, training split, optimizer."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def get_network(model: nn.Sequential) -> nn.Sequential:
 
 
 def modules_by_level(declaration: Declaration, model: nn.Sequential) -> list[list[nn.Module]]:
-    """Return the model's layers by level, the head last; those of auxiliary heads belong to none."""
+    """Return the model's layers by level, the head last; layers of auxiliary heads are not included."""
     network = plan_network(declaration)
     built = {id(leaf): module for leaf, module in pair_modules(network, get_network(model))}
     return [[built[id(leaf)] for leaf in level] for level in network.levels()]
 
 
 def load_pretrained(declaration: Declaration, model: nn.Sequential) -> Account | None:
-    """Load `model.pretrained` into a fresh model; None where the network starts from its initialiser."""
+    """Load `model.pretrained` into a new model; return None if it is not set."""
     pretrained = declaration.model["pretrained"]
     if pretrained is None:
         return None
@@ -61,7 +61,7 @@ def load_pretrained(declaration: Declaration, model: nn.Sequential) -> Account |
 
 
 def build_task(declaration: Declaration) -> Task:
-    """Build the task for the facts of the data that it demands."""
+    """Build the task, passing it the data facts that it requires."""
     names = load_demands(declaration.task).facts
     task: Task = construct(
         declaration.task, "task", **{name: getattr(declaration.data, name) for name in names}
@@ -72,7 +72,7 @@ def build_task(declaration: Declaration) -> Task:
 def make_train_split(
     declaration: Declaration, prepared: Prepared, augmentation: Augmentation | None, copies: Path | None
 ) -> PreparedSplit:
-    """Return the training split with its augmentation, on the fly or from copies drawn in advance, and its mixing."""
+    """Return the training split with mixing and augmentation, either on the fly or from precomputed copies."""
     draws: Draws | None = None
     if copies is not None:
         draws = Precomputed(copies)
@@ -90,34 +90,34 @@ def make_train_split(
 
 
 def make_optimizer(declaration: Declaration) -> Callable[[Any], Any]:
-    """Return the optimizer's constructor, which waits for the parameters."""
+    """Return a factory that maps parameters to the optimizer."""
     return _waiting(declaration.optimizer, "optimizer")
 
 
 def make_scheduler(declaration: Declaration) -> Callable[[Any], Any]:
-    """Return the schedule's constructor, which waits for the optimizer."""
+    """Return a factory that maps an optimizer to the learning-rate scheduler."""
     return _waiting(declaration.scheduler, "scheduler")
 
 
 def group_parameters(
     declaration: Declaration, parameters: Iterable[nn.Parameter], levels: list[list[nn.Module]]
 ) -> list[dict[str, Any]]:
-    """Return what is trained in groups of one learning rate each, by `model.lr_factors`."""
+    """Return optimizer parameter groups, with one learning rate per level as given by `model.lr_factors`."""
     factors = declaration.model["lr_factors"]
     return parameter_groups(parameters, levels, factors=factors, lr=declaration.optimizer.get("lr", 0.0))
 
 
 def check_optimizer(declaration: Declaration) -> None:
-    """Make optimizer and schedule for one weight.
+    """Check the optimizer and scheduler settings by building both for a dummy parameter.
 
     Raises:
-        ConfigError: they refuse their settings.
+        ConfigError: the optimizer or the scheduler rejects its settings.
     """
     make_scheduler(declaration)(make_optimizer(declaration)([nn.Parameter(torch.zeros(1))]))
 
 
 def _waiting(section: Mapping[str, Any], path: str) -> Callable[[Any], Any]:
-    """Return the constructor of a section, which waits for its first argument."""
+    """Return the constructor of a section with all arguments bound but the first."""
     target = section["_target_"]
     made = wrap_errors(lambda: constructor(section), path, target)
     return lambda first: wrap_errors(lambda: made(first), path, target)

@@ -1,4 +1,4 @@
-"""Construction of what a declaration names by `_target_`, and of its augmentation."""
+"""Instantiate the `_target_` nodes of a declaration, and its augmentation."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from pipeline.transforms.statistics import Statistics
 
 
 def construct(node: Mapping[str, Any], path: str, **given: Any) -> Any:
-    """Build what a node names; given objects pass by untouched.
+    """Instantiate a node, with additional arguments passed through unchanged.
 
     Args:
-        node: `_target_` and its settings.
-        path: of the node in the declaration.
-        given: more arguments.
+        node: `_target_` and its arguments.
+        path: config path of the node, for error messages.
+        given: additional arguments.
 
     Raises:
-        ConfigError: the target refuses its settings.
+        ConfigError: the target rejects its arguments.
     """
     return wrap_errors(lambda: constructor(node)(**given), path, node["_target_"])
 
 
 def constructor(node: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return what a node names, with the node's settings bound.
+    """Return the target of a node, with the node's arguments bound.
 
-    As Hydra's `instantiate` for values that are plain and names that have been checked, without its milliseconds.
+    Equivalent to Hydra's `instantiate` with `_partial_`, but faster, since values are plain and names already checked.
     """
     try:
         named = resolve_name(node["_target_"])
@@ -42,7 +42,7 @@ def constructor(node: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 def wrap_errors(make: Callable[[], Any], path: str, target: str) -> Any:
-    """Make something; raise what a library refuses as one sentence that names the setting."""
+    """Call `make`; re-raise the exceptions of libraries as a `ConfigError` that names the setting."""
     try:
         return make()
     except ConfigError:
@@ -53,7 +53,7 @@ def wrap_errors(make: Callable[[], Any], path: str, target: str) -> Any:
 
 
 def build_augmentation(declaration: Declaration, statistics: Statistics) -> Augmentation | None:
-    """Build the augmentation of single images; None where it has no steps."""
+    """Build the augmentation of single images; None if there are no steps."""
     steps = declaration.augmentation.steps
     if not steps:
         return None
@@ -64,14 +64,14 @@ def build_augmentation(declaration: Declaration, statistics: Statistics) -> Augm
 
 
 def build_mixing(declaration: Declaration) -> Mixing | None:
-    """Build what mixes the images of a batch; None where nothing does."""
+    """Build the mixing of images within a batch; None if there is none."""
     node = declaration.augmentation.mixing
     mixing: Mixing | None = None if node is None else construct(node, "augmentation.mixing")
     return mixing
 
 
 def _value(value: Any) -> Any:
-    """Return a setting of its own, what it names built."""
+    """Return a copy of a value, with nested nodes instantiated."""
     if isinstance(value, Mapping) and "_target_" in value:
         return constructor(value)()
     if isinstance(value, Mapping):
@@ -80,10 +80,10 @@ def _value(value: Any) -> Any:
 
 
 def _step(node: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Any:
-    """Build a step of augmentation, the steps inside it first.
+    """Build an augmentation step, after the steps nested inside it.
 
-    It is given the covariance of colours where it asks for it, and the value of mask pixels that come from outside the
-    image where the data have a label for those and the step does not set its own.
+    Steps that have a `covariance` parameter get that of the training colours. If the data set has an ignore label, it
+    becomes the mask value of pixels outside the image, unless the step sets its own.
     """
     wanted = inspect.signature(resolve_name(node["_target_"])).parameters
     more = {

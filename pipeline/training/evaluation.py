@@ -1,4 +1,4 @@
-"""Evaluation: score a trained model on the test split; the only code that opens it."""
+"""Evaluation of a trained model on the test split, which no other code opens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.training.inputs import prepare
 from pipeline.transforms.statistics import Statistics
 from pipeline.transforms.views import make_views, see
 
-BATCH = 64  # images at a time; does not change a score
+BATCH = 64  # images per forward pass; does not affect scores
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
         Score -> {value, low, high}, with a 95 % bootstrap interval over test images.
 
     Raises:
-        ConfigError: the folder holds no finished run, or the data have changed since.
+        ConfigError: the folder does not contain a finished run, or the data have changed since.
     """
     if not run.has_results():
         raise ConfigError(str(run.path), "holds no finished run", hint="train it first")
@@ -75,7 +75,7 @@ def evaluate(
 
 
 def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
-    """Return the test images with what the model makes of them."""
+    """Return the test images with the model's evidence and predictions."""
     model = build_model(declaration, Statistics.load(run.path / "statistics"))
     model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
@@ -104,9 +104,9 @@ def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared
 
 
 def _summary(declaration: Declaration, run: RunFolder, scores: Mapping[str, Interval]) -> dict[str, Any]:
-    """Return the row of an experiment in `dvc metrics show`: the score that picked the epoch, with its interval.
+    """Return the row shown by `dvc metrics show`: the score that selected the epoch, and its interval.
 
-    DVC sorts columns by name: the score comes first.
+    DVC sorts columns by name, so the score comes first.
     """
     demands = load_demands(declaration.task)
     first = scores[demands.score]
@@ -122,7 +122,7 @@ def _summary(declaration: Declaration, run: RunFolder, scores: Mapping[str, Inte
 def _track(
     run: RunFolder, declaration: Declaration, scores: Mapping[str, Interval], out: Path, *, root: Path
 ) -> None:
-    """Add the test scores and pictures to the MLflow run of the training, where it is still known here."""
+    """Add the test scores and figures to the MLflow run of the training, if it still exists in this store."""
     trained = RunFolder(root / "runs" / run.result()["fingerprint"])
     run_id = trained.state().get("mlflow_run_id")
     if run_id is None:

@@ -1,6 +1,6 @@
 """Fit one run: from a checked declaration to the results in its folder.
 
-Heavy libraries are imported here, so that commands answer at once where there is nothing to do.
+Heavy libraries are imported at the top of this module; import it lazily, so that commands with nothing to do stay fast.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
 from pipeline.transforms.statistics import Statistics
 
-PAUSE = 1.0  # seconds between two calls of MLflow
+PAUSE = 1.0  # minimum seconds between two writes to MLflow
 
 
 def fit(
@@ -64,18 +64,18 @@ def fit(
     observer: TrainingObserver,
     is_child: bool,
 ) -> bool:
-    """Train from the last checkpoint, or from the start, and write the results.
+    """Train from the last checkpoint, or from scratch, and write the results.
 
     Args:
-        copies: the folder of draws made in advance; None to draw on the fly.
-        tracked: the MLflow run to log to; None in all but the leading process.
+        copies: folder of precomputed augmented images; None to augment on the fly.
+        tracked: the MLflow run to log to; None except in the leading process.
         is_child: whether other runs of a sweep or search may train beside this one.
 
     Returns:
-        Whether it was trained to its end, and not stopped before.
+        Whether training completed, as opposed to being stopped by the observer.
 
     Raises:
-        ConfigError: a setting that only shows to be wrong when objects are made or the loss diverges.
+        ConfigError: a setting turns out to be invalid when objects are built, or the loss diverges.
     """
     quieten()
     history = _load_history(folder)
@@ -97,7 +97,7 @@ def fit(
     if learner.is_stopped:
         return False
     if tracked is not None:
-        history = learner.history or history  # empty where all was trained before
+        history = learner.history or history  # the learner has no history if no epoch was left to train
         _write_results(declaration, folder, model, history, tracked)
         if observer.log_artifacts:
             _log_results(declaration, folder, Decoded(model, task), data, tracked)
@@ -107,7 +107,7 @@ def fit(
 def _make_data(
     declaration: Declaration, train_split: PreparedSplit, prepared: Prepared, *, first_epoch: int
 ) -> PreparedData:
-    """Return the training split, and the validation split as the network sees it."""
+    """Return the data module; validation images are centre-cropped to the input shape."""
     val = PreparedSplit(
         prepared.images("val"), prepared.targets("val"), prepared.kind, sides=declaration.input_shape[1:]
     )
@@ -148,7 +148,7 @@ def _train(
     *,
     is_child: bool,
 ) -> None:
-    """Train what is left of a run; what it has logged until then is kept whatever happens."""
+    """Train the remaining epochs of a run; its history is logged even if training raises."""
     demands, settings = load_demands(declaration.task), declaration.trainer
     slots = folder.path.parent / "slots"
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
@@ -162,9 +162,9 @@ def _train(
 
 
 class _EpochReport:
-    """Pass each epoch's numbers on: to MLflow, and to a log where no progress bar can be shown.
+    """Report the metrics of each epoch: to MLflow, and to stderr if it cannot show a progress bar.
 
-    Short epochs reach MLflow together: its database takes as long for one as many a network for an epoch.
+    Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class _EpochReport:
 
 
 def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row]) -> bool:
-    """Return whether the last checkpoint is that of the run's last epoch, so that nothing is left to train."""
+    """Return whether no epoch is left to train, because `max_epochs` is reached or early stopping has triggered."""
     if len(history) >= settings.max_epochs:
         return True
     if settings.early_stopping is None or not folder.last.exists():
@@ -201,7 +201,7 @@ def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row
 
 
 def _load_history(folder: RunFolder) -> list[Row]:
-    """Return the history in the last checkpoint."""
+    """Return the history stored in the last checkpoint; empty if there is none."""
     if not folder.last.exists():
         return []
     history: list[Row] = torch.load(folder.last, map_location="cpu", weights_only=True)["history"]
@@ -211,7 +211,7 @@ def _load_history(folder: RunFolder) -> list[Row]:
 def _write_results(
     declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row], tracked: TrackedRun
 ) -> None:
-    """Write weights, history and scores of a trained run, and log them; leave the kept weights in the model."""
+    """Write and log the weights, history and scores of a trained run; load the kept weights into `model`."""
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = torch.load(source, map_location="cpu", weights_only=True)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
@@ -238,7 +238,7 @@ def _write_results(
 def _log_results(
     declaration: Declaration, folder: RunFolder, model: Decoded, data: PreparedData, tracked: TrackedRun
 ) -> None:
-    """Draw the pictures of a trained run, and log them and its model."""
+    """Draw the figures of a trained run; log them and the exported model."""
     kept = int(folder.metrics()["epoch"])
     draw_curves(folder.history(), folder.path / "pictures" / "learning_curves.png", kept=kept)
     tracked.log_files(folder.path / "pictures", "pictures")
@@ -255,7 +255,7 @@ def _log_results(
 
 
 def _log_network(declaration: Declaration, account: Account | None, tracked: TrackedRun) -> None:
-    """Log the network's table, and what it took from a checkpoint."""
+    """Log the table of the network, and which pretrained weights were loaded."""
     tracked.log_text(as_text(plan_network(declaration)), "network.txt")
     if account is not None:
         sys.stderr.write(f"model.pretrained: {declaration.model['pretrained']}: {account}\n")
@@ -263,12 +263,12 @@ def _log_network(declaration: Declaration, account: Account | None, tracked: Tra
 
 
 def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
-    """Refuse an augmentation whose images the model does not take; a dense task may be learnt from crops."""
+    """Raise if the model cannot process the augmented images; dense tasks may train on smaller crops."""
     try:
         images = data.train[0, [0]]["image"]
     except ConfigError:
         raise
-    except Exception as reason:  # of any library whose steps are named
+    except Exception as reason:  # steps may come from any library
         text = " ".join(str(reason).split())
         raise ConfigError(
             "augmentation", f"a step refuses the images of data.shape: {text}", hint="change that step"
@@ -293,7 +293,7 @@ def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequent
 
 
 def _count_weights(declaration: Declaration, shape: tuple[int, ...], usual: Network) -> int | None:
-    """Return how many weights the network has for images of another shape; None where it does not fit them."""
+    """Return the number of weights of the network for another image shape; None if it cannot be built for it."""
     try:
         return plan(declaration.model, shape=shape, outputs=usual.outputs).weights
     except ConfigError:

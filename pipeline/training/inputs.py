@@ -1,4 +1,4 @@
-"""What a training needs: prepared data, statistics, and draws made in advance; each found by its key or made."""
+"""Inputs of training: prepared data, statistics and precomputed copies, each taken from the cache or computed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ PICTURE = "statistics.png"
 
 
 def prepare(declaration: Declaration, *, root: Path) -> Path:
-    """Return the prepared folder of a declaration's data, made if need be.
+    """Return the prepared data of a declaration, preparing it if necessary.
 
     Raises:
-        ConfigError: the archive is missing or not the pinned one, or an image cannot be used.
+        ConfigError: the archive is missing, does not match its pinned digest, or contains an invalid image.
     """
-    from pipeline.data.prepared import write_prepared  # decoders; not needed to find what is there
+    from pipeline.data.prepared import write_prepared  # imports decoders, which cached data do not need
 
     digest = data_digest(declaration, root=root)
     return find_or_make(
@@ -29,7 +29,7 @@ def prepare(declaration: Declaration, *, root: Path) -> Path:
 
 
 def statistics(declaration: Declaration, *, root: Path) -> Path:
-    """Return the folder with the statistics of a declaration and their picture, made if need be."""
+    """Return the folder with the statistics of a declaration and their figure, computing them if necessary."""
     tile = whitened_tile(declaration)
 
     def make(folder: Path) -> None:
@@ -53,10 +53,10 @@ def statistics(declaration: Declaration, *, root: Path) -> Path:
 
 
 def augment(declaration: Declaration, *, root: Path) -> Path | None:
-    """Return the folder of a declaration's copies, made if need be; None where it draws on the fly.
+    """Return the folder of precomputed copies, drawing them if necessary; None if augmentation is on the fly.
 
     Raises:
-        ConfigError: the disk is too small, or a step refuses the images.
+        ConfigError: the disk is too small, or a step cannot process the images.
     """
     if declaration.augmentation.copies is None:
         return None

@@ -1,6 +1,6 @@
-"""The learner: a task's network in training, as a LightningModule.
+"""The learner: a LightningModule that trains a model on a task.
 
-An epoch starts from seeds derived from (seed, epoch), so that resuming at an epoch needs no random state.
+Each epoch is seeded from (seed, epoch), so resuming does not require a saved random state.
 Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W).
 """
 
@@ -25,16 +25,17 @@ Row = dict[str, float]
 
 
 class Learner(pl.LightningModule):
-    """Train a model on a task; keep one row of numbers per epoch.
+    """Train a model on a task, and record one row of metrics per epoch.
 
     Args:
         model: preprocessing and network; maps uint8 images to outputs.
-        task: loss and scores.
-        make_optimizer: parameters of the model, in groups or not -> optimizer.
-        make_scheduler: optimizer -> schedule, stepped once per epoch (on val/loss if it asks for one).
-        seed: decides dropout and other draws in forward, together with the epoch.
-        on_epoch: called with the history after each epoch, in the leading process only; returns whether to stop there.
-        frozen: modules that stay in evaluation, so that their norms keep their statistics too.
+        task: defines the loss and the scores.
+        make_optimizer: maps the model's parameters to an optimizer.
+        make_scheduler: maps the optimizer to a learning-rate scheduler, which is stepped once per epoch; a
+            `ReduceLROnPlateau` gets val/loss.
+        seed: together with the epoch, determines dropout and other randomness in the forward pass.
+        on_epoch: called with the history after each epoch, on rank 0 only; returns whether to stop training.
+        frozen: modules kept in eval mode, so that their norm layers do not update running statistics.
     """
 
     def __init__(
@@ -73,33 +74,33 @@ class Learner(pl.LightningModule):
         return outputs
 
     def train(self, mode: bool = True) -> Learner:
-        """Switch to training, but for the frozen modules."""
+        """Set the mode of all modules except the frozen ones, which stay in eval mode."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
         return self
 
     def configure_optimizers(self) -> Optimizer:
-        """Return the optimizer; its schedule stays with the learner (see `on_train_epoch_end`)."""
+        """Return the optimizer; the learner steps the scheduler itself (see `on_train_epoch_end`)."""
         optimizer = self._make_optimizer(self.parameters())
         self._schedule = self._make_scheduler(optimizer)
         return optimizer
 
     def on_train_start(self) -> None:
-        """Set the schedule to where a resumed run left it."""
+        """Restore the scheduler's state when resuming."""
         if self._schedule_state is not None:
             assert self._schedule is not None
             self._schedule.load_state_dict(self._schedule_state)
 
     def on_train_epoch_start(self) -> None:
-        """Seed this epoch's draws and start its clock."""
+        """Seed the random number generators for this epoch, and start its timer."""
         seeds = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         self._train = _Mean()
         self._started = time.perf_counter()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the loss of a batch, with the weighted losses of auxiliary heads; the main one is recorded."""
+        """Return the loss including the weighted auxiliary heads; only the main loss is recorded."""
         loss = self.task.loss(self(batch["image"]), batch)
         self._train.add(loss.detach(), len(batch["image"]))
         for head in self._side_heads:
@@ -107,26 +108,26 @@ class Learner(pl.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        """Start this epoch's evidence."""
+        """Reset the validation loss and evidence."""
         self._val = _Mean()
         self._evidence = []
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Keep the evidence of a batch."""
+        """Accumulate the loss and evidence of a batch."""
         outputs = self(batch["image"])
         self._val.add(self.task.loss(outputs, batch).detach(), len(batch["image"]))
         self._evidence.append(self.task.evidence(outputs.float(), batch).cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Score the evidence of all processes."""
+        """Gather the evidence from all processes and compute the scores."""
         evidence: Evidence = torch.cat(_gathered(torch.cat(self._evidence))).numpy()
         scores = {"loss": self._val.value(), **self.task.scores(evidence)}
         self._scores = {f"val/{name}": value for name, value in scores.items()}
 
     def on_train_epoch_end(self) -> None:
-        """Close the epoch's row and step the schedule; refuse to go on from a loss that is not a number.
+        """Append the epoch's row to the history and step the scheduler; raise if the loss is not finite.
 
-        Lightning would step the schedule after the checkpoint is written, and a resumed run would miss
+        Lightning would step the scheduler only after the checkpoint is written, so that a resumed run would miss
         that step.
         """
         loss = self._train.value()
@@ -152,13 +153,13 @@ class Learner(pl.LightningModule):
         self.trainer.should_stop = self.trainer.should_stop or self.is_stopped
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep history and schedule with the weights they belong to."""
+        """Store the history and the scheduler's state in the checkpoint."""
         assert self._schedule is not None
         checkpoint["history"] = self.history
         checkpoint["schedule"] = self._schedule.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the history; the schedule waits for its optimizer."""
+        """Restore the history; the scheduler's state is loaded in `on_train_start`, once it exists."""
         self.history = list(checkpoint["history"])
         self._schedule_state = checkpoint["schedule"]
 
@@ -174,7 +175,7 @@ class Learner(pl.LightningModule):
 
 
 class _Mean:
-    """A mean over samples that stays on the device until it is asked for."""
+    """A running mean over samples, accumulated on the device to avoid synchronization."""
 
     def __init__(self) -> None:
         self._total: Tensor | float = 0.0
@@ -194,7 +195,7 @@ class _Mean:
 
 
 def _gathered(tensor: Tensor) -> list[Tensor]:
-    """Return the tensors of all processes, in the order of ranks; their first axes may differ."""
+    """Return the tensors of all processes in rank order; they may differ in their first dimension."""
     distributed = torch.distributed
     if not (distributed.is_available() and distributed.is_initialized()):
         return [tensor]

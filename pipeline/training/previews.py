@@ -1,4 +1,4 @@
-"""Sheets of training images: as the network sees them, and what augmentation draws of them."""
+"""Sheets of training images: as the network sees them, and before and after augmentation."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pipeline.transforms.augmentation import Augmentation
 Array = NDArray[np.uint8]
 
 SHEET_IMAGES = 16
-IMAGES = 4  # originals of the sheet of draws
-DRAWS = 7  # of each image
-MIXES = 4  # batches
+IMAGES = 4  # original images on the sheet of augmented ones
+DRAWS = 7  # augmented versions of each image
+MIXES = 4  # batches that are drawn if they are mixed
 
 
 class _Cell(NamedTuple):
@@ -33,15 +33,15 @@ class _Cell(NamedTuple):
 def draw_previews(
     declaration: Declaration, split: PreparedSplit, augmentation: Augmentation | None, folder: Path
 ) -> list[Path]:
-    """Draw training images as the network sees them in the first epoch, and what augments them.
+    """Draw training images as the network sees them in the first epoch, and the effect of augmentation.
 
-    All steps together, and each by itself where there are several.
+    Augmentation is shown with all steps together, and also step by step if there are several.
 
     Args:
-        split: the training split as training draws it.
+        split: the training split, as used in training.
 
     Returns:
-        The files written.
+        The paths of the files written.
     """
     written = [folder / "training_images.png"]
     _draw_batch(declaration, split, written[0])
@@ -55,7 +55,7 @@ def draw_previews(
 
 
 def _draw_batch(declaration: Declaration, split: PreparedSplit, path: Path) -> None:
-    """Draw images of the first epoch; where they are mixed, of several, since a batch is mixed by one weight."""
+    """Draw images of the first epoch; with mixing, from several batches, as each has only one weight."""
     epochs, count = (range(MIXES), SHEET_IMAGES // 2) if split.mix else (range(1), SHEET_IMAGES)
     cells: list[_Cell] = []
     for epoch in epochs:
@@ -67,7 +67,7 @@ def _draw_batch(declaration: Declaration, split: PreparedSplit, path: Path) -> N
 
 
 def _captions(batch: Batch, kind: TargetKind, classes: Sequence[str]) -> list[str]:
-    """Return what is known of each image of a batch in words; of a mixed image, of both its parts by weight."""
+    """Return a caption for each image of a batch; that of a mixed image names both targets with their weights."""
     names = [kind.caption(target, classes) for target in batch["target"]]
     if "partner" not in batch or not any(names):
         return names
@@ -79,7 +79,7 @@ def _captions(batch: Batch, kind: TargetKind, classes: Sequence[str]) -> list[st
 def _draw_draws(
     declaration: Declaration, split: PreparedSplit, augmentation: Augmentation, path: Path
 ) -> None:
-    """Draw a row per image: the original, and its draws of the first epochs with the steps that changed it."""
+    """Draw a row per image: the original, and its augmented versions with the steps that changed it."""
     cells: list[_Cell] = []
     for index in _spread(split, IMAGES):
         cells += [_original(split, index, "original"), *_draws(declaration, split, augmentation, index)]
@@ -89,7 +89,7 @@ def _draw_draws(
 def _draw_steps(
     declaration: Declaration, split: PreparedSplit, augmentation: Augmentation, path: Path
 ) -> None:
-    """Draw a row per step: an original, and draws of that step alone."""
+    """Draw a row per step: an original image, and versions augmented by that step alone."""
     cells: list[_Cell] = []
     places = _spread(split, IMAGES)
     for number, step in enumerate(augmentation.steps):
@@ -125,6 +125,6 @@ def _draw(declaration: Declaration, cells: list[_Cell], path: Path) -> None:
 
 
 def _spread(split: PreparedSplit, count: int) -> list[int]:
-    """Return indices that are spread over a split, each in the middle of its share."""
+    """Return evenly spaced indices of a split."""
     count = min(count, len(split))
     return [(2 * place + 1) * len(split) // (2 * count) for place in range(count)]

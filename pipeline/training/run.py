@@ -1,4 +1,4 @@
-"""A run: a request for one goes in, the folder of a finished one comes out, trained if need be."""
+"""Entry point of training: return the folder of a finished run, training it first if necessary."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """Who asks for a run, and how.
+    """Which entry point requests a run, and how the run is handled.
 
     Args:
-        entry_point: `dvc`, `hydra` or `sweep`; kept as a tag.
+        entry_point: `dvc`, `hydra` or `sweep`; logged as a tag.
         name: the run's name in MLflow.
-        waits: whether to wait for another process that trains this run, or to be refused.
-        observer: what is logged of the training, and what may stop it.
+        waits: whether to wait if another process is training this run; otherwise raise.
+        observer: controls what is logged during training, and can stop it early.
     """
 
     entry_point: str
@@ -44,7 +44,9 @@ class RunRequest:
 
 
 def train(declaration: Declaration, request: RunRequest, context: RunContext) -> RunFolder:
-    """Return the folder of a declaration's run, trained if need be: finished, unless the observer has stopped it.
+    """Return the run folder of a declaration, training the run first unless it is finished.
+
+    The run in the returned folder is finished, unless the observer stopped it early.
 
     Raises:
         ConfigError: the declaration cannot be trained, or another process is training it.
@@ -70,12 +72,13 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
 
 
 def follow(root: Path) -> bool:
-    """In a process that Lightning starts beside the leading one, train what that one trains, and nothing else.
+    """In a non-leading process of distributed training, join the run that the leading process trains.
 
-    Lightning repeats the whole command there, of which this run may be one of many.
+    Lightning launches these processes by re-executing the whole command, which may cover many runs, so the run to
+    join is taken from the environment.
 
     Returns:
-        Whether this is such a process.
+        Whether this is a non-leading process; the caller then has nothing else to do.
     """
     if is_leader() or RUN not in os.environ:
         return False
@@ -96,7 +99,7 @@ def _train_locked(
     context: RunContext,
     decides: Mapping[str, Any],
 ) -> None:
-    """Train as the only process on this folder; the MLflow run says how it ended."""
+    """Train while holding the lock of the folder; set the status of the MLflow run accordingly."""
     from pipeline.tracking.provenance import git_state, hardware, versions
     from pipeline.tracking.store import Store
 
@@ -130,7 +133,7 @@ def _train_locked(
         tracked.end("FINISHED")
     else:
         tracked.end("KILLED", reason=f"pruned by search.pruner={declaration.search.pruner}")
-    if context.parent is None:  # who opened the parent has looked already
+    if context.parent is None:  # otherwise this was done when the parent was opened
         store.close_dead_runs()
 
 
@@ -142,14 +145,14 @@ def _fit(
     *,
     tracked: TrackedRun | None,
 ) -> bool:
-    """Make what the run needs, then fit it; return whether it was trained to its end."""
+    """Prepare the inputs of the run and fit it; return whether training completed."""
     from pipeline.data.prepared import Prepared
     from pipeline.training.assemble import build_task, check_optimizer
     from pipeline.training.fit import fit
     from pipeline.transforms.statistics import Statistics
 
     root = context.root
-    build_task(declaration)  # these two refuse bad settings before data are prepared
+    build_task(declaration)  # fail on invalid settings before preparing data
     check_optimizer(declaration)
     prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
     measured = statistics(declaration, root=root)
@@ -179,7 +182,7 @@ def _report_wait(folder: RunFolder) -> Callable[[str], object]:
 
 
 def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
-    """Say on stderr why a finished run of the same declaration is not the one asked for."""
+    """Explain on stderr why an existing finished run of the same declaration cannot be reused."""
     for other in sorted(folder.path.parent.glob("*/run.json")):
         state = RunFolder(other.parent).state()
         known = state.get("identity", {})

@@ -1,4 +1,4 @@
-"""The MLflow run of a training: opened or continued, and shown below the parent that asks for it."""
+"""The MLflow run of a training: started or resumed, and linked to the parent run of its sweep."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def open_tracked_run(
     entry_point: str,
     name: str,
 ) -> TrackedRun:
-    """Continue the MLflow run of a training, or open one.
+    """Resume the MLflow run of a training, or start a new one.
 
     Args:
-        entry_point: who asks; kept as a tag.
-        name: of a new run.
+        entry_point: `dvc`, `hydra` or `sweep`; logged as a tag.
+        name: name of the run, if it is new.
     """
     from pipeline.tracking.run import TrackedRun
 
@@ -39,7 +39,7 @@ def open_tracked_run(
 
 
 def link_to_parent(declaration: Declaration, folder: RunFolder, context: RunContext, *, name: str) -> None:
-    """In a sweep, show a run that was started before it as a child of this sweep too."""
+    """Link a run that already existed before this sweep, so that it also appears as a child of it."""
     parent = context.parent
     if parent is None or folder.state().get("parent") == parent:
         return

@@ -29,7 +29,7 @@ Devices = int | str | list[int]
 
 
 def device_precision(settings: TrainerSettings) -> str:
-    """Return Lightning's precision for `trainer.precision`; `auto` looks at the hardware."""
+    """Return Lightning's precision for `trainer.precision`, resolving `auto` by the hardware."""
     if settings.precision != "auto":
         return settings.precision
     if torch.cuda.is_available() and settings.accelerator != "cpu":
@@ -40,14 +40,14 @@ def device_precision(settings: TrainerSettings) -> str:
 
 
 class Checkpoints(Checkpoint):
-    """Keep the last epoch, to resume from, and the weights of the best one.
+    """Save a checkpoint of the last epoch, to resume from, and one of the best epoch.
 
-    Lightning's ModelCheckpoint would be needed twice, with hooks at every step, and forgets its best score where the
-    project was moved.
+    Lightning's ModelCheckpoint would be needed twice, runs hooks at every step, and loses its best score if the project
+    is moved to another folder.
 
     Args:
-        monitor: score that picks the best epoch; the first of equal ones is kept.
-        mode: `max` where a higher score is better, `min` where a lower one is.
+        monitor: score that selects the best epoch; the first one wins ties.
+        mode: `max` if a higher score is better, `min` if a lower one is.
     """
 
     def __init__(self, folder: RunFolder, *, monitor: str, mode: str) -> None:
@@ -57,7 +57,7 @@ class Checkpoints(Checkpoint):
         self.best: float | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Write the checkpoints, each of which appears whole or not at all; best first, as `last` refers to it."""
+        """Write the checkpoints atomically; the best one first, since the last one refers to it."""
         score = self.sign * float(trainer.callback_metrics[self.monitor])
         score = -inf if isnan(score) else score
         if self.best is None or score > self.best:
@@ -66,7 +66,7 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(self.folder.last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, with the sign by which higher is better."""
+        """Return the best score so far, signed so that higher is better."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -76,13 +76,13 @@ class Checkpoints(Checkpoint):
 
 @contextmanager
 def device_slot(settings: TrainerSettings, slots: Path, *, is_child: bool) -> Iterator[Devices]:
-    """Hold a GPU of its own for one run of a sweep or search, where there are several; wait until one is free.
+    """Reserve one of several GPUs for a run of a sweep or search, waiting until one is free.
 
-    Lightning would train all that go on beside each other on the first.
+    Otherwise Lightning would place all concurrent runs on the first GPU.
 
     Args:
-        slots: folder of the locks, on this machine's devices and others'.
-        is_child: whether this is a run of a sweep or search.
+        slots: folder of the lock files, one per GPU of each machine.
+        is_child: whether the run is part of a sweep or search.
     """
     count = torch.cuda.device_count()
     is_for_gpu = settings.devices == 1 and settings.accelerator in ("auto", "gpu", "cuda")
@@ -102,15 +102,15 @@ def device_slot(settings: TrainerSettings, slots: Path, *, is_child: bool) -> It
 def make_trainer(
     settings: TrainerSettings, folder: RunFolder, *, monitor: str, mode: str, devices: Devices
 ) -> pl.Trainer:
-    """Return a trainer that keeps its best and last checkpoints in a run folder.
+    """Return a trainer that saves its best and last checkpoints in a run folder.
 
     Args:
-        monitor: score that picks the best epoch.
-        mode: `max` where a higher score is better, `min` where a lower one is.
-        devices: as Lightning takes them.
+        monitor: score that selects the best epoch.
+        mode: `max` if a higher score is better, `min` if a lower one is.
+        devices: passed to Lightning's `Trainer`.
 
     Raises:
-        ConfigError: Lightning refuses the settings on this machine.
+        ConfigError: Lightning rejects the settings on this machine.
     """
     callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode)]
     if settings.early_stopping is not None:
@@ -150,17 +150,16 @@ def make_trainer(
 
 @contextmanager
 def process_restored() -> Iterator[None]:
-    """Undo what Lightning switches for the whole process, so that the next run starts fresh.
+    """Restore the process-wide state that Lightning changes, so that it does not affect the next run.
 
-    Meanwhile torch does not fill new memory where only deterministic algorithms may be used: that is a help to find
-    reads of memory never written, and takes up to a tenth of a training's time.
-
-    What it leaves in the environment would make the next run wait for processes that have ended with this one.
+    This includes environment variables, which would make the next run wait for processes that no longer exist.
+    Inside the block, torch does not fill uninitialized memory in deterministic mode: a debugging aid that takes up to a
+    tenth of the training time.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     environment = dict(os.environ)
-    memory: Any = torch.utils.deterministic  # a module that hides its one switch from mypy
+    memory: Any = torch.utils.deterministic  # mypy does not see the attribute of this module
     fills, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     try:
         yield
@@ -175,10 +174,10 @@ def process_restored() -> Iterator[None]:
 
 
 def quieten() -> None:
-    """Silence what Lightning says at each start and nobody can act on."""
+    """Silence messages that Lightning prints at each start and that are not actionable."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # what is logged is that of all processes
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # logged values are already reduced
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*No complete tensor found in the group.*")
     warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than.*")

@@ -1,1 +1,1 @@
-"""Transfer: weights from elsewhere, levels that stay as they are or learn more slowly, norms folded away."""
+"""Transfer learning: pretrained weights, frozen levels, learning rates per level; also norm folding for export."""

@@ -1,4 +1,4 @@
-"""Checkpoints of other programs: where they are, and the tensors inside.
+"""Locate checkpoints of other programs, and read their tensors.
 
 A checkpoint is untrusted: it is loaded as plain tensors (`weights_only`), never unpickled.
 """
@@ -15,9 +15,9 @@ from pipeline.errors import ConfigError
 
 PACKAGE = "package:"
 SUFFIXES = (".pth", ".pt", ".ckpt")
-# Keys under which programs keep the weights in a larger checkpoint.
+# Keys under which other programs store the weights in a checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-DEEPEST = 3  # wrappers within wrappers
+DEEPEST = 3  # maximum nesting of such keys
 
 
 def find_checkpoint(pretrained: str) -> Path:

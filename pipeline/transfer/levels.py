@@ -1,4 +1,4 @@
-"""Levels in training: which are frozen, and at what learning rate the others are trained.
+"""Frozen levels, and learning rates per level.
 
 Source: a learning rate per level, Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
 """
@@ -14,7 +14,7 @@ Level = Sequence[nn.Module]
 
 
 def frozen_modules(levels: Sequence[Level], *, freeze: int) -> list[nn.Module]:
-    """Disable the gradients of the first levels; return their modules, which are to stay in eval mode."""
+    """Disable the gradients of the first levels; return their modules, which must be kept in eval mode."""
     frozen = [module for level in levels[:freeze] for module in level]
     for module in frozen:
         module.requires_grad_(False)
@@ -24,10 +24,10 @@ def frozen_modules(levels: Sequence[Level], *, freeze: int) -> list[nn.Module]:
 def parameter_groups(
     parameters: Iterable[nn.Parameter], levels: Sequence[Level], *, factors: Sequence[float], lr: float
 ) -> list[dict[str, Any]]:
-    """Group the trained parameters by learning rate; the head, and what belongs to no level, comes first.
+    """Group the trainable parameters by learning rate; the head, and parameters outside all levels, come first.
 
     Args:
-        parameters: all of the model's.
+        parameters: all parameters of the model.
         factors: one per level, or none for a single group.
         lr: the learning rate at factor 1.
 

@@ -1,4 +1,4 @@
-"""Match a checkpoint's layers with a network's by their order and their shapes; names do not matter."""
+"""Match a checkpoint's layers with a network's by their order and their shapes; names are ignored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 
-COUNTERS = "num_batches_tracked"  # of batch norms; not loaded
+COUNTERS = "num_batches_tracked"  # buffers of batch norms, which are not loaded
 Tensors = dict[str, Tensor]
 
 
@@ -21,9 +21,9 @@ class Account:
 
     Args:
         matched: (layer of the network, layer of the checkpoint), in order.
-        kept: layers of the network that keep their initial weights.
+        kept: layers of the network without a match, which keep their initial weights.
         unused: layers of the checkpoint that were not loaded.
-        loaded, total: numbers copied into the network, and all its numbers.
+        loaded, total: number of values copied into the network, and its total number of values.
     """
 
     matched: list[tuple[str, str]]

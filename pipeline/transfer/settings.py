@@ -17,7 +17,7 @@ def check_transfer(model: Mapping[str, Any], *, level_weights: Sequence[int], lr
 
     Args:
         level_weights: number of trainable weights of each level, the head last.
-        lr: `optimizer.lr`, None where it is not set.
+        lr: `optimizer.lr`, None if it is not set.
 
     Raises:
         ConfigError: a setting is missing, of the wrong type, or does not fit the levels.

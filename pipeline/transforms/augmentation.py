@@ -1,4 +1,4 @@
-"""Augmentation: a list of albumentations steps, drawn anew for each sample from the seed it is given.
+"""Augmentation: a list of albumentations steps, seeded separately for each sample.
 
 Shapes: images (H, W, C) uint8, masks (H, W) uint8; boxes (B, 5): x_min, y_min, x_max, y_max in pixels and a label;
 points (K, 2): x, y in pixels.
@@ -23,11 +23,11 @@ Floats = NDArray[np.floating[Any]]
 
 TRACED = ("traced",)  # key of the composition that records the steps it applied
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # its version check would ask the network at import
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # no version check over the network on import
 
 
 class Drawn(NamedTuple):
-    """One draw of a sample; a field is None where the sample has no such data."""
+    """An augmented sample; a field is None if the sample has no such data."""
 
     image: Array
     mask: Array | None
@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
 
 
 class Augmentation:
-    """Apply steps in order; image, mask, boxes and points move together.
+    """Apply steps in order, transforming image, mask, boxes and points together.
 
     Boxes are clipped to the image, and those outside it are dropped. Points keep their number and order; those that
     leave the image keep coordinates outside it, or those that a warp gives them.
@@ -79,10 +79,10 @@ class Augmentation:
     def batch(
         self, images: Array, targets: Array, *, moves_as: str | None, seeds: Sequence[int]
     ) -> tuple[Array, Array]:
-        """Return the draws of `__call__` for images (N, H, W, C) and targets (N, ...), a seed for each.
+        """Return the results of `__call__` for images (N, H, W, C) and targets (N, ...), given one seed per image.
 
         Args:
-            moves_as: `mask` for masks (N, H, W), which move with their images; None for targets that stay as they are.
+            moves_as: `mask` for masks (N, H, W), transformed with their images; None to leave targets unchanged.
         """
         assert moves_as in (None, "mask"), moves_as
         self._take_up(self._composed[()])
@@ -98,16 +98,16 @@ class Augmentation:
     def draw_with_trace(
         self, image: Array, mask: Array | None = None, *, seed: int
     ) -> tuple[Drawn, list[str]]:
-        """Return the draw of `__call__`, and the names of the steps that changed it."""
+        """Return the result of `__call__`, and the names of the steps that were applied."""
         if TRACED not in self._composed:
             self._composed[TRACED] = self._compose(save_applied_params=True)
         drawn = self._apply(self._composed[TRACED], image, mask, seed)
         return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
 
     def _stepped(self, image: Array, mask: Array | None, seed: int) -> dict[str, Any]:
-        """Return what a composition draws for image and mask, without its checks, which take longer than the steps."""
+        """Apply the steps to image and mask without the checks of `Compose`, which take longer than the steps."""
         self._randoms.seed(seed)
-        self._randoms.plain.random()  # Compose draws this to decide whether to run at all
+        self._randoms.plain.random()  # Compose draws this number to decide whether to run
         sample: dict[str, Any] = {"image": image} if mask is None else {"image": image, "mask": mask}
         for step in self.steps:
             sample = step(**sample)
@@ -124,28 +124,28 @@ class Augmentation:
 
     def _compose(self, *kinds: str, **options: Any) -> Any:
         """Compose the steps for images, masks and the given kinds of annotation."""
-        import albumentations  # takes seconds, and a run without steps does not need it
+        import albumentations  # slow to import, and not needed without steps
 
         params = {
             "bboxes": {"bbox_params": albumentations.BboxParams("pascal_voc", clip=True, min_area=1.0)},
             "keypoints": {"keypoint_params": albumentations.KeypointParams("xy", remove_invisible=False)},
         }
-        with warnings.catch_warnings():  # albumentations warns where no step uses the boxes
+        with warnings.catch_warnings():  # albumentations warns if no step uses the boxes
             warnings.filterwarnings("ignore", message="Got processor for")
             return albumentations.Compose(
                 self.steps, **{key: value for kind in kinds for key, value in params[kind].items()}, **options
             )
 
     def _take_up(self, compose: Any) -> None:
-        """Make the steps draw from our generators, since other compositions may share the same steps.
+        """Make the steps use our generators; repeated on each use, since other compositions may share the steps.
 
-        Not `set_random_seed`: it would seed each step alike, so that all flip or none.
+        `set_random_seed` would seed all steps identically, so that, for example, either all flip or none does.
         """
         compose.set_random_state(self._randoms.lazy, self._randoms.plain)
 
 
 class _Randoms:
-    """The generators that steps draw from: Python's, and NumPy's, which is seeded only for steps that use it."""
+    """The random generators of the steps: Python's, and NumPy's, which is seeded only if a step uses it."""
 
     def __init__(self) -> None:
         self.plain = random.Random()
@@ -158,7 +158,7 @@ class _Randoms:
 
 
 class _LazyGenerator:
-    """A `numpy.random.Generator` created at its first draw, since creating one takes longer than many steps do."""
+    """A `numpy.random.Generator` that is created on first use, since creation takes longer than many steps."""
 
     def __init__(self) -> None:
         self._seed = 0
@@ -169,7 +169,7 @@ class _LazyGenerator:
         self._seed, self._made = seed, None
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy and pickle ask for these before the state is restored
+        if name.startswith("__"):  # copy and pickle look these up before the state is restored
             raise AttributeError(name)
         if self._made is None:
             self._made = np.random.default_rng(self._seed)

@@ -1,4 +1,4 @@
-"""Mixing: two images of a batch become one, with a share of the label of each.
+"""Mixing: combine pairs of images of a batch, weighting the losses of both labels.
 
 Shapes: images (N, H, W, C) uint8; targets are labels (N,) or masks (N, H, W).
 """
@@ -16,7 +16,7 @@ Array = NDArray[np.uint8]
 
 
 class Mixed(NamedTuple):
-    """A mixed batch: the loss is `weight` of that for `targets` and the rest of that for `partners`."""
+    """A mixed batch: the loss is `weight` * loss(`targets`) + (1 - `weight`) * loss(`partners`)."""
 
     images: Array
     targets: Array
@@ -31,7 +31,7 @@ class Mixing(Protocol):
         """Return the mixed batch.
 
         Args:
-            are_masks: whether targets are masks (N, H, W), whose pixels belong to those of the images.
+            are_masks: whether targets are masks (N, H, W), i.e. aligned with the pixels of the images.
         """
         ...
 
@@ -96,7 +96,7 @@ def _checked(alpha: float) -> float:
 
 
 def _draws(count: int, alpha: float, seed: int) -> tuple[float, NDArray[np.int64], np.random.Generator]:
-    """Return a weight in [0, 1], the order of the partners, and the generator for more draws."""
+    """Return a weight in [0, 1], a permutation that gives the partners, and the generator for further draws."""
     random = np.random.default_rng(seed)
     return float(random.beta(alpha, alpha)), random.permutation(count), random
 

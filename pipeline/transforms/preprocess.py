@@ -1,4 +1,4 @@
-"""Preprocessing: uint8 pixels to the floats that a network sees, as the first module of the model.
+"""Preprocessing: the first module of a model, which maps uint8 pixels to the floats of the network's input.
 
 It is part of the saved model, so that inference needs nothing else.
 Shapes: (N, C, H, W) uint8 or float in 0..255 to (N, C, H, W) float.
@@ -49,7 +49,7 @@ class _Centred(nn.Module):
 class MeanImage(_Centred):
     """Subtract the mean image of the training split, as AlexNet did (Krizhevsky et al. 2012, section 2).
 
-    Unlike in AlexNet, crops have the centre of the mean image subtracted, wherever they were taken.
+    Unlike in AlexNet, the centre of the mean image is subtracted from a crop, regardless of its position.
 
     Args:
         statistics: of the training split.
@@ -63,7 +63,7 @@ class MeanImage(_Centred):
         """Return (x - mean image) scale / 255.
 
         Raises:
-            ConfigError: the image is not as large as the mean image.
+            ConfigError: image and mean image differ in size.
         """
         if image.shape[-2:] != self.mean.shape[-2:]:
             own = " x ".join(map(str, self.mean.shape[-2:]))
@@ -150,7 +150,7 @@ class PerImage(nn.Module):
 
 
 class _Whiten(nn.Module):
-    """Subtract the mean from each tile, then multiply it by a matrix; tiles stay where they are.
+    """Subtract the mean from each tile, then multiply it by a matrix; tiles keep their positions.
 
     Args:
         statistics: of the training split, with its whitening.

@@ -1,4 +1,4 @@
-"""Checks of the sections `preprocess`, `augmentation` and `views`, which import none of the classes they name."""
+"""Checks of the sections `preprocess`, `augmentation` and `views`, without importing the classes they name."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ COLOURED = ("PcaColor", "FancyPCA", "HueSaturationValue", "ChannelShuffle", "ToG
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """What is done to training images, as the section `augmentation` states it.
+    """Augmentation of training images, as given in the section `augmentation`.
 
     Args:
         steps: transforms of single images, applied in order.
-        mixing: what mixes the images of a batch; null for no mixing.
-        copies: how many draws of each image are made in advance and used in turn; null for new draws in each epoch.
+        mixing: mixing of the images of a batch; null for no mixing.
+        copies: number of augmented versions of each image to precompute and cycle through; null to augment on the fly.
     """
 
     steps: list[Any]
@@ -41,11 +41,11 @@ class AugmentationSettings:
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How test images are seen, as the section `views` states it.
+    """Views of each test image, as given in the section `views`.
 
     Args:
         crops: `centre`, or `corners` for the four corners and the centre.
-        mirror: whether each crop is also seen mirrored left to right.
+        mirror: whether to add the left-right mirror image of each crop.
     """
 
     crops: str
@@ -53,7 +53,7 @@ class ViewSettings:
 
 
 def find_tile(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | None:
-    """Return rows and columns of the tiles that a preprocessing whitens; None where it whitens nothing."""
+    """Return the size (rows, columns) of the tiles that a preprocessing whitens; None without whitening."""
     if preprocess["_target_"] not in WHITENING:
         return None
     patch = preprocess["patch"]
@@ -61,7 +61,7 @@ def find_tile(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | 
 
 
 def check_preprocess(preprocess: Mapping[str, Any], *, shape: Shape, input_shape: Shape) -> None:
-    """Refuse a whitening that does not fit the images.
+    """Check that whitening, if any, is possible for the images.
 
     Args:
         shape: (C, H, W) of the images.
@@ -100,14 +100,14 @@ def check_preprocess(preprocess: Mapping[str, Any], *, shape: Shape, input_shape
 def check_augmentation(
     settings: AugmentationSettings, *, shape: Shape, mirror_changes_label: bool
 ) -> list[str]:
-    """Refuse steps that cannot work on the images.
+    """Check that augmentation steps can be applied to the images.
 
     Args:
         shape: (C, H, W) of the images.
         mirror_changes_label: whether a mirrored image may belong to another class.
 
     Returns:
-        Warnings about steps that work, but make labels wrong.
+        Warnings about steps that are valid, but invalidate labels.
     """
     for where, step in _steps(settings.steps):
         name = step["_target_"].rsplit(".", 1)[-1]
@@ -148,10 +148,10 @@ def check_views(
     possible: Sequence[str],
     mirror_changes_label: bool,
 ) -> list[str]:
-    """Refuse views that are impossible for the test images; return warnings as `check_augmentation` does.
+    """Check that views are possible for the test images; return warnings like `check_augmentation`.
 
     Args:
-        possible: crops that make sense for the task.
+        possible: crops that the task supports.
     """
     if views.crops not in ("centre", "corners"):
         raise ConfigError("views.crops", got=views.crops, allowed="centre or corners")
@@ -178,7 +178,7 @@ def check_views(
 
 
 def _check_crops(steps: Sequence[Mapping[str, Any]], shape: Shape) -> None:
-    """Refuse a crop that is larger than the image, as long as the image's size does not depend on a draw."""
+    """Raise if a crop is larger than the image, as far as the size is deterministic."""
     sides = shape[1:]
     for index, step in enumerate(steps):
         name = step["_target_"].rsplit(".", 1)[-1]
@@ -197,11 +197,11 @@ def _check_crops(steps: Sequence[Mapping[str, Any]], shape: Shape) -> None:
                 )
             sides = wanted
         elif name not in KEEPING:
-            return  # from here on, the size depends on a draw
+            return  # from here on, the size is random
 
 
 def _steps(steps: Sequence[Any], path: str = "augmentation.steps") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield every step with its config path, those inside `OneOf` and the like too."""
+    """Yield every step with its config path, including those nested in `OneOf` and the like."""
     for index, step in enumerate(steps):
         where = f"{path}[{index}]"
         yield where, step

@@ -1,4 +1,4 @@
-"""Statistics of training images, streamed: memory does not grow with their number.
+"""Statistics of training images, computed in a stream with constant memory.
 
 Sums of 8-bit values, of their squares and of their products are integers that float64 represents exactly, so the
 results do not depend on the size of the pieces.
@@ -47,7 +47,7 @@ class Whitening:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What preprocessing and augmentation need to know about the training pixels, on the scale 0 to 1.
+    """Statistics of the training pixels for preprocessing and augmentation, on the scale 0 to 1.
 
     Args:
         mean: of each channel.
@@ -55,7 +55,7 @@ class Statistics:
         covariance: (C, C) between channels.
         pixels: number of pixels that each channel was computed from.
         mean_image: (H, W, C).
-        whitening: axes of tiles, where the preprocessing whitens.
+        whitening: principal axes of tiles; None without whitening.
     """
 
     mean: list[float]
@@ -70,12 +70,12 @@ class Statistics:
         return principal_axes(np.array(self.covariance))
 
     def centred(self, rows: int, columns: int) -> Statistics:
-        """Return the statistics for a network that sees centre crops of the images."""
+        """Return the statistics for centre crops of the images."""
         top, left = ((a - b) // 2 for a, b in zip(self.mean_image.shape, (rows, columns), strict=False))
         return replace(self, mean_image=self.mean_image[top : top + rows, left : left + columns])
 
     def save(self, folder: Path) -> None:
-        """Write `statistics.json`, `mean_image.npy`, and `whitening_<part>.npy` where there is one."""
+        """Write `statistics.json`, `mean_image.npy`, and, with whitening, `whitening_<part>.npy`."""
         numbers = {key: getattr(self, key) for key in ("mean", "deviation", "covariance", "pixels")}
         (folder / NUMBERS).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
         np.save(folder / MEAN_IMAGE, self.mean_image)
@@ -154,7 +154,7 @@ def principal_axes(covariance: Floats) -> tuple[Floats, Floats]:
 
 
 def _forget_pages(images: NDArray[np.uint8]) -> None:
-    """Release the pages of a memory map that were read; they would count as memory of the process."""
+    """Release the pages of a memory map that were read, so that they do not add to the memory of the process."""
     if isinstance(images.base, mmap.mmap) and not images.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
         images.base.madvise(mmap.MADV_DONTNEED)
 
@@ -172,7 +172,7 @@ class _Moments:
     """First and second moments of vectors of D bytes.
 
     Args:
-        count: how many vectors.
+        count: number of vectors.
         total: (D,), their sum.
         products: (D, D), the sum of their outer products.
     """

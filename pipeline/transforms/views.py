@@ -1,4 +1,4 @@
-"""Views of a test image: the crops and mirror images of it that a model sees.
+"""Views of a test image: the crops and mirror images on which predictions are averaged.
 
 Source: ten crops, Krizhevsky et al. 2012, section 4.1: the corners, the centre, and their mirror images.
 Shapes: images (N, C, H, W).
@@ -26,7 +26,7 @@ def make_views(settings: ViewSettings, sides: tuple[int, int], seen: tuple[int, 
 
     Args:
         sides: rows and columns of the image.
-        seen: rows and columns that the network sees.
+        seen: rows and columns of the network's input.
     """
     down, across = sides[0] - seen[0], sides[1] - seen[1]
     places = [(down // 2, across // 2)]
@@ -36,6 +36,6 @@ def make_views(settings: ViewSettings, sides: tuple[int, int], seen: tuple[int, 
 
 
 def see(images: Tensor, view: View, seen: tuple[int, int]) -> Tensor:
-    """Return a view of images, (N, C) and the rows and columns that the network sees."""
+    """Return a view of images, of shape (N, C, *seen)."""
     cropped = images[..., view.top : view.top + seen[0], view.left : view.left + seen[1]]
     return cropped.flip(-1) if view.is_mirrored else cropped

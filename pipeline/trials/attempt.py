@@ -1,4 +1,4 @@
-"""One training of a search: trained, stopped by the pruner where it falls behind, reduced to its outcome."""
+"""Run one training of a search, with pruning, and return its outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.trials.search import Outcome
 def attempt(
     declaration: Declaration, overrides: Sequence[str], context: RunContext, *, entry_point: str
 ) -> Outcome:
-    """Run one training of the search that the context names; return its outcome."""
+    """Run one training of the search given by the context, and return its outcome."""
     assert context.search is not None
     policy = PruningPolicy.load(declaration, context.root / context.search)
     seen: list[Row] = []
@@ -40,7 +40,7 @@ def attempt(
 
 
 def run_name(experiment: str, overrides: Sequence[str], context: RunContext) -> str:
-    """Name a run by what sets it apart: in a sweep by what is swept, else by experiment and overrides."""
+    """Return the name of a run: in a sweep, the swept overrides; otherwise, experiment and overrides."""
     if context.parent is None:
         return " ".join([experiment, *(each for each in overrides if not each.startswith("experiment="))])
     swept = [each for each in overrides if each.split("=")[0].lstrip("+") in context.swept]

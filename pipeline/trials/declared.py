@@ -1,4 +1,4 @@
-"""A declared search: from a command line to what is ready to run, or one sentence on why it cannot."""
+"""Load the search that a command line declares, and check that it can run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
     """Return the search that a command line declares.
 
     Raises:
-        ConfigError: its space or settings cannot work.
+        ConfigError: its space or settings are invalid.
     """
     declaration = compose(overrides)
     settings = declaration.search
@@ -74,7 +74,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
 
 
 def _check_trainings(declaration: Declaration) -> None:
-    """Refuse seeds and folds of each point that the declaration leaves no room for."""
+    """Check that repeating each point over seeds and folds does not conflict with the declaration."""
     settings, fold = declaration.search, declaration.data.fold
     if declaration.seed + settings.seeds > 2**32:
         raise ConfigError(
@@ -96,7 +96,7 @@ def _best_points(name: str, settings: SearchSettings, experiment: str, root: Pat
     """Return the best points of an earlier search.
 
     Args:
-        name: of that search, or the id of its parent run in MLflow.
+        name: name of that search, or the id of its parent run in MLflow.
     """
     prefix = f"{experiment}-"
     earlier = {

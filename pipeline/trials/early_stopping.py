@@ -1,4 +1,4 @@
-"""Early stopping of the trainings of a search: which of them a pruner stops, and what they are compared by."""
+"""Early stopping in a search: which trainings a pruner stops, and by which metric they are compared."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pipeline.tasks.demands import Demands, load_demands
 
 
 class PruningPolicy:
-    """Decide which training of a trial to stop, and by which values it is compared.
+    """Decide whether to stop a training of a trial early.
 
     Args:
-        settings: of the search.
-        column: of a row of history, by which trainings are compared.
-        epochs: how many the training has; it is not stopped after the last.
-        peers: trainings of the trials that were settled before this trial was launched.
+        settings: settings of the search.
+        column: column of the history by which trainings are compared.
+        epochs: maximum number of epochs; the training is never stopped after the last one.
+        peers: trainings of the trials that ended before this trial was launched.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class PruningPolicy:
         """Return the policy for one training of a search.
 
         Args:
-            declaration: of that training.
-            ledger: the folder of the search.
+            declaration: declaration of that training.
+            ledger: folder of the search.
         """
         settings, epochs = declaration.search, declaration.trainer.max_epochs
         assert settings.trial is not None
@@ -63,7 +63,7 @@ class PruningPolicy:
         return cls(settings, column=column, epochs=epochs, peers=peers, pruner=pruner)
 
     def curve(self, history: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
-        """Return the value of the training after each epoch."""
+        """Return the value of the metric after each epoch."""
         return tuple(row[self._column] for row in history)
 
     def stops(self, history: Sequence[Mapping[str, float]]) -> bool:
@@ -74,24 +74,24 @@ class PruningPolicy:
         return self._pruner.stops(curve, self._peers, trial=self._trial)
 
     def stopped_at(self, history: Sequence[Mapping[str, float]]) -> int | None:
-        """Return after how many epochs a training is stopped; None where it may go on.
+        """Return the number of epochs after which a training is stopped; None if it may continue.
 
-        So a run that was trained further elsewhere counts as one that was trained here.
+        A run that another command has trained further is thereby treated as if it had been stopped at the same epoch.
         """
         numbers = range(1, len(history) + 1)
         return next((number for number in numbers if self.stops(history[:number])), None)
 
 
 def metric_column(settings: SearchSettings, demands: Demands) -> str:
-    """Return the column of a history by which a search compares."""
+    """Return the column of the history by which a search compares trainings."""
     return f"val/{demands.score}" if settings.metric in (None, "score") else str(settings.metric)
 
 
 def check_metric(declaration: Declaration) -> None:
-    """Refuse a metric that the task does not log, or a search in the wrong direction.
+    """Check that the task logs the metric of a search, and that the direction is correct.
 
     Raises:
-        ConfigError: with those it does log.
+        ConfigError: it does not; the message lists the metrics that it logs.
     """
     demands, settings = load_demands(declaration.task), declaration.search
     logged = demands.logged(declaration.data)
@@ -110,10 +110,10 @@ def check_metric(declaration: Declaration) -> None:
 
 
 def check_pruner(declaration: Declaration) -> None:
-    """Refuse a pruner that could never stop a training, or compares trainings of different lengths.
+    """Check that a pruner can stop a training, and that all trainings have the same number of epochs.
 
     Raises:
-        ConfigError: it would first look when the training is over, or the space draws how long one is.
+        ConfigError: the first decision would come after the last epoch, or the space includes the number of epochs.
     """
     settings = declaration.search
     if settings.pruner != "none" and {"trainer", "trainer.max_epochs"} & settings.space.keys():

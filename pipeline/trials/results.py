@@ -1,4 +1,4 @@
-"""What a search finds, to be read: its plan before it starts, its best trials, table, pictures and remarks after."""
+"""Output of a search for the user: the plan before it starts; best trials, table, figures and remarks afterwards."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from pipeline.sweeps.samplers import Point
 from pipeline.trials.search import Search, named
 from pipeline.trials.space import written
 
-BEST = 5  # trials that are told at the end
+BEST = 5  # trials that are printed at the end
 
 
 def format_plan(search: Search, *, root: Path) -> str:
-    """Return the trials as a table: the point, and what its network costs; composes and plans every one.
+    """Return a table of the planned trials with the cost of each network, after composing all of them.
 
-    Times are estimated from finished runs on the same data, by multiply-adds and epochs; without any they are left out.
-    Trials whose points depend on what comes of others are counted, not listed.
+    Durations are estimated from the multiply-adds and epochs of finished runs on the same data, if there are any.
+    Trials whose points depend on the outcomes of others are counted, but not listed.
 
     Raises:
-        ConfigError: the first point that cannot work, by its number.
+        ConfigError: a point is invalid; the message names the trial.
     """
     points = search.points()
     declarations = [_compose(search, index, point) for index, point in enumerate(points)]
@@ -64,7 +64,7 @@ def format_plan(search: Search, *, root: Path) -> str:
 
 
 def _compose(search: Search, index: int, point: Point) -> Declaration:
-    """Return the declaration of a trial's first training; refuse one that cannot work by its number."""
+    """Return the declaration of a trial's first training; if it is invalid, raise an error that names the trial."""
     try:
         return compose(search.jobs(index, point)[0])
     except ConfigError as reason:
@@ -78,7 +78,7 @@ def _keys(search: Search) -> list[str]:
 
 
 def _shown(search: Search, point: Point) -> list[str]:
-    """Return the value of each key at a point; nothing for a key that does not count there."""
+    """Return the value of each key at a point as text; empty for inactive keys."""
     return [written(point[key]) if key in point else "" for key in _keys(search)]
 
 
@@ -89,7 +89,7 @@ def _work(network: Network, declaration: Declaration) -> int:
 
 
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
-    """Return the median time that finished runs on the same data took per multiply-add and epoch; None without any."""
+    """Return the median seconds per multiply-add and epoch of finished runs on the same data; None without any."""
     folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
     finished_runs = [(run, load(run.declaration)) for run in folders]
     rates = [
@@ -118,11 +118,11 @@ def _row(search: Search, trial: Trial) -> list[str]:
 
 
 def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Path:
-    """Write what came of a search: table, best declaration, pictures, page, remarks.
+    """Write the results of a search: table, best declaration, figures, page, remarks.
 
     Returns:
         The folder `results` of the search: trials.csv, best.yaml and its digests in best.json, remarks.txt, search.html
-        and pictures.
+        and figures.
     """
     from pipeline.pages.search import write_search_page
     from pipeline.pictures.search import Key, draw_best_so_far, draw_parallel, draw_slices
@@ -155,7 +155,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
 
 
 def at_edges(entries: Sequence[Entry], best: Trial) -> list[str]:
-    """Return a warning for each key whose best value lies at the edge of its interval."""
+    """Return a warning for each key whose best value is at the edge of its interval."""
     found = []
     for entry in entries:
         interval, value = entry.dimension, best.point.get(entry.key)
@@ -179,7 +179,7 @@ def _csv(search: Search, trials: Sequence[Trial]) -> str:
 
 
 def _ticks(entry: Entry) -> list[tuple[float, str]]:
-    """Return some shares of a key with the values they stand for."""
+    """Return some shares of a key with the corresponding values."""
     dimension = entry.dimension
     if isinstance(dimension, Choice):
         return [(dimension.to_unit(value), written(value)) for value in dimension.values]

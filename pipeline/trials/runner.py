@@ -1,4 +1,4 @@
-"""A search from its first trial to its results: led by one process, taken up again where it was killed."""
+"""Run a search from its first trial to its results, in one process and resuming where it was killed."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 def run_search(
     search: Search, *, root: Path, entry_point: str, launch: Launch | None = None, renews: bool = False
 ) -> Path:
-    """Run a search, or what is left of it, and write its results.
+    """Run the remaining trials of a search, and write its results.
 
     Args:
-        entry_point: who asks; kept as a tag.
-        launch: trains jobs; None to train one after the other in this process.
-        renews: whether the ledger of another search under the same name is set aside rather than refused.
+        entry_point: `dvc` or `sweep`; logged as a tag.
+        launch: trains jobs; None to train them sequentially in this process.
+        renews: whether to set aside the ledger of a different search with the same name, instead of raising.
 
     Returns:
-        The folder of its results.
+        The folder of the results.
 
     Raises:
-        ConfigError: another process runs it, its ledger belongs to another search, or no trial has a value.
+        ConfigError: another process runs this search, its ledger belongs to a different one, or no trial has a value.
     """
     from pipeline.tracking.comparison import log_search
     from pipeline.tracking.parents import Parent
@@ -77,7 +77,7 @@ def run_search(
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold the search's lock, by which others see that it is running; refuse where another process holds it."""
+    """Hold the lock of the search, which marks it as running; raise if another process holds it."""
     try:
         with locked(folder / "lock", waits=False):
             yield
@@ -86,7 +86,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
-    """Open the parent run of a search, or take it up again."""
+    """Start the parent run of a search, or resume an existing one."""
     from pipeline.tracking.run import TrackedRun
     from pipeline.tracking.store import FOLDER_TAG, Store
 
@@ -109,18 +109,18 @@ def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
 
 
 def _log_best(search: Search, best: Trial, context: RunContext, entry_point: str) -> RunFolder:
-    """Draw the pictures of the best trial's first training, and log its model; trials do without."""
+    """Log the figures and the model of the best trial's first training, which trials skip."""
     job = search.jobs(best.index, best.point)[0]
     return train(compose(job), RunRequest(entry_point, named(best.point), waits=True), context)
 
 
 def launch_here(context: RunContext, entry_point: str) -> Launch:
-    """Return what trains jobs one after the other in this process, each trial until one of its trainings fails."""
+    """Return a launcher that trains jobs sequentially in this process; a failure skips the rest of its trial."""
 
     def outcome(job: Sequence[str]) -> Outcome:
         try:
             return attempt(compose(job), job, context, entry_point=entry_point)
-        except Exception as reason:  # whatever a training raises is the end of its trial alone
+        except Exception as reason:  # an error in a training must only fail its own trial
             return Outcome.of_failure(reason)
 
     def launch(jobs: Sequence[Sequence[str]]) -> list[Outcome]:
@@ -137,7 +137,7 @@ def launch_here(context: RunContext, entry_point: str) -> Launch:
 
 
 def _report_trial(search: Search) -> Callable[[Trial], None]:
-    """Return what prints a settled trial in a line."""
+    """Return a callback that prints one line per trial that has ended."""
 
     def report(trial: Trial) -> None:
         value = f"{fmean(trial.values):.4f}" if trial.values else trial.state

@@ -1,6 +1,6 @@
-"""The trials of a search: which points are tried, in which order, and what is kept of each.
+"""The trials of a search: which points are evaluated, in which order, and how outcomes are recorded.
 
-A search that was killed goes on where it was: whatever was killed and when, each trial is done once.
+A killed search resumes where it stopped; no matter when it was killed, each trial is completed exactly once.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pipeline.sweeps.samplers import Point, make_sampler
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.trials.space import written
 
-SEED, FOLD = "seed", "data.fold"  # keys by which the trainings of a point differ
+SEED, FOLD = "seed", "data.fold"  # keys in which repeated trainings of a point differ
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one training.
+    """The outcome of one training.
 
     Args:
-        value: by which it is compared; None where there is none.
-        reason: why there is no value, or why the training was stopped.
+        value: the value of the metric; None if training failed.
+        reason: why there is no value, or why training was stopped.
         curve: the value after each epoch.
         is_pruned: whether a pruner stopped it.
     """
@@ -40,13 +40,13 @@ class Outcome:
 
     @classmethod
     def of_failure(cls, reason: BaseException) -> Outcome:
-        """Return the outcome of a training that raised."""
+        """Return the outcome of a training that raised an exception."""
         text = " ".join(str(reason).split())
         return cls(None, text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
 
 
 class Died(Exception):
-    """The process that trained the jobs died, and which of them it died over is unknown."""
+    """A process that trained several jobs died; which job caused it is unknown."""
 
 
 Launch = Callable[[Sequence[Sequence[str]]], Sequence[Outcome]]
@@ -58,13 +58,13 @@ class Search:
 
     Args:
         entries: the space of the first round.
-        is_plan: whether to tell what would be tried, and train nothing.
-        seed: of the declaration, and of each point's first training.
-        experiment: of MLflow, in which the runs are compared.
-        overrides: of the command line that all trials share.
-        identity: all that decides what a trial tries and what comes of it.
-        around: the best points of the earlier search that the space was drawn around; None without one.
-        notes: what is worth knowing about the space, such as where it was widened.
+        is_plan: whether to only print the planned trials, without training.
+        seed: the seed of the declaration, used for the first training of each point.
+        experiment: the MLflow experiment of the runs.
+        overrides: the command-line overrides that all trials share.
+        identity: everything that determines the points of the trials and their outcomes.
+        around: the best points of an earlier search that this one refines; None if it starts from scratch.
+        notes: remarks on the space, for example where it was widened.
     """
 
     settings: SearchSettings
@@ -95,9 +95,9 @@ class Search:
         return [*shared, *(f"{key}={written(value)}" for key, value in point.items())]
 
     def spaces(self, trials: Mapping[int, Trial]) -> Iterator[tuple[list[Entry], list[str]]]:
-        """Yield the space of each round, and notes on it, as far as the trials before it are settled.
+        """Yield the space and notes of each round whose preceding trials have all ended.
 
-        From the second on it is the round's before, drawn around the best of all trials so far.
+        From the second round on, the space of the round before is refined around the best of all trials so far.
         """
         entries, notes = self.entries, self.notes
         for indices in self.settings.rounds_of_trials():
@@ -112,7 +112,7 @@ class Search:
             yield entries, notes
 
     def points(self) -> list[Point]:
-        """Return the points of the first trials, up to where they depend on what comes of others."""
+        """Return the points of the trials, up to the first one that depends on outcomes not yet known."""
         known = self.ledger.trials()
         points: list[Point] = []
         for indices, (entries, _) in zip(self.settings.rounds_of_trials(), self.spaces(known), strict=False):
@@ -125,17 +125,17 @@ class Search:
         return points
 
     def run(self, launch: Launch, *, report: Callable[[Trial], None] = lambda _: None) -> list[Trial]:
-        """Run what is left to do.
+        """Run all remaining trials.
 
         Args:
-            launch: trains jobs given by their overrides.
-            report: called with each trial that is settled.
+            launch: trains jobs, each given as a list of overrides.
+            report: called with each trial when it ends.
 
         Returns:
-            All trials, in their order.
+            All trials in order of their index.
 
         Raises:
-            ConfigError: every trial failed.
+            ConfigError: no trial has a value.
         """
         self.ledger.open(self.identity)
         self.ledger.update(around=self.around)
@@ -164,7 +164,7 @@ class Search:
         return done
 
     def _settled(self, batch: Sequence[Trial], launch: Launch) -> dict[int, Trial]:
-        """Train some trials together; one that was killed too often fails."""
+        """Train a batch of trials; a trial that was killed more than `retries` times fails."""
         settled: list[Trial] = []
         fresh = [trial for trial in batch if not trial.attempts]
         if fresh:
@@ -174,24 +174,24 @@ class Search:
                 times = "once" if trial.attempts == 1 else f"{trial.attempts} times"
                 reason = f"was killed {times}{trial.reason and ': '}{trial.reason}"
                 settled.append(self.ledger.settle(trial, "failed", reason=reason))
-            elif trial.attempts:  # by itself: nobody knows over which of its batch it was killed
+            elif trial.attempts:  # alone, since any trial of its batch may have caused the crash
                 settled += self._launched([trial], launch)
         return {trial.index: trial for trial in settled}
 
     def _launched(self, batch: Sequence[Trial], launch: Launch) -> list[Trial]:
-        """Launch some trials; where that dies over one of them, each by itself."""
+        """Launch a batch of trials; if the process dies, retry each of them on its own."""
         started = [self.ledger.start(trial) for trial in batch]
         jobs = [self.jobs(trial.index, trial.point) for trial in batch]
         try:
             outcomes = iter(launch([job for each in jobs for job in each]))
-        except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
+        except (KeyboardInterrupt, SystemExit):  # Lightning turns KeyboardInterrupt into SystemExit
             for trial in batch:
-                self.ledger.keep(trial)  # who asks to stop does not use up a retry
+                self.ledger.keep(trial)  # an interrupt by the user does not count as a retry
             raise
         except Died as reason:
             if len(batch) > 1:
                 for trial in batch:
-                    self.ledger.keep(trial)  # nor does who only shared a batch
+                    self.ledger.keep(trial)  # nor does a crash that another trial may have caused
                 return [each for trial in batch for each in self._launched([trial], launch)]
             died = self.ledger.keep(replace(started[0], reason=str(reason)))
             return list(self._settled([died], launch).values())
@@ -201,11 +201,11 @@ class Search:
         ]
 
     def _kept(self, trial: Trial, outcomes: Sequence[Outcome]) -> Trial:
-        """Keep what came of the trainings of a trial."""
+        """Record the outcomes of the trainings of a trial in the ledger."""
         ends = [
             place for place, outcome in enumerate(outcomes, 1) if outcome.value is None or outcome.is_pruned
         ]
-        outcomes = outcomes[: min(ends, default=len(outcomes))]  # no launch needs to train what comes after
+        outcomes = outcomes[: min(ends, default=len(outcomes))]  # launchers may skip the rest
         reasons = [outcome.reason for outcome in outcomes if outcome.value is None]
         values = [outcome.value for outcome in outcomes if outcome.value is not None]
         pruned = [outcome.reason for outcome in outcomes if outcome.is_pruned]
@@ -220,11 +220,11 @@ class Search:
         return self.ledger.settle(trial, "finished", values=values, curves=curves, reason="")
 
     def _observations(self, trials: Mapping[int, Trial], *, before: int) -> list[tuple[Point, float]]:
-        """Return what a sampler may know: points and ranking scores of the trials before one, pruned ones included."""
+        """Return the points and ranking scores of the trials before an index that have values, pruned ones included."""
         known = [trials[index] for index in range(before) if index in trials and trials[index].values]
         return [(trial.point, ranking_score(trial, direction=self.settings.direction)) for trial in known]
 
 
 def named(point: Point) -> str:
-    """Name a point as its runs are named."""
+    """Return the name of a point, as used for its runs."""
     return " ".join(f"{key}={written(value)}" for key, value in point.items())

@@ -1,4 +1,4 @@
-"""The space of a search in Hydra's words, read and checked; values written as Hydra's overrides are."""
+"""Parse and check the space of a search, given in Hydra's sweep syntax; format values as Hydra overrides."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BRINGING_CODE = ("model.", "augmentation.", "preprocess.", "task.", "optimizer."
 
 
 def parse_space(space: Mapping[str, Any]) -> list[Entry]:
-    """Read a space: each key with what it may be, in Hydra's words.
+    """Parse a space: key -> its values in Hydra's sweep syntax.
 
     Raises:
-        ConfigError: an entry cannot be read, or leaves nothing to choose.
+        ConfigError: an entry cannot be parsed, or allows only a single value.
     """
     if not space:
         raise ConfigError(
@@ -53,7 +53,7 @@ def parse_space(space: Mapping[str, Any]) -> list[Entry]:
 
 
 def _check_circles(conditions: Mapping[str, tuple[str, Any] | None]) -> None:
-    """Refuse keys that hang on each other."""
+    """Check that no conditions form a cycle."""
     for key in conditions:
         chain, when = [key], conditions[key]
         while when is not None:
@@ -70,7 +70,7 @@ def _check_circles(conditions: Mapping[str, tuple[str, Any] | None]) -> None:
 def _condition(
     key: str, text: str, draws: Mapping[str, Any], dimensions: Mapping[str, Dimension]
 ) -> tuple[str, Any]:
-    """Read `<other key>=<value>`."""
+    """Parse a condition `<other key>=<value>`."""
     other, equals, _ = text.partition("=")
     if not equals or other == key:
         raise ConfigError(f"search.space.{key}.when", got=text, allowed="<other key>=<value>")
@@ -88,7 +88,7 @@ def _condition(
 
 
 def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
-    """Refuse keys that the declaration lacks (those with a condition may come with it), or that decide nothing."""
+    """Check that keys exist in the declaration (conditional ones need not) and affect the result."""
     for entry in entries:
         section = re.split("[@.]", entry.key)[0]
         is_idle = section in SECTIONS and section not in DECIDING
@@ -111,7 +111,7 @@ def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
 
 
 def is_group(key: str) -> bool:
-    """Tell whether a key chooses a file of conf/, such as `model` or `model@model.encoder`."""
+    """Return whether a key is a config group of conf/, such as `model` or `model@model.encoder`."""
     return (CONF / key.partition("@")[0]).is_dir()
 
 
@@ -144,7 +144,7 @@ def _code_of(sections: Mapping[str, Any], *, root: Path) -> dict[str, Any] | Non
 
 
 def _conditions(entry: Entry, entries: Sequence[Entry]) -> list[str]:
-    """Return the overrides under which an entry counts."""
+    """Return the overrides under which an entry is active."""
     if entry.when is None:
         return []
     other, value = entry.when
@@ -153,7 +153,7 @@ def _conditions(entry: Entry, entries: Sequence[Entry]) -> list[str]:
 
 
 def written(value: Any) -> str:
-    """Write a value as a Hydra override does."""
+    """Format a value in the syntax of Hydra overrides."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The trials of a search as an Optuna study, for its visualizations."""
+"""Conversion of the trials of a search to an Optuna study, for Optuna's visualizations."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def build_study(name: str, entries: Sequence[Entry], trials: Sequence[Trial], *, direction: str) -> Study:
-    """Return the trials as a study; those that did not finish have no value there.
+    """Return the trials as a study, in which trials that did not finish have no value.
 
     Args:
-        entries: the space, wide enough for all trials.
-        trials: all of them, in their order, so that they have the same numbers in the study.
+        entries: the space, wide enough to contain all trials.
+        trials: all trials in order, so that their numbers in the study are the same.
     """
     import optuna
     from optuna.study import StudyDirection
@@ -47,7 +47,7 @@ def build_study(name: str, entries: Sequence[Entry], trials: Sequence[Trial], *,
 
 
 def _param(value: Any) -> CategoricalChoiceType:
-    """Return a number as it is, so that Optuna sorts choices of numbers, and any other choice as it is written."""
+    """Return a number unchanged, so that Optuna sorts it numerically, and any other value as text."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value if is_number else written(value)
 

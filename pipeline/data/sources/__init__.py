@@ -1,6 +1,6 @@
-"""Sources: the on-disk formats. One module per format, named as `data.format` names it.
+"""Sources: on-disk formats, one module per value of `data.format`.
 
-Each module exports `TARGET`, the kind of target it finds (a module of `pipeline/data/targets`), and
+Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), and
 `samples(archive, facts) -> list[Sample]`.
 """
 
@@ -21,12 +21,12 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".we
 
 @dataclass(frozen=True)
 class Sample:
-    """One image by its name in the archive.
+    """An image of the archive, with its split and target.
 
     Args:
         file: name of the image.
         split: train, val or test.
-        target: what its kind of target reads: the index of a class, or the name of a file in the archive.
+        target: input to its kind of target: a class index, or the name of a file in the archive.
     """
 
     file: str
@@ -35,7 +35,7 @@ class Sample:
 
 
 class Source(Protocol):
-    """What a module of a format exports."""
+    """The interface of the module of a format."""
 
     TARGET: str
     samples: Callable[[Archive, Facts], list[Sample]]
@@ -54,7 +54,7 @@ def load_source(name: str) -> Source:
 
 
 def is_image(name: str) -> bool:
-    """Return whether a file has the suffix of an image."""
+    """Return whether a file name has an image suffix."""
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 

@@ -1,6 +1,6 @@
 """Format `image_masks`: `images/<name>` and `masks/<name>`, optionally below train/, val/ and test/.
 
-A mask is a one-channel image whose value is the class index; image and mask share their stem.
+A mask is a one-channel image of class indices, and has the same stem as its image.
 """
 
 from __future__ import annotations

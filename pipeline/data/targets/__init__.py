@@ -1,1 +1,1 @@
-"""Kinds of targets: what is known of an image beside its pixels; one module each."""
+"""Kinds of targets, such as labels and masks; one module each."""

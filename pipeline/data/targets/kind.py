@@ -1,6 +1,6 @@
-"""What a kind of target is to sources, preparation, augmentation, batches and pictures.
+"""The interface of a kind of target, used by sources, preparation, augmentation, batches and figures.
 
-Each other module of this package holds one kind: a class derived from `TargetKind`, exported as `KIND`.
+Every other module of this package implements one kind: an instance of a `TargetKind` subclass, exported as `KIND`.
 Shapes: N images, H rows, W columns.
 """
 
@@ -26,12 +26,12 @@ Array = NDArray[np.uint8]
 
 
 class TargetKind(ABC):
-    """A kind of target; here one whose targets are arrays of bytes of one shape.
+    """Base class of target kinds; by default, targets are uint8 arrays of a fixed shape.
 
     Args:
-        name: of the module that holds it.
-        moves_as: how albumentations is given it, so that it moves with its image, such as `mask`; None where it stays
-            as it is whatever becomes of the image.
+        name: name of the module that defines the kind.
+        moves_as: the albumentations target type, such as `mask`, under which the target is transformed together with
+            its image; None if augmentation leaves it unchanged.
     """
 
     name: str
@@ -46,22 +46,22 @@ class TargetKind(ABC):
         """Return the target of a sample.
 
         Args:
-            image: the file of its image.
+            image: the contents of the image file.
 
         Raises:
-            ConfigError: it does not fit its image or the facts; the error names the file.
+            ConfigError: the target does not match its image or the facts; the message names the file.
         """
 
     def stratum(self, sample: Sample) -> int | None:
-        """Return the class of which each fold gets its share; None where samples have no single class."""
+        """Return the class to stratify folds by; None if samples do not have a single class."""
         del sample
         return None
 
     def check(self, samples: Sequence[Sample], facts: Facts) -> None:
-        """Refuse the samples of a data set that cannot be learnt from, before any is read.
+        """Check that a data set can be trained on, before any image is read.
 
         Raises:
-            ConfigError: why they cannot.
+            ConfigError: it cannot, for example because a class has no training image.
         """
         del samples, facts
 
@@ -69,7 +69,7 @@ class TargetKind(ABC):
     def writing(
         self, folder: Path, split: str, count: int, facts: Facts
     ) -> Iterator[Callable[[Array], object]]:
-        """Start the targets of a split; what is yielded appends one."""
+        """Open the targets of a split for writing; yields a function that appends one target."""
         with (folder / f"{split}_targets.npy").open("wb") as file:
             start_array(file, (count, *self.shape(facts)))
             yield lambda target: file.write(target.data)
@@ -80,12 +80,12 @@ class TargetKind(ABC):
         return array
 
     def caption(self, target: Any, classes: Sequence[str]) -> str:
-        """Return what is written above an image with this target; nothing where it is drawn."""
+        """Return the caption of an image with this target; empty if the target is drawn instead (see `mask`)."""
         del target, classes
         return ""
 
     def mask(self, target: Any) -> Array | None:
-        """Return the mask (H, W) to draw over an image with this target; None where it is written."""
+        """Return the mask (H, W) to overlay on an image with this target; None if it is shown as a caption."""
         del target
         return None
 

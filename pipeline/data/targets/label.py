@@ -35,10 +35,10 @@ class Label(TargetKind):
         return sample.target
 
     def check(self, samples: Sequence[Sample], facts: Facts) -> None:
-        """Refuse a class without a training image.
+        """Check that every class has a training image.
 
         Raises:
-            ConfigError: the class, by name.
+            ConfigError: a class has none; the message names it.
         """
         present = {sample.target for sample in samples if sample.split == "train"}
         for index, name in enumerate(facts.classes):

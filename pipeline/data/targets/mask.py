@@ -1,4 +1,4 @@
-"""Masks: one class per pixel, stored as indices (N, H, W); `data.ignore_label` marks pixels that do not count."""
+"""Masks: one class per pixel, stored as indices (N, H, W); `data.ignore_label` marks pixels to ignore."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mask(TargetKind):
         """Return the mask (H, W), resized with its image.
 
         Raises:
-            ConfigError: the file is no mask of that image, or holds a value that is no class.
+            ConfigError: the mask does not match its image, or contains a value that is not a class.
         """
         assert isinstance(sample.target, str)
         return decode_mask(

@@ -1,7 +1,7 @@
-"""Hydra callback: a multirun is checked whole, then gets one MLflow run that its jobs hang under.
+"""Hydra callback: validate all jobs of a multirun, and create a parent run in MLflow for them.
 
-The parent is opened before any job starts, so that the store exists when jobs open it at once, and it
-carries the comparison of its children when they are done.
+The parent is opened before any job starts, so that the store exists when jobs open it concurrently. When the jobs are
+done, a comparison of the children is logged to it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class ParentRun(Callback):
 
     def __init__(self) -> None:
         self._parent: Parent | None = None
-        self._mode = "max"  # of the score by which the children are compared
-        self._lock = ExitStack()  # held while the sweep lives, so that others can tell whether it does
+        self._mode = "max"  # direction of the score by which the children are compared
+        self._lock = ExitStack()  # held while the sweep runs, so that other processes see that it is alive
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Refuse a sweep with a job that cannot work; else open the parent run.
+        """Validate all jobs of a sweep, then open the parent run.
 
-        Hydra turns what a callback raises into a warning, so a refusal leaves by SystemExit.
+        Hydra turns exceptions in callbacks into warnings, so errors are raised as SystemExit.
         """
         if not is_leader() or config.search.space:
             return
@@ -81,7 +81,7 @@ class ParentRun(Callback):
         atexit.register(self._close_failed)
 
     def _close_failed(self) -> None:
-        """Close a parent whose sweep raised: the runs that finished are compared all the same."""
+        """Close the parent of a sweep that failed, still comparing the runs that finished."""
         if self._parent is not None:
             self._close("FAILED", reason="a job failed, or the sweep was stopped")
 
@@ -98,7 +98,7 @@ class ParentRun(Callback):
 
 
 def _one_experiment(jobs: list[Declaration]) -> str:
-    """Return the MLflow experiment of all jobs; runs can only be compared within one."""
+    """Return the MLflow experiment of all jobs, which must be the same, so that runs can be compared."""
     names: list[str] = sorted({job.tracking.experiment for job in jobs})
     if len(names) > 1:
         raise ConfigError(
@@ -111,7 +111,7 @@ def _one_experiment(jobs: list[Declaration]) -> str:
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:
-    """Return the overrides of each job of a grid, as Hydra's basic sweeper makes them."""
+    """Return the overrides of each job of a grid, as expanded by Hydra's basic sweeper."""
     batches = BasicSweeper.split_arguments(_parsed(overrides), max_batch_size=None)
     return [list(job) for batch in batches for job in batch]
 

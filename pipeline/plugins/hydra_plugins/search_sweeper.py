@@ -27,15 +27,15 @@ from pipeline.trials.space import written
 
 
 class SearchSweeper(Sweeper):
-    """Run a search; what it keeps lies in `runs/searches/`."""
+    """Run a search, which is stored in `runs/searches/`."""
 
     def __init__(self) -> None:
         self._launcher: Launcher | None = None
         self._launched = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take Hydra's launcher."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers
+        """Instantiate the configured launcher."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disable Ray's telemetry
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -58,19 +58,19 @@ class SearchSweeper(Sweeper):
         return run_search(search, root=root, entry_point="sweep", launch=launch)
 
     def _is_basic(self) -> bool:
-        """Return whether Hydra would run jobs in this process, which the search does itself at less cost."""
+        """Return whether the launcher runs jobs in this process, which the search does itself with less overhead."""
         return isinstance(self._launcher, BasicLauncher)
 
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Outcome]:
-        """Train jobs in other processes, which get the context of this one by overrides that set their environment."""
+        """Train jobs with the launcher, passing the context through overrides that set environment variables."""
         assert self._launcher is not None
         variables = RunContext.from_environment(Path.cwd()).variables()
-        outcomes = [_refusal(job) for job in jobs]  # or a worker would die of it
+        outcomes = [_refusal(job) for job in jobs]  # otherwise an invalid job would crash its worker
         jobs = [job for job, refusal in zip(jobs, outcomes, strict=True) if refusal is None]
         env = [f"+hydra.job.env_set.{name}={written(value)}" for name, value in variables.items()]
         try:
             returns = self._launcher.launch([[*job, *env] for job in jobs], initial_job_idx=self._launched)
-        except Exception as reason:  # each launcher has its own for a worker that died
+        except Exception as reason:  # each launcher raises its own exception if a worker dies
             raise Died(f"{type(reason).__name__}: {reason}") from reason
         self._launched += len(jobs)
         trained = map(_outcome, returns)
@@ -78,7 +78,7 @@ class SearchSweeper(Sweeper):
 
 
 def _refusal(job: Sequence[str]) -> Outcome | None:
-    """Return the outcome of a job that does not compose; None where it does."""
+    """Return the outcome of a job whose declaration is invalid; None if it is valid."""
     try:
         compose(job)
     except ConfigError as reason:
@@ -88,6 +88,6 @@ def _refusal(job: Sequence[str]) -> Outcome | None:
 
 def _outcome(done: JobReturn) -> Outcome:
     if done.status != JobStatus.COMPLETED:
-        return Outcome.of_failure(done._return_value)  # the property would raise it again
+        return Outcome.of_failure(done._return_value)  # the property would re-raise the exception
     assert isinstance(done.return_value, Outcome)
     return done.return_value

@@ -1,4 +1,4 @@
-"""Single test images of classification: a row each, the confusion matrix, and the most confident mistakes."""
+"""Test cases of classification: a row per image, the confusion matrix, and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rows(task: Classification, evaluated: Evaluated) -> Iterator[tuple[str, ...]
 
 
 def draw(task: Classification, evaluated: Evaluated, folder: Path) -> None:
-    """Draw the confusion matrix, and the most confident mistakes where there are any."""
+    """Draw the confusion matrix, and the most confident mistakes if there are any."""
     probabilities, labels = evaluated.evidence[:, :-1], evaluated.evidence[:, -1].astype(int)
     guesses, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     names = task.classes

@@ -1,4 +1,4 @@
-"""What classification demands: a label for each image, an output for each class."""
+"""Requirements of classification: a label for each image, an output for each class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.tasks.demands import Demands
 
 
 class ClassificationDemands(Demands):
-    """Demands of `pipeline.tasks.classification.task.Classification`."""
+    """Requirements of `pipeline.tasks.classification.task.Classification`."""
 
     name = "classification"
     target = "label"
@@ -21,7 +21,7 @@ class ClassificationDemands(Demands):
     mixes = True
 
     def check(self, facts: Facts) -> None:
-        """Refuse facts about masks.
+        """Check that no facts about masks are set.
 
         Raises:
             ConfigError: `data.background` or `data.ignore_label` is set.
@@ -41,7 +41,7 @@ class ClassificationDemands(Demands):
         return (len(facts.classes),)
 
     def scores(self, facts: Facts) -> dict[str, str]:
-        """Return the scores and their titles."""
+        """Return score name -> title."""
         del facts
         return {
             "accuracy": "accuracy",

@@ -22,7 +22,7 @@ CALIBRATION_BINS = 15
 
 
 class Classification:
-    """Cross-entropy, and scores of probabilities against labels.
+    """Cross-entropy loss, scored by accuracy, F1, AUROC and calibration error.
 
     Evidence is (N, K + 1): the probabilities, then the label.
 
@@ -48,7 +48,7 @@ class Classification:
 
     def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (N, K + 1): softmax probabilities and the label."""
-        probabilities = outputs.cpu().double().softmax(dim=1)  # not every accelerator has doubles
+        probabilities = outputs.cpu().double().softmax(dim=1)  # not every accelerator supports float64
         return torch.cat((probabilities, batch["target"][:, None].cpu().double()), dim=1)
 
     def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:  # noqa: ARG002
@@ -62,8 +62,8 @@ class Classification:
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """Return accuracy, balanced accuracy, macro F1, AUROC and calibration error.
 
-        Classes without an image are left out of balanced accuracy and AUROC, classes without an image and
-        without a prediction out of macro F1.
+        Classes without images are excluded from balanced accuracy and AUROC; classes without images and predictions
+        are excluded from macro F1.
         """
         matrix = confusion(evidence)
         hits, truth, guesses = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -88,7 +88,7 @@ def confusion(evidence: Evidence) -> NDArray[np.int64]:
 def auroc(evidence: Evidence) -> float:
     """Return the mean over classes of P(score of a positive > score of a negative), ties counting half.
 
-    By ranks (Mann-Whitney), since a bootstrap asks for it a thousand times. NaN where fewer than two
+    Computed from ranks (Mann-Whitney), which is fast enough for a thousand bootstrap resamples. NaN if fewer than two
     classes have images.
     """
     areas = []

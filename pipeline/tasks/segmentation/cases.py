@@ -1,4 +1,4 @@
-"""Single test images of segmentation: a row each, and the best, median and worst of them with their masks."""
+"""Test cases of segmentation: a row per image, and a figure of the best, median and worst images with their masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.segmentation.task import Segmentation
 
 COLUMNS = ("file", "dice")
-NO_CLASS = 255  # a mask value that pictures leave clear
+NO_CLASS = 255  # a mask value that is drawn as transparent
 CASES = 4  # of each kind: best, median, worst
 
 
@@ -24,7 +24,7 @@ def rows(task: Segmentation, evaluated: Evaluated) -> Iterator[tuple[str, ...]]:
 
 
 def draw(task: Segmentation, evaluated: Evaluated, folder: Path) -> None:
-    """Draw the best, median and worst images by Dice: the true mask beside the predicted one."""
+    """Draw the best, median and worst images by Dice, with true and predicted masks."""
     dice = task.image_scores(evaluated.evidence)
     order = [int(i) for i in np.argsort(-dice, kind="stable") if not np.isnan(dice[i])]
     middle = max(len(order) // 2 - CASES // 2, 0)
@@ -46,7 +46,7 @@ def draw(task: Segmentation, evaluated: Evaluated, folder: Path) -> None:
 
 
 def _framed(guess: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Lay a mask for the centre of an image into the size of the image; the frame belongs to no class."""
+    """Pad a mask of the centre of an image to the size of the image; the padding belongs to no class."""
     framed = np.full(shape, NO_CLASS, dtype=np.uint8)
     top, left = ((a - b) // 2 for a, b in zip(shape, guess.shape, strict=True))
     framed[top : top + guess.shape[0], left : left + guess.shape[1]] = guess

@@ -1,4 +1,4 @@
-"""What segmentation demands: a mask for each image, an output for each class and pixel."""
+"""Requirements of segmentation: a mask for each image, an output for each class and pixel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TITLES = {"dice": "Dice", "iou": "IoU"}
 
 
 class SegmentationDemands(Demands):
-    """Demands of `pipeline.tasks.segmentation.task.Segmentation`."""
+    """Requirements of `pipeline.tasks.segmentation.task.Segmentation`."""
 
     name = "segmentation"
     target = "mask"
@@ -29,13 +29,13 @@ class SegmentationDemands(Demands):
         return (len(facts.classes), *shape[1:])
 
     def accepts(self, made: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-        """Return whether an output will do: a smaller one, as of `valid` filters, stands for the image's centre."""
+        """Return whether the shape is acceptable: a smaller map, as from `valid` filters, covers the image's centre."""
         if len(made) != len(wanted):
             return False
         return made[0] == wanted[0] and all(a <= b for a, b in zip(made[1:], wanted[1:], strict=True))
 
     def scores(self, facts: Facts) -> dict[str, str]:
-        """Return the means over classes and the scores of each class but the background, with their titles."""
+        """Return score name -> title: means over classes, and the scores of each class except the background."""
         kept = [name for index, name in enumerate(facts.classes) if index != facts.background]
         titles = {}
         for score, title in TITLES.items():
@@ -44,7 +44,7 @@ class SegmentationDemands(Demands):
         return titles
 
     def direction(self, metric: str) -> str:
-        """Return `minimize` for the loss and `maximize` for each score, whatever the classes are called."""
+        """Return `minimize` for the loss and `maximize` for each score, regardless of class names."""
         return "minimize" if metric == "val/loss" else "maximize"
 
 

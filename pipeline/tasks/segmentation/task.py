@@ -1,9 +1,9 @@
 """Segmentation: one label per pixel.
 
-Sources: Dice, Dice 1945, and IoU, Jaccard 1912, per image and class; the loss is cross-entropy plus soft
-Dice over the batch (Isensee et al. 2021, arXiv:1904.08128, online methods).
-Rule for absent classes: an image in whose truth and prediction a class is both absent says nothing about that
-class and is left out of its mean; absent in the truth but predicted scores 0.
+Dice (Dice 1945) and IoU (Jaccard 1912) are computed per image and class. The loss is cross-entropy plus soft Dice over
+the batch (Isensee et al. 2021, arXiv:1904.08128, online methods).
+Absent classes: an image in which a class is absent from both truth and prediction is excluded from the mean of that
+class; if the class is absent from the truth but predicted, the image scores 0.
 Shapes: N images, K classes, H rows, W columns; outputs (N, K, H, W), masks (N, H, W).
 """
 
@@ -22,15 +22,15 @@ from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
 
 
 class Segmentation:
-    """Cross-entropy plus Dice, and scores of predicted against true masks.
+    """Cross-entropy plus soft Dice loss, scored by Dice and IoU.
 
-    Evidence is (N, 3 K): for each class the pixels in common, predicted, and true.
+    Evidence is (N, 3 K): for each class, the number of pixels in the intersection, the prediction and the truth.
 
     Args:
         classes: names of the K classes.
-        background: index of the class that means leave out; null to count every class.
-        ignore_label: mask value that is neither learnt nor scored.
-        dice_weight: weight of the soft Dice loss beside the cross-entropy, at least 0.
+        background: index of the class to exclude from mean scores; null to include every class.
+        ignore_label: mask value that is excluded from loss and scores.
+        dice_weight: weight of the soft Dice loss relative to the cross-entropy, at least 0.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Segmentation:
         self.dice_weight = dice_weight
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return cross-entropy plus weighted soft Dice, over the pixels that are not ignored."""
+        """Return cross-entropy plus weighted soft Dice loss over all pixels that are not ignored."""
         return mixed_loss(lambda masks: self._loss(outputs, masks), batch)
 
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class Segmentation:
         valid = self._valid(targets)
         targets = targets.masked_fill(~valid, 0)
         num_valid = valid.sum().clamp(min=1)
-        flat = outputs.movedim(1, -1).flatten(0, -2)  # its 2-d form is not deterministic on CUDA
+        flat = outputs.movedim(1, -1).flatten(0, -2)  # the 2-d cross-entropy is not deterministic on CUDA
         entropy = functional.cross_entropy(flat, targets.flatten(), reduction="none").view_as(targets)
         entropy = (entropy * valid).sum() / num_valid
         if not self.dice_weight:
@@ -65,7 +65,7 @@ class Segmentation:
         return entropy + self.dice_weight * _soft_dice_loss(outputs.softmax(dim=1), targets, valid)
 
     def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return (N, 3 K): pixels in common, predicted and true, per class."""
+        """Return (N, 3 K): pixel counts of intersection, prediction and truth per class."""
         num_classes = outputs.shape[1]
         targets = centred(batch["target"], outputs)
         valid = self._valid(targets)
@@ -75,7 +75,7 @@ class Segmentation:
         return torch.stack(counts, dim=2).flatten(1)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
-        """Return Dice and IoU per class, and their means over the classes but the background."""
+        """Return Dice and IoU per class, and their means over all classes except the background."""
         dice, iou = per_image_scores(evidence)
         kept = [index for index in range(len(self.classes)) if index != self.background]
         scores = {}
@@ -86,7 +86,7 @@ class Segmentation:
         return scores
 
     def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
-        """Return outputs whose probabilities are the mean of those of each view, mirrored ones turned back."""
+        """Return outputs whose probabilities are averaged over the views, after flipping mirrored ones back."""
         turned = [each.flip(-1) if flips else each for each, flips in zip(outputs, mirrored, strict=True)]
         return mean_of_softmax(turned)
 
@@ -95,7 +95,7 @@ class Segmentation:
         return outputs.argmax(dim=1).to(torch.uint8)
 
     def image_scores(self, evidence: Evidence) -> Evidence:
-        """Return (N,): each image's Dice, mean over its classes but the background."""
+        """Return (N,): the Dice score of each image, averaged over its classes except the background."""
         dice = per_image_scores(evidence)[0]
         kept = [index for index in range(len(self.classes)) if index != self.background]
         return np.array([_mean(row[kept]) for row in dice])
@@ -107,7 +107,7 @@ class Segmentation:
 
 
 def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:
-    """Return Dice and IoU (N, K) of each image and class; NaN where the class is absent from both."""
+    """Return Dice and IoU (N, K) of each image and class; NaN if the class is absent from both."""
     common, guessed, true = np.moveaxis(evidence.reshape(len(evidence), -1, 3), 2, 0)
     total = guessed + true
     with np.errstate(invalid="ignore"):
@@ -115,7 +115,7 @@ def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:
 
 
 def _soft_dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-    """Return 1 - mean over classes of 2 |p g| / (|p| + |g|), summed over the batch; 1 pixel smooths."""
+    """Return 1 - mean over classes of (2 |p g| + 1) / (|p| + |g| + 1), with sums over the whole batch."""
     truth = _one_hot(targets, probabilities.shape[1], valid)
     probabilities = probabilities * valid[:, None]
     axes = (0, 2, 3)
@@ -130,6 +130,6 @@ def _one_hot(classes: Tensor, num_classes: int, valid: Tensor) -> Tensor:
 
 
 def _mean(values: Evidence) -> float:
-    """Return the mean of the defined values; NaN where there are none."""
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")

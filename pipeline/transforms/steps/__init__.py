@@ -1,1 +1,1 @@
-"""Steps of augmentation that albumentations lacks, or does not do as the papers do; one module each."""
+"""Augmentation steps that albumentations lacks, or implements differently from the papers; one module each."""

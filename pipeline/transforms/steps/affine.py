@@ -18,15 +18,16 @@ Array = NDArray[np.uint8]
 
 
 class Affine(albumentations.Affine):  # type: ignore[misc]
-    """albumentations' Affine with the same settings, draws and pixels, in a fraction of its time.
+    """A faster version of albumentations' Affine, with the same settings, random draws and pixels.
 
-    albumentations composes six matrices, again for boxes, tests for the identity, and passes each image through four
-    calls; here an image, alone or with its mask, is warped by one matrix in closed form: with A = shear * rotation *
-    scale, x -> A (x - c) + c + translation. Samples with boxes or points are left to albumentations.
+    albumentations composes six matrices, repeats this for boxes, tests for the identity, and passes each image through
+    four calls. Here an image, alone or with its mask, is warped by one matrix in closed form: with
+    A = shear * rotation * scale, x -> A (x - c) + c + translation. Samples with boxes or points are delegated to
+    albumentations.
     """
 
     def __call__(self, *args: Any, force_apply: bool = False, **sample: Any) -> dict[str, Any]:
-        """Return the transformed sample, or the sample unchanged where the draw of `p` skips the step."""
+        """Return the transformed sample, or the unchanged sample with probability 1 - `p`."""
         is_plain = not args and "image" in sample and sample.keys() <= {"image", "mask"}
         if not is_plain or self.fit_output or self.deterministic or self.replay_mode:
             done: dict[str, Any] = super().__call__(*args, force_apply=force_apply, **sample)

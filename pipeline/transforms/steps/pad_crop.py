@@ -21,7 +21,7 @@ class PadCrop(albumentations.RandomCrop):  # type: ignore[misc]
     """
 
     class InitSchema(BaseTransformInitSchema):  # type: ignore[misc]
-        """Ranges, as albumentations checks them."""
+        """Schema by which albumentations validates the arguments."""
 
         rows: Annotated[int, Field(ge=1)]
         columns: Annotated[int, Field(ge=1)]

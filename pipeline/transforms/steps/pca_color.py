@@ -54,7 +54,7 @@ class PcaColor(albumentations.ImageOnlyTransform):  # type: ignore[misc]
 
 
 def shifted(image: Array, offset: NDArray[np.float64]) -> Array:
-    """Add an offset (C,), in grey levels, to all pixels by a table of 256 values per channel."""
+    """Add an offset (C,), in grey levels, to all pixels, using a lookup table of 256 values per channel."""
     levels = np.arange(256)[:, None] + offset
     table = np.rint(levels).clip(0, 255).astype(np.uint8)
     moved: Array = cv2.LUT(image, table[None])  # type: ignore[assignment]
