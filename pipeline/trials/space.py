@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
-BRINGING_CODE = ("model.", "augmentation.", "preprocess.", "task.", "optimizer.", "scheduler.", "data.")
+BRINGING_CODE = ("model.", "augmentation.")
 
 
 def parse_space(space: Mapping[str, Any]) -> list[Entry]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.declaration import digests
-from pipeline.declaration.digests import Closure, digest, file_digests, import_closure
+from pipeline.declaration.digests import Closure, digest, import_closure
 
 
 def test_order_of_keys_does_not_matter() -> None:
@@ -40,7 +40,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     home.mkdir()
     (home / "__init__.py").write_text('"""A package."""\n')
     monkeypatch.setattr(digests, "PACKAGE", home)
-    digests._file_of.cache_clear()
+    digests._own_file.cache_clear()
     times = iter(range(1, 1000))
 
     def write_modules(**modules: str) -> None:
@@ -55,7 +55,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
             file = folder / f"{'__init__' if module == 'INIT' else module}.py"
             file.write_text(text)
             os.utime(file, ns=(0, next(times)))  # later than any before, however fast the test is
-        digests._file_of.cache_clear()
+        digests._own_file.cache_clear()
 
     return write_modules
 
@@ -64,7 +64,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def forget_places() -> Any:
     """Let no test see where the modules of another lay."""
     yield
-    digests._file_of.cache_clear()
+    digests._own_file.cache_clear()
 
 
 @pytest.fixture
@@ -123,7 +123,6 @@ def test_imports_count_wherever_they_are_run(text: str, write: Write, closure: C
         "# import small.typed",
         "'''\nimport small.typed\n'''",
         "import smaller.typed",
-        "from .typed import thing",  # relative imports are not followed: the test below says that there are none
     ],
 )
 def test_imports_for_type_checkers_and_mere_text_do_not_count(
@@ -254,14 +253,42 @@ def test_every_change_of_code_counts(old: str, new: str, write: Write, closure: 
     assert {name for name in before if before[name] != after[name]} == {"small.disc"}
 
 
-def test_digests_do_not_depend_on_where_the_project_lies(tmp_path: Path) -> None:
-    files = [tmp_path / place / "disc.py" for place in ("here", "there")]
-    for file in files:
-        file.parent.mkdir()
-        file.write_text(SOURCE)
-    one, other = file_digests(files, root=tmp_path)
-    assert one == other
-    assert file_digests(files[::-1], root=tmp_path / "elsewhere") == [one, other]
+def test_digests_do_not_depend_on_where_the_project_lies(
+    write: Write, closure: CloseOver, tmp_path: Path
+) -> None:
+    write(disc=SOURCE)
+    here = closure("disc").digests
+    elsewhere = import_closure(["small.disc"], root=tmp_path / "elsewhere").digests
+    assert here == elsewhere
+
+
+def test_digest_of_a_module_does_not_depend_on_the_fields_that_a_version_of_python_adds(
+    write: Write, closure: CloseOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.12 added `type_params` to functions and classes, 3.13 leaves empty fields out of `ast.dump`."""
+    write(disc=SOURCE)
+    before = closure("disc").digests
+    fields = ast.iter_fields
+
+    def later(node: ast.AST) -> Any:
+        yield from fields(node)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield "type_params", []
+
+    monkeypatch.setattr(ast, "iter_fields", later)
+    digests._parse.cache_clear()
+    write(disc=SOURCE)
+    assert closure("disc").digests == before
+
+
+def test_relative_imports_are_followed(write: Write, closure: CloseOver) -> None:
+    write(a__INIT="from . import b", a__b="from .. import c\nfrom .d import VALUE", a__d="VALUE = 1", c="")
+    assert closure("a").digests.keys() == {"small", "small.a", "small.a.b", "small.a.d", "small.c"}
+
+
+def test_what_is_imported_where_types_are_not_checked_counts(write: Write, closure: CloseOver) -> None:
+    write(a="if TYPE_CHECKING:\n    import small.b\nelse:\n    import small.c", b="", c="")
+    assert closure("a").digests.keys() == {"small", "small.a", "small.c"}
 
 
 def test_digests_come_in_the_order_of_their_names_whatever_was_asked_for_first(

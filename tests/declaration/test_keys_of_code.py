@@ -19,6 +19,7 @@ from pipeline.declaration.keys import (
     stage_digests,
     statistics_key,
 )
+from tests.refusals import refused
 
 MIRROR = {"_target_": "albumentations.HorizontalFlip", "p": 0.5}
 AFFINE = {"_target_": "pipeline.transforms.steps.affine.Affine", "rotate": [-10.0, 10.0], "p": 1.0}
@@ -165,14 +166,16 @@ def test_each_key_depends_on_the_code_that_makes_its_result(
 
 # The module whose code changes, and the stages of a classification that run again.
 STAGES: list[tuple[str, set[str]]] = [
-    ("pipeline.data.images", {"prepare", "search", "train", "evaluate"}),
+    ("pipeline.data.images", {"prepare", "statistics", "augment", "search", "train", "evaluate"}),
+    ("pipeline.training.measurement", {"statistics", "search", "evaluate"}),
+    ("pipeline.training.copies", {"augment", "search", "evaluate"}),
     ("pipeline.data.sources.class_folders", {"prepare", "search", "train", "evaluate"}),
     ("pipeline.data.sources.image_masks", set()),
     ("pipeline.pictures.statistics", {"statistics", "search", "evaluate"}),
     ("pipeline.training.learner", {"search", "train", "evaluate"}),
     ("pipeline.tasks.classification.cases", {"evaluate"}),
     ("pipeline.tasks.segmentation.cases", set()),
-    ("pipeline.evaluate", {"evaluate"}),
+    ("pipeline.training.evaluation", {"evaluate"}),
     ("pipeline.trials.runner", {"search"}),
     ("pipeline.sweeps.samplers", {"search"}),
     ("pipeline.tracking.run", set()),
@@ -194,13 +197,32 @@ def test_stages_run_again_where_their_code_changes(
 # Which libraries decide.
 
 
+def public(name: str) -> str:
+    """Return the version of a package without the label of its build, as in 2.13.0+cpu."""
+    return version(name).split("+")[0]
+
+
+@pytest.fixture
+def upgraded(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that lets a library have another version from now on."""
+
+    def upgrade(library: str) -> None:
+        monkeypatch.setattr(keys, "version", lambda name: "0" if name == library else version(name))
+        keys._version.cache_clear()
+
+    yield upgrade
+    monkeypatch.undo()
+    keys._version.cache_clear()
+
+
 def test_versions_of_the_libraries_that_a_training_imports_are_in_its_identity(
     tiny: Declaration, tmp_path: Path
 ) -> None:
     named = {"torch", "pytorch-lightning", "numpy", "pillow", "albumentations", "scikit-learn"}
+    named.add("opencv-python-headless")  # albumentations computes with it
     versions = identity(tiny, root=tmp_path)["versions"]
     assert named <= versions.keys()
-    assert versions == {name: version(name) for name in versions}
+    assert versions == {name: public(name) for name in versions}
     assert {
         "mlflow",
         "matplotlib",
@@ -219,6 +241,7 @@ LIBRARIES = [
     ("numpy", {"versions", "data"}),
     ("pillow", {"versions", "data"}),
     ("scikit-learn", {"versions", "data"}),
+    ("opencv-python-headless", {"versions"}),
     ("mlflow", set()),
     ("matplotlib", set()),
     ("optuna", set()),
@@ -227,26 +250,82 @@ LIBRARIES = [
 
 @pytest.mark.parametrize(("library", "changed"), LIBRARIES)
 def test_version_of_a_library_decides_where_it_is_used(
-    library: str, changed: set[str], tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: str, changed: set[str], tiny: Declaration, tmp_path: Path, upgraded: Any
 ) -> None:
     before = identity(tiny, root=tmp_path)
-    monkeypatch.setattr(keys, "version", lambda name: "0" if name == library else version(name))
+    upgraded(library)
     after = identity(tiny, root=tmp_path)
     assert {key for key in after if after[key] != before[key]} == changed
 
 
-def test_library_of_a_step_decides_only_where_the_declaration_names_the_step(
+def test_build_of_a_wheel_does_not_decide(
     tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turning = tiny.replace(augmentation=steps(AFFINE, copies=2))
-    before = [(fingerprint(each, root=tmp_path), copies_key(each, root=tmp_path)) for each in (tiny, turning)]
-    monkeypatch.setattr(
-        keys, "version", lambda name: "0" if name == "opencv-python-headless" else version(name)
+    found = []
+    for build in ("cpu", "cu130"):
+        monkeypatch.setattr(keys, "version", lambda name, build=build: f"2.13.0+{build}")
+        keys._version.cache_clear()
+        found.append(fingerprint(tiny, root=tmp_path))
+    keys._version.cache_clear()
+    assert found[0] == found[1]
+
+
+# A user's own code.
+
+
+@pytest.fixture
+def mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a package of a user with a task that goes on from one of ours, and a module that it imports."""
+    package = tmp_path / "mylab" / "ranking"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "demands.py").write_text(
+        "from pipeline.tasks.classification.demands import ClassificationDemands\n"
+        "class Own(ClassificationDemands):\n    mode = 'max'\nDEMANDS = Own()\n"
     )
-    after = [(fingerprint(each, root=tmp_path), copies_key(each, root=tmp_path)) for each in (tiny, turning)]
-    assert after[0] == before[0]
-    assert after[1][0] != before[1][0]
-    assert after[1][1] != before[1][1]
+    (package / "task.py").write_text(
+        "from pipeline.tasks.classification.task import Classification\nfrom ..scaling import FACTOR\n"
+        "class Ranking(Classification):\n    factor = FACTOR\n"
+    )
+    (package / "cases.py").write_text("import hypothesis\nCOLUMNS = ()\n")
+    (package.parent / "scaling.py").write_text("FACTOR = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return package
+
+
+def test_all_that_a_users_task_consists_of_has_a_say(
+    mylab: Path, tiny: Declaration, tmp_path: Path, says: Any
+) -> None:
+    task = {"_target_": "mylab.ranking.task.Ranking", "label_smoothing": 0.0}
+    own = tiny.replace(task=task, allowed_targets=["mylab."])
+
+    def changed_by(change: Any) -> tuple[set[str], set[str]]:
+        before = identity(own, root=tmp_path), stage_digests(own, root=tmp_path)
+        change()
+        after = identity(own, root=tmp_path), stage_digests(own, root=tmp_path)
+        found = [{key for key in new if new[key] != old[key]} for old, new in zip(before, after, strict=True)]
+        return found[0], found[1]
+
+    def edit(file: Path, old: str, new: str) -> Any:
+        assert old in file.read_text()
+        return lambda: file.write_text(file.read_text().replace(old, new))
+
+    training = {"search", "train", "evaluate"}
+    assert changed_by(edit(mylab / "demands.py", "'max'", "'lowest'")) == ({"code"}, training)
+    assert changed_by(edit(mylab.parent / "scaling.py", "= 1", "= 12")) == ({"code"}, training)
+    assert changed_by(edit(mylab / "cases.py", "()", "('file',)")) == (set(), {"evaluate"})
+    assert changed_by(edit(mylab / "task.py", "factor =", "# a remark\n    factor =")) == (set(), set())
+    assert changed_by(lambda: says("pipeline.tasks.classification.task")) == ({"code"}, training)
+
+
+def test_own_class_whose_source_cannot_be_found_is_refused(tiny: Declaration, tmp_path: Path) -> None:
+    own = tiny.replace(optimizer={"_target_": "nowhere.Lion"}, allowed_targets=["nowhere."])
+    with refused("allowed_targets", hint="define it in a Python module on the path"):
+        identity(own, root=tmp_path)
+
+
+# Names of libraries.
 
 
 def third_party() -> set[str]:
@@ -264,7 +343,7 @@ def test_every_library_that_the_pipeline_imports_has_a_version_under_the_name_it
     for library in found & homes.keys():
         name = keys.DISTRIBUTIONS.get(library, library)
         assert name in {home.lower() for home in homes[library]}, library
-        assert keys._versions([library]) == {name: version(name)}
+        assert keys._versions([library])[name] == public(name)
 
 
 def test_library_that_is_not_installed_has_no_version() -> None:

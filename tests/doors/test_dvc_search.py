@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,8 @@ def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPa
 def test_best_trial_is_what_was_trained_and_reported(reproduced: Project) -> None:
     found = reproduced.root / "artifacts" / "search" / "digits_lenet5"
     best = max(rows(found), key=lambda row: float(row["value"]))
-    kept = (reproduced.root / "artifacts" / "train" / "digits_lenet5" / "config.yaml").read_text()
+    result = json.loads((reproduced.root / "artifacts/train/digits_lenet5/result.json").read_text())
+    kept = (reproduced.root / "runs" / result["fingerprint"] / "config.yaml").read_text()
     assert f"lr: {best['optimizer.lr']}\n" in kept
     assert len(trained(reproduced)) == 3, "the best was trained as a trial"
     page = (reproduced.root / "artifacts" / "report" / "report.html").read_text(encoding="utf-8")

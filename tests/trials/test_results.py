@@ -40,7 +40,7 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
     best = load(folder / "best.yaml")
     assert best == compose(search.at(trials[1].point))
     digests = json.loads((folder / "best.json").read_text())
-    assert digests == {**best.digests(), "code": stage_digests(best, root=tmp_path)}
+    assert digests == {**best.digests(), "code": {"train": stage_digests(best, root=tmp_path)["train"]}}
     assert {path.name for path in folder.glob("*.png")} == {"best_so_far.png", "slices.png", "parallel.png"}
     told = format_best(search, trials)
     assert told.splitlines()[3].split()[:3] == ["1", "0.9000", "0.0000"]
@@ -66,6 +66,8 @@ def finish(
     folder = RunFolder(root / "runs" / name)
     folder.update(state=state)
     folder.declaration.write_text(yaml_text(dict(compose(overrides).sections)), encoding="utf-8")
+    if state == "finished":
+        (folder.path / "result.json").write_text("{}")
     folder.write_history([{"epoch": float(n), "seconds": each} for n, each in enumerate(seconds)])
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.declaration import composition
+from pipeline.declaration import composition, keys
 from pipeline.trials import space
 from pipeline.trials.space import digest_options, parse_space
 from tests.refusals import refused
 
+ROOT = Path(__file__).parents[2]
 LENET = ["experiment=digits_lenet5"]
 
 
@@ -27,7 +30,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def options(overrides: list[str] = LENET, **draws: str) -> dict[str, str]:
-    return digest_options(parse_space(draws), overrides)
+    return digest_options(parse_space(draws), overrides, root=ROOT)
 
 
 def change(file: Path, section: str, key: str, value: object) -> None:
@@ -87,7 +90,7 @@ def test_group_with_a_condition_is_looked_up_where_it_counts() -> None:
         "model@model.encoder": {"draw": encoder, "when": "model=unet_on"},
         "optimizer": {"draw": optimizer, "when": "model@model.encoder=resnet34"},
     }
-    found = digest_options(parse_space(space), ["experiment=brain_unet"])
+    found = digest_options(parse_space(space), ["experiment=brain_unet"], root=ROOT)
     on = ["experiment=brain_unet", "model=unet_on"]
     placed = options(on, **{"model@model.encoder": encoder})
     hanging = options([*on, "model@model.encoder=resnet34"], optimizer=optimizer)
@@ -95,8 +98,12 @@ def test_group_with_a_condition_is_looked_up_where_it_counts() -> None:
     assert {key: found[key] for key in [*placed, *hanging]} == placed | hanging
 
 
-def test_keys_that_are_no_groups_have_no_options() -> None:
-    assert options(**{"optimizer.lr": "interval(0, 1)", "model.activation": "choice(relu, tanh)"}) == {}
+def test_numbers_have_no_options_but_parts_of_a_model_do() -> None:
+    assert options(**{"optimizer.lr": "interval(0, 1)", "trainer.batch_size": "choice(32, 64)"}) == {}
+    assert options(**{"model.activation": "choice(relu, tanh)"}).keys() == {
+        "model.activation=relu",
+        "model.activation=tanh",
+    }
 
 
 def test_unknown_option_is_refused_with_the_closest() -> None:
@@ -104,3 +111,19 @@ def test_unknown_option_is_refused_with_the_closest() -> None:
     text = f"optimizer: unknown option 'sgdd'; did you mean 'sgd'? allowed: {', '.join(allowed)}"
     with refused("optimizer", got="sgdd", allowed=allowed, text=text):
         options(optimizer="choice(adamw, sgdd)")
+
+
+def test_code_of_a_layer_that_an_option_brings_in_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ConvNeXt scales its branches, LeNet-5 does not: only the one has pipeline/layers/scales.py in its closure."""
+    space = {"model": "choice(lenet5, convnext_tiny)", "model.norm": "choice(batch, none)"}
+    before = options(**space)
+    follow = keys.import_closure
+
+    def changed(modules: Any, **more: Any) -> Any:
+        found = follow(modules, **more)
+        new = {name: "changed" for name in found.digests if name == "pipeline.layers.scales"}
+        return replace(found, digests={**found.digests, **new})
+
+    monkeypatch.setattr(keys, "import_closure", changed)
+    after = options(**space)
+    assert {option for option in before if before[option] != after[option]} == {"model=convnext_tiny"}
