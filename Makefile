@@ -33,11 +33,12 @@ record: install  ## after `dvc repro` made other results: write down where, then
 test: install data check  ## run the checks, then all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile  # a thread for each process
 
-check: install  ## lint, format, types, import contracts
+check: install  ## lint, format, types, import contracts, and whether dvc.lock is that of this code
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
+	dvc status --quiet compose || (echo "dvc.lock is not that of conf/ and pipeline/: run dvc repro, and commit it" && false)
 
 bench: install data  ## measure speed, and write benchmarks/results.md; leave the machine alone meanwhile
 	$(BIN)/python -m benchmarks.run

@@ -88,7 +88,7 @@ def _differences(root: Path, name: str, before: Outs, after: Outs) -> list[str]:
     for suffix, what in ((".yaml", "declaration"), (".json", "code or versions of libraries")):
         path = f"artifacts/compose/{name}{suffix}"
         if (root / path).is_file() and _at_head(root, path) != (root / path).read_text(encoding="utf-8"):
-            lines.append(f"  its {what} differ from HEAD: git diff HEAD -- {path}")
+            lines.append(f"  other {what} than at HEAD: git diff HEAD -- {path}")
             break
     return lines
 

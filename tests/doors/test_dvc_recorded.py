@@ -51,7 +51,7 @@ def test_code_of_a_task_or_a_step_trains_the_experiments_that_use_it_alone(
     said = project.python("pipeline.verify")
     assert said.endswith("not all reproduced: 0 of 2 experiments equal the recorded results\n")
     assert (
-        "its code or versions of libraries differ from HEAD: git diff HEAD -- artifacts/compose/brain_unet.json"
+        "other code or versions of libraries than at HEAD: git diff HEAD -- artifacts/compose/brain_unet.json"
         in said
     )
     assert re.search(r"score 0\.\d{4}, recorded 0\.\d{4}, difference [+-]0\.\d{4}", said)
