@@ -19,7 +19,6 @@ from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
 from pipeline.data.images import decode_image
 from pipeline.data.prepared import Prepared, write_prepared
-from pipeline.data.targets.kind import load_kind
 from tests.makers import SPLITS, data_section, encode, write_class_folders, write_files, write_image_masks
 from tests.refusals import refused
 
@@ -94,18 +93,11 @@ def test_arrays_are_bytes_with_channels_last_and_memory_mapped(tmp_path: Path, f
             assert not array.flags.writeable
 
 
-@pytest.mark.parametrize(("source", "kind"), [("class_folders", "label"), ("image_masks", "mask")])
-def test_opened_folder_has_the_kind_of_target_of_its_format(source: str, kind: str, folder: Path) -> None:
-    assert Prepared.open(folder, Facts(**data_section("", format=source))).kind is load_kind(kind)
-
-
 def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data.zip", num_images=4)
     section = data_section(tmp_path / "data.zip")
-    facts = {
-        name: section[name]
-        for name in ("format", "shape", "classes", "split", "groups", "fold", "ignore_label")
-    }
+    deciding = ("format", "shape", "classes", "split", "groups", "fold", "ignore_label")
+    facts = {name: section[name] for name in deciding}
     expected = {"facts": facts, "digest": "sha256:0123", "counts": {"train": 8, "val": 8, "test": 8}}
     assert prepare(section, folder).about() == expected
 

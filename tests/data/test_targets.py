@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.data import sources, targets
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
+from pipeline.data.prepared import Prepared
 from pipeline.data.sources import Sample, load_source
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.data.targets.label import Label
@@ -136,3 +137,8 @@ def test_labels_of_every_class_in_training_are_enough() -> None:
 def test_masks_are_not_checked_before_they_are_read() -> None:
     samples: list[Any] = [Sample("images/a.png", "val", "masks/absent.png")]
     load_kind("mask").check(samples, FACTS)
+
+
+@pytest.mark.parametrize(("source", "kind"), [("class_folders", "label"), ("image_masks", "mask")])
+def test_opened_folder_has_the_kind_of_target_of_its_format(source: str, kind: str, tmp_path: Path) -> None:
+    assert Prepared.open(tmp_path, Facts(**data_section("", format=source))).kind is load_kind(kind)
