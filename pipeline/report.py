@@ -43,8 +43,8 @@ def report(artifacts: Path, out: Path) -> None:
     Raises:
         ConfigError: nothing has been evaluated.
     """
-    folders = (artifacts / "evaluate").glob("[!.]*")  # hidden folders are left over from a killed stage
-    names = sorted(folder.name for folder in folders if folder.is_dir())
+    # Hidden folders are left over from a killed stage; git has the metrics of experiments that were not run here, too.
+    names = sorted(file.parent.name for file in (artifacts / "evaluate").glob("[!.]*/scores.json"))
     if not names:
         raise ConfigError(f"{artifacts}/evaluate", "holds no experiment", hint="`dvc repro` makes them")
     chapters: list[tuple[Chapter, NetworkTable]] = []

@@ -259,6 +259,15 @@ def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path
         report(tmp_path, tmp_path / "report")
 
 
+def test_metrics_that_git_has_of_an_experiment_that_was_not_run_here_make_no_chapter(tmp_path: Path) -> None:
+    write_experiment(tmp_path, "digits_lenet5")
+    given_up = tmp_path / "evaluate" / "given_up"
+    given_up.mkdir()
+    (given_up / "metrics.json").write_text('{"score": 0.5}')
+    report(tmp_path, tmp_path / "report")
+    assert "given_up" not in (tmp_path / "report" / "report.md").read_text()
+
+
 def test_command_takes_two_paths(artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["report", str(artifacts), str(tmp_path / "new" / "report")])
     stage.main()
