@@ -21,12 +21,12 @@ from pipeline.declaration.keys import RECORDING, SWEEPING, _train_modules
 from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
 
 ROOT = Path(__file__).parents[2]
-# They find and order what the training needs: what they pass on is in the identity itself.
+# They find and order what the training needs; the statistics and copies that they make are in the identity by key.
 ORCHESTRATING = {
     "pipeline.declaration.keys",
-    "pipeline.declaration.signatures",
     "pipeline.declaration.targets",
     "pipeline.training.inputs",
+    "pipeline.training.measurement",
     "pipeline.training.run",
     "pipeline.training.tracked_run",
 }
@@ -119,6 +119,7 @@ def test_every_module_that_a_training_loads_is_in_its_identity_or_known_to_decid
         "pipeline.layers.containers",
     } <= loaded & decide
     forgotten = {module for module in loaded - decide if not is_below(module, left_out)}
-    assert forgotten == ORCHESTRATING, (
+    copying = {"pipeline.training.copies"} if declaration.augmentation.copies else set()
+    assert forgotten == ORCHESTRATING | copying, (
         "forgotten by the keys, or listed above although the training does without"
     )

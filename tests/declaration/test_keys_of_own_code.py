@@ -11,9 +11,9 @@ from tests.refusals import refused
 
 
 @pytest.fixture
-def mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def rankinglab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a package of a user with a task that goes on from one of ours, and a module that it imports."""
-    package = tmp_path / "mylab" / "ranking"
+    package = tmp_path / "rankinglab" / "ranking"
     package.mkdir(parents=True)
     (package.parent / "__init__.py").touch()
     (package / "__init__.py").touch()
@@ -32,10 +32,10 @@ def mylab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_that_a_users_task_consists_of_has_a_say(
-    mylab: Path, tiny: Declaration, tmp_path: Path, says: Any
+    rankinglab: Path, tiny: Declaration, tmp_path: Path, says: Any
 ) -> None:
-    task = {"_target_": "mylab.ranking.task.Ranking", "label_smoothing": 0.0}
-    own = tiny.replace(task=task, allowed_targets=["mylab."])
+    task = {"_target_": "rankinglab.ranking.task.Ranking", "label_smoothing": 0.0}
+    own = tiny.replace(task=task, allowed_targets=["rankinglab."])
 
     def changed_by(change: Any) -> tuple[set[str], set[str]]:
         before = identity(own, root=tmp_path), stage_digests(own, root=tmp_path)
@@ -49,10 +49,10 @@ def test_all_that_a_users_task_consists_of_has_a_say(
         return lambda: file.write_text(file.read_text().replace(old, new))
 
     training = {"search", "train", "evaluate"}
-    assert changed_by(edit(mylab / "demands.py", "'max'", "'lowest'")) == ({"code"}, training)
-    assert changed_by(edit(mylab.parent / "scaling.py", "= 1", "= 12")) == ({"code"}, training)
-    assert changed_by(edit(mylab / "cases.py", "()", "('file',)")) == (set(), {"evaluate"})
-    assert changed_by(edit(mylab / "task.py", "factor =", "# a remark\n    factor =")) == (set(), set())
+    assert changed_by(edit(rankinglab / "demands.py", "'max'", "'lowest'")) == ({"code"}, training)
+    assert changed_by(edit(rankinglab.parent / "scaling.py", "= 1", "= 12")) == ({"code"}, training)
+    assert changed_by(edit(rankinglab / "cases.py", "()", "('file',)")) == (set(), {"evaluate"})
+    assert changed_by(edit(rankinglab / "task.py", "factor =", "# a remark\n    factor =")) == (set(), set())
     assert changed_by(lambda: says("pipeline.tasks.classification.task")) == ({"code"}, training)
 
 

@@ -51,7 +51,10 @@ def test_code_that_decides_nothing_here_runs_compose_alone(copy: Project, what: 
         change(copy, "pipeline/data/prepared.py", "def write_prepared", "# a remark\ndef write_prepared")
     elif what == "docstring":
         change(
-            copy, "pipeline/training/learner.py", '"""Train a model on a task;', '"""Fit a model to a task;'
+            copy,
+            "pipeline/training/learner.py",
+            '"""Train a model on a task, and',
+            '"""Fit a model to a task, and',
         )
     elif what == "task":
         (pipeline / "tasks" / "mine").mkdir()
