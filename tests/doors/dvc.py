@@ -36,8 +36,8 @@ def samples(archive: object, facts: object) -> list[Sample]:
 
 
 def metrics(project: Project) -> dict[str, object]:
-    folder = project.root / "artifacts"
-    found = {path.parent.parent.name: path.read_text() for path in folder.glob("*/*/metrics.json")}
+    files = (project.root / "artifacts").glob("*/digits_lenet5/metrics.json")  # git has those of others
+    found = {path.parent.parent.name: path.read_text() for path in files}
     return {stage: json.loads(text) for stage, text in found.items()}
 
 
