@@ -10,6 +10,19 @@ import pytest
 
 from pipeline.errors import UNSET, ConfigError
 
+# Options of torch.optim.SGD that a declaration may set.
+OF_SGD = [
+    "dampening",
+    "differentiable",
+    "foreach",
+    "fused",
+    "lr",
+    "maximize",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+]
+
 
 @contextmanager
 def refused(

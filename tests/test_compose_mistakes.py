@@ -10,22 +10,11 @@ from pipeline.declaration import composition
 from pipeline.declaration.composition import CONF, compose
 from pipeline.declaration.declaration import SECTIONS, load
 from pipeline.errors import ConfigError
-from tests.refusals import refused
+from tests.refusals import OF_SGD, refused
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GROUPS = [path.name for path in CONF.iterdir() if path.is_dir()]
 MODELS = [path.stem for path in (CONF / "model").glob("*.yaml")]
-OF_SGD = [
-    "dampening",
-    "differentiable",
-    "foreach",
-    "fused",
-    "lr",
-    "maximize",
-    "momentum",
-    "nesterov",
-    "weight_decay",
-]
 UNPARSED = (
     "overrides: Error parsing override 'optimizer.lr' missing EQUAL at '<EOF>' See "
     "https://hydra.cc/docs/1.2/advanced/override_grammar/basic for details; write key=value, as Hydra reads it"

@@ -10,7 +10,8 @@ import pytest
 from pipeline.declaration import targets
 from pipeline.declaration.targets import check_section, check_targets
 from pipeline.errors import UNSET, ConfigError
-from tests.refusals import refused
+from tests.makers import data_section
+from tests.refusals import OF_SGD, refused
 
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1}
 FLIP = {"_target_": "albumentations.HorizontalFlip", "p": 0.5}
@@ -46,17 +47,6 @@ BELOW = "allowed are names below pipeline.tasks., pipeline.transforms., torch.nn
 TYPE = "YAML writes true, 3, 0.1, text, [1, 2]"
 AFFINE = {"_target_": "albumentations.Affine"}
 ADAMW = {"_target_": "torch.optim.AdamW"}
-OF_SGD = [
-    "dampening",
-    "differentiable",
-    "foreach",
-    "fused",
-    "lr",
-    "maximize",
-    "momentum",
-    "nesterov",
-    "weight_decay",
-]
 BETAS = "tuple[float | Tensor, float | Tensor]"
 
 # What is refused, at which key of the section, the value, and more fields; once per message its whole wording.
@@ -123,21 +113,7 @@ def test_wrong_declaration_is_refused(section: Any, key: str, got: Any, fields: 
         check(section)
 
 
-FACTS: dict[str, Any] = {
-    "name": "digits",
-    "format": "class_folders",
-    "root": "data/digits.zip",
-    "digest": None,
-    "shape": [1, 8, 8],
-    "classes": ["a", "b"],
-    "split": "folders",
-    "groups": None,
-    "fold": None,
-    "background": None,
-    "ignore_label": None,
-    "mirror_changes_label": False,
-    "licence": "none",
-}
+FACTS = data_section("data/digits.zip", name="digits", classes=["a", "b"], licence="none")
 
 FACT = "pipeline.data.facts.Facts"
 BAD_FACTS: list[tuple[Any, str, Any, dict[str, Any]]] = [
