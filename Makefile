@@ -7,7 +7,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro record test check bench ui clean
+.PHONY: help install repro record test campaign check bench ui clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ record: install  ## after `dvc repro` made other results: write down where, then
 
 test: install data check  ## run the checks, then all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile  # a thread for each process
+
+campaign: install data  ## hundreds of kills, damaged files and bad inputs; takes hours
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m campaign --numprocesses 2
 
 check: install  ## lint, format, types, import contracts, and whether dvc.lock is that of this code
 	ruff check .

@@ -6,6 +6,7 @@ import difflib
 import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 
@@ -68,6 +69,24 @@ class ConfigError(ValueError):
         must = f" must be {self.allowed}" if self.allowed and not self.problem else ""
         got = "" if self.got is UNSET else f", got {self.got!r}"
         return head + must + got + (f"; {self.hint}" if self.hint else "")
+
+
+class DamagedFileError(ConfigError):
+    """A file that Convoy wrote, and that no longer has the content that it was written with.
+
+    Args:
+        file: the damaged file.
+        problem: how the damage shows, such as `is empty`.
+        hint: how to get the file back.
+    """
+
+    def __init__(self, file: Path, problem: str, *, hint: str = "") -> None:
+        self.file = file
+        super().__init__(
+            str(file),
+            problem,
+            hint=hint or "it was damaged after it was written, as by a power cut; delete it",
+        )
 
 
 @cache

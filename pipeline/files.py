@@ -1,15 +1,18 @@
-"""Atomic file writes, YAML parsing and dumping, and a persistent cache of values computed from files."""
+"""Atomic, durable file writes; JSON and YAML; and a persistent cache of values computed from files."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from pipeline.errors import DamagedFileError
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -18,11 +21,52 @@ YAMLError = yaml.YAMLError
 Known = dict[str, dict[str, str]]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file atomically."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a draft beside `path`, to be written by the caller, that then replaces `path` atomically and durably.
+
+    After a crash or a power cut, `path` has either its old or its new content. The draft is removed if the block
+    raises.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        yield draft
+        sync(draft)
+        draft.replace(path)
+        sync(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically and durably."""
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: the file does not contain a JSON object.
+    """
+    try:
+        loaded: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # not UTF-8, or not JSON
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise DamagedFileError(path, "is not a JSON object")
+    return loaded
 
 
 def read_yaml(text: str) -> Any:

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import write_text
+from pipeline.files import read_json, write_text
 
 # What a stage publishes: equal runs have equal bytes there.
 RESULTS = ["result.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
@@ -61,7 +61,7 @@ class RunFolder:
 
     def state(self) -> dict[str, Any]:
         """Return `run.json`; empty if the run has never started."""
-        return read_json(self.path / "run.json")
+        return self._read("run.json")
 
     def is_finished(self) -> bool:
         """Return whether training of the run is complete."""
@@ -73,7 +73,7 @@ class RunFolder:
 
     def result(self) -> dict[str, Any]:
         """Return `result.json` of a finished run."""
-        return read_json(self.path / "result.json")
+        return self._read("result.json")
 
     def has_artifacts(self) -> bool:
         """Return whether the figures and the model of the finished run were logged; trials of a search skip them."""
@@ -86,7 +86,7 @@ class RunFolder:
 
     def metrics(self) -> dict[str, float]:
         """Return the validation scores of the kept epoch of a finished run."""
-        return read_json(self.path / "metrics.json")
+        return self._read("metrics.json")
 
     def history(self) -> list[dict[str, float]]:
         """Return the rows of `history.csv` of a finished run."""
@@ -103,18 +103,13 @@ class RunFolder:
         write_text(self.path / "timing.csv", _csv(timing))
         write_text(self.path / "history.csv", _csv(numbers))
 
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        return read_json(path) if path.exists() else {}
+
     def _rows(self, name: str) -> list[dict[str, float]]:
         with (self.path / name).open(newline="", encoding="utf-8") as file:
             return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty if there is no file."""
-    try:
-        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return loaded
 
 
 def _csv(rows: Sequence[Mapping[str, float]]) -> str:

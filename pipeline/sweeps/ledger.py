@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.files import write_text
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,7 @@ class Ledger:
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def _difference(known: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> str:

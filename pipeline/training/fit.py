@@ -21,7 +21,7 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.files import replacing, write_text
 from pipeline.networks.planner import plan
 from pipeline.pictures.curves import draw_curves
 from pipeline.plans.network import Network
@@ -218,9 +218,8 @@ def _write_results(
     weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
     model = model.cpu().eval()
     model.load_state_dict(weights)
-    draft = folder.path / "weights.pt.unfinished"
-    torch.save(weights, draft)
-    draft.replace(folder.path / "weights.pt")
+    with replacing(folder.path / "weights.pt") as draft:
+        torch.save(weights, draft)
     folder.write_history(history)
     score = kept[f"val/{load_demands(declaration.task).score}"]
     scores = {"score": score, "epoch": kept["epoch"]} | {

@@ -8,7 +8,7 @@ import pytest
 from pipeline.files import write_text
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
-from pipeline.runs.folder import RESULTS, RunFolder, read_json
+from pipeline.runs.folder import RESULTS, RunFolder
 from tests.refusals import refused
 
 
@@ -87,7 +87,7 @@ def test_places_are_inside_the_folder(tmp_path: Path) -> None:
 
 
 def test_missing_json_is_empty(tmp_path: Path) -> None:
-    assert read_json(tmp_path / "none.json") == {}
+    assert RunFolder(tmp_path / "none").state() == {}
 
 
 def test_stage_takes_its_paths_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
