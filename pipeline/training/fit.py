@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -85,26 +86,26 @@ def fit(
         return False
     augmentation = build_augmentation(declaration, statistics)
     train_split = make_train_split(declaration, prepared, augmentation, copies)
-    data = _make_data(declaration, train_split, prepared, first_epoch=len(history))
-    model = build_model(declaration, statistics)
-    account = load_pretrained(declaration, model)
-    _check_shape(declaration, data, model)
-    task = build_task(declaration)
-    if tracked is not None and observer.log_artifacts:
-        draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
-        _log_network(declaration, account, tracked)
-    learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
-    if not _is_complete(resumed, declaration.trainer):
-        _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child)
-    if learner.is_stopped:
-        return False
-    if tracked is not None:
-        history = learner.history or history  # the learner has no history if no epoch was left to train
-        _write_results(declaration, folder, model, history, tracked)
-        if observer.log_artifacts:
-            _log_results(declaration, folder, Decoded(model, task), data, tracked)
-        folder.previous.unlink(missing_ok=True)
-    return True
+    with closing(_make_data(declaration, train_split, prepared, first_epoch=len(history))) as data:
+        model = build_model(declaration, statistics)
+        account = load_pretrained(declaration, model)
+        _check_shape(declaration, data, model)
+        task = build_task(declaration)
+        if tracked is not None and observer.log_artifacts:
+            draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
+            _log_network(declaration, account, tracked)
+        learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
+        if not _is_complete(resumed, declaration.trainer):
+            _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child)
+        if learner.is_stopped:
+            return False
+        if tracked is not None:
+            history = learner.history or history  # the learner has no history if no epoch was left to train
+            _write_results(declaration, folder, model, history, tracked)
+            if observer.log_artifacts:
+                _log_results(declaration, folder, Decoded(model, task), data, tracked)
+            folder.previous.unlink(missing_ok=True)
+        return True
 
 
 def _make_data(
