@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -37,6 +39,21 @@ def device_precision(settings: TrainerSettings) -> str:
     else:
         has_bf16 = torch.cpu.get_capabilities().get("amx_tile", False)
     return "bf16-mixed" if has_bf16 else "32-true"
+
+
+class OwnSignals(Callback):
+    """Keep the handler of SIGTERM that the process had: Lightning's would end training at some later step.
+
+    Lightning's also waits for all processes of a distributed training, which may never come to it.
+    """
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Put the handler back, after Lightning has set its own."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
 
 
 @contextmanager
@@ -77,7 +94,7 @@ def make_trainer(
     Raises:
         ConfigError: Lightning rejects the settings on this machine.
     """
-    callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode)]
+    callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode), OwnSignals()]
     if settings.early_stopping is not None:
         callbacks.append(
             EarlyStopping(
