@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import DamagedFileError
+from pipeline.errors import DamagedFileError, warn_of_unwritable
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -34,8 +34,18 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(draft)
         draft.replace(path)
         sync(path.parent)
+    except OSError as reason:  # of a full disk, it does not name the file
+        reason.filename = str(path)
+        raise
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what killed processes have left of `replacing`; nobody else may write to the folder meanwhile."""
+    for path in folder.glob(".*"):
+        if path.suffix[1:].isdigit() and path.is_file():
+            path.unlink()
 
 
 def sync(path: Path) -> None:
@@ -102,8 +112,11 @@ def memoize_by_mtime(memory: Path, wanted: Iterable[tuple[str, str, Callable[[],
             known[key], is_new = {"state": state, "text": compute()}, True
         texts.append(known[key]["text"])
     if is_new:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_text(memory, json.dumps(known, indent=1))
+        try:
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_text(memory, json.dumps(known, indent=1))
+        except OSError as reason:
+            warn_of_unwritable(memory.parent, reason)
     return texts
 
 
@@ -116,7 +129,7 @@ def file_state(file: Path) -> str:
 def _recall(memory: Path) -> Known:
     try:
         return dict(_load(memory, file_state(memory)))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return {}
 
 

@@ -28,6 +28,7 @@ from pipeline.runs.cache import publish
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import OLDER_RESULTS, RESULTS
 from pipeline.runs.leader import is_leader
+from pipeline.runs.process import join_command
 from pipeline.training.run import RunRequest, follow, train
 from pipeline.trials.attempt import attempt, run_name
 from pipeline.trials.search import Outcome
@@ -36,6 +37,7 @@ from pipeline.trials.search import Outcome
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main_hydra(config: DictConfig) -> float | Outcome:
     """Train one composed declaration; return its best score, or its outcome as a trial of a search."""
+    join_command()
     declaration, context = declare(config), RunContext.from_environment(Path.cwd())
     overrides = list(HydraConfig.get().overrides.task)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN

@@ -6,13 +6,17 @@ A result is a folder that contains a file `key`. It is stored in `cache/<stage>/
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StorageError, warn_of_unwritable
 from pipeline.runs.lock import locked
 
 KEY = "key"
@@ -31,24 +35,54 @@ def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None])
         ConfigError: the disk is full.
     """
     home = root / "cache" / stage
-    with locked(home / f"{key}.lock", waits=True):
-        if not _has_key(home / key, key):
+    if _has_key(home / key, key):  # without the lock, which a read-only disk would not let us hold
+        return home / key
+    try:
+        return _find_or_make_in(home, root / "artifacts" / stage, key, make)
+    except _Unwritable as unwritable:
+        warn_of_unwritable(root / "cache", unwritable.reason)
+        return _find_or_make_in(_own_cache() / stage, root / "artifacts" / stage, key, make)
+
+
+class _Unwritable(Exception):
+    """Nothing can be made in the cache, for a reason of the disk or of rights."""
+
+    def __init__(self, reason: OSError) -> None:
+        self.reason = reason
+
+
+@cache
+def _own_cache() -> Path:
+    """Return a temporary cache of this process."""
+    folder = tempfile.mkdtemp(prefix="convoy-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _find_or_make_in(home: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder of a result below `home`, computing it if it is not there."""
+    draft = home / f"{key}.{os.getpid()}.unfinished"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(home / f"{key}.lock", waits=True))
+            if _has_key(home / key, key):
+                return home / key
+            stack.callback(shutil.rmtree, draft, ignore_errors=True)
             _remove_unfinished(home, key)
-            draft = home / f"{key}.{os.getpid()}.unfinished"
-            try:
-                draft.mkdir(parents=True)
-                _fill(draft, root / "artifacts" / stage, key, make)
-                draft.rename(home / key)
-            except OSError as reason:
-                if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise
-                raise ConfigError(
-                    stage,
-                    f"cannot write the result ({reason.strerror})",
-                    hint="free some disk space and try again; partial files were removed",
-                ) from None
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+        except OSError as reason:
+            raise _Unwritable(reason) from reason
+        try:
+            _fill(draft, artifacts, key, make)
+            draft.rename(home / key)
+        except OSError as reason:
+            if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise StorageError(
+                artifacts.name,
+                f"cannot write the result ({reason.strerror})",
+                hint="free some disk space and try again; partial files were removed",
+            ) from None
     return home / key
 
 
@@ -78,6 +112,8 @@ def publish(
             allowed="a new folder, or one that holds only an older result",
             hint="choose another folder",
         )
+    for left in target.parent.glob(f".{target.name}.*.unfinished"):  # by a killed process
+        shutil.rmtree(left)
     draft = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         draft.mkdir(parents=True)

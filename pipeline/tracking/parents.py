@@ -36,6 +36,7 @@ class Parent:
             self.close("FINISHED")
         elif issubclass(kind, KeyboardInterrupt | SystemExit):
             self.close("KILLED")
+            self.tracked.store.close_dead_runs()  # those of the launcher's workers, which it has killed
         else:
             self.close("FAILED", reason=f"{kind.__name__}: {reason}")
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import data_digest, identity, name_identity
 from pipeline.errors import ConfigError
-from pipeline.files import write_text, yaml_text
+from pipeline.files import remove_drafts, write_text, yaml_text
 from pipeline.runs.cache import publish
 from pipeline.runs.context import RUN, RunContext, exported
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver
+from pipeline.runs.process import end_with_parent
 from pipeline.training.inputs import augment, prepare, statistics
 from pipeline.training.tracked_run import link_to_parent, open_tracked_run
 
@@ -82,6 +83,7 @@ def follow(root: Path) -> bool:
     """
     if is_leader() or RUN not in os.environ:
         return False
+    end_with_parent()
     folder = RunFolder(Path(os.environ[RUN]))
     context = RunContext.from_environment(root)
     _fit(load(folder.declaration), folder, TrainingObserver(), context, tracked=None)
@@ -106,6 +108,7 @@ def _train_locked(
     store = Store(context.root, declaration.tracking.experiment)
     git = git_state(context.root)
     folder.path.mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder.path)
     write_text(folder.declaration, yaml_text(dict(declaration.sections)))
     if request.observer.log_artifacts and not folder.state():
         _report_difference(folder, decides)

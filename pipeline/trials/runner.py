@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
+from pipeline.files import remove_drafts
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
@@ -55,7 +56,7 @@ def run_search(
         sys.stderr.write(f"search: {note}\n")
     folder = search.ledger.folder
     swept = [*(entry.key for entry in search.entries), SEED, FOLD]
-    with _held(folder):
+    with _held(folder, waits=entry_point == "dvc"):
         difference = search.ledger.difference(search.identity)
         if renews and difference is not None:
             place = search.ledger.set_aside()
@@ -76,10 +77,20 @@ def run_search(
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the lock of the search, which marks it as running; raise if another process holds it."""
+def _held(folder: Path, *, waits: bool) -> Iterator[None]:
+    """Hold the lock of the search, which marks it as running; raise if another process holds it.
+
+    Args:
+        waits: whether to wait for that process instead: where dvc alone was killed, its stage goes on.
+    """
+
+    def report_wait(holder: str) -> None:
+        sys.stderr.write(f"search {folder.name} is being run by {holder}; waiting for it\n")
+
     try:
-        with locked(folder / "lock", waits=False):
+        with locked(folder / "lock", waits=waits, on_wait=report_wait):
+            for written in (folder, folder / "trials"):
+                remove_drafts(written)
             yield
     except Held as holder:
         raise ConfigError(f"search {folder.name}", f"is being run by {holder}", hint="wait for it") from None

@@ -15,7 +15,8 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pipeline.declaration.composition import CONF
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.runs.folder import RunFolder
-from pipeline.training.trainer import Checkpoints, device_slot, make_trainer, process_restored
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.trainer import device_slot, make_trainer, process_restored
 from tests.refusals import refused
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"))

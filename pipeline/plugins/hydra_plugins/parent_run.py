@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, is_stopping, report_mistake
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
@@ -37,6 +37,10 @@ class ParentRun(Callback):
         self._mode = "max"  # direction of the score by which the children are compared
         self._lock = ExitStack()  # held while the sweep runs, so that other processes see that it is alive
 
+    def __reduce__(self) -> tuple[type[ParentRun], tuple[()]]:
+        """Pickle it without the parent, which the workers of a launcher have nothing to do with."""
+        return type(self), ()
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Validate all jobs of a sweep, then open the parent run.
 
@@ -45,12 +49,7 @@ class ParentRun(Callback):
         if not is_leader() or config.search.space:
             return
         overrides = list(config.hydra.overrides.task)
-        try:
-            jobs = [compose(each) for each in _jobs(overrides)]
-            self._open(jobs, overrides)
-        except ConfigError as mistake:
-            sys.stderr.write(f"error: {mistake}\n")
-            raise SystemExit(1) from None
+        report_mistake(lambda: self._open([compose(each) for each in _jobs(overrides)], overrides))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Log the comparison of the children and close the parent."""
@@ -81,9 +80,15 @@ class ParentRun(Callback):
         atexit.register(self._close_failed)
 
     def _close_failed(self) -> None:
-        """Close the parent of a sweep that failed, still comparing the runs that finished."""
-        if self._parent is not None:
-            self._close("FAILED", reason="a job failed, or the sweep was stopped")
+        """Close the parent of a sweep that failed or was stopped, still comparing the runs that finished."""
+        if self._parent is None:
+            return
+        store = self._parent.tracked.store
+        if is_stopping():
+            self._close("KILLED")
+            store.close_dead_runs()  # those of the launcher's workers, which it has killed
+        else:
+            self._close("FAILED", reason="a job failed")
 
     def _close(self, status: str, *, reason: str = "") -> None:
         from pipeline.tracking.comparison import log_comparison
