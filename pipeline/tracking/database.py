@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import cache
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils
@@ -18,6 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.files import replacing
 from pipeline.tracking.uri import connect, sqlite_uri
 
+UTILS: Any = utils  # has no types
 QUIET = 5.0  # seconds after which a half-made database that does not change is taken as abandoned
 SIDE_FILES = ("-journal", "-wal", "-shm")  # files that sqlite keeps beside a database while it is written to
 SEEDED = {"alembic_version", "workspaces"}  # tables in which MLflow itself writes rows when it makes them
@@ -61,10 +63,10 @@ def _make(database: Path, seen: tuple[int, ...] | None) -> None:
     for left in database.parent.glob(f".{escape(database.name)}.*"):  # drafts of killed processes
         left.unlink(missing_ok=True)
     with _explained(database), replacing(database) as draft:
-        engine = utils.create_sqlalchemy_engine(sqlite_uri(draft))
+        engine = UTILS.create_sqlalchemy_engine(sqlite_uri(draft))
         try:
             # Private, as MLflow's public way opens a store that stays open; a test notices if it moves.
-            utils._initialize_tables(engine)
+            UTILS._initialize_tables(engine)
         finally:
             engine.dispose()
         if _state(database) != seen:
@@ -97,7 +99,7 @@ def _is_complete(database: Path) -> bool:
 
 @cache
 def _newest_revision() -> str:
-    revision: str = utils._get_latest_schema_revision()  # private, as is all that MLflow has on its schema
+    revision: str = UTILS._get_latest_schema_revision()  # private, as is all that MLflow has on its schema
     return revision
 
 
