@@ -81,8 +81,9 @@ class TrackedRun:
         return cls(store, run_id)
 
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """Log a resolved config as params, one per leaf, and as a file."""
-        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config)]
+        """Log a resolved config as params, one per leaf, and as a file; params that were logged before stay."""
+        known = {} if self._is_new else self._client.get_run(self.run_id).data.params
+        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config) if key not in known]
         for start in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(self.run_id, params=params[start : start + PARAMS_AT_ONCE])
         text = yaml_text(dict(config))

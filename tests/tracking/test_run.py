@@ -62,6 +62,16 @@ def test_every_leaf_of_a_real_declaration_is_a_param(experiment: str, tracked: T
     assert json.loads(params["model.layers"]) == declaration.model["layers"]
 
 
+def test_params_of_a_killed_process_stay_as_they_are(store: Store) -> None:
+    """Settings that decide nothing may differ in the command that goes on; MLflow refuses to change a param."""
+    killed = TrackedRun.start(store, name="a", parent=None, tags={})
+    killed.log_config({"trainer": {"num_workers": 0}})
+    again = TrackedRun.resume(store, killed.run_id)
+    again.log_config({"trainer": {"num_workers": 2, "progress": True}})
+    assert logged(again).data.params == {"trainer.num_workers": "0", "trainer.progress": "true"}
+    again.end("FINISHED")
+
+
 def test_more_params_than_mlflow_takes_at_once_are_logged(tracked: TrackedRun) -> None:
     tracked.log_config({"many": {f"key{i}": i for i in range(250)}})
     assert logged(tracked).data.params == {f"many.key{i}": str(i) for i in range(250)}
