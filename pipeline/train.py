@@ -56,7 +56,8 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     if search.space:
         return attempt(declaration, overrides, context, entry_point="sweep")
     name = run_name(declaration.name, overrides, context)
-    request = RunRequest("sweep" if is_sweep else "hydra", name, waits=False)
+    # A sweep shares runs with other commands: to wait for one costs less than to lose the others.
+    request = RunRequest("sweep" if is_sweep else "hydra", name, waits=is_sweep)
     folder = train(declaration, request, context)
     if not is_leader():
         return float("nan")  # the leading process writes the results

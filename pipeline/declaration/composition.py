@@ -5,8 +5,9 @@ An invalid declaration is rejected here, in well under two seconds and before an
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
@@ -19,12 +20,18 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.declaration.checks import check
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.mistakes import explain_depth, explain_override
 from pipeline.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -91,29 +98,38 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Convert exceptions of Hydra and OmegaConf to a `ConfigError`."""
+    """Convert exceptions of Hydra and OmegaConf to a `ConfigError`; exceptions of training pass unchanged."""
     try:
         yield
-    except MissingConfigException as reason:
-        wanted = str(reason.missing_cfg_file or "")
-        group, _, option = wanted.rpartition("/")
-        if not group or reason.options is None:
-            raise ConfigError(wanted, _first_line(reason), hint="name a file of conf/") from None
-        raise ConfigError.unknown(group, option, reason.options, what="option") from None
-    except MissingMandatoryValue as reason:
-        raise ConfigError(str(reason.full_key), "has no value", hint="give it one") from None
-    except yaml.YAMLError as reason:
-        raise _explain_yaml(reason) from None
-    except (HydraException, OmegaConfBaseException) as reason:
-        raise _explain(reason) from None
-    except RecursionError:
-        raise ConfigError("conf", "a YAML anchor refers to itself", hint="write the list out") from None
-    except ValueError as reason:
-        if not str(reason).startswith("Config group override"):
-            raise  # exceptions raised in training pass through here too
-        raise ConfigError(
-            "overrides", str(reason), hint="choose an option by the name of its file, such as model=lenet5"
-        ) from None
+    except Exception as reason:
+        found = next((explain(reason) for kind, explain in EXPLAINED if isinstance(reason, kind)), None)
+        if found is None:
+            raise
+        raise found from None
+
+
+def _explain_missing(reason: MissingConfigException) -> ConfigError:
+    """Return the error for a file of conf/ that does not exist, which suggests the closest one."""
+    wanted = str(reason.missing_cfg_file or "")
+    group, _, option = wanted.rpartition("/")
+    if not group or reason.options is None:
+        return ConfigError(wanted, _first_line(reason), hint="name a file of conf/")
+    return ConfigError.unknown(group, option, reason.options, what="option")
+
+
+def _explain_value(reason: ValueError) -> ConfigError | None:
+    """Return the error for an option that is not a name."""
+    if not str(reason).startswith("Config group override"):
+        return None
+    hint = "choose an option by the name of its file, such as model=lenet5"
+    return ConfigError("overrides", str(reason), hint=hint)
+
+
+def _explain_file(reason: OSError) -> ConfigError | None:
+    """Return the error for an option that cannot be the name of a file."""
+    if reason.errno != errno.ENAMETOOLONG:
+        return None
+    return ConfigError("overrides", "a key or option is too long to be the name of a file", hint="shorten it")
 
 
 def _explain(reason: Exception) -> ConfigError:
@@ -152,3 +168,20 @@ def _choices() -> list[str]:
 
 def _first_line(reason: Exception) -> str:
     return str(reason).splitlines()[0]
+
+
+# The first kind that an exception is of counts.
+EXPLAINED: tuple[tuple[type[Exception], Callable[[Any], ConfigError | None]], ...] = (
+    (MissingConfigException, _explain_missing),
+    (
+        MissingMandatoryValue,
+        lambda reason: ConfigError(str(reason.full_key), "has no value", hint="give it one"),
+    ),
+    (yaml.YAMLError, _explain_yaml),
+    (OverrideParseException, explain_override),
+    (HydraException, _explain),
+    (OmegaConfBaseException, _explain),
+    (RecursionError, lambda reason: explain_depth(reason, CONF)),
+    (OSError, _explain_file),
+    (ValueError, _explain_value),
+)

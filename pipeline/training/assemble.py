@@ -119,5 +119,5 @@ def check_optimizer(declaration: Declaration) -> None:
 def _waiting(section: Mapping[str, Any], path: str) -> Callable[[Any], Any]:
     """Return the constructor of a section with all arguments bound but the first."""
     target = section["_target_"]
-    made = wrap_errors(lambda: constructor(section), path, target)
+    made = wrap_errors(lambda: constructor(section, path), path, target)
     return lambda first: wrap_errors(lambda: made(first), path, target)

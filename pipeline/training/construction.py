@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from pkgutil import resolve_name
 from typing import Any
 
 from pipeline.declaration.declaration import Declaration
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, import_name
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.mixing import Mixing
 from pipeline.transforms.statistics import Statistics
@@ -26,19 +25,28 @@ def construct(node: Mapping[str, Any], path: str, **given: Any) -> Any:
     Raises:
         ConfigError: the target rejects its arguments.
     """
-    return wrap_errors(lambda: constructor(node)(**given), path, node["_target_"])
+    return wrap_errors(lambda: constructor(node, path)(**given), path, node["_target_"])
 
 
-def constructor(node: Mapping[str, Any]) -> Callable[..., Any]:
+def constructor(node: Mapping[str, Any], path: str) -> Callable[..., Any]:
     """Return the target of a node, with the node's arguments bound.
 
     Equivalent to Hydra's `instantiate` with `_partial_`, but faster, since values are plain and names already checked.
+
+    Raises:
+        ConfigError: the target does not exist, or cannot be imported.
     """
-    try:
-        named = resolve_name(node["_target_"])
-    except (AttributeError, ImportError) as reason:
-        raise ValueError(f"there is no {node['_target_']}: {reason}") from None
-    return partial(named, **{key: _value(value) for key, value in node.items() if key != "_target_"})
+    named = _import_target(node, path)
+    values = {key: _value(value, f"{path}.{key}") for key, value in node.items() if key != "_target_"}
+    return partial(named, **values)
+
+
+def _import_target(node: Mapping[str, Any], path: str) -> Callable[..., Any]:
+    target = node["_target_"]
+    named: Callable[..., Any] | None = import_name(target, f"{path}._target_")
+    if named is None:
+        raise ConfigError(f"{path}._target_", f"there is no {target}", got=target, hint="correct the name")
+    return named
 
 
 def wrap_errors(make: Callable[[], Any], path: str, target: str) -> Any:
@@ -70,13 +78,15 @@ def build_mixing(declaration: Declaration) -> Mixing | None:
     return mixing
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, path: str) -> Any:
     """Return a copy of a value, with nested nodes instantiated."""
     if isinstance(value, Mapping) and "_target_" in value:
-        return constructor(value)()
+        return constructor(value, path)()
     if isinstance(value, Mapping):
-        return {key: _value(each) for key, each in value.items()}
-    return [_value(each) for each in value] if isinstance(value, list) else value
+        return {key: _value(each, f"{path}.{key}") for key, each in value.items()}
+    if isinstance(value, list):
+        return [_value(each, f"{path}[{index}]") for index, each in enumerate(value)]
+    return value
 
 
 def _step(node: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Any:
@@ -85,7 +95,7 @@ def _step(node: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Any:
     Steps that have a `covariance` parameter get that of the training colours. If the data set has an ignore label, it
     becomes the mask value of pixels outside the image, unless the step sets its own.
     """
-    wanted = inspect.signature(resolve_name(node["_target_"])).parameters
+    wanted = inspect.signature(_import_target(node, path)).parameters
     more = {
         key: value for key, value in given.items() if key in wanted and key not in node and value is not None
     }

@@ -20,6 +20,7 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver
 from pipeline.runs.process import end_with_parent
+from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.training.inputs import augment, prepare, statistics
 from pipeline.training.tracked_run import link_to_parent, open_tracked_run
 
@@ -69,6 +70,8 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
                 hint="wait for it, or end that process",
             ) from None
     link_to_parent(declaration, folder, context, name=request.name)
+    if context.parent is None:  # otherwise this was done when the parent was opened
+        close_dead_runs(context.root, declaration.tracking.experiment)
     return folder
 
 
@@ -132,12 +135,10 @@ def _train_locked(
         tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
         raise
     if is_finished:
+        tracked.end("FINISHED")  # first, as nothing resumes a finished run
         folder.update(state="finished", has_artifacts=request.observer.log_artifacts)
-        tracked.end("FINISHED")
     else:
         tracked.end("KILLED", reason=f"pruned by search.pruner={declaration.search.pruner}")
-    if context.parent is None:  # otherwise this was done when the parent was opened
-        store.close_dead_runs()
 
 
 def _fit(

@@ -24,6 +24,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import POLL, Held, locked
 from pipeline.training.checkpoints import Checkpoints, DurableCheckpointIO
 
@@ -108,7 +109,7 @@ def make_trainer(
     if settings.progress and sys.stderr.isatty():
         callbacks.append(RichProgressBar(leave=False))
     try:
-        return pl.Trainer(
+        trainer = pl.Trainer(
             accelerator=settings.accelerator,
             devices=devices,
             strategy=settings.strategy,
@@ -129,6 +130,19 @@ def make_trainer(
         raise ConfigError(
             "trainer", f"Lightning refuses its settings: {reason}", hint="correct them"
         ) from None
+    _check_launch(trainer, settings)
+    return trainer
+
+
+def _check_launch(trainer: pl.Trainer, settings: TrainerSettings) -> None:
+    """Raise if a launcher started several processes, each of which would train alone."""
+    if trainer.world_size == 1 and not is_leader():
+        raise ConfigError(
+            "trainer.devices",
+            "the launcher started several processes, and these settings train in one",
+            got=settings.devices,
+            hint="set trainer.devices to the number of processes and trainer.strategy=ddp, or start one process",
+        )
 
 
 @contextmanager

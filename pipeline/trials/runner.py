@@ -18,6 +18,8 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import ranked
+from pipeline.tracking.dead_runs import close_dead_runs
+from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.attempt import attempt
 from pipeline.trials.results import format_best, write_results
@@ -99,12 +101,12 @@ def _held(folder: Path, *, waits: bool) -> Iterator[None]:
 def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
     """Start the parent run of a search, or resume an existing one."""
     from pipeline.tracking.run import TrackedRun
-    from pipeline.tracking.store import FOLDER_TAG, Store
+    from pipeline.tracking.store import Store
 
     folder = search.ledger.folder
     search.ledger.open(search.identity)
     store = Store(root, search.experiment)
-    store.close_dead_runs()
+    close_dead_runs(root, search.experiment)
     known = search.ledger.about().get("mlflow_run_id")
     if known is not None and store.has_run(known):
         return TrackedRun.resume(store, known)
@@ -114,7 +116,7 @@ def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
         "mlflow.source.name": "pipeline.train",
         FOLDER_TAG: str(folder.relative_to(root)),
     }
-    tracked = TrackedRun.start(store, name=f"search {folder.name}", parent=None, tags=tags)
+    tracked = TrackedRun.start_or_adopt(store, name=f"search {folder.name}", parent=None, tags=tags)
     search.ledger.update(mlflow_run_id=tracked.run_id)
     return tracked
 

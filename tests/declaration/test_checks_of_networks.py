@@ -109,7 +109,8 @@ def test_mistake_is_told_at_once_and_before_any_data_are_read(
 def test_yaml_anchor_inside_itself_is_told_in_one_sentence(layers: str, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "endless.yaml").write_text(f"name: endless\nlayers: {layers}\n")
-    with refused("conf", text="conf: a YAML anchor refers to itself; write the list out"):
+    text = "conf: a YAML anchor refers to itself, or a value is nested too deep; write the list out, with fewer levels"
+    with refused("conf", text=text):
         compose(["model=endless", NO_DATA, f"hydra.searchpath=['file://{tmp_path}']"])
 
 

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pytest
+
 from tests.warm import Warm
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +92,32 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     """Kill a command with all that it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def empty_project(root: Path) -> Project:
+    """Return a project in an empty folder that sees the data of this checkout."""
+    _needs_data()
+    (root / "data").symlink_to(ROOT / "data")
+    return Project(root)
+
+
+def clone_checkout(target: Path) -> Project:
+    """Make a git checkout of the working tree, data included."""
+    _needs_data()
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    made = Project(target)
+    made.run("git", "init", "--quiet")
+    made.run("git", "add", "--all")
+    made.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "-m", "clone")
+    return made
+
+
+def _needs_data() -> None:
+    if not (ROOT / "data" / "digits.zip").exists():
+        pytest.skip("data/digits.zip is absent: run dvc pull")

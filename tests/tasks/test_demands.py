@@ -37,6 +37,21 @@ def test_task_of_a_user_is_found_in_a_package_of_their_own(
     assert load_demands({"_target_": "mylab.counting.task.Counting"}).name == "own"
 
 
+@pytest.mark.parametrize("place", ["__init__.py", "broken/__init__.py", "broken/demands.py"])
+def test_task_that_cannot_be_imported_is_told_from_one_that_is_not_there(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "theirlab"
+    (package / "broken").mkdir(parents=True)
+    (package / "broken" / "demands.py").touch()
+    (package / place).write_text("import no_such_library\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with refused("task._target_", hint="install what it imports") as caught:
+        load_demands({"_target_": "theirlab.broken.task.Broken"})
+    reason = "(ModuleNotFoundError: No module named 'no_such_library')"
+    assert caught.value.problem == f"theirlab.broken.demands cannot be imported {reason}"
+
+
 @pytest.mark.parametrize(
     ("target", "package"),
     [

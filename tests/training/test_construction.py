@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_what_is_made_shares_no_list_or_mapping_with_the_declaration() -> None:
 
 
 def test_constructor_makes_anew_each_time() -> None:
-    make = constructor({"_target_": "collections.OrderedDict", "a": 1})
+    make = constructor({"_target_": "collections.OrderedDict", "a": 1}, "somewhere")
     first, second = make(), make()
     assert first == second == OrderedDict(a=1)
     assert first is not second
@@ -61,9 +62,36 @@ def test_setting_that_a_library_does_not_know_is_told_alike() -> None:
 
 @pytest.mark.parametrize("target", ["fractions.Fractions", "no_such_module.Thing"])
 def test_target_that_is_not_there_is_refused_by_name(target: str) -> None:
-    with refused("somewhere", hint="correct them") as caught:
+    text = f"somewhere._target_: there is no {target}, got '{target}'; correct the name"
+    with refused("somewhere._target_", got=target, hint="correct the name", text=text):
         construct({"_target_": target}, "somewhere")
-    assert caught.value.problem.startswith(f"{target} refuses its settings: there is no {target}: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("from math import no_such_name", "ImportError: cannot import name 'no_such_name' from 'math'"),
+        ("class Step: (", "SyntaxError: '(' was never closed"),
+    ],
+)
+@pytest.mark.parametrize("place", ["broken_steps.py", "broken_steps/__init__.py"])
+def test_target_whose_module_fails_to_import_is_told_from_one_that_is_not_there(
+    place: str, content: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text(f"{content}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    node = {"_target_": RECORD, "steps": [{"_target_": "broken_steps.Step"}]}
+    with refused("augmentation.steps[0]._target_", got="broken_steps.Step") as caught:
+        construct(node, "augmentation")
+    assert caught.value.problem.startswith(f"broken_steps cannot be imported ({reason}")
+    assert caught.value.hint == "install what it imports, or correct it"
+
+
+def test_attribute_of_a_class_is_found() -> None:
+    made = construct({"_target_": "fractions.Fraction.from_float", "f": 0.5}, "somewhere")
+    assert made == Fraction(1, 2)
 
 
 def test_own_refusal_passes_as_it_is() -> None:

@@ -11,6 +11,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,6 +25,8 @@ from pipeline.errors import ConfigError, is_stopping, report_mistake
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
+from pipeline.tracking.dead_runs import close_dead_runs
+from pipeline.tracking.uri import FOLDER_TAG
 
 if TYPE_CHECKING:
     from pipeline.tracking.parents import Parent
@@ -60,22 +63,22 @@ class ParentRun(Callback):
         """Open the parent run."""
         from pipeline.tracking.parents import Parent
         from pipeline.tracking.run import TrackedRun
-        from pipeline.tracking.store import FOLDER_TAG, Store
+        from pipeline.tracking.store import Store
 
         swept = [each for each in _parsed(overrides) if each.is_sweep_override()]
         title = " ".join([jobs[0].name, "sweep:", *(each.input_line or "" for each in swept)])
+        folder = f"runs/sweeps/{uuid4().hex}"
         tags = {
             "convoy.entry_point": "sweep",
             "convoy.sweep": " ".join(overrides),
             "mlflow.source.name": "pipeline.train",
+            FOLDER_TAG: folder,
         }
         self._mode = load_demands(jobs[0].task).mode
-        store = Store(Path.cwd(), _one_experiment(jobs))
-        store.close_dead_runs()
-        tracked = TrackedRun.start(store, name=title, parent=None, tags=tags)
-        folder = f"runs/sweeps/{tracked.run_id}"
-        self._lock.enter_context(locked(Path(folder) / "lock", waits=False))
-        tracked.log_tags({FOLDER_TAG: folder})
+        experiment = _one_experiment(jobs)
+        close_dead_runs(Path.cwd(), experiment)
+        self._lock.enter_context(locked(Path(folder) / "lock", waits=False))  # before the run exists
+        tracked = TrackedRun.start(Store(Path.cwd(), experiment), name=title, parent=None, tags=tags)
         self._parent = Parent(tracked, swept=(each.get_key_element().lstrip("+") for each in swept))
         atexit.register(self._close_failed)
 
