@@ -35,7 +35,7 @@ def main() -> None:
     declaration = _load_declaration(run, more[0]) if more else None
     with tempfile.TemporaryDirectory() as draft:
         evaluate(run, Path(draft), root=Path.cwd(), declaration=declaration)
-        publish(Path(draft), Path(paths[1]))
+        publish(Path(draft), Path(paths[1]), root=Path.cwd())
 
 
 def _load_declaration(run: RunFolder, named: str) -> Declaration:

@@ -1,9 +1,11 @@
-"""Atomic, durable file writes; JSON and YAML; and a persistent cache of values computed from files."""
+"""Atomic, durable file writes; names of files; JSON and YAML; and a persistent cache of values computed from files."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,13 +14,41 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import DamagedFileError
+from pipeline.errors import ConfigError, DamagedFileError
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 YAMLError = yaml.YAMLError
 
 Known = dict[str, dict[str, str]]
+
+LONGEST_NAME = 100  # bytes in UTF-8: two names and what is added to them fit the 255 bytes of a file's name
+PUNCTUATION = "_-.+=@, "
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
+NAME = (
+    f"a name of at most {LONGEST_NAME} bytes, made of letters and digits of any script and of '{PUNCTUATION}', that "
+    "begins with a letter, a digit or '_' and ends with neither '.' nor a space"
+)
+
+
+def check_name(path: str, name: object) -> None:
+    """Check that a name can safely become part of a path, of a file's name, or of a command.
+
+    Args:
+        path: config path of the setting that gives the name.
+
+    Raises:
+        ConfigError: it cannot, for example because it contains a slash or is `..`.
+    """
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
+        or name[0] in PUNCTUATION[1:]
+        or name[-1] in ". "
+        or RESERVED.fullmatch(name)
+        or not all(each in PUNCTUATION or unicodedata.category(each)[0] in "LMN" for each in name)
+    ):
+        raise ConfigError(path, got=name, allowed=NAME)
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def main() -> None:
         request = RunRequest("dvc", declaration.name, waits=True)
         folder = train(declaration, request, RunContext(root))
         if is_leader():
-            publish(folder.path, out, names=RESULTS, replaces=OLDER_RESULTS)
+            publish(folder.path, out, root=root, names=RESULTS, replaces=OLDER_RESULTS)
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to report them in one sentence
     with explained():

@@ -82,7 +82,7 @@ def test_prepared_data_are_found_and_not_made_again(
 def test_what_dvc_restores_is_adopted_and_not_made_again(
     tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name")
+    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name", root=tmp_path)
     shutil.rmtree(tmp_path / "cache")
     forbid_writing(monkeypatch)
     adopted = prepare(tiny, root=tmp_path)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
+from pipeline.files import check_name
 
 SPLITS = ("train", "val", "test")
 # Facts that do not decide the prepared data: the archive's own digest does.
@@ -56,6 +57,7 @@ class Facts:
 
     def __post_init__(self) -> None:
         """Raise if values are out of range or contradict each other."""
+        check_name("data.name", self.name)
         is_shape = len(self.shape) == 3 and all(isinstance(n, int) and n > 0 for n in self.shape)
         if not is_shape or self.shape[0] not in (1, 3):
             raise ConfigError(

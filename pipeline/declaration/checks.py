@@ -84,9 +84,7 @@ def check_test_views(declaration: Declaration) -> None:
 
 def _check_plain(sections: Mapping[str, Any]) -> None:
     """Check the sections that are plain values, and that all others are mappings."""
-    name, seed, allowed = sections["name"], sections["seed"], sections["allowed_targets"]
-    if not isinstance(name, str) or not name:
-        raise ConfigError("name", got=name, allowed="text", hint="it names runs, such as name=digits_lenet5")
+    seed, allowed = sections["seed"], sections["allowed_targets"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError("seed", got=seed, allowed=f"a whole number from 0 to {2**32 - 1}")
     if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):

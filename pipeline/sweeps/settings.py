@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.files import check_name
 from pipeline.sweeps.pruners import PRUNERS
 
 SAMPLERS = ("random", "grid", "qmc", "tpe")
@@ -73,8 +74,7 @@ class SearchSettings:
         for key, allowed in (("sampler", SAMPLERS), ("direction", DIRECTIONS), ("pruner", PRUNERS)):
             if getattr(self, key) not in allowed:
                 raise ConfigError.unknown(f"search.{key}", getattr(self, key), allowed, what=key)
-        if not self.name or "/" in self.name:
-            raise ConfigError("search.name", got=self.name, allowed="a folder name, not empty and without /")
+        check_name("search.name", self.name)
         self._check_together()
 
     @classmethod

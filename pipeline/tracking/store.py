@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, RunStatus, ViewType
@@ -121,7 +122,7 @@ class Store:
             )
         if found is not None:
             return str(found.experiment_id)
-        place = None if location is None else f"{location}/{name}"
+        place = None if location is None else f"{location}/{quote(name)}"
         return str(self.client.create_experiment(name, artifact_location=place))
 
 

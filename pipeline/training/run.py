@@ -158,7 +158,7 @@ def _fit(
     measured = statistics(declaration, root=root)
     copies = augment(declaration, root=root)
     if tracked is not None:
-        publish(measured, folder.path / "statistics")
+        publish(measured, folder.path / "statistics", root=root)
         facts, counts = declaration.data, prepared.about()["counts"]
         tracked.log_data(
             facts.name, digest=data_digest(declaration, root=root), root=facts.root, counts=counts
