@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean, median
 
@@ -91,7 +92,10 @@ def _work(network: Network, declaration: Declaration) -> int:
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median seconds per multiply-add and epoch of finished runs on the same data; None without any."""
     folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
-    finished_runs = [(run, load(run.declaration)) for run in folders]
+    finished_runs = []
+    for run in folders:
+        with suppress(ConfigError):  # a run of an earlier version, whose declaration had other keys
+            finished_runs.append((run, load(run.declaration)))
     rates = [
         run.seconds() / _work(plan_network(declaration), declaration)
         for run, declaration in finished_runs
