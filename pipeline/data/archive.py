@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import struct
 import zipfile
@@ -19,12 +18,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.data.entries import (
+    check_name,
+    check_size,
+    is_regular,
+    is_visible,
+    no_regular_file,
+    reading,
+    restore,
+)
 from pipeline.errors import ConfigError
 from pipeline.files import file_state, memoize_by_mtime
 
 CHUNK = 1 << 20  # bytes
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile decompresses others without a bound on memory
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # What reading a damaged zip file raises; ValueError for names that are not in the encoding that they claim.
 UNREADABLE = (
     zipfile.BadZipFile,
@@ -73,17 +80,17 @@ class Folder:
         folders = [""]
         while folders:
             prefix = folders.pop()
-            with _reading(self.root, prefix or "the folder"), os.scandir(self.root / prefix) as entries:
-                visible = [entry for entry in entries if _is_visible((entry.name,))]
+            with reading(self.root, prefix or "the folder"), os.scandir(self.root / prefix) as entries:
+                visible = [entry for entry in entries if is_visible((entry.name,))]
             for entry in visible:
                 name = f"{prefix}{entry.name}"
-                _check_name(self.root, name)
+                check_name(self.root, name)
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{name}/")
-                elif _is_regular(entry):
+                elif is_regular(entry):
                     found.append(name)
                 else:
-                    raise _no_regular_file(self.root, name)
+                    raise no_regular_file(self.root, name)
         return sorted(found)
 
     def read(self, name: str) -> bytes:
@@ -93,8 +100,8 @@ class Folder:
             ConfigError: it cannot be read, or is too large.
         """
         path = self.root / name
-        with _reading(self.root, name):
-            _check_size(name, path.stat().st_size, self._max_bytes)
+        with reading(self.root, name):
+            check_size(name, path.stat().st_size, self._max_bytes)
             return path.read_bytes()
 
 
@@ -126,11 +133,11 @@ class Zip:
                     got=info.filename,
                     hint="make the archive again, with names relative to its top",
                 )
-            if info.is_dir() or not _is_visible(parts):
+            if info.is_dir() or not is_visible(parts):
                 continue
-            _check_name(self.root, info.filename)
+            check_name(self.root, info.filename)
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # 0 if made on Windows
-                raise _no_regular_file(self.root, info.filename)
+                raise no_regular_file(self.root, info.filename)
             names.append(info.filename)
         names.sort()
         for name, following in pairwise(names):
@@ -150,7 +157,7 @@ class Zip:
             ConfigError: it cannot be read, or is too large.
         """
         info = self._file.getinfo(name)
-        _check_size(name, info.file_size, self._max_bytes)
+        check_size(name, info.file_size, self._max_bytes)
         if info.compress_type not in BOUNDED:
             raise ConfigError(
                 str(self.root),
@@ -207,13 +214,6 @@ def archive_digest(root: Path, *, memory: Path) -> str:
     return memoize_by_mtime(memory, [wanted])[0]
 
 
-def restore(root: Path) -> str:
-    """Return the command that restores a bundled archive, or advice for a user's own archive."""
-    if root.parts[:1] == ("data",):
-        return "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
-    return "restore an intact copy, or point data.root to one"
-
-
 def _is_folder(root: Path) -> bool:
     """Return whether an archive is a folder, and not a file.
 
@@ -231,59 +231,13 @@ def _is_folder(root: Path) -> bool:
     return stat.S_ISDIR(mode)
 
 
-def _is_regular(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry of a folder is a file, or a link that leads to one."""
-    try:
-        return entry.is_file()
-    except OSError:  # a loop of links
-        return False
-
-
-def _no_regular_file(root: Path, name: str) -> ConfigError:
-    return ConfigError(
-        "data.root",
-        f"{root} has something that is neither a file, nor a folder, nor a link to a file",
-        got=name,
-        hint="remove it, or put the files there to which it leads",
-    )
-
-
-def _check_name(root: Path, name: str) -> None:
-    """Raise if a name could not be written to the manifest, or would garble a terminal."""
-    if CONTROL.search(name):
-        raise ConfigError(
-            "data.root",
-            f"{root} has a file whose name has control characters or is not valid UTF-8",
-            got=name,
-            hint="rename it",
-        )
-
-
-def _check_size(name: str, size: int, most: int | None) -> None:
-    if most is not None and size > most:
-        raise ConfigError(
-            name,
-            f"has {size:,} bytes, more than data.max_file_bytes={most}",
-            hint="remove it, or raise data.max_file_bytes",
-        )
-
-
-@contextmanager
-def _reading(root: Path, name: str) -> Iterator[None]:
-    """Convert an error of the operating system on reading a file or folder of an archive to a `ConfigError`."""
-    try:
-        yield
-    except OSError as reason:
-        raise ConfigError(str(root), f"cannot read {name} ({reason.strerror})", hint=restore(root)) from None
-
-
 def _hash_of(root: Path) -> str:
     if not root.is_dir():
-        with _reading(root, "the file"):
+        with reading(root, "the file"):
             return _file_hash(root)
     whole = hashlib.sha256()
     for name in Folder(root).names():
-        with _reading(root, name):
+        with reading(root, name):
             whole.update(f"{name}\0{_file_hash(root / name)}\n".encode())
     return whole.hexdigest()
 
@@ -299,10 +253,6 @@ def _file_hash(path: Path) -> str:
 def _folder_state(root: Path) -> str:
     stamps = []
     for name in Folder(root).names():
-        with _reading(root, name):
+        with reading(root, name):
             stamps.append(f"{name} {file_state(root / name)}")
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
-
-
-def _is_visible(parts: tuple[str, ...]) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)

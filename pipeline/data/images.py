@@ -84,7 +84,7 @@ def decode_mask(
     ignore_label: int | None,
     max_pixels: int | None = None,
 ) -> Pixels:
-    """Decode a mask and resize it (nearest) to rows and columns.
+    """Decode a mask and resize it (nearest).
 
     Args:
         image_sides: rows and columns of its image on disk.
@@ -112,8 +112,7 @@ def decode_mask(
     values = np.asarray(mask, dtype=np.uint8)
     allowed = np.zeros(256, dtype=bool)
     allowed[:num_classes] = True
-    if ignore_label is not None:
-        allowed[ignore_label] = True
+    allowed[[] if ignore_label is None else ignore_label] = True
     wrong = np.unique(values[~allowed[values]])
     if wrong.size:
         ignored = "" if ignore_label is None else f", or {ignore_label} (data.ignore_label)"

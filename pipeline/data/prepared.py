@@ -31,6 +31,7 @@ from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError, warn
+from pipeline.files import escape_cells, unescape_cells
 
 PIECE = 2**18  # approximate number of prepared bytes per work item of a thread
 PIECE_IMAGES = 16  # maximum number of images per work item, as files may be large
@@ -65,7 +66,8 @@ class Prepared:
     def files(self, split: str) -> list[str]:
         """Return the archive file names of the images of a split."""
         with (self.folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            return [row["file"] for row in csv.DictReader(file) if row["split"] == split]
+            files = [row["file"] for row in csv.DictReader(file) if row["split"] == split]
+        return unescape_cells(files)
 
     def about(self) -> dict[str, Any]:
         """Return the contents of `prepared.json`: facts, digest, counts."""
@@ -99,7 +101,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
             rows.writerow(["split", "index", "file", source.TARGET, "digest"])
             for split in SPLITS:
                 chosen = [sample for sample in samples if sample.split == split]
-                rows.writerows(_write_split(chosen, decoded, facts, kind, folder))
+                rows.writerows(map(escape_cells, _write_split(chosen, decoded, facts, kind, folder)))
         archive.warn_of_misnamed()
     counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
     deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}

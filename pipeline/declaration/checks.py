@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
-from pipeline.declaration.network import plan_network
+from pipeline.declaration.network import check_size, plan_network
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
@@ -63,6 +63,7 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     declaration = Declaration.parse(sections)
     load_demands(declaration.task).check(declaration.data)
     network = plan_network(declaration)
+    check_size(network)
     _check_transforms(declaration)
     _check_norms(network, declaration.trainer.batch_size)
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]

@@ -120,7 +120,7 @@ def load(path: Path) -> Declaration:
     if not path.is_file():
         raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
     try:
-        loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
+        loaded: Any = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except YAMLError:
         loaded = None
     sections = (

@@ -18,7 +18,7 @@ def read_experiments(params: Path) -> dict[str, list[str]]:
         ConfigError: the file has another form, or a name or an override is unsafe in the shell commands of dvc.yaml.
     """
     try:
-        experiments = read_yaml(params.read_text(encoding="utf-8"))["experiments"]
+        experiments = read_yaml(params.read_text(encoding="utf-8"), str(params))["experiments"]
         given = {
             name: (experiment["data"], experiment["overrides"] or "")
             for name, experiment in experiments.items()

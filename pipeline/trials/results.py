@@ -18,7 +18,7 @@ from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import write_declaration
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.files import escape_cells, write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
@@ -175,10 +175,11 @@ def _csv(search: Search, trials: Sequence[Trial]) -> str:
     """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["trial", "state", "value", "error", *_keys(search), "reason"])
+    rows.writerow(escape_cells(["trial", "state", "value", "error", *_keys(search), "reason"]))
     for trial in trials:
         worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
-        rows.writerow([trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason])
+        cells = [trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason]
+        rows.writerow(escape_cells(cells))
     return text.getvalue()
 
 

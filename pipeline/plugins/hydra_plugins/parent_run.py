@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -24,9 +24,13 @@ from pipeline.errors import ConfigError
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
+from pipeline.trials.space import range_values
 
 if TYPE_CHECKING:
     from pipeline.tracking.parents import Parent
+
+
+MOST_JOBS = 10_000  # of one sweep
 
 
 class ParentRun(Callback):
@@ -111,8 +115,24 @@ def _one_experiment(jobs: list[Declaration]) -> str:
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:
-    """Return the overrides of each job of a grid, as expanded by Hydra's basic sweeper."""
-    batches = BasicSweeper.split_arguments(_parsed(overrides), max_batch_size=None)
+    """Return the overrides of each job of a grid, as expanded by Hydra's basic sweeper.
+
+    Raises:
+        ConfigError: there are too many to list.
+    """
+    parsed = _parsed(overrides)
+    count = 1
+    for each in parsed:
+        values = each.value()
+        if isinstance(values, RangeSweep):
+            count *= len(range_values(each.get_key_element().lstrip("+"), values))
+        elif isinstance(values, ChoiceSweep):
+            count *= len(values.list)
+    if count > MOST_JOBS:
+        raise ConfigError(
+            "overrides", f"they make {count:,} jobs, more than {MOST_JOBS:,}", hint="sweep fewer values"
+        )
+    batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [list(job) for batch in batches for job in batch]
 
 
