@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
@@ -20,11 +21,22 @@ class _Unset:
 UNSET: Final[Any] = _Unset()  # where None is a valid value
 
 
+USER_OF_URL = re.compile(r"(?<=://)[^\s/?#'\"]+@")
+SECRET_OF_URL = re.compile(
+    r"([?&][\w-]*(?:token|password|secret|signature|key|sig)=)[^&\s'\"]+", re.IGNORECASE
+)
+
+
+def redact(text: str) -> str:
+    """Return text without the passwords, tokens and user names in its URLs."""
+    return SECRET_OF_URL.sub(r"\1***", USER_OF_URL.sub("***@", text))
+
+
 class ConfigError(ValueError):
     """An invalid setting, file or command, reported as one sentence without a traceback.
 
     The sentence reads `<path> must be <allowed>, got <got>; <hint>`, or `<path>: <problem>, got <got>; <hint>`; parts
-    that are not given are left out.
+    that are not given are left out, as are passwords in URLs.
 
     Args:
         path: config path of the setting, such as `trainer.max_epochs`; or a file, or a command.
@@ -48,7 +60,7 @@ class ConfigError(ValueError):
         self.got = got
         self.allowed = allowed
         self.hint = hint
-        super().__init__(self._sentence())
+        super().__init__(redact(self._sentence()))
 
     @classmethod
     def unknown(cls, path: str, got: object, names: Iterable[str], *, what: str = "name") -> ConfigError:
@@ -92,7 +104,7 @@ class DamagedFileError(ConfigError):
 @cache
 def warn(text: str) -> None:
     """Warn on stderr, once per process, about a valid setting that is probably unintended."""
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(f"warning: {redact(text)}\n")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

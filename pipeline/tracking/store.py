@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LifecycleStage, RunStatus, ViewType
@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import DatabaseError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, redact
 from pipeline.runs.lock import is_held, locked
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -30,8 +30,21 @@ SAME_TAG = "convoy.same_as"  # the run that a link refers to
 
 
 def tracking_uri(root: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or by default the sqlite file in the project's folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root.resolve() / 'mlflow.db'}"
+    """Return MLFLOW_TRACKING_URI, or by default the sqlite file in the project's folder.
+
+    User and password of a server are moved from the URI to the environment variables that MLflow has for them, so that
+    none of its messages and files contain them.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return f"{SQLITE}{root.resolve() / 'mlflow.db'}"
+    parts = urlsplit(uri) if uri.startswith(("http://", "https://")) else None
+    if parts and parts.username and parts.password:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password)
+        uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+    return uri
 
 
 class Store:
@@ -56,7 +69,7 @@ class Store:
                 raise ConfigError(
                     "MLFLOW_TRACKING_URI",
                     f"the server does not answer ({str(reason).splitlines()[0]})",
-                    got=self.uri,
+                    got=redact(self.uri),
                     hint="correct it, or unset it to track in the project's folder",
                 ) from None
             return

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, redact
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.objective import ranked, ranking_score
@@ -41,7 +41,7 @@ class Outcome:
     @classmethod
     def of_failure(cls, reason: BaseException) -> Outcome:
         """Return the outcome of a training that raised an exception."""
-        text = " ".join(str(reason).split())
+        text = redact(" ".join(str(reason).split()))
         return cls(None, text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
 
 
