@@ -25,6 +25,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.declaration.checks import check
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.interpolations import check_interpolations
 from pipeline.errors import ConfigError
 from pipeline.files import check_aliases
 
@@ -109,6 +110,7 @@ def declare(config: DictConfig) -> Declaration:
 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Return plain values, with all interpolations resolved."""
+    check_interpolations(OmegaConf.to_container(config, resolve=False))
     with explained():
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
