@@ -99,6 +99,7 @@ KEYS = [
     ({"format": "image_masks"}, True),
     ({"ignore_label": 255}, True),
     ({"licence": "MIT"}, False),
+    ({"max_pixels": 64, "max_file_bytes": 1000}, False),
     ({"groups": r"\d"}, True),
     ({"fold": {"index": 0, "of": 3}}, True),
 ]

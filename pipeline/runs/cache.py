@@ -80,12 +80,7 @@ def publish(
     names = sorted(each.name for each in source.iterdir()) if names is None else names
     foreign = _foreign(source, target, {*names, *replaces, MARK}, is_own=is_own)
     if foreign:
-        raise ConfigError(
-            str(target),
-            got=foreign,
-            allowed="a new folder, or one that holds only an older result",
-            hint="choose another folder",
-        )
+        raise _not_replaceable(target, foreign)
     draft = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         draft.mkdir(parents=True)
@@ -99,6 +94,19 @@ def publish(
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def refuse_foreign(target: Path, *, root: Path) -> None:
+    """Raise before a long computation if `publish` would not write to a folder, since it is not a result.
+
+    Raises:
+        ConfigError: `target` exists, is not empty, and was not written by `publish`.
+    """
+    is_own = any(target.resolve().is_relative_to((root / each).resolve()) for each in OWN)
+    if target.exists() and not (
+        target.is_dir() and (is_own or not _entries(target) or MARK in _entries(target))
+    ):
+        raise _not_replaceable(target.resolve(), _entries(target) if target.is_dir() else "a file")
+
+
 def _foreign(source: Path, target: Path, names: Collection[str], *, is_own: bool) -> list[str] | str:
     """Return what is in the way at `target`: files that no older result has; empty if it may be replaced.
 
@@ -108,12 +116,25 @@ def _foreign(source: Path, target: Path, names: Collection[str], *, is_own: bool
     """
     if not target.is_dir():
         return "a file" if target.exists() else []
-    entries = sorted(each.name for each in target.iterdir())
+    entries = _entries(target)
     if not is_own and MARK not in entries:
         return entries
     inside = [file.relative_to(target) for name in entries for file in (target / name).rglob("*")]
     others = [file for file in inside if not (source / file).exists() and file.suffix != ".png"]
     return [name for name in entries if name not in names] + sorted(file.as_posix() for file in others)
+
+
+def _entries(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def _not_replaceable(target: Path, found: list[str] | str) -> ConfigError:
+    return ConfigError(
+        str(target),
+        got=found,
+        allowed="a new folder, or one that holds only an older result",
+        hint="choose another folder",
+    )
 
 
 def _fill(draft: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> None:

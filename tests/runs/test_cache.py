@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs.cache import find_or_make, publish
+from pipeline.runs.cache import find_or_make, publish, refuse_foreign
 from tests.refusals import refused
 
 
@@ -192,9 +192,15 @@ def test_folder_that_was_not_published_is_not_replaced_though_its_names_are_thos
     write_numbers(source)
     with refused(str(target), got=["numbers.txt"], hint="choose another folder"):
         publish(source, target, root=tmp_path)
+    with refused(str(target), got=["numbers.txt"]):
+        refuse_foreign(target, root=tmp_path)
+    with refused(str(target / "numbers.txt"), got="a file"):
+        refuse_foreign(target / "numbers.txt", root=tmp_path)
     assert tree(target) == {"numbers.txt": "years of work"}
     (target / "numbers.txt").unlink()
+    refuse_foreign(tmp_path / "new", root=tmp_path)
     for _ in range(2):  # an empty folder is filled, and what was written is replaced
+        refuse_foreign(target, root=tmp_path)
         publish(source, target, root=tmp_path)
         assert tree(target).keys() == {"numbers.txt", "more/letters.txt", ".convoy"}
 
