@@ -11,6 +11,7 @@ import errno
 import gc
 import importlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -35,11 +36,22 @@ class _Unset:
 UNSET: Final[Any] = _Unset()  # where None is a valid value
 
 
+USER_OF_URL = re.compile(r"(?<=://)[^\s/?#'\"]+@")
+SECRET_OF_URL = re.compile(
+    r"([?&][\w-]*(?:token|password|secret|signature|key|sig)=)[^&\s'\"]+", re.IGNORECASE
+)
+
+
+def redact(text: str) -> str:
+    """Return text without the passwords, tokens and user names in its URLs."""
+    return SECRET_OF_URL.sub(r"\1***", USER_OF_URL.sub("***@", text))
+
+
 class ConfigError(ValueError):
     """An invalid setting, file or command, reported as one sentence without a traceback.
 
     The sentence reads `<path> must be <allowed>, got <got>; <hint>`, or `<path>: <problem>, got <got>; <hint>`; parts
-    that are not given are left out.
+    that are not given are left out, as are passwords in URLs.
 
     Args:
         path: config path of the setting, such as `trainer.max_epochs`; or a file, or a command.
@@ -63,7 +75,7 @@ class ConfigError(ValueError):
         self.got = got
         self.allowed = allowed
         self.hint = hint
-        super().__init__(self._sentence())
+        super().__init__(redact(self._sentence()))
 
     @classmethod
     def unknown(cls, path: str, got: object, names: Iterable[str], *, what: str = "name") -> ConfigError:
@@ -108,12 +120,12 @@ SPACE = "free some disk space, or raise the limit, then type the same command ag
 RIGHTS = "let this user read and write it, or work in a copy of the project"
 PLACE = "move away what is in its place"
 DESCRIPTORS = "raise the limit (ulimit -n), or lower trainer.num_workers"
-OF_FULL: Final = {errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EFBIG: SPACE, errno.EROFS: RIGHTS}
+OF_FULL = {errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EFBIG: SPACE, errno.EROFS: RIGHTS}
 OF_FULL |= {errno.EMFILE: DESCRIPTORS, errno.ENFILE: DESCRIPTORS}
-OF_PATH: Final = {errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.ENOTDIR: PLACE, errno.EEXIST: PLACE}
-OF_SQLITE: Final = {"FULL": SPACE, "IOERR": SPACE, "READONLY": RIGHTS, "CANTOPEN": RIGHTS}
+OF_PATH = {errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.ENOTDIR: PLACE, errno.EEXIST: PLACE}
+OF_SQLITE = {"FULL": SPACE, "IOERR": SPACE, "READONLY": RIGHTS, "CANTOPEN": RIGHTS}
 # Libraries that write in C raise a RuntimeError with these texts.
-OF_TEXT: Final = {"PytorchStreamWriter failed": SPACE, "No space left on device": SPACE}
+OF_TEXT = {"PytorchStreamWriter failed": SPACE, "No space left on device": SPACE}
 OF_TEXT |= {"Too many open files": DESCRIPTORS}
 
 UNNAMED = "a file"
@@ -261,7 +273,7 @@ def import_name(target: str, path: str) -> Any:
 @cache
 def warn(text: str) -> None:
     """Warn on stderr, once per process, about a valid setting that is probably unintended."""
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(f"warning: {redact(text)}\n")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

@@ -1,24 +1,59 @@
-"""Atomic, durable file writes; JSON and YAML; and a persistent cache of values computed from files."""
+"""Atomic, durable file writes; names of files; JSON and YAML; and a persistent cache of values computed from files."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipeline.errors import DamagedFileError, warn_of_unwritable
+from pipeline.errors import ConfigError, DamagedFileError, warn_of_unwritable
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 YAMLError = yaml.YAMLError
 
+FORMULA = re.compile("'*[=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20]")  # with the wide forms of = + - @
+NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)", re.IGNORECASE)
+MOST_NODES = 20_000  # of YAML with aliases, each replaced by what it stands for
+
 Known = dict[str, dict[str, str]]
+
+LONGEST_NAME = 100  # bytes in UTF-8: two names and what is added to them fit the 255 bytes of a file's name
+PUNCTUATION = "_-.+=@, "
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
+NAME = (
+    f"a name of at most {LONGEST_NAME} bytes, made of letters and digits of any script and of '{PUNCTUATION}', that "
+    "begins with a letter, a digit or '_' and ends with neither '.' nor a space"
+)
+
+
+def check_name(path: str, name: object) -> None:
+    """Check that a name can safely become part of a path, of a file's name, or of a command.
+
+    Args:
+        path: config path of the setting that gives the name.
+
+    Raises:
+        ConfigError: it cannot, for example because it contains a slash or is `..`.
+    """
+    if (
+        not isinstance(name, str)
+        or not 0 < len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
+        or name[0] in PUNCTUATION[1:]
+        or name[-1] in ". "
+        or RESERVED.fullmatch(name)
+        or not all(each in PUNCTUATION or unicodedata.category(each)[0] in "LMN" for each in name)
+    ):
+        raise ConfigError(path, got=name, allowed=NAME)
 
 
 @contextmanager
@@ -79,13 +114,57 @@ def read_json(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def read_yaml(text: str) -> Any:
+def read_yaml(text: str, name: str = "YAML") -> Any:
     """Parse YAML.
+
+    Args:
+        name: of the file, for errors.
 
     Raises:
         YAMLError: the text is not valid YAML.
+        ConfigError: its aliases make it much larger than it looks.
     """
+    check_aliases(text, name)
     return yaml.load(text, Loader=Loader)
+
+
+def check_aliases(text: str, name: str) -> None:
+    """Check how large YAML gets when each alias (`*anchor`) is replaced by what it stands for.
+
+    Raises:
+        ConfigError: it gets too large, or an alias stands inside what it names.
+    """
+    if "&" not in text or "*" not in text:
+        return
+    try:
+        count = _count_nodes(text)
+    except YAMLError:
+        return  # whoever loads it says why
+    if count > MOST_NODES:
+        raise ConfigError(
+            name, f"its aliases (*) make more than {MOST_NODES:,} values of it", hint="write the values out"
+        )
+
+
+def _count_nodes(text: str) -> float:
+    """Return the number of values in YAML with all aliases replaced; infinite if one stands inside what it names."""
+    sizes: dict[str | None, float] = {}  # of what each anchor names
+    open_nodes: list[tuple[str | None, float]] = []  # anchor, and the number of nodes before it
+    count = 0.0
+    for event in yaml.parse(text, Loader=Loader):
+        if isinstance(event, yaml.AliasEvent):
+            count += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, count))
+            sizes[event.anchor] = inf
+            count += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            sizes[anchor] = count - before
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[event.anchor] = 1
+            count += 1
+    return count
 
 
 def yaml_text(values: Any, *, width: int = 80) -> str:
@@ -96,6 +175,22 @@ def yaml_text(values: Any, *, width: int = 80) -> str:
     """
     text: str = yaml.dump(values, Dumper=Dumper, sort_keys=False, width=width)
     return text
+
+
+def escape_cells(row: Iterable[object]) -> list[object]:
+    """Return a row for a CSV file in which no text is taken for a formula by a spreadsheet, see `unescape_cells`.
+
+    As OWASP recommends, a quote is put before text that begins like one. Numbers stay numbers.
+    """
+    return [
+        f"'{each}" if isinstance(each, str) and FORMULA.match(each) and not NUMBER.fullmatch(each) else each
+        for each in row
+    ]
+
+
+def unescape_cells(row: Iterable[str]) -> list[str]:
+    """Return the cells of a row as they were before `escape_cells`."""
+    return [each[1:] if each.startswith("'") and FORMULA.match(each) else each for each in row]
 
 
 def memoize_by_mtime(memory: Path, wanted: Iterable[tuple[str, str, Callable[[], str]]]) -> list[str]:

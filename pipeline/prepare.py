@@ -19,7 +19,8 @@ from pipeline.training.inputs import prepare
 def main() -> None:
     """Prepare the data of one experiment."""
     path, out = stage_paths("prepare", "<declaration>.yaml", "<folder to write>")
-    publish(prepare(load(path), root=Path.cwd()), out)
+    root = Path.cwd()
+    publish(prepare(load(path), root=root), out, root=root)
 
 
 if __name__ == "__main__":

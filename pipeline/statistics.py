@@ -17,7 +17,8 @@ from pipeline.training.inputs import statistics
 def main() -> None:
     """Compute the statistics of one experiment."""
     path, out = stage_paths("statistics", "<declaration>.yaml", "<folder to write>")
-    publish(statistics(load(path), root=Path.cwd()), out)
+    root = Path.cwd()
+    publish(statistics(load(path), root=root), out, root=root)
 
 
 if __name__ == "__main__":

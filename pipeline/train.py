@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from pipeline.declaration.composition import CONF, declare, explained
+from pipeline.declaration.composition import CONF, check_files, declare, explained
 from pipeline.declaration.declaration import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
@@ -84,8 +84,9 @@ def main() -> None:
         request = RunRequest("dvc", declaration.name, waits=True)
         folder = train(declaration, request, RunContext(root))
         if is_leader():
-            publish(folder.path, out, names=RESULTS, replaces=OLDER_RESULTS)
+            publish(folder.path, out, root=root, names=RESULTS, replaces=OLDER_RESULTS)
         return
+    check_files()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to report them in one sentence
     with explained():
         main_hydra()

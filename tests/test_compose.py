@@ -17,7 +17,7 @@ from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import SECTIONS, Declaration, load
 from pipeline.declaration.digests import digest
-from pipeline.declaration.keys import stage_digests
+from pipeline.declaration.keys import HEADER, stage_digests
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import yaml_text
 from tests.refusals import refused
@@ -157,7 +157,7 @@ def test_prefix_of_the_user_is_accepted() -> None:
 
 def test_mistake_ends_the_command_soon_with_one_line_and_leaves_the_files_alone(tmp_path: Path) -> None:
     new, old = tmp_path / "new" / "bad.yaml", tmp_path / "old.yaml"
-    old.write_text("old")
+    old.write_text(f"{HEADER}old")
     seconds = []
     for path in (new, old):
         start = cpu_seconds()
@@ -166,7 +166,7 @@ def test_mistake_ends_the_command_soon_with_one_line_and_leaves_the_files_alone(
         assert (done.returncode, done.stdout) == (1, "")
         assert re.fullmatch(r"error: model\.layers\[2\]: .* does not fit .*\n", done.stderr)
     assert list(tmp_path.iterdir()) == [old]
-    assert old.read_text() == "old"
+    assert old.read_text() == f"{HEADER}old"
     assert min(seconds) < 2, seconds
 
 

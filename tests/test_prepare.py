@@ -82,7 +82,7 @@ def test_prepared_data_are_found_and_not_made_again(
 def test_what_dvc_restores_is_adopted_and_not_made_again(
     tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name")
+    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name", root=tmp_path)
     shutil.rmtree(tmp_path / "cache")
     forbid_writing(monkeypatch)
     adopted = prepare(tiny, root=tmp_path)
@@ -99,6 +99,7 @@ KEYS = [
     ({"format": "image_masks"}, True),
     ({"ignore_label": 255}, True),
     ({"licence": "MIT"}, False),
+    ({"max_pixels": 64, "max_file_bytes": 1000}, False),
     ({"groups": r"\d"}, True),
     ({"fold": {"index": 0, "of": 3}}, True),
 ]

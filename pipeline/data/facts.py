@@ -10,10 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
+from pipeline.files import check_name
 
 SPLITS = ("train", "val", "test")
 # Facts that do not decide the prepared data: the archive's own digest does.
-NOT_DECIDING = ("name", "root", "digest", "licence", "background", "mirror_changes_label")
+NOT_DECIDING = (
+    "name",
+    "root",
+    "digest",
+    "licence",
+    "background",
+    "mirror_changes_label",
+    "max_pixels",
+    "max_file_bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,9 @@ class Facts:
         ignore_label: mask value to exclude from loss and scores; null if there is none.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
+        max_pixels: rows times columns of the largest image or mask that is decoded, which takes up to 8 bytes of memory
+            for each pixel in each thread; also of `shape`. A larger one is refused before memory is taken.
+        max_file_bytes: size of the largest file that is read, uncompressed; a larger one is refused likewise.
     """
 
     name: str
@@ -53,14 +66,18 @@ class Facts:
     ignore_label: int | None
     mirror_changes_label: bool
     licence: str
+    max_pixels: int
+    max_file_bytes: int
 
     def __post_init__(self) -> None:
         """Raise if values are out of range or contradict each other."""
+        check_name("data.name", self.name)
         is_shape = len(self.shape) == 3 and all(isinstance(n, int) and n > 0 for n in self.shape)
         if not is_shape or self.shape[0] not in (1, 3):
             raise ConfigError(
                 "data.shape", got=self.shape, allowed="[channels, rows, columns] with 1 or 3 channels"
             )
+        self._check_bounds()
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ConfigError("data.classes", got=self.classes, allowed="at least two different names")
         if len(self.classes) > 255:
@@ -82,6 +99,22 @@ class Facts:
             _check_groups(self.groups)
         if self.fold is not None:
             _check_fold(self.fold)
+
+    def _check_bounds(self) -> None:
+        """Raise if a bound on what is read is none, or the prepared images exceed it."""
+        for name in ("max_pixels", "max_file_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"data.{name}", got=getattr(self, name), allowed="at least 1")
+        if self.shape[1] * self.shape[2] > self.max_pixels:
+            raise ConfigError(
+                "data.shape",
+                f"images of {self.shape[1]:,} x {self.shape[2]:,} pixels have more than data.max_pixels="
+                f"{self.max_pixels}",
+                got=self.shape,
+                hint="choose a smaller shape, or raise data.max_pixels",
+            )
+        if not self.root or "\0" in self.root:
+            raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
 
 
 def _check_split(split: str | Mapping[str, float]) -> None:

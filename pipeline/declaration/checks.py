@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
-from pipeline.declaration.network import plan_network
+from pipeline.declaration.network import check_size, plan_network
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
@@ -63,6 +63,7 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     declaration = Declaration.parse(sections)
     load_demands(declaration.task).check(declaration.data)
     network = plan_network(declaration)
+    check_size(network)
     _check_transforms(declaration)
     _check_norms(network, declaration.trainer.batch_size)
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
@@ -84,9 +85,7 @@ def check_test_views(declaration: Declaration) -> None:
 
 def _check_plain(sections: Mapping[str, Any]) -> None:
     """Check the sections that are plain values, and that all others are mappings."""
-    name, seed, allowed = sections["name"], sections["seed"], sections["allowed_targets"]
-    if not isinstance(name, str) or not name:
-        raise ConfigError("name", got=name, allowed="text", hint="it names runs, such as name=digits_lenet5")
+    seed, allowed = sections["seed"], sections["allowed_targets"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError("seed", got=seed, allowed=f"a whole number from 0 to {2**32 - 1}")
     if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):

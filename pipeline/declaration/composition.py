@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 import yaml
@@ -31,9 +31,12 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.declaration.checks import check
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.interpolations import check_interpolations
 from pipeline.declaration.mistakes import explain_depth, explain_override
 from pipeline.errors import ConfigError
+from pipeline.files import check_aliases
 
+MOST_BYTES = 1_000_000  # of a file in conf/
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -55,11 +58,12 @@ def compose_sections(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an override names a key or option that does not exist.
     """
+    changed = check_files()
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         values = [override for override in parsed if _sets_a_value(override)]
         others = [override.input_line or "" for override in parsed if not _sets_a_value(override)]
-        config = deepcopy(_chosen(tuple(others), CONF, _last_change(CONF)))
+        config = deepcopy(_chosen(tuple(others), CONF, changed))
         ConfigLoaderImpl._apply_overrides_to_config(values, config)  # like Hydra, after the files
         return resolved(config)
 
@@ -68,6 +72,29 @@ def _sets_a_value(override: Override) -> bool:
     """Return whether an override sets a value below a section, and thus does not affect which files are read."""
     is_plain = override.package is None and not override.is_sweep_override()
     return "." in override.key_or_group and not override.is_hydra_override() and is_plain
+
+
+def check_files() -> int:
+    """Check that the files of conf/ can be read without much memory and time, before Hydra reads them.
+
+    Returns:
+        The latest modification time below conf/, in nanoseconds.
+
+    Raises:
+        ConfigError: one is too large, or gets too large by its aliases.
+    """
+    changed = _last_change(CONF)
+    _check_files(CONF, changed)
+    return changed
+
+
+@cache
+def _check_files(conf: Path, changed: int) -> None:  # noqa: ARG001
+    for path in conf.rglob("*.yaml"):
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise ConfigError(str(path), got=size, allowed=f"at most {MOST_BYTES} bytes of YAML")
+        check_aliases(path.read_text(encoding="utf-8", errors="replace"), str(path))
 
 
 @cache
@@ -90,6 +117,7 @@ def declare(config: DictConfig) -> Declaration:
 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Return plain values, with all interpolations resolved."""
+    check_interpolations(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=False)))
     with explained():
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)

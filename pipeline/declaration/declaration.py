@@ -15,7 +15,7 @@ from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError
-from pipeline.files import YAMLError, read_yaml
+from pipeline.files import YAMLError, check_name, read_yaml
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -77,6 +77,10 @@ class Declaration:
     tracking: TrackingSettings
     sections: Section
 
+    def __post_init__(self) -> None:
+        """Raise if the name cannot be that of a folder; after the sections, as it may be made of their names."""
+        check_name("name", self.name)
+
     @classmethod
     def parse(cls, sections: Section) -> Declaration:
         """Create a declaration from plain values.
@@ -116,7 +120,7 @@ def load(path: Path) -> Declaration:
     if not path.is_file():
         raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
     try:
-        loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
+        loaded: Any = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except YAMLError:
         loaded = None
     sections = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
+from pipeline.files import check_name
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 # Settings that affect only speed and display, and are therefore not part of the fingerprint.
@@ -84,3 +85,8 @@ class TrackingSettings:
 
     experiment: str
     log_model: bool
+
+    def __post_init__(self) -> None:
+        """Raise if the name cannot be that of a folder; servers may have folders in it, such as /Shared/digits."""
+        for part in self.experiment.removeprefix("/").split("/"):
+            check_name("tracking.experiment", part)

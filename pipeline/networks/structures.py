@@ -44,6 +44,8 @@ def sequence(items: Any, context: PlanContext, *, least: int = 0) -> tuple[Node,
         place = context.at(f"{context.where}[{index}]")
         place = place.at(place.where, place.parse("layer", item))
         for turn in range(place.repeats()):
+            if next(context.planned) >= 5000:
+                raise place.error("the network has more than 5000 layers", hint="repeat fewer of them")
             flow = Flow(nodes[-1].shape, nodes[-1].view) if nodes else context.flow
             part = _once(place.part, is_first=turn == 0)
             nodes += _planned(place.at(place.where, part, flow))

@@ -20,6 +20,8 @@ from pipeline.errors import ConfigError, StorageError, warn_of_unwritable
 from pipeline.runs.lock import locked
 
 KEY = "key"
+OWN = ("artifacts", "runs")  # folders of a project that hold nothing but results
+MARK = ".convoy"  # in published folders elsewhere, to tell them from folders of a user
 
 
 def find_or_make(root: Path, stage: str, key: str, make: Callable[[Path], None]) -> Path:
@@ -87,13 +89,20 @@ def _find_or_make_in(home: Path, artifacts: Path, key: str, make: Callable[[Path
 
 
 def publish(
-    source: Path, target: Path, *, names: list[str] | None = None, replaces: Collection[str] = ()
+    source: Path,
+    target: Path,
+    *,
+    root: Path,
+    names: list[str] | None = None,
+    replaces: Collection[str] = (),
 ) -> None:
     """Copy a folder (or some of its entries) to `target`, completely or not at all.
 
-    Files are hard-linked if possible, so that they take no extra disk space.
+    Files are hard-linked if possible, so that they take no extra disk space. An older result in `target` is removed; a
+    folder that was not written by this function, or in which there are other files, is not.
 
     Args:
+        root: the project's folder.
         names: entries to copy; None for all.
         replaces: more entries that an older result may have; they go.
 
@@ -101,17 +110,11 @@ def publish(
         ConfigError: `target` exists and is not an older result.
     """
     target = target.resolve()
+    is_own = any(target.is_relative_to((root / each).resolve()) for each in OWN)
     names = sorted(each.name for each in source.iterdir()) if names is None else names
-    foreign = (
-        sorted({each.name for each in target.iterdir()} - {*names, *replaces}) if target.is_dir() else []
-    )
-    if foreign or (target.exists() and not target.is_dir()):
-        raise ConfigError(
-            str(target),
-            got=foreign or "a file",
-            allowed="a new folder, or one that holds only an older result",
-            hint="choose another folder",
-        )
+    foreign = _foreign(source, target, {*names, *replaces, MARK}, is_own=is_own)
+    if foreign:
+        raise _not_replaceable(target, foreign)
     for left in target.parent.glob(f".{target.name}.*.unfinished"):  # by a killed process
         shutil.rmtree(left)
     draft = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
@@ -119,10 +122,55 @@ def publish(
         draft.mkdir(parents=True)
         for name in names:
             _copy(source / name, draft / name)
+        if not is_own:
+            (draft / MARK).write_text("An older result, which the next one replaces.\n", encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def refuse_foreign(target: Path, *, root: Path) -> None:
+    """Raise before a long computation if `publish` would not write to a folder, since it is not a result.
+
+    Raises:
+        ConfigError: `target` exists, is not empty, and was not written by `publish`.
+    """
+    is_own = any(target.resolve().is_relative_to((root / each).resolve()) for each in OWN)
+    if target.exists() and not (
+        target.is_dir() and (is_own or not _entries(target) or MARK in _entries(target))
+    ):
+        raise _not_replaceable(target.resolve(), _entries(target) if target.is_dir() else "a file")
+
+
+def _foreign(source: Path, target: Path, names: Collection[str], *, is_own: bool) -> list[str] | str:
+    """Return what is in the way at `target`: files that no older result has; empty if it may be replaced.
+
+    Args:
+        names: entries that an older result may have; inside them, there may be files of the new result, and pictures.
+        is_own: whether the folder lies where a project keeps its results, so that it needs no mark.
+    """
+    if not target.is_dir():
+        return "a file" if target.exists() else []
+    entries = _entries(target)
+    if not is_own and MARK not in entries:
+        return entries
+    inside = [file.relative_to(target) for name in entries for file in (target / name).rglob("*")]
+    others = [file for file in inside if not (source / file).exists() and file.suffix != ".png"]
+    return [name for name in entries if name not in names] + sorted(file.as_posix() for file in others)
+
+
+def _entries(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def _not_replaceable(target: Path, found: list[str] | str) -> ConfigError:
+    return ConfigError(
+        str(target),
+        got=found,
+        allowed="a new folder, or one that holds only an older result",
+        hint="choose another folder",
+    )
 
 
 def _fill(draft: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> None:

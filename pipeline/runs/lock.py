@@ -60,7 +60,7 @@ def locked(path: Path, *, waits: bool, on_wait: Callable[[str], object] | None =
 def is_held(path: Path) -> bool:
     """Return whether some process holds the lock file at `path`."""
     try:
-        with path.open("a+", encoding="utf-8") as file:
+        with path.open("r+", encoding="utf-8") as file:  # creates nothing, unlike "a+"
             return not _try(file.fileno())
     except FileNotFoundError:
         return False

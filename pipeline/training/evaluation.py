@@ -16,7 +16,7 @@ from pipeline.declaration.checks import check_test_views
 from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.files import escape_cells, write_text
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
@@ -146,4 +146,4 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(map(escape_cells, rows))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import data_digest, identity, name_identity
+from pipeline.declaration.network import check_memory, plan_network
 from pipeline.errors import ConfigError
 from pipeline.files import remove_drafts, write_text, yaml_text
 from pipeline.runs.cache import publish
@@ -156,13 +157,14 @@ def _fit(
     from pipeline.transforms.statistics import Statistics
 
     root = context.root
+    check_memory(plan_network(declaration))
     build_task(declaration)  # fail on invalid settings before preparing data
     check_optimizer(declaration)
     prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
     measured = statistics(declaration, root=root)
     copies = augment(declaration, root=root)
     if tracked is not None:
-        publish(measured, folder.path / "statistics")
+        publish(measured, folder.path / "statistics", root=root)
         facts, counts = declaration.data, prepared.about()["counts"]
         tracked.log_data(
             facts.name, digest=data_digest(declaration, root=root), root=facts.root, counts=counts

@@ -101,7 +101,8 @@ def _best_points(name: str, settings: SearchSettings, experiment: str, root: Pat
     prefix = f"{experiment}-"
     earlier = {
         path.parent.name.removeprefix(prefix): Ledger(path.parent)
-        for path in (root / SEARCHES).glob(f"{prefix}*/search.json")
+        for path in (root / SEARCHES).glob("*/search.json")
+        if path.parent.name.startswith(prefix)
     }
     by_run = {each.about().get("mlflow_run_id"): each for each in earlier.values()}
     found = earlier.get(name) or by_run.get(name)

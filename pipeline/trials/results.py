@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean, median
 
@@ -17,7 +18,7 @@ from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import write_declaration
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.files import escape_cells, write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
@@ -91,7 +92,10 @@ def _work(network: Network, declaration: Declaration) -> int:
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median seconds per multiply-add and epoch of finished runs on the same data; None without any."""
     folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
-    finished_runs = [(run, load(run.declaration)) for run in folders]
+    finished_runs = []
+    for run in folders:
+        with suppress(ConfigError):  # a run of an earlier version, whose declaration had other keys
+            finished_runs.append((run, load(run.declaration)))
     rates = [
         run.seconds() / _work(plan_network(declaration), declaration)
         for run, declaration in finished_runs
@@ -171,10 +175,11 @@ def _csv(search: Search, trials: Sequence[Trial]) -> str:
     """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["trial", "state", "value", "error", *_keys(search), "reason"])
+    rows.writerow(escape_cells(["trial", "state", "value", "error", *_keys(search), "reason"]))
     for trial in trials:
         worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
-        rows.writerow([trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason])
+        cells = [trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason]
+        rows.writerow(escape_cells(cells))
     return text.getvalue()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from pipeline.errors import ConfigError, StorageError
+from pipeline.errors import ConfigError, StorageError, redact
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.objective import ranked, ranking_score
@@ -47,7 +47,7 @@ class Outcome:
         """
         if (storage := StorageError.behind(reason)) is not None:
             raise storage from reason
-        text = " ".join(str(reason).split())
+        text = redact(" ".join(str(reason).split()))
         return cls(None, text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
 
 

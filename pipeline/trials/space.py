@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
+MOST_VALUES = 10_000  # of a range
 BRINGING_CODE = ("model.", "augmentation.")
 
 
@@ -178,6 +180,24 @@ def _parsed(override: str, key: str) -> Any:
         ) from None
 
 
+def range_values(path: str, sweep: RangeSweep) -> tuple[Any, ...]:
+    """Return the numbers of a range.
+
+    Raises:
+        ConfigError: there are too many to list.
+    """
+    step = sweep.step or 0
+    values = tuple(islice(sweep.range(), MOST_VALUES + 1)) if step else ()
+    if not step or len(values) > MOST_VALUES:
+        raise ConfigError(
+            path,
+            got=f"range({sweep.start}, {sweep.stop}, {step})",
+            allowed=f"a range of at most {MOST_VALUES} values, with a step other than 0",
+            hint="choose a larger step, or an interval, such as int(interval(1, 1000000))",
+        )
+    return values
+
+
 def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     tags: set[str] = getattr(value, "tags", set())
     if tags and (not isinstance(value, IntervalSweep) or tags != {"log"}):
@@ -192,7 +212,7 @@ def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     if isinstance(value, ChoiceSweep):
         return check_choice(key, Choice(tuple(value.list)))
     if isinstance(value, RangeSweep):
-        return check_choice(key, Choice(tuple(value.range()), is_ordered=True))
+        return check_choice(key, Choice(range_values(f"search.space.{key}", value), is_ordered=True))
     raise ConfigError(
         f"search.space.{key}",
         "is a single value",

@@ -10,6 +10,7 @@ from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.errors import UNSET
+from pipeline.files import NAME
 from pipeline.tasks.classification.demands import DEMANDS
 from tests.refusals import refused
 
@@ -30,8 +31,12 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
                       "text": "seed must be a whole number from 0 to 4294967295, got -1"}),
     ("seed", True, "", {"text": "seed must be a whole number from 0 to 4294967295, got True"}),
     ("seed", 2**32, "", {"allowed": "a whole number from 0 to 4294967295"}),
-    ("name", None, "", {"text": "name must be text, got None; it names runs, such as name=digits_lenet5"}),
-    ("name", "", "", {"allowed": "text", "hint": "it names runs, such as name=digits_lenet5"}),
+    ("name", None, "", {"allowed": NAME}),
+    ("name", "", "", {"allowed": NAME}),
+    ("name", "../../other", "", {"allowed": NAME}),
+    ("data.name", "../../other", "", {"allowed": NAME}),
+    ("search.name", "../../other", "", {"allowed": NAME}),
+    ("tracking.experiment", "a/../../other", "tracking.experiment", {"allowed": NAME}),
     ("allowed_targets", "mylab.", "",
      {"text": "allowed_targets must be a list of prefixes such as [mylab.], got 'mylab.'"}),
     ("allowed_targets", [""], "", {"allowed": "a list of prefixes such as [mylab.]"}),

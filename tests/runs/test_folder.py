@@ -72,7 +72,7 @@ def test_published_results_are_those_in_which_equal_runs_agree(tmp_path: Path) -
     folder.update(state="running")
     assert not folder.has_results()
     write_text(folder.path / "result.json", '{"fingerprint": "abc"}')
-    publish(folder.path, tmp_path / "published", names=["result.json"])
+    publish(folder.path, tmp_path / "published", names=["result.json"], root=tmp_path)
     published = RunFolder(tmp_path / "published")
     assert published.has_results()
     assert published.result() == {"fingerprint": "abc"}

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -27,9 +27,13 @@ from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
+from pipeline.trials.space import range_values
 
 if TYPE_CHECKING:
     from pipeline.tracking.parents import Parent
+
+
+MOST_JOBS = 10_000  # of one sweep
 
 
 class ParentRun(Callback):
@@ -89,7 +93,9 @@ class ParentRun(Callback):
         store = self._parent.tracked.store
         if is_stopping():
             self._close("KILLED")
-            store.close_dead_runs()  # those of the launcher's workers, which it has killed
+            close_dead_runs(
+                store.root, store.experiment
+            )  # those of the launcher's workers, which it has killed
         else:
             self._close("FAILED", reason="a job failed")
 
@@ -119,8 +125,24 @@ def _one_experiment(jobs: list[Declaration]) -> str:
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:
-    """Return the overrides of each job of a grid, as expanded by Hydra's basic sweeper."""
-    batches = BasicSweeper.split_arguments(_parsed(overrides), max_batch_size=None)
+    """Return the overrides of each job of a grid, as expanded by Hydra's basic sweeper.
+
+    Raises:
+        ConfigError: there are too many to list.
+    """
+    parsed = _parsed(overrides)
+    count = 1
+    for each in parsed:
+        values = each.value()
+        if isinstance(values, RangeSweep):
+            count *= len(range_values(each.get_key_element().lstrip("+"), values))
+        elif isinstance(values, ChoiceSweep):
+            count *= len(values.list)
+    if count > MOST_JOBS:
+        raise ConfigError(
+            "overrides", f"they make {count:,} jobs, more than {MOST_JOBS:,}", hint="sweep fewer values"
+        )
+    batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [list(job) for batch in batches for job in batch]
 
 
