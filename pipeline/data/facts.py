@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
 
 SPLITS = ("train", "val", "test")
 # Facts that do not decide the prepared data: the archive's own digest does.
@@ -89,6 +89,7 @@ def _check_split(split: str | Mapping[str, float]) -> None:
         return
     if not isinstance(split, Mapping) or set(split) != {"val", "test", "seed"}:
         raise ConfigError("data.split", got=split, allowed="folders or {val: 0.15, test: 0.15, seed: 0}")
+    Range(least=0, is_whole=True).check("data.split.seed", split["seed"])
     val, test = split["val"], split["test"]
     if not (val > 0 and test > 0 and val + test < 1):
         raise ConfigError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.network import plan_network
+from pipeline.declaration.ranges import check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
@@ -49,6 +50,21 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     Raises:
         ConfigError: the first problem found.
     """
+    declaration = check_values(sections)
+    network = plan_network(declaration)
+    _check_transforms(declaration)
+    _check_norms(network, declaration.trainer.batch_size)
+    level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
+    check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
+    return declaration
+
+
+def check_values(sections: Mapping[str, Any]) -> Declaration:
+    """Validate keys, types and ranges of plain values, but not whether the sections fit each other.
+
+    Raises:
+        ConfigError: the first problem found.
+    """
     for key in sections:
         if key not in SECTIONS:
             raise ConfigError.unknown(key, key, SECTIONS, what="section")
@@ -56,17 +72,16 @@ def check(sections: Mapping[str, Any]) -> Declaration:
         if key not in sections:
             raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
     _check_plain(sections)
+    check_finite(sections)
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)
     _check_targets(sections)
     declaration = Declaration.parse(sections)
-    load_demands(declaration.task).check(declaration.data)
-    network = plan_network(declaration)
-    _check_transforms(declaration)
-    _check_norms(network, declaration.trainer.batch_size)
-    level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
-    check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
+    check_arguments(sections)
+    demands = load_demands(declaration.task)
+    demands.check(declaration.data)
+    demands.check_settings(declaration.task)
     return declaration
 
 

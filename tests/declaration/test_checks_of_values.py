@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import cache
+from math import inf
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.settings import MOST_PROCESSES
 from pipeline.errors import UNSET
 from pipeline.tasks.classification.demands import DEMANDS
 from tests.refusals import refused
@@ -65,7 +67,27 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("trainer.max_epochs", 2.5, "", {"allowed": "int", "hint": "this is float; YAML writes"}),
     ("trainer.max_epochs", ..., "", {"hint": f"{TRAINER} needs it"}),
     ("trainer.batch_size", 0, "", {"allowed": "at least 1"}),
-    ("trainer.num_workers", -1, "", {"allowed": "auto or at least 0"}),
+    ("trainer.num_workers", -1, "", {"allowed": f"from 0 to {MOST_PROCESSES} or auto"}),
+    ("trainer.num_workers", MOST_PROCESSES + 1, "", {"allowed": f"from 0 to {MOST_PROCESSES} or auto"}),
+    ("task.label_smoothing", 2.0, "", {"allowed": "at least 0 and below 1"}),
+    ("task.label_smoothing", -0.1, "", {"allowed": "at least 0 and below 1"}),
+    ("optimizer.lr", -1.0, "", {"allowed": "at least 0", "text": "optimizer.lr must be at least 0, got -1.0"}),
+    ("optimizer.lr", inf, "", {"allowed": "a finite number",
+                               "text": "optimizer.lr must be a finite number, got inf"}),
+    ("scheduler.T_max", 0, "", {"allowed": "a whole number of at least 1",
+                                "text": "scheduler.T_max must be a whole number of at least 1, got 0"}),
+    ("data.split", {"val": 0.1, "test": 0.1, "seed": 0.5}, "data.split.seed",
+     {"got": 0.5, "allowed": "a whole number of at least 0"}),
+    ("data.split", {"val": -0.1, "test": 0.1, "seed": 0}, "",
+     {"allowed": "shares above 0 for val and test that sum to less than 1"}),
+    ("preprocess", {"_target_": "pipeline.transforms.preprocess.Scaled", "scale": 0.0}, "preprocess.scale",
+     {"got": 0.0, "allowed": "above 0"}),
+    ("preprocess", {"_target_": "pipeline.transforms.preprocess.ZcaWhiten", "patch": 8, "epsilon": 0.0},
+     "preprocess.epsilon", {"got": 0.0, "allowed": "above 0"}),
+    ("augmentation.mixing", {"_target_": "pipeline.transforms.mixing.Mixup", "alpha": -1.0},
+     "augmentation.mixing.alpha", {"got": -1.0, "allowed": "above 0"}),
+    ("augmentation.steps", [{"_target_": "albumentations.RandomCrop", "height": 0, "width": 8}],
+     "augmentation.steps[0].height", {"got": 0, "allowed": "a whole number of at least 1"}),
     ("trainer.keep", "first", "", {"allowed": "best or last"}),
     ("trainer.gradient_clip", 0.0, "", {"allowed": "above 0 or null"}),
     ("trainer.early_stopping", {"patience": 3}, "", {"allowed": "null or {patience: 10, min_delta: 0.0}"}),

@@ -24,6 +24,7 @@ from pipeline.errors import ConfigError
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
+from pipeline.training.run import check_unfinished
 
 if TYPE_CHECKING:
     from pipeline.tracking.parents import Parent
@@ -47,6 +48,8 @@ class ParentRun(Callback):
         overrides = list(config.hydra.overrides.task)
         try:
             jobs = [compose(each) for each in _jobs(overrides)]
+            for job in jobs:
+                check_unfinished(job, root=Path.cwd())
             self._open(jobs, overrides)
         except ConfigError as mistake:
             sys.stderr.write(f"error: {mistake}\n")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.data.facts import Facts
+from pipeline.errors import Range
 from pipeline.tasks.demands import Demands
 
 TITLES = {"dice": "Dice", "iou": "IoU"}
@@ -20,6 +21,14 @@ class SegmentationDemands(Demands):
     facts = ("classes", "background", "ignore_label")
     is_dense = True
     mixes = True
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check the weight of the soft Dice loss.
+
+        Raises:
+            ConfigError: it is negative.
+        """
+        Range(least=0).check("task.dice_weight", settings["dice_weight"])
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
