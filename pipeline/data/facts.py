@@ -77,11 +77,17 @@ class Facts:
                 got=self.ignore_label,
                 allowed=f"null or a value from {len(self.classes)} to 255, beyond the class indices",
             )
+        _check_digest(self.digest)
         _check_split(self.split)
         if self.groups is not None:
             _check_groups(self.groups)
         if self.fold is not None:
             _check_fold(self.fold)
+
+
+def _check_digest(digest: str | None) -> None:
+    if digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise ConfigError("data.digest", got=digest, allowed="null or sha256: with 64 hexadecimal digits")
 
 
 def _check_split(split: str | Mapping[str, float]) -> None:
@@ -110,6 +116,12 @@ def _check_groups(groups: str) -> None:
             got=groups,
             hint=r"write one that matches what images of a group share in their names, such as patient\d+",
         ) from None
+    if not groups:
+        raise ConfigError(
+            "data.groups",
+            got=groups,
+            allowed="null or an expression that is not empty, as it matches everything",
+        )
     if num_capturing > 1:
         raise ConfigError(
             "data.groups",

@@ -9,6 +9,7 @@ from pipeline.errors import Range
 
 FINITE = Range()
 COUNT = Range(least=1, is_whole=True)
+PIXELS = Range(least=0, is_whole=True)
 NOT_NEGATIVE = Range(least=0)
 POSITIVE = Range(above=0)
 SHARE = Range(least=0, most=1)

@@ -82,8 +82,8 @@ MISTAKES: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     ((*DIGITS, "+model.pretrain=a.pth"), "model.pretrain", {"got": "pretrain", "hint": "did you mean 'pretrained'? "}),
     ((*BRAIN, "model.padding=valid", "data.shape=[1,16,16]"), "model.layers[1].skip[2].skip[1]",
      {"got": (3, 3), "hint": SMALLER}),
-    ((*BRAIN, "model.padding=vald"), "model.layers[0]",
-     {"got": "vald", "allowed": "same, valid or a whole number of at least 0"}),
+    ((*BRAIN, "model.padding=vald"), "model.padding",
+     {"got": "vald", "allowed": "same, valid or pixels, such as 1 or [1, 2]"}),
     ((NO_DATA, "model=unet_small", "model.padding=valid", "data.shape=[1,64,64]"), "model",
      {"hint": "choose a network for this task, or end its head accordingly"}),
 ]  # fmt: skip

@@ -95,6 +95,18 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("trainer.deterministic", "yes", "", {"allowed": "true, false or warn"}),
     ("tracking.log_model", "yes", "", {"allowed": "bool", "hint": "this is str; YAML writes"}),
     # Data.
+    ("data.root", "", "", {"allowed": "text that is not empty"}),
+    ("data.name", "", "", {"text": "data.name must be text that is not empty, got ''"}),
+    ("data.digest", "md5:0123", "",
+     {"text": "data.digest must be null or sha256: with 64 hexadecimal digits, got 'md5:0123'"}),
+    ("data.groups", "", "", {"text": "data.groups must be null or an expression that is not empty, as it matches "
+                                     "everything, got ''"}),
+    # Networks.
+    ("model.name", -1, "", {"allowed": "text that is not empty"}),
+    ("model.padding", "full", "",
+     {"text": "model.padding must be same, valid or pixels, such as 1 or [1, 2], got 'full'"}),
+    ("model.padding", -1, "", {"allowed": "same, valid or pixels, such as 1 or [1, 2]"}),
+    ("model.padding", [1, 2.5], "", {"allowed": "same, valid or pixels, such as 1 or [1, 2]"}),
     ("data", [], "", {"allowed": "a mapping of keys"}),
     ("data.shape", [1, 32], "", {"allowed": ALLOWED_SHAPE}),
     ("data.shape", [2, 32, 32], "", {"allowed": ALLOWED_SHAPE}),
