@@ -17,7 +17,9 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,6 +98,57 @@ class ConfigError(ValueError):
         must = f" must be {self.allowed}" if self.allowed and not self.problem else ""
         got = "" if self.got is UNSET else f", got {self.got!r}"
         return head + must + got + (f"; {self.hint}" if self.hint else "")
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range of finite numbers.
+
+    Args:
+        least: lower bound, included.
+        above: lower bound, excluded.
+        most: upper bound, included.
+        below: upper bound, excluded.
+        is_whole: whether only whole numbers are in the range.
+    """
+
+    least: float = -inf
+    above: float = -inf
+    most: float = inf
+    below: float = inf
+    is_whole: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        """Return whether a value is a number in the range; NaN, infinity, true and false are not."""
+        if isinstance(value, bool) or not isinstance(value, int if self.is_whole else int | float):
+            return False
+        return self.least <= value <= self.most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        """Return the phrase that follows "must be"."""
+        bounds = (
+            ("at least", self.least),
+            ("above", self.above),
+            ("at most", self.most),
+            ("below", self.below),
+        )
+        text = " and ".join(f"{word} {bound}" for word, bound in bounds if abs(bound) < inf)
+        text = f"from {self.least} to {self.most}" if -inf < self.least and self.most < inf else text
+        if self.is_whole:
+            return f"a whole number{' of' if text.startswith('at') else ''} {text}".rstrip()
+        return text or "a finite number"
+
+    def check(self, path: str, value: object, *, besides: str = "", hint: str = "") -> None:
+        """Raise a `ConfigError` unless a value is in the range.
+
+        Args:
+            path: config path of the value.
+            besides: other allowed values, which the caller has ruled out, such as `null`.
+            hint: how to fix it.
+        """
+        if value not in self:
+            allowed = f"{self} or {besides}" if besides else str(self)
+            raise ConfigError(path, got=value, allowed=allowed, hint=hint)
 
 
 class DamagedFileError(ConfigError):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
 from pipeline.files import check_name
 
 SPLITS = ("train", "val", "test")
@@ -94,6 +94,7 @@ class Facts:
                 got=self.ignore_label,
                 allowed=f"null or a value from {len(self.classes)} to 255, beyond the class indices",
             )
+        _check_digest(self.digest)
         _check_split(self.split)
         if self.groups is not None:
             _check_groups(self.groups)
@@ -117,11 +118,17 @@ class Facts:
             raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
 
 
+def _check_digest(digest: str | None) -> None:
+    if digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise ConfigError("data.digest", got=digest, allowed="null or sha256: with 64 hexadecimal digits")
+
+
 def _check_split(split: str | Mapping[str, float]) -> None:
     if split == "folders":
         return
     if not isinstance(split, Mapping) or set(split) != {"val", "test", "seed"}:
         raise ConfigError("data.split", got=split, allowed="folders or {val: 0.15, test: 0.15, seed: 0}")
+    Range(least=0, is_whole=True).check("data.split.seed", split["seed"])
     val, test = split["val"], split["test"]
     if not (val > 0 and test > 0 and val + test < 1):
         raise ConfigError(
@@ -142,6 +149,12 @@ def _check_groups(groups: str) -> None:
             got=groups,
             hint=r"write one that matches what images of a group share in their names, such as patient\d+",
         ) from None
+    if not groups:
+        raise ConfigError(
+            "data.groups",
+            got=groups,
+            allowed="null or an expression that is not empty, as it matches everything",
+        )
     if num_capturing > 1:
         raise ConfigError(
             "data.groups",

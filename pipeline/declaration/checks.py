@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.network import check_size, plan_network
+from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
@@ -49,6 +50,24 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     Raises:
         ConfigError: the first problem found.
     """
+    declaration = check_values(sections)
+    _check_texts(sections)
+    _check_model(declaration.model)
+    network = plan_network(declaration)
+    check_size(network)
+    _check_transforms(declaration)
+    _check_norms(network, declaration.trainer.batch_size)
+    level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
+    check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
+    return declaration
+
+
+def check_values(sections: Mapping[str, Any]) -> Declaration:
+    """Validate keys, types and ranges of plain values, but not whether the sections fit each other.
+
+    Raises:
+        ConfigError: the first problem found.
+    """
     for key in sections:
         if key not in SECTIONS:
             raise ConfigError.unknown(key, key, SECTIONS, what="section")
@@ -56,18 +75,16 @@ def check(sections: Mapping[str, Any]) -> Declaration:
         if key not in sections:
             raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
     _check_plain(sections)
+    check_finite(sections)
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)
     _check_targets(sections)
     declaration = Declaration.parse(sections)
-    load_demands(declaration.task).check(declaration.data)
-    network = plan_network(declaration)
-    check_size(network)
-    _check_transforms(declaration)
-    _check_norms(network, declaration.trainer.batch_size)
-    level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
-    check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
+    check_arguments(sections)
+    demands = load_demands(declaration.task)
+    demands.check(declaration.data)
+    demands.check_settings(declaration.task)
     return declaration
 
 
@@ -181,6 +198,22 @@ def _check_transforms(declaration: Declaration) -> None:
 def _mirror_changes_label(declaration: Declaration) -> bool:
     """Return whether a mirrored image may have another label; a dense target is mirrored with its image."""
     return declaration.data.mirror_changes_label and not load_demands(declaration.task).is_dense
+
+
+def _check_texts(sections: Mapping[str, Any]) -> None:
+    """Check that names and paths are not empty."""
+    for section, key in (("data", "name"), ("data", "root"), ("model", "name")):
+        text = sections[section].get(key)
+        if not isinstance(text, str) or not text:
+            raise ConfigError(f"{section}.{key}", got=text, allowed="text that is not empty")
+
+
+def _check_model(model: Mapping[str, Any]) -> None:
+    """Check the default padding of a network, even if none of its layers uses it."""
+    padding = model.get("padding", "same")
+    pixels = padding if isinstance(padding, list) and len(padding) == 2 else [padding]
+    if padding not in ("same", "valid") and not all(side in PIXELS for side in pixels):
+        raise ConfigError("model.padding", got=padding, allowed="same, valid or pixels, such as 1 or [1, 2]")
 
 
 def _check_norms(network: Network, batch_size: int) -> None:

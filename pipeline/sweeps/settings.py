@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
 from pipeline.files import check_name
 from pipeline.sweeps.pruners import PRUNERS
 
@@ -76,14 +77,10 @@ class SearchSettings:
     def __post_init__(self) -> None:
         """Raise if settings are out of range."""
         least = {"trials": 1, "rounds": 1, "seeds": 1, "folds": 1, "warmup": 1, "factor": 2, "parallel": 1}
-        for key, value in (least | {"retries": 0, "seed": 0}).items():
-            if getattr(self, key) < value:
-                raise ConfigError(f"search.{key}", got=getattr(self, key), allowed=f"at least {value}")
-        for key, value in MOST.items():
-            if getattr(self, key) > value:
-                raise ConfigError(f"search.{key}", got=getattr(self, key), allowed=f"at most {value}")
-        if not 0 < self.keep <= 1:
-            raise ConfigError("search.keep", got=self.keep, allowed="above 0 and at most 1")
+        for key, value in (least | {"retries": 0}).items():
+            Range(least=value, most=MOST.get(key, inf)).check(f"search.{key}", getattr(self, key))
+        Range(least=0, most=2**32 - 1).check("search.seed", self.seed)
+        Range(above=0, most=1).check("search.keep", self.keep)
         for key, allowed in (("sampler", SAMPLERS), ("direction", DIRECTIONS), ("pruner", PRUNERS)):
             if getattr(self, key) not in allowed:
                 raise ConfigError.unknown(f"search.{key}", getattr(self, key), allowed, what=key)

@@ -49,6 +49,17 @@ class Demands:
         """
         del facts
 
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check that the settings of the task are in range; keys and types have been checked.
+
+        Args:
+            settings: the section `task`.
+
+        Raises:
+            ConfigError: a setting is out of range; the error names its config path.
+        """
+        del settings
+
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
     ) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pipeline.data.batches import Draws, PreparedSplit
@@ -105,15 +104,6 @@ def group_parameters(
     """Return optimizer parameter groups, with one learning rate per level as given by `model.lr_factors`."""
     factors = declaration.model["lr_factors"]
     return parameter_groups(parameters, levels, factors=factors, lr=declaration.optimizer.get("lr", 0.0))
-
-
-def check_optimizer(declaration: Declaration) -> None:
-    """Check the optimizer and scheduler settings by building both for a dummy parameter.
-
-    Raises:
-        ConfigError: the optimizer or the scheduler rejects its settings.
-    """
-    make_scheduler(declaration)(make_optimizer(declaration)([nn.Parameter(torch.zeros(1))]))
 
 
 def _waiting(section: Mapping[str, Any], path: str) -> Callable[[Any], Any]:

@@ -13,6 +13,9 @@ from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.mixing import Mixing
 from pipeline.transforms.statistics import Statistics
 
+# What constructors raise, and optimizers and schedulers at their first step.
+REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 def construct(node: Mapping[str, Any], path: str, **given: Any) -> Any:
     """Instantiate a node, with additional arguments passed through unchanged.
@@ -55,8 +58,18 @@ def wrap_errors(make: Callable[[], Any], path: str, target: str) -> Any:
         return make()
     except ConfigError:
         raise
-    except (TypeError, ValueError) as reason:
-        text = " ".join(str(reason).split())
+    except REFUSALS as reason:
+        schema: Any = reason.__cause__  # pydantic's error, where albumentations checks arguments
+        if hasattr(schema, "errors"):
+            first = schema.errors()[0]
+            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+            raise ConfigError(
+                f"{path}{where}",
+                f"{target} refuses its settings: {first['msg']}",
+                got=first["input"],
+                hint="correct them",
+            ) from None
+        text = " ".join(str(reason).split()) or type(reason).__name__
         raise ConfigError(path, f"{target} refuses its settings: {text}", hint="correct them") from None
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.declaration.declaration import Declaration, load
-from pipeline.declaration.keys import data_digest, identity, name_identity
-from pipeline.declaration.network import check_memory, plan_network
+from pipeline.declaration.keys import data_digest, fingerprint, identity, name_identity
 from pipeline.errors import ConfigError
 from pipeline.files import remove_drafts, write_text, yaml_text
 from pipeline.runs.cache import publish
@@ -57,9 +56,11 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
     decides = identity(declaration, root=context.root)
     folder = RunFolder(context.root / "runs" / name_identity(decides))
     if not is_leader():
+        _check(declaration)
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
     if not _is_done(folder, request.observer):
+        _check(declaration)
         try:
             with locked(folder.lock, waits=request.waits, on_wait=_report_wait(folder)):
                 if not _is_done(folder, request.observer):
@@ -92,6 +93,22 @@ def follow(root: Path) -> bool:
     context = RunContext.from_environment(root)
     _fit(load(folder.declaration), folder, TrainingObserver(), context, tracked=None)
     return True
+
+
+def check_unfinished(declaration: Declaration, *, root: Path) -> None:
+    """Check that a declaration can be trained, unless it has been already; nothing is recorded.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not RunFolder(root / "runs" / fingerprint(declaration, root=root)).is_finished():
+        _check(declaration)
+
+
+def _check(declaration: Declaration) -> None:
+    from pipeline.training.checks import check_trainable  # imports torch, which a finished run does not need
+
+    check_trainable(declaration)
 
 
 def _is_done(folder: RunFolder, observer: TrainingObserver) -> bool:
@@ -152,14 +169,10 @@ def _fit(
 ) -> bool:
     """Prepare the inputs of the run and fit it; return whether training completed."""
     from pipeline.data.prepared import Prepared
-    from pipeline.training.assemble import build_task, check_optimizer
     from pipeline.training.fit import fit
     from pipeline.transforms.statistics import Statistics
 
     root = context.root
-    check_memory(plan_network(declaration))
-    build_task(declaration)  # fail on invalid settings before preparing data
-    check_optimizer(declaration)
     prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
     measured = statistics(declaration, root=root)
     copies = augment(declaration, root=root)

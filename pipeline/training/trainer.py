@@ -126,12 +126,22 @@ def make_trainer(
             use_distributed_sampler=False,
             default_root_dir=folder.path,
         )
-    except (ValueError, RuntimeError, MisconfigurationException) as reason:
-        raise ConfigError(
-            "trainer", f"Lightning refuses its settings: {reason}", hint="correct them"
-        ) from None
+    except (ImportError, TypeError, ValueError, RuntimeError, MisconfigurationException) as reason:
+        text = " ".join(str(reason).split())
+        raise ConfigError("trainer", f"Lightning refuses its settings: {text}", hint="correct them") from None
     _check_launch(trainer, settings)
     return trainer
+
+
+def check_trainer(settings: TrainerSettings) -> None:
+    """Check that Lightning accepts the settings on this machine, by building a trainer.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    quieten()
+    with process_restored():
+        make_trainer(settings, RunFolder(Path()), monitor="score", mode="max", devices=settings.devices)
 
 
 def _check_launch(trainer: pl.Trainer, settings: TrainerSettings) -> None:

@@ -9,6 +9,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import identity
 from pipeline.errors import ConfigError
+from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked
 from pipeline.sweeps.refine import refined, top
@@ -16,7 +17,7 @@ from pipeline.sweeps.samplers import Grid, Point, make_sampler
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.trials.early_stopping import check_metric, check_pruner
 from pipeline.trials.search import Search
-from pipeline.trials.space import check_keys, digest_options, parse_space
+from pipeline.trials.space import check_keys, check_values_of, digest_options, parse_space
 
 SEARCHES = Path("runs") / "searches"
 
@@ -35,7 +36,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         )
     entries = parse_space(settings.space)
     notes: list[str] = []
-    check_keys(entries, declaration.sections)
+    _check_space(entries, declaration, overrides)
     check_metric(declaration)
     check_pruner(declaration)
     _check_trainings(declaration)
@@ -71,6 +72,12 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         around=around,
         notes=notes,
     )
+
+
+def _check_space(entries: Sequence[Entry], declaration: Declaration, overrides: Sequence[str]) -> None:
+    """Check that the keys of a space exist and matter, and that its values are in their ranges."""
+    check_keys(entries, declaration.sections)
+    check_values_of(entries, overrides)
 
 
 def _check_trainings(declaration: Declaration) -> None:

@@ -54,6 +54,7 @@ def run_search(
             "one process leads a search and starts those of each training itself",
             hint="run it without torchrun and srun",
         )
+    _check_declared(search)
     for note in search.notes:
         sys.stderr.write(f"search: {note}\n")
     folder = search.ledger.folder
@@ -76,6 +77,15 @@ def run_search(
     sys.stdout.write(format_best(search, trials))
     sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
     return results
+
+
+def _check_declared(search: Search) -> None:
+    """Check that what the trials have in common can be trained, unless none is left to train."""
+    known = search.ledger.trials().values()
+    if sum(trial.state != "running" for trial in known) < search.settings.trials:
+        from pipeline.training.checks import check_trainable  # imports torch
+
+        check_trainable(compose(search.overrides))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 
+from pipeline.declaration.checks import check_values
 from pipeline.declaration.composition import CONF, compose_sections
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.digests import digest
@@ -110,6 +111,38 @@ def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
             node = node[int(part)] if isinstance(node, list) else node[part]
             if not isinstance(node, Mapping | list):
                 node = {}
+
+
+def check_values_of(entries: Sequence[Entry], overrides: Sequence[str]) -> None:
+    """Check that the values of a space are in the ranges of their keys: the bounds of intervals, and all choices.
+
+    Whether a value fits the others of its point is left to the trial.
+
+    Args:
+        overrides: of the declaration that the space belongs to.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    for entry in entries:
+        for value in _extremes(entry.dimension):
+            chosen = f"{entry.key}={written(value)}"
+            try:
+                check_values(compose_sections([*overrides, *_conditions(entry, entries), chosen]))
+            except ConfigError as reason:
+                if reason.path == entry.key or reason.path.startswith(f"{entry.key}["):
+                    raise ConfigError(
+                        f"search.space.{entry.key}",
+                        f"contains {written(value)}, and {reason}",
+                        hint="leave that value out",
+                    ) from None
+
+
+def _extremes(dimension: Dimension) -> Sequence[Any]:
+    """Return the bounds of an interval or range, or all values of a choice."""
+    if isinstance(dimension, Interval):
+        return dimension.low, dimension.high
+    return (dimension.values[0], dimension.values[-1]) if dimension.is_ordered else dimension.values
 
 
 def is_group(key: str) -> bool:

@@ -184,7 +184,7 @@ def test_best_epoch_and_patience_follow_the_same_score_in_the_same_mode(tmp_path
 
 
 def test_settings_that_lightning_refuses_are_named(tmp_path: Path) -> None:
-    settings = settings_with(accelerator="cpu", strategy="none_such")
+    settings = settings_with(accelerator="cpu", strategy="fsdp")
     with refused("trainer", hint="correct them") as caught:
         make_trainer(settings, RunFolder(tmp_path), monitor="val/accuracy", mode="max", devices=1)
     assert caught.value.problem.startswith("Lightning refuses its settings: ")

@@ -27,6 +27,7 @@ from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
+from pipeline.training.run import check_unfinished
 from pipeline.trials.space import range_values
 
 if TYPE_CHECKING:
@@ -56,12 +57,18 @@ class ParentRun(Callback):
         if not is_leader() or config.search.space:
             return
         overrides = list(config.hydra.overrides.task)
-        report_mistake(lambda: self._open([compose(each) for each in _jobs(overrides)], overrides))
+        report_mistake(lambda: self._check_and_open(overrides))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Log the comparison of the children and close the parent."""
         if self._parent is not None:
             self._close("FINISHED")
+
+    def _check_and_open(self, overrides: list[str]) -> None:
+        jobs = [compose(each) for each in _jobs(overrides)]
+        for job in jobs:
+            check_unfinished(job, root=Path.cwd())
+        self._open(jobs, overrides)
 
     def _open(self, jobs: list[Declaration], overrides: list[str]) -> None:
         """Open the parent run."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
 
 TITLES = {"dice": "Dice", "iou": "IoU"}
@@ -36,6 +36,14 @@ class SegmentationDemands(Demands):
                     got=name,
                     allowed="names of letters, digits, spaces and '_.:-', as scores are named after them",
                 )
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check the weight of the soft Dice loss.
+
+        Raises:
+            ConfigError: it is negative.
+        """
+        Range(least=0).check("task.dice_weight", settings["dice_weight"])
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
