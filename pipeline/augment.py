@@ -21,7 +21,7 @@ from pipeline.training.inputs import augment
 def main() -> None:
     """Write the copies of one experiment."""
     path, out = stage_paths("augment", "<declaration>.yaml", "<folder to write>")
-    folder = augment(load(path), root=Path.cwd())
+    folder = augment(load(path), root=Path.cwd(), is_thorough=True)
     if folder is None:
         raise ConfigError(
             "augmentation.copies",

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.declaration import HEADER, SEAL, Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
@@ -51,9 +51,7 @@ def _written_before(folder: Path) -> list[Path]:
     Raises:
         ConfigError: there are others, which are not ours to remove.
     """
-    written = [
-        file for file in folder.glob("*.yaml") if file.read_text(encoding="utf-8").startswith("# Written by ")
-    ]
+    written = [file for file in folder.glob("*.yaml") if _is_written(file.read_bytes())]
     files = {*written, *(file.with_suffix(".json") for file in written)}
     foreign = sorted(file.name for file in folder.iterdir() if file not in files)
     if foreign:
@@ -64,6 +62,11 @@ def _written_before(folder: Path) -> list[Path]:
             hint="choose another folder",
         )
     return sorted(file for file in files if file.exists())
+
+
+def _is_written(content: bytes) -> bool:
+    """Return whether a composition wrote a file, which may have been damaged since; an empty one is nobody's."""
+    return not content or content.startswith(HEADER.encode()) or SEAL.encode() in content
 
 
 def _digest_options(declaration: Declaration, overrides: Sequence[str], *, root: Path) -> str:

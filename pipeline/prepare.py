@@ -19,7 +19,7 @@ from pipeline.training.inputs import prepare
 def main() -> None:
     """Prepare the data of one experiment."""
     path, out = stage_paths("prepare", "<declaration>.yaml", "<folder to write>")
-    publish(prepare(load(path), root=Path.cwd()), out)
+    publish(prepare(load(path), root=Path.cwd(), is_thorough=True), out)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import read_yaml, write_text
+from pipeline.files import read_json, read_yaml, write_text
 
 LOCK, RECORDED = "dvc.lock", "artifacts/recorded.json"
 METRICS = "artifacts/evaluate/{}/metrics.json"
@@ -81,8 +81,8 @@ def _differences(root: Path, name: str, before: Outs, after: Outs) -> list[str]:
     if not paths:
         return []
     lines = [f"{name}: other bytes in {', '.join(path.removeprefix('artifacts/') for path in paths)}"]
-    texts = _at_head(root, metrics), (root / metrics).read_text(encoding="utf-8")
-    was, now = (json.loads(text or "{}").get("score") for text in texts)
+    was = json.loads(_at_head(root, metrics) or "{}").get("score")
+    now = read_json(root / metrics).get("score")
     if was is not None and now is not None:
         lines.append(f"  score {now:.4f}, recorded {was:.4f}, difference {now - was:+.4f}")
     for suffix, what in ((".yaml", "declaration"), (".json", "code or versions of libraries")):

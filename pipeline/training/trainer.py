@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from math import inf, isnan
@@ -72,6 +72,21 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score so far."""
         self.best = state_dict["best"]
+
+
+class VerifiedInputs(Callback):
+    """Wait for the check of the inputs before anything of an epoch is recorded or saved.
+
+    Args:
+        verify: returns when the inputs have been found to be undamaged; otherwise raises.
+    """
+
+    def __init__(self, verify: Callable[[], None]) -> None:
+        self._verify = verify
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Wait; Lightning calls this before the learner's own hook, and before checkpoints are written."""
+        self._verify()
 
 
 @contextmanager

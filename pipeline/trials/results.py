@@ -16,7 +16,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import write_declaration
 from pipeline.declaration.network import plan_network
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
@@ -90,13 +90,16 @@ def _work(network: Network, declaration: Declaration) -> int:
 
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median seconds per multiply-add and epoch of finished runs on the same data; None without any."""
-    folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
-    finished_runs = [(run, load(run.declaration)) for run in folders]
-    rates = [
-        run.seconds() / _work(plan_network(declaration), declaration)
-        for run, declaration in finished_runs
-        if declaration.data == data
-    ]
+    rates = []
+    for path in (root / "runs").glob("*/result.json"):
+        run = RunFolder(path.parent)
+        try:
+            seconds, declaration = run.seconds(), load(run.declaration)
+        except DamagedFileError as damage:
+            warn(f"{damage.file} {damage.problem}; the estimate leaves this run out")
+            continue
+        if declaration.data == data:
+            rates.append(seconds / _work(plan_network(declaration), declaration))
     return median(rates) if rates else None
 
 

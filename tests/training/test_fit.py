@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.composition import compose
+from pipeline.errors import DamagedFileError
 from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.classification.demands import ClassificationDemands
@@ -22,6 +24,7 @@ from pipeline.training import fit as fitting
 from pipeline.training.assemble import build_model, make_train_split
 from pipeline.training.construction import build_augmentation
 from pipeline.training.fit import _check_shape, _EpochReport, fit
+from pipeline.training.inputs import Inputs
 from pipeline.transforms.statistics import measure
 from tests.refusals import refused
 
@@ -77,7 +80,11 @@ class Tracked:
 
 
 def trained(
-    folder: RunFolder, observer: TrainingObserver, *overrides: str, tracked: Tracked | None = None
+    folder: RunFolder,
+    observer: TrainingObserver,
+    *overrides: str,
+    tracked: Tracked | None = None,
+    damage: DamagedFileError | None = None,
 ) -> bool:
     """Fit a small network on noise; tell whether it was trained to its end."""
     declaration = compose(
@@ -102,12 +109,12 @@ def trained(
     if tracked is not None:  # as the run itself does before
         folder.update(fingerprint=folder.path.name, data="sha256:01", identity={"versions": {"torch": "0.0"}})
     log: Any = tracked
+    checked: Future[None] = Future()
+    checked.set_exception(damage) if damage else checked.set_result(None)
     return fit(
         declaration,
         folder,
-        prepared=Prepared.open(prepared, declaration.data),
-        statistics=found,
-        copies=None,
+        inputs=Inputs(Prepared.open(prepared, declaration.data), found, None, checked),
         tracked=log,
         observer=observer,
         is_child=False,
@@ -169,14 +176,16 @@ def test_results_are_those_of_the_kept_epoch(
 def test_result_tells_what_decided_the_run_and_nothing_of_its_machine(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     trained(folder, QUIET, tracked=Tracked())
-    wanted = {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
-    assert json.loads((folder.path / "result.json").read_text()) == wanted
+    result = json.loads((folder.path / "result.json").read_text())
+    assert len(result.pop("declaration")) == 16
+    assert result == {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
 
 
 def test_equal_runs_have_equal_results_byte_by_byte_and_times_apart(tmp_path: Path) -> None:
     one, other = (RunFolder(tmp_path / name / "run") for name in ("one", "other"))
     for folder in (one, other):
         assert trained(folder, TrainingObserver(), tracked=Tracked())
+        folder.seal()
     files = [path for name in RESULTS for path in sorted((one.path / name).glob("**/*")) or [one.path / name]]
     files = [path for path in files if path.is_file()]
     names = {str(path.relative_to(one.path)) for path in files}
@@ -293,3 +302,14 @@ def test_mlflow_is_told_of_short_epochs_together(
         history.append({"epoch": float(epoch)})
         report(history)
     assert log.told == told
+
+
+def test_nothing_is_kept_of_damaged_inputs(tmp_path: Path) -> None:
+    """The background check ends before the first epoch is recorded, whenever it does."""
+    folder, tracked = RunFolder(tmp_path / "run"), Tracked()
+    damage = DamagedFileError(tmp_path / "train_images.npy", "is damaged")
+    with refused(str(tmp_path / "train_images.npy")):
+        trained(folder, QUIET, tracked=tracked, damage=damage)
+    assert not {"last.ckpt", "best.ckpt", "weights.pt"} & {path.name for path in folder.path.iterdir()}
+    assert tracked.told == [0], "no epoch was logged"
+    assert tracked.final == {}
