@@ -58,19 +58,26 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def open(self, identity: Mapping[str, Any]) -> None:
+    def open(self, identity: Mapping[str, Any], *, around: Any = None) -> None:
         """Start the ledger, or resume it.
+
+        A ledger without a readable `search.json` is resumed if its trials belong to this search; otherwise it is set
+        aside.
 
         Args:
             identity: everything that determines the points and outcomes of trials.
+            around: the points that the search refines; None if it starts from scratch.
 
         Raises:
             ConfigError: the ledger belongs to another search.
         """
         known = self.about()
         if not known:
+            about = {"identity": dict(identity)} | ({} if around is None else {"around": around})
+            if (self.folder / "search.json").exists() and not self._has_trials_of(about):
+                warn(f"{self.folder} may hold another search, and was set aside as {self.set_aside().name}")
             (self.folder / "trials").mkdir(parents=True, exist_ok=True)
-            self.update(identity=dict(identity))
+            self.update(**about)
         elif (difference := self.difference(identity)) is not None:
             raise ConfigError(
                 "search.name",
@@ -123,6 +130,11 @@ class Ledger:
             trials[trial.index] = trial
         return trials
 
+    def _has_trials_of(self, about: Mapping[str, Any]) -> bool:
+        """Return whether a trial belongs to a search, or there is none."""
+        files = list((self.folder / "trials").glob("[0-9]*.json"))
+        return not files or any(_is_sealed(file, _place(about, int(file.stem))) for file in files)
+
     def start(self, trial: Trial) -> Trial:
         """Record one more start of a trial."""
         return self.keep(replace(trial, state="running", attempts=trial.attempts + 1))
@@ -136,6 +148,14 @@ class Ledger:
         path = self.folder / "trials" / f"{trial.index:05}.json"
         write_sealed(path, asdict(trial), of=_place(self.about(), trial.index))
         return trial
+
+
+def _is_sealed(file: Path, of: str) -> bool:
+    try:
+        read_sealed(file, of=of)
+    except DamagedFileError:
+        return False
+    return True
 
 
 def _place(about: Mapping[str, Any], index: int) -> str:

@@ -91,7 +91,7 @@ def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
     from pipeline.tracking.store import FOLDER_TAG, Store
 
     folder = search.ledger.folder
-    search.ledger.open(search.identity)
+    search.ledger.open(search.identity, around=search.around)
     store = Store(root, search.experiment)
     store.close_dead_runs()
     known = search.ledger.about().get("mlflow_run_id")

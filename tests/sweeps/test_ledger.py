@@ -270,3 +270,18 @@ def test_damaged_identity_is_written_again_and_trials_stay(
     said = f"warning: {file} {CHANGED}; the command that runs this search writes it again\n"
     assert capsys.readouterr().err == said
     assert again.trials().keys() == {0, 1}
+
+
+@pytest.mark.parametrize("around", [None, [{"optimizer.lr": 0.1}]])
+def test_trials_of_another_search_are_set_aside_where_its_identity_is_damaged(
+    around: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = with_trials(tmp_path / "one")
+    (ledger.folder / "search.json").write_text("")
+    again = Ledger(ledger.folder)
+    again.open(IDENTITY | ({} if around else {"seed": 1}), around=around)
+    assert again.trials() == {}
+    place = ledger.folder.with_name("one.before1")
+    assert {path.name for path in (place / "trials").iterdir()} == {"00000.json", "00001.json"}
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"warning: {ledger.folder} may hold another search, and was set aside as one.before1"
