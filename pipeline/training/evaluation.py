@@ -52,14 +52,7 @@ def evaluate(
     if not run.has_results():
         raise ConfigError(str(run.path), "holds no finished run", hint="train it first")
     run.check()
-    if declaration is None:
-        declaration = load(run.declaration)
-    if declaration_digest(declaration) != run.result()["declaration"]:
-        raise ConfigError(
-            str(run.path),
-            "was trained by another declaration than the given one",
-            hint="name the declaration that it was trained by",
-        )
+    declaration = _check_declaration(run, declaration)
     check_test_views(declaration)
     found, trained_on = data_digest(declaration, root=root), run.result()["data"]
     if found != trained_on:
@@ -80,6 +73,26 @@ def evaluate(
     cases.draw(task, evaluated, out / "pictures")
     _track(run, declaration, scores, out, root=root)
     return scores
+
+
+def _check_declaration(run: RunFolder, given: Declaration | None) -> Declaration:
+    """Return the given declaration of a run, or the one in its folder.
+
+    Raises:
+        ConfigError: it is that of another run.
+    """
+    declaration = load(run.declaration) if given is None else given
+    if declaration_digest(declaration) == run.result()["declaration"]:
+        return declaration
+    if given is None:
+        raise DamagedFileError(
+            run.declaration, "is the declaration of another run", hint="train the run again, which writes it"
+        )
+    raise ConfigError(
+        str(run.path),
+        "was trained by another declaration than the given one",
+        hint="name the declaration that it was trained by",
+    )
 
 
 def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
