@@ -22,7 +22,7 @@ def main() -> None:
     """Write the copies of one experiment."""
     path, out = stage_paths("augment", "<declaration>.yaml", "<folder to write>")
     root = Path.cwd()
-    folder = augment(load(path), root=root)
+    folder = augment(load(path), root=root, is_thorough=True)
     if folder is None:
         raise ConfigError(
             "augmentation.copies",

@@ -20,7 +20,7 @@ def main() -> None:
     """Prepare the data of one experiment."""
     path, out = stage_paths("prepare", "<declaration>.yaml", "<folder to write>")
     root = Path.cwd()
-    publish(prepare(load(path), root=root), out, root=root)
+    publish(prepare(load(path), root=root, is_thorough=True), out, root=root)
 
 
 if __name__ == "__main__":

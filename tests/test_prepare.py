@@ -243,7 +243,12 @@ def test_command_publishes_all_files_whole(tmp_path: Path) -> None:
     done = run("pipeline.prepare", ["tiny.yaml", "artifacts/prepare/tiny"], tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     arrays = {f"{split}_{kind}.npy" for split in ("train", "val", "test") for kind in ("images", "targets")}
-    assert {path.name for path in out.iterdir()} == arrays | {"manifest.csv", "prepared.json", "key"}
+    assert {path.name for path in out.iterdir()} == arrays | {
+        "manifest.csv",
+        "prepared.json",
+        "key",
+        "digests.json",
+    }
     assert json.loads((out / "prepared.json").read_text())["counts"]["train"] == 6
     published = opened(out, load(tmp_path / "tiny.yaml"))
     for split in ("train", "val", "test"):

@@ -6,6 +6,7 @@ signature is their schema.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
-from pipeline.errors import ConfigError
-from pipeline.files import YAMLError, check_name, read_yaml
+from pipeline.errors import ConfigError, DamagedFileError
+from pipeline.files import CHANGED, YAMLError, check_name, read_yaml, yaml_text
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -30,6 +31,8 @@ TYPED: dict[str, type] = {
     "search": SearchSettings,
     "tracking": TrackingSettings,
 }
+HEADER = "# Written by the pipeline from conf/; edit that, not this.\n"
+SEAL = "# sha256: "  # of the lines below
 KEYWORDS = {"from": "around"}  # a section whose name is a Python keyword
 
 
@@ -95,6 +98,11 @@ class Declaration:
         """Return a copy of this declaration with some sections replaced."""
         return Declaration.parse({**self.sections, **sections})
 
+    def text(self) -> str:
+        """Return the contents of the file of this declaration, with a comment that holds the digest of the rest."""
+        body = yaml_text(dict(self.sections), width=100)
+        return f"{HEADER}{SEAL}{_seal(body.encode())}\n{body}"
+
     def digests(self) -> dict[str, str]:
         """Return the digest of each section.
 
@@ -116,12 +124,14 @@ def load(path: Path) -> Declaration:
 
     Raises:
         ConfigError: the file does not exist, or does not contain a declaration.
+        DamagedFileError: its content does not match the digest in it; a file without one is read as it is.
     """
     if not path.is_file():
         raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
+    _check_seal(path)
     try:
         loaded: Any = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except YAMLError:
+    except (YAMLError, UnicodeDecodeError):
         loaded = None
     sections = (
         {key: value for key, value in loaded.items() if key != "digest"} if isinstance(loaded, dict) else {}
@@ -131,6 +141,21 @@ def load(path: Path) -> Declaration:
             str(path), "is not a resolved declaration", hint="`python -m pipeline.compose` writes one"
         )
     return Declaration.parse(sections)
+
+
+def _check_seal(path: Path) -> None:
+    head, mark, rest = path.read_bytes().partition(SEAL.encode())
+    seal, _, body = rest.partition(b"\n")
+    if mark and head == HEADER.encode() and seal != _seal(body).encode():
+        raise DamagedFileError(
+            path,
+            CHANGED,
+            hint="delete it, and the command that wrote it writes it again; or remove its second line if you edited it",
+        )
+
+
+def _seal(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _typed(key: str, value: Any) -> Any:

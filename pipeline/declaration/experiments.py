@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from pipeline.declaration.keys import HEADER
+from pipeline.declaration.declaration import HEADER, SEAL
 from pipeline.errors import ConfigError
 from pipeline.files import YAMLError, check_name, read_yaml
 
@@ -69,5 +69,8 @@ def refuse_foreign(path: Path) -> None:
 
 
 def is_declaration(file: Path) -> bool:
-    """Return whether a file was written by `write_declaration`."""
-    return file.is_file() and file.read_bytes().startswith(HEADER.encode())
+    """Return whether `write_declaration` wrote a file, which may have been damaged since; an empty one is nobody's."""
+    content = file.read_bytes() if file.is_file() else None
+    return content is not None and (
+        not content or content.startswith(HEADER.encode()) or SEAL.encode() in content
+    )

@@ -9,7 +9,6 @@ import json
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.keys import declaration_digest
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
@@ -44,13 +44,13 @@ from pipeline.training.assemble import (
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.construction import build_augmentation
+from pipeline.training.inputs import Inputs
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
-from pipeline.training.trainer import device_slot, make_trainer, process_restored, quieten
+from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
-from pipeline.transforms.statistics import Statistics
 
 PAUSE = 1.0  # minimum seconds between two writes to MLflow
 
@@ -59,9 +59,7 @@ def fit(
     declaration: Declaration,
     folder: RunFolder,
     *,
-    prepared: Prepared,
-    statistics: Statistics,
-    copies: Path | None,
+    inputs: Inputs,
     tracked: TrackedRun | None,
     observer: TrainingObserver,
     is_child: bool,
@@ -69,7 +67,6 @@ def fit(
     """Train from the last checkpoint, or from scratch, and write the results.
 
     Args:
-        copies: folder of precomputed augmented images; None to augment on the fly.
         tracked: the MLflow run to log to; None except in the leading process.
         is_child: whether other runs of a sweep or search may train beside this one.
 
@@ -78,16 +75,17 @@ def fit(
 
     Raises:
         ConfigError: a setting turns out to be invalid when objects are built, or the loss diverges.
+        DamagedFileError: an input is damaged; nothing was kept of it.
     """
     quieten()
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
     if observer.has_stopped(history):
         return False
-    augmentation = build_augmentation(declaration, statistics)
-    train_split = make_train_split(declaration, prepared, augmentation, copies)
-    with closing(_make_data(declaration, train_split, prepared, first_epoch=len(history))) as data:
-        model = build_model(declaration, statistics)
+    augmentation = build_augmentation(declaration, inputs.statistics)
+    train_split = make_train_split(declaration, inputs.prepared, augmentation, inputs.copies)
+    with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
+        model = build_model(declaration, inputs.statistics)
         account = load_pretrained(declaration, model)
         _check_shape(declaration, data, model)
         task = build_task(declaration)
@@ -96,7 +94,8 @@ def fit(
             _log_network(declaration, account, tracked)
         learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
         if not _is_complete(resumed, declaration.trainer):
-            _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child)
+            _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)
+        inputs.verify()
         if learner.is_stopped:
             return False
         if tracked is not None:
@@ -152,6 +151,7 @@ def _train(
     tracked: TrackedRun | None,
     *,
     is_child: bool,
+    inputs: Inputs,
 ) -> None:
     """Train the remaining epochs of a run; its history is logged even if training raises."""
     demands, settings = load_demands(declaration.task), declaration.trainer
@@ -159,6 +159,7 @@ def _train(
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
         monitor = f"val/{demands.score}"
         trainer = make_trainer(settings, folder, monitor=monitor, mode=demands.mode, devices=devices)
+        trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
         try:
             trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
         finally:
@@ -224,7 +225,7 @@ def _write_results(
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
     state = folder.state()
-    decided = {"versions": state["identity"]["versions"]}
+    decided = {"declaration": declaration_digest(declaration), "versions": state["identity"]["versions"]}
     result = {key: state[key] for key in ("fingerprint", "data")} | decided
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
     tracked.log_history(history)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -55,6 +55,21 @@ class OwnSignals(Callback):
         """Put the handler back, after Lightning has set its own."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
+
+
+class VerifiedInputs(Callback):
+    """Wait for the check of the inputs before anything of an epoch is recorded or saved.
+
+    Args:
+        verify: returns when the inputs have been found to be undamaged; otherwise raises.
+    """
+
+    def __init__(self, verify: Callable[[], None]) -> None:
+        self._verify = verify
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Wait; Lightning calls this before the learner's own hook, and before checkpoints are written."""
+        self._verify()
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from pathlib import Path
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import identity
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DamagedFileError
+from pipeline.files import CHANGED
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked
@@ -115,7 +116,14 @@ def _best_points(name: str, settings: SearchSettings, experiment: str, root: Pat
     found = earlier.get(name) or by_run.get(name)
     if found is None:
         raise ConfigError.unknown("from", name, earlier, what=f"search of {experiment}")
-    judged = found.about()["identity"]["search"]
+    about = found.about()
+    if not about:
+        raise DamagedFileError(
+            found.folder / "search.json",
+            CHANGED,
+            hint="type the command of that search again, which mends it",
+        )
+    judged = about["identity"]["search"]
     for key in ("metric", "direction"):
         theirs, ours = (each or "score" for each in (judged[key], getattr(settings, key)))
         if theirs != ours:

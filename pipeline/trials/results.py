@@ -6,7 +6,6 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from statistics import fmean, median
 
@@ -17,7 +16,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration, load
 from pipeline.declaration.keys import write_declaration
 from pipeline.declaration.network import plan_network
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import escape_cells, write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
@@ -91,16 +90,18 @@ def _work(network: Network, declaration: Declaration) -> int:
 
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median seconds per multiply-add and epoch of finished runs on the same data; None without any."""
-    folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
-    finished_runs = []
-    for run in folders:
-        with suppress(ConfigError):  # a run of an earlier version, whose declaration had other keys
-            finished_runs.append((run, load(run.declaration)))
-    rates = [
-        run.seconds() / _work(plan_network(declaration), declaration)
-        for run, declaration in finished_runs
-        if declaration.data == data
-    ]
+    rates = []
+    for path in (root / "runs").glob("*/result.json"):
+        run = RunFolder(path.parent)
+        try:
+            seconds, declaration = run.seconds(), load(run.declaration)
+        except DamagedFileError as damage:
+            warn(f"{damage.file} {damage.problem}; the estimate leaves this run out")
+            continue
+        except ConfigError:  # a run of an earlier version, whose declaration had other keys
+            continue
+        if declaration.data == data:
+            rates.append(seconds / _work(plan_network(declaration), declaration))
     return median(rates) if rates else None
 
 

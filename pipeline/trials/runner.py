@@ -114,7 +114,7 @@ def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
     from pipeline.tracking.store import Store
 
     folder = search.ledger.folder
-    search.ledger.open(search.identity)
+    search.ledger.open(search.identity, around=search.around)
     store = Store(root, search.experiment)
     close_dead_runs(root, search.experiment)
     known = search.ledger.about().get("mlflow_run_id")

@@ -143,7 +143,7 @@ class Search:
         Raises:
             ConfigError: no trial has a value.
         """
-        self.ledger.open(self.identity)
+        self.ledger.open(self.identity, around=self.around)
         self.ledger.update(around=self.around)
         trials = self.ledger.trials()
         for number, indices in enumerate(self.settings.rounds_of_trials()):

@@ -69,6 +69,7 @@ def finish(
     if state == "finished":
         (folder.path / "result.json").write_text("{}")
     folder.write_history([{"epoch": float(n), "seconds": each} for n, each in enumerate(seconds)])
+    folder.seal()
 
 
 def test_plan_estimates_seconds_from_finished_runs_on_the_same_data(tmp_path: Path) -> None:
