@@ -9,6 +9,7 @@ is accompanied by `<name>.json` with the digests that the other stages of dvc.ya
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
+from pipeline.declaration.grants import grant_typed
 from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import read_yaml
@@ -31,7 +33,7 @@ def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
     """
     experiments = read_yaml(params.read_text(encoding="utf-8"))["experiments"]
     overrides = {
-        name: [f"experiment={name}", *shlex.split(experiment["overrides"] or "")]
+        name: [f"experiment={name}", *_split(name, experiment["overrides"] or "", params)]
         for name, experiment in experiments.items()
     }
     declarations = {name: compose(each) for name, each in overrides.items()}
@@ -43,6 +45,23 @@ def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
     for file in old:
         if file.stem not in declarations:
             file.unlink()
+
+
+def _split(name: str, overrides: str, params: Path) -> list[str]:
+    """Split the overrides of an experiment like a shell, as dvc.yaml passes them to one.
+
+    Raises:
+        ConfigError: the shell would do more than split them.
+    """
+    unquoted = re.sub("'[^']*'", "", overrides)
+    if not re.fullmatch(r"[\w-]+", name) or re.search(r"[^\w =.,:+~@/%[\]-]", unquoted):
+        raise ConfigError(
+            f"{params}: experiments.{name}",
+            "dvc.yaml passes names and overrides to a shell, which gives some characters a meaning",
+            got=overrides,
+            hint="put each override into single quotes, such as 'model.width=[1]'",
+        )
+    return shlex.split(overrides)
 
 
 def _written_before(folder: Path) -> list[Path]:
@@ -85,6 +104,7 @@ def main() -> None:
             got=arguments,
             hint="usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]",
         )
+    grant_typed(arguments[1:])
     declaration = compose(arguments[1:])
     options = _digest_options(declaration, arguments[1:], root=Path.cwd())
     write_declaration(declaration, Path(arguments[0]), root=Path.cwd(), options=options)

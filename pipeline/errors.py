@@ -62,6 +62,12 @@ class ConfigError(ValueError):
         hint = f"{nearest(got, allowed)}allowed: {', '.join(allowed) or 'nothing'}"
         return cls(path, f"unknown {what} '{got}'", got=got, allowed=allowed, hint=hint)
 
+    def inside(self, file: Path) -> ConfigError:
+        """Return this error with the file that the setting was read from in front of its path."""
+        return ConfigError(
+            f"{file}: {self.path}", self.problem, got=self.got, allowed=self.allowed, hint=self.hint
+        )
+
     def _sentence(self) -> str:
         if not isinstance(self.allowed, str):  # names, which the hint lists
             return f"{self.path}: {self.problem}; {self.hint}"

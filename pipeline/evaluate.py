@@ -13,8 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose_sections
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.cache import publish
 from pipeline.runs.folder import RunFolder

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.declaration.declaration import load
+from pipeline.declaration.checks import load
 from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.cache import publish

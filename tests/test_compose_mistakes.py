@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline.declaration import composition
+from pipeline.declaration.checks import load
 from pipeline.declaration.composition import CONF, compose
-from pipeline.declaration.declaration import SECTIONS, load
+from pipeline.declaration.declaration import SECTIONS
 from pipeline.errors import ConfigError
 from tests.refusals import OF_SGD, refused
 

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.data import prepared
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.checks import load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, prepared_key
 from pipeline.runs.cache import publish
 from pipeline.training.inputs import prepare
@@ -196,7 +197,7 @@ ASK = """
 import sys, time
 from pathlib import Path
 from pipeline.data import prepared
-from pipeline.declaration.declaration import load
+from pipeline.declaration.checks import load
 from pipeline.training.inputs import prepare
 
 write = prepared.write_prepared

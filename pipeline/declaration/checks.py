@@ -6,13 +6,17 @@ and the network is planned, but not built.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.grants import check_granted, is_prefix
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
+from pipeline.files import YAMLError, read_yaml
 from pipeline.plans.network import Network
 from pipeline.tasks.demands import load_demands
 from pipeline.transfer.settings import check_transfer
@@ -26,6 +30,7 @@ PLAIN = (
     "from",
     "plan",
 )  # sections without keys of their own
+DEEPEST, MOST_VALUES = 64, 100_000  # of the values in a file; the largest network of conf/ has 1,000
 SCHEMAS = {
     "data": "pipeline.data.facts.Facts",
     "trainer": "pipeline.declaration.settings.TrainerSettings",
@@ -59,7 +64,7 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)
-    _check_targets(sections)
+    check_classes(sections)
     declaration = Declaration.parse(sections)
     load_demands(declaration.task).check(declaration.data)
     network = plan_network(declaration)
@@ -68,6 +73,59 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
     check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
     return declaration
+
+
+def load(path: Path) -> Declaration:
+    """Read a resolved declaration from a file, which anybody may have written, and check it like a composed one.
+
+    Raises:
+        ConfigError: the file does not exist, or does not contain a valid declaration; the error names the file.
+    """
+    if not path.is_file():
+        raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
+    try:
+        loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError, RecursionError):
+        loaded = None
+    sections = (
+        {key: value for key, value in loaded.items() if key != "digest"} if isinstance(loaded, dict) else {}
+    )
+    if set(sections) != set(SECTIONS):
+        raise ConfigError(
+            str(path), "is not a resolved declaration", hint="`python -m pipeline.compose` writes one"
+        )
+    try:
+        _check_values(sections)
+        return check(sections)
+    except ConfigError as reason:
+        raise reason.inside(path) from None
+
+
+def _check_values(sections: Mapping[str, Any]) -> None:
+    """Raise if values are of types that a composed declaration cannot have, nested too deeply, or too many."""
+    level: list[Any] = [sections]
+    num_values = depth = 0
+    while level:
+        inner = list(islice(chain.from_iterable(map(_values, level)), MOST_VALUES))
+        depth, num_values = depth + 1, num_values + len(inner)
+        if (
+            depth > DEEPEST or num_values >= MOST_VALUES
+        ):  # anchors can refer to themselves, or multiply what they name
+            raise ConfigError(
+                "declaration",
+                f"is nested more than {DEEPEST} deep, or has {MOST_VALUES:,} values or more",
+                hint="write it out, without anchors",
+            )
+        for value in inner:
+            if not isinstance(value, Mapping | list | str | int | float | None):
+                raise ConfigError(
+                    "declaration", got=value, allowed="made of text, numbers, lists and mappings"
+                )
+        level = [value for value in inner if isinstance(value, Mapping | list)]
+
+
+def _values(node: Any) -> Iterable[Any]:
+    return chain(node, node.values()) if isinstance(node, Mapping) else node
 
 
 def check_test_views(declaration: Declaration) -> None:
@@ -89,7 +147,7 @@ def _check_plain(sections: Mapping[str, Any]) -> None:
         raise ConfigError("name", got=name, allowed="text", hint="it names runs, such as name=digits_lenet5")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError("seed", got=seed, allowed=f"a whole number from 0 to {2**32 - 1}")
-    if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):
+    if not isinstance(allowed, list) or not all(map(is_prefix, allowed)):
         raise ConfigError("allowed_targets", got=allowed, allowed="a list of prefixes such as [mylab.]")
     if not isinstance(sections["from"], str | None):
         raise ConfigError("from", got=sections["from"], allowed="the name of an earlier search, or null")
@@ -122,21 +180,26 @@ def _check_search(sections: Mapping[str, Any]) -> None:
             )
 
 
-def _check_targets(sections: Mapping[str, Any]) -> None:
-    """Check the target classes of all sections, and their arguments."""
+def check_classes(sections: Mapping[str, Any]) -> None:
+    """Check the classes that all sections name, and their arguments; nothing is imported before."""
     allowed = sections["allowed_targets"]
-    _check_steps(sections["augmentation"]["steps"], "augmentation.steps")
-    if sections["augmentation"]["mixing"] is not None:
-        _check_step(sections["augmentation"]["mixing"], "augmentation.mixing")
+    check_granted(allowed)
+    check_modules(sections["model"], allowed=allowed)
+    augmentation = sections["augmentation"]
+    _check_steps(augmentation["steps"], "augmentation.steps")
+    if augmentation["mixing"] is not None:
+        _check_step(augmentation["mixing"], "augmentation.mixing")
     for key in ("preprocess", "task", "optimizer", "scheduler"):
         if "_target_" not in sections[key]:
             raise ConfigError(f"{key}._target_", "is missing", hint="name the class to build")
     target = sections["task"]["_target_"]
-    check_allowed(target, where="task._target_", allowed=allowed)
+    check_allowed(target, where="task._target_", kind="task", allowed=allowed)
     given = {**GIVEN, "task": frozenset(load_demands(sections["task"]).facts)}
-    for key in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
-        check_targets(sections[key], path=key, allowed=allowed, given=given[key])
-    check_modules(sections["model"], allowed=allowed)
+    for key in ("preprocess", "task", "optimizer", "scheduler"):
+        check_targets(sections[key], path=key, kind=key, allowed=allowed, given=given[key])
+    steps, mixing = augmentation["steps"], augmentation["mixing"]
+    check_targets(steps, path="augmentation.steps", kind="step", allowed=allowed, given=given["augmentation"])
+    check_targets(mixing, path="augmentation.mixing", kind="mixing", allowed=allowed)
 
 
 def _check_steps(steps: Sequence[Any], path: str) -> None:

@@ -1,21 +1,19 @@
 """A declaration: the complete, typed and immutable description of an experiment.
 
-It is created by composition or read from a file. Sections with a `_target_` remain mappings, since the constructor's
-signature is their schema.
+It is created by composition or read from a file; `checks` checks it either way. Sections with a `_target_` remain
+mappings, since the constructor's signature is their schema.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError
-from pipeline.files import YAMLError, read_yaml
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -105,28 +103,6 @@ SECTIONS = tuple(
     for field in fields(Declaration)
     if field.name != "sections"
 )
-
-
-def load(path: Path) -> Declaration:
-    """Read a resolved declaration from a file.
-
-    Raises:
-        ConfigError: the file does not exist, or does not contain a declaration.
-    """
-    if not path.is_file():
-        raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
-    try:
-        loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except YAMLError:
-        loaded = None
-    sections = (
-        {key: value for key, value in loaded.items() if key != "digest"} if isinstance(loaded, dict) else {}
-    )
-    if set(sections) != set(SECTIONS):
-        raise ConfigError(
-            str(path), "is not a resolved declaration", hint="`python -m pipeline.compose` writes one"
-        )
-    return Declaration.parse(sections)
 
 
 def _typed(key: str, value: Any) -> Any:

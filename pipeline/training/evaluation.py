@@ -12,8 +12,8 @@ import torch
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.checks import check_test_views
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.checks import check_test_views, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError
 from pipeline.files import write_text

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.checks import load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, identity, name_identity
 from pipeline.errors import ConfigError
 from pipeline.files import write_text, yaml_text

@@ -12,8 +12,9 @@ from statistics import fmean, median
 import numpy as np
 
 from pipeline.data.facts import Facts
+from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import write_declaration
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError
@@ -91,13 +92,21 @@ def _work(network: Network, declaration: Declaration) -> int:
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median seconds per multiply-add and epoch of finished runs on the same data; None without any."""
     folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
-    finished_runs = [(run, load(run.declaration)) for run in folders]
+    finished_runs = [(run, _load_own(run)) for run in folders]
     rates = [
         run.seconds() / _work(plan_network(declaration), declaration)
         for run, declaration in finished_runs
-        if declaration.data == data
+        if declaration is not None and declaration.data == data
     ]
     return median(rates) if rates else None
+
+
+def _load_own(run: RunFolder) -> Declaration | None:
+    """Return the declaration of a run; None if this version would not train it, so that its time says nothing."""
+    try:
+        return load(run.declaration)
+    except ConfigError:
+        return None
 
 
 def format_best(search: Search, trials: Sequence[Trial]) -> str:

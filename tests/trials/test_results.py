@@ -6,8 +6,8 @@ import csv
 import json
 from pathlib import Path
 
+from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import load
 from pipeline.declaration.keys import stage_digests
 from pipeline.files import yaml_text
 from pipeline.runs.folder import RunFolder
