@@ -203,9 +203,11 @@ def _locate(target: str) -> tuple[str, str] | None:
     if source is not None:
         return module, source
     origins: list[str] = []
-    for node in _imports(text):
-        for alias in node.names if isinstance(node, ast.ImportFrom) else ():
-            origin = _origin(module, file, node)
+    for statement in _imports(text):
+        if isinstance(statement, ast.Import):
+            continue
+        origin = _origin(module, file, statement)
+        for alias in statement.names:
             if (alias.asname or alias.name) == name and f"{origin}.{alias.name}" != target:
                 return _locate(f"{origin}.{alias.name}")
             origins += [origin] if alias.name == "*" and origin != module else []
