@@ -17,6 +17,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.experiments import is_declaration, read_experiments, refuse_foreign
+from pipeline.declaration.grants import grant_typed
 from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.trials.space import digest_options, parse_space
@@ -80,6 +81,7 @@ def main() -> None:
         )
     path = Path(arguments[0])
     refuse_foreign(path)
+    grant_typed(arguments[1:])
     declaration = compose(arguments[1:])
     options = _digest_options(declaration, arguments[1:], root=Path.cwd())
     write_declaration(declaration, path, root=Path.cwd(), options=options)

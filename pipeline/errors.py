@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import errno
 import gc
-import importlib
 import os
 import re
 import signal
@@ -90,6 +89,12 @@ class ConfigError(ValueError):
         allowed = sorted(set(names))
         hint = f"{nearest(got, allowed)}allowed: {', '.join(allowed) or 'nothing'}"
         return cls(path, f"unknown {what} '{got}'", got=got, allowed=allowed, hint=hint)
+
+    def inside(self, file: Path) -> ConfigError:
+        """Return this error with the file that the setting was read from in front of its path."""
+        return ConfigError(
+            f"{file}: {self.path}", self.problem, got=self.got, allowed=self.allowed, hint=self.hint
+        )
 
     def _sentence(self) -> str:
         if not isinstance(self.allowed, str):  # names, which the hint lists
@@ -293,34 +298,6 @@ def _leave_terminal() -> None:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, number)
             os.close(null)
-
-
-def import_name(target: str, path: str) -> Any:
-    """Import what a dotted name refers to.
-
-    Args:
-        target: package, module and name, such as `torch.nn.ReLU`.
-        path: the setting that names it, for the error.
-
-    Returns:
-        None if there is no such module or name.
-
-    Raises:
-        ConfigError: the module exists, but importing it fails.
-    """
-    module, _, name = target.rpartition(".")
-    if not module:
-        return None
-    try:
-        home = importlib.import_module(module)
-    except (ImportError, SyntaxError) as reason:
-        missing = reason.name if isinstance(reason, ModuleNotFoundError) else None
-        if missing is None or not f"{module}.".startswith(f"{missing}."):
-            text = " ".join(f"{type(reason).__name__}: {reason}".split())
-            hint = "install what it imports, or correct it"
-            raise ConfigError(path, f"{module} cannot be imported ({text})", got=target, hint=hint) from None
-        home = import_name(module, path)  # a class, which the name is an attribute of
-    return getattr(home, name, None)
 
 
 @cache

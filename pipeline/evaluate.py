@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from pipeline.declaration.composition import compose_sections
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.cache import publish, refuse_foreign
 from pipeline.runs.folder import RunFolder

@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.declaration.declaration import load
 from pipeline.declaration.keys import write_declaration
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.cache import publish
 from pipeline.training.run import follow

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.grants import check_granted, grant_typed
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.targets import check_modules
 from pipeline.errors import ConfigError, exit_on_mistake
@@ -61,6 +62,7 @@ def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
     if isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1:
         raise ConfigError("outputs", got=outputs, allowed="an integer of at least 1")
     sections = compose_sections(overrides)
+    check_granted(sections["allowed_targets"])
     check_modules(sections["model"], allowed=sections["allowed_targets"])
     return plan(sections["model"], shape=tuple(shape), outputs=outputs)
 
@@ -126,6 +128,7 @@ def _named(options: Mapping[str, Any], overrides: list[str]) -> list[Network]:
 
 def main() -> None:
     """Print the network that the command line declares, or several side by side."""
+    grant_typed(sys.argv[1:])
     options, overrides = {}, []
     for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")

@@ -181,9 +181,15 @@ def declaration(data: Mapping[str, Any], **sections: Any) -> Declaration:
 
 
 def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> Path:
-    """Write the file of `declaration`, as the stages read it; return its path."""
+    """Write the file of `declaration`, with a task and a network that fit, as the stages read it; return its path."""
+    is_dense = data["format"] == "image_masks"
+    task = "segmentation" if is_dense else "classification"
+    plain = compose_sections([f"task={task}"])
+    head: list[Any] = [{"conv": "outputs"}] if is_dense else ["flatten", {"linear": "outputs"}]
+    model = {**plain["model"], "name": "tiny", "layers": [{"conv": 2}], "head": head}
+    made = declaration(data, **{"model": model, "task": plain["task"], **sections})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml_text(dict(declaration(data, **sections).sections)), encoding="utf-8")
+    path.write_text(yaml_text(dict(made.sections)), encoding="utf-8")
     return path
 
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.declaration import composition
 from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import load
+from pipeline.declaration.loading import load
 from pipeline.declaration.network import check_memory, plan_network
 from pipeline.files import read_yaml
 from pipeline.plugins.hydra_plugins.parent_run import _jobs

@@ -8,8 +8,8 @@ import pytest
 from pipeline.compose import compose_experiments
 from pipeline.compose import main as command
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import load
 from pipeline.declaration.experiments import read_experiments
+from pipeline.declaration.loading import load
 from pipeline.files import NAME, check_name, yaml_text
 from tests.makers import data_section, write_declaration
 from tests.refusals import refused

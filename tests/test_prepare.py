@@ -14,8 +14,9 @@ import pytest
 
 from pipeline.data import prepared
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, prepared_key
+from pipeline.declaration.loading import load
 from pipeline.runs.cache import publish
 from pipeline.training.inputs import prepare
 from tests.makers import (
@@ -197,7 +198,7 @@ ASK = """
 import sys, time
 from pathlib import Path
 from pipeline.data import prepared
-from pipeline.declaration.declaration import load
+from pipeline.declaration.loading import load
 from pipeline.training.inputs import prepare
 
 write = prepared.write_prepared

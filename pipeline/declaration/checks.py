@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.grants import check_granted, is_prefix
 from pipeline.declaration.network import check_size, plan_network
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
@@ -79,7 +80,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)
-    _check_targets(sections)
+    check_classes(sections)
     declaration = Declaration.parse(sections)
     check_arguments(sections)
     demands = load_demands(declaration.task)
@@ -105,7 +106,7 @@ def _check_plain(sections: Mapping[str, Any]) -> None:
     seed, allowed = sections["seed"], sections["allowed_targets"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError("seed", got=seed, allowed=f"a whole number from 0 to {2**32 - 1}")
-    if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):
+    if not isinstance(allowed, list) or not all(map(is_prefix, allowed)):
         raise ConfigError("allowed_targets", got=allowed, allowed="a list of prefixes such as [mylab.]")
     if not isinstance(sections["from"], str | None):
         raise ConfigError("from", got=sections["from"], allowed="the name of an earlier search, or null")
@@ -138,21 +139,26 @@ def _check_search(sections: Mapping[str, Any]) -> None:
             )
 
 
-def _check_targets(sections: Mapping[str, Any]) -> None:
-    """Check the target classes of all sections, and their arguments."""
+def check_classes(sections: Mapping[str, Any]) -> None:
+    """Check the classes that all sections name, and their arguments; nothing is imported before."""
     allowed = sections["allowed_targets"]
-    _check_steps(sections["augmentation"]["steps"], "augmentation.steps")
-    if sections["augmentation"]["mixing"] is not None:
-        _check_step(sections["augmentation"]["mixing"], "augmentation.mixing")
+    check_granted(allowed)
+    check_modules(sections["model"], allowed=allowed)
+    augmentation = sections["augmentation"]
+    _check_steps(augmentation["steps"], "augmentation.steps")
+    if augmentation["mixing"] is not None:
+        _check_step(augmentation["mixing"], "augmentation.mixing")
     for key in ("preprocess", "task", "optimizer", "scheduler"):
         if "_target_" not in sections[key]:
             raise ConfigError(f"{key}._target_", "is missing", hint="name the class to build")
     target = sections["task"]["_target_"]
-    check_allowed(target, where="task._target_", allowed=allowed)
+    check_allowed(target, where="task._target_", kind="task", allowed=allowed)
     given = {**GIVEN, "task": frozenset(load_demands(sections["task"]).facts)}
-    for key in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
-        check_targets(sections[key], path=key, allowed=allowed, given=given[key])
-    check_modules(sections["model"], allowed=allowed)
+    for key in ("preprocess", "task", "optimizer", "scheduler"):
+        check_targets(sections[key], path=key, kind=key, allowed=allowed, given=given[key])
+    steps, mixing = augmentation["steps"], augmentation["mixing"]
+    check_targets(steps, path="augmentation.steps", kind="step", allowed=allowed, given=given["augmentation"])
+    check_targets(mixing, path="augmentation.mixing", kind="mixing", allowed=allowed)
 
 
 def _check_steps(steps: Sequence[Any], path: str) -> None:

@@ -7,12 +7,12 @@ Shapes: (C, H, W) for maps, (F,) for vectors.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 from typing import Any
 
+from pipeline.layers.classes import load_class
 from pipeline.networks.filters import conv, depthwise, pool, up
 from pipeline.networks.grammar import PlanContext
 from pipeline.networks.parts import activation_specs, norm_and_activation, norm_specs, pieces_of
@@ -139,7 +139,7 @@ def module(context: PlanContext, target: Any, **arguments: Any) -> Leaf:
         raise context.invalid("module", "a class with its package, such as torch.nn.ReLU", target)
     try:
         with torch.device("meta"), torch.no_grad():
-            made = getattr(importlib.import_module(home), name)(**arguments).eval()
+            made = load_class(str(target), torch.nn.Module, context.where)(**arguments).eval()
             shape = tuple(made(torch.empty(1, *context.flow.shape)).shape[1:])
     except Exception as reason:  # a third-party class can raise anything
         problem = f"{target} fails on its {times(context.flow.shape)} input ({' '.join(str(reason).split())})"

@@ -13,8 +13,9 @@ import torch
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.checks import check_test_views
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, declaration_digest
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import escape_cells, write_text
 from pipeline.runs.folder import RunFolder

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, fingerprint, identity, name_identity
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import remove_drafts, write_text
 from pipeline.runs.cache import publish

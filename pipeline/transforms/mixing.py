@@ -5,7 +5,7 @@ Shapes: images (N, H, W, C) uint8; targets are labels (N,) or masks (N, H, W).
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class Mixed(NamedTuple):
     weight: float
 
 
+@runtime_checkable
 class Mixing(Protocol):
     """A function that mixes a batch; the same seed gives the same mix."""
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import write_declaration
+from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import escape_cells, write_text

@@ -12,9 +12,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 
-from pipeline.declaration.checks import check_values
+from pipeline.declaration.checks import check, check_values
 from pipeline.declaration.composition import CONF, compose_sections
-from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.declaration import SECTIONS
 from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import SECTIONS as OF_TRAINING
 from pipeline.declaration.keys import training_code
@@ -93,7 +93,9 @@ def _condition(
 def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
     """Check that keys exist in the declaration (conditional ones need not) and affect the result."""
     for entry in entries:
-        section = re.split("[@.]", entry.key)[0]
+        section = re.split("[@./]", entry.key)[0]
+        if section not in (*SECTIONS, "experiment"):
+            raise ConfigError.unknown(f"search.space.{entry.key}", section, sections, what="key")
         is_idle = section in SECTIONS and section not in DECIDING
         if is_idle or entry.key in [f"trainer.{key}" for key in NOT_DECIDING]:
             raise ConfigError(
@@ -173,7 +175,7 @@ def digest_options(entries: Sequence[Entry], overrides: Sequence[str], *, root: 
 def _code_of(sections: Mapping[str, Any], *, root: Path) -> dict[str, Any] | None:
     """Return the code that trains an option; None where it only works together with others of the space."""
     try:
-        return training_code(Declaration.parse(sections), root=root)
+        return training_code(check(sections), root=root)
     except ConfigError:
         return None
 

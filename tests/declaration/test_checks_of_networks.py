@@ -1,5 +1,6 @@
 """The stage compose and networks: what norms, levels, checkpoints and smaller outputs ask of a declaration."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.declaration import composition
 from pipeline.declaration.composition import compose
 from pipeline.declaration.network import plan_network
 from tests.refusals import refused
@@ -106,12 +108,15 @@ def test_mistake_is_told_at_once_and_before_any_data_are_read(
 @pytest.mark.parametrize(
     "layers", ["&list [conv, *list]", "&list [{residual: *list}]", "[&item {residual: [*item]}]"]
 )
-def test_yaml_anchor_inside_itself_is_told_in_one_sentence(layers: str, tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "endless.yaml").write_text(f"name: endless\nlayers: {layers}\n")
+def test_yaml_anchor_inside_itself_is_told_in_one_sentence(
+    layers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(composition.CONF, tmp_path / "conf")
+    monkeypatch.setattr(composition, "CONF", tmp_path / "conf")
+    (tmp_path / "conf" / "model" / "endless.yaml").write_text(f"name: endless\nlayers: {layers}\n")
     text = "conf: a YAML anchor refers to itself, or a value is nested too deep; write the list out, with fewer levels"
     with refused("conf", text=text):
-        compose(["model=endless", NO_DATA, f"hydra.searchpath=['file://{tmp_path}']"])
+        compose(["model=endless", NO_DATA])
 
 
 # What composes.

@@ -23,7 +23,6 @@ TRAINER = "pipeline.declaration.settings.TrainerSettings"
 TASKS = ("pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation")
 CLASS = {"hint": "name the class to build"}
 STEP = {"hint": "name a transform, such as _target_: albumentations.HorizontalFlip"}
-BELOW = {"hint": "allowed are names below pipeline.tasks., "}
 MANY = [str(n) for n in range(256)]
 
 # What is changed in the default declaration, where it is refused if elsewhere, and the fields of the refusal; its
@@ -58,15 +57,16 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
                                "_target_: albumentations.HorizontalFlip"}),
     ("augmentation.steps", ["flip"], "augmentation.steps[0]", {"got": "flip", **STEP}),
     ("augmentation.steps", [{"_target_": "os.system"}], "augmentation.steps[0]._target_",
-     {"got": "os.system", **BELOW}),
-    ("optimizer._target_", "torch.load", "", BELOW),
+     {"got": "os.system", "hint": "allowed are names below albumentations., "}),
+    ("optimizer._target_", "torch.load", "", {"hint": "allowed are names below torch.optim. and what "}),
     ("optimizer.lr", "fast", "", {"allowed": "float | Tensor", "hint": "this is str; YAML writes"}),
     ("optimizer.params", [], "", {"got": "params", "hint": "allowed: dampening, differentiable, foreach, "}),
     ("scheduler.T_max", ..., "", {"hint": "torch.optim.lr_scheduler.CosineAnnealingLR needs it"}),
-    ("task._target_", "torch.nn.ReLU", "",
-     {"allowed": TASKS, "text": f"task._target_: unknown task 'torch.nn.ReLU'; allowed: {', '.join(TASKS)}"}),
+    ("task._target_", "torch.nn.ReLU", "", {"hint": "allowed are names below pipeline.tasks. and what "}),
     ("task", {"_target_": "pipeline.tasks.task.Task"}, "task._target_",
-     {"got": "pipeline.tasks.task.Task", "allowed": TASKS}),
+     {"got": "pipeline.tasks.task.Task", "allowed": TASKS,
+      "text": "task._target_: unknown task 'pipeline.tasks.task.Task'; did you mean "
+              f"'{TASKS[1]}'? allowed: {', '.join(TASKS)}"}),
     # Trainer.
     ("trainer.max_epochs", 0, "", {"allowed": "at least 1"}),
     ("trainer.max_epochs", 2.5, "", {"allowed": "int", "hint": "this is float; YAML writes"}),

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import load
 from pipeline.declaration.keys import stage_digests
+from pipeline.declaration.loading import load
 from pipeline.files import yaml_text
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Entry, Interval

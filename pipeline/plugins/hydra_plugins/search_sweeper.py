@@ -16,6 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from pipeline.declaration import grants
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.context import RunContext
@@ -64,7 +65,7 @@ class SearchSweeper(Sweeper):
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Outcome]:
         """Train jobs with the launcher, passing the context through overrides that set environment variables."""
         assert self._launcher is not None
-        variables = RunContext.from_environment(Path.cwd()).variables()
+        variables = RunContext.from_environment(Path.cwd()).variables() | grants.variables()
         outcomes = [_refusal(job) for job in jobs]  # otherwise an invalid job would crash its worker
         jobs = [job for job, refusal in zip(jobs, outcomes, strict=True) if refusal is None]
         env = [f"+hydra.job.env_set.{name}={written(value)}" for name, value in variables.items()]
