@@ -14,7 +14,8 @@ from math import ceil
 from typing import Any
 
 from pipeline.errors import UNSET, ConfigError
-from pipeline.plans.network import Flow, Leaf, Pair, Shape, Spec, Terms, View
+from pipeline.plans.network import Flow, Leaf, Spec, Terms
+from pipeline.plans.view import Pair, Shape, View
 
 INFINITY = float("inf")
 MISSING = inspect.Parameter.empty

@@ -135,7 +135,7 @@ def squeeze_excite(
         {"conv": channels, "activation": gate, **plain},
     ]
     nodes = sequence(body, context.at(f"{context.where}.squeeze_excite"))
-    view = nodes[-1].view
+    view = context.flow.view.whole(context.flow.shape)
     after = (Leaf("multiply", context.where, context.flow, context.flow.shape, view),)
     target = f"{CONTAINERS}Gate"
     return Structure("squeeze_excite", context.where, context.flow.shape, view, target, (nodes,), after)
@@ -226,7 +226,9 @@ def _padded(context: PlanContext, shape: tuple[int, ...]) -> Leaf:
     strides = (-(-rows // shape[1]), -(-columns // shape[2]))
     made = (shape[0], -(-rows // strides[0]), -(-columns // strides[1]))
     spec = Spec("pipeline.layers.containers.PadChannels", {"strides": strides, "more": shape[0] - channels})
-    return context.leaf("pad with zeros", made, spec, view=context.flow.view.through((1, 1), strides))
+    return context.leaf(
+        "pad with zeros", made, spec, view=context.flow.view.through(made[1:], (1, 1), strides, (0, 0))
+    )
 
 
 def _concatenated(
