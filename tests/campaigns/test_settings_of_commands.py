@@ -57,6 +57,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("augmentation=mirror augmentation.steps.0.p=1.5", "augmentation.steps[0].p"),
     ("augmentation=erase augmentation.steps.0.scale=[0.5,0.1]", "augmentation.steps[0].scale"),
     ("augmentation=crop augmentation.steps.0.rows=0", "augmentation.steps[0].rows"),
+    ("augmentation=mirror augmentation.steps.0._target_=albumentations.ToFloat", "augmentation"),
     ("data.split={val:0.6,test:0.6,seed:0}", "data.split"),
     ("seed=-1", "seed"),
     # Sweeps: all jobs are checked before the first trains. Their errors are printed by Hydra's callback.

@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 ORCHESTRATING = {
     "pipeline.declaration.keys",
     "pipeline.declaration.targets",
-    "pipeline.training.checks",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
     "pipeline.training.run",
