@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 
 from pipeline import train
 from pipeline.errors import ConfigError
@@ -115,6 +117,7 @@ def test_command_that_is_refused_records_nothing(
     monkeypatch.setattr(sys, "argv", ["train", *arguments, *words[len(first) :]])
     before = {*project.iterdir()}
     GlobalHydra.instance().clear()
+    Singleton._instances.pop(Plugins, None)  # a test that composed before has looked for plugins elsewhere
     with pytest.raises((ConfigError, SystemExit)) as caught:
         train.main()
     text = str(caught.value) if isinstance(caught.value, ConfigError) else capsys.readouterr().err
