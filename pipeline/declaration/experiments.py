@@ -70,4 +70,7 @@ def refuse_foreign(path: Path) -> None:
 
 def is_declaration(file: Path) -> bool:
     """Return whether a file was written by `write_declaration`."""
-    return file.is_file() and file.read_bytes().startswith(HEADER.encode())
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(HEADER)) == HEADER.encode()
