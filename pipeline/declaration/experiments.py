@@ -70,7 +70,8 @@ def refuse_foreign(path: Path) -> None:
 
 def is_declaration(file: Path) -> bool:
     """Return whether `write_declaration` wrote a file, which may have been damaged since; an empty one is nobody's."""
-    content = file.read_bytes() if file.is_file() else None
-    return content is not None and (
-        not content or content.startswith(HEADER.encode()) or SEAL.encode() in content
-    )
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        start = opened.read(len(HEADER) + len(SEAL))
+    return not start or start.startswith(HEADER.encode()) or SEAL.encode() in start
