@@ -80,14 +80,11 @@ class ParentRun(Callback):
         atexit.register(self._close_failed)
 
     def _close_failed(self) -> None:
-        """Close the parent of a sweep that failed or was stopped, still comparing the runs that finished."""
-        if self._parent is None:
-            return
-        store = self._parent.tracked.store
-        if is_stopping():
-            self._close("KILLED")
-            store.close_dead_runs()  # those of the launcher's workers, which it has killed
-        else:
+        """Close the parent of a sweep that was stopped, or failed: then still comparing the runs that finished."""
+        if self._parent is not None and is_stopping():  # and has no time for a comparison
+            self._parent.close("KILLED")
+            self._parent.tracked.store.close_dead_runs()  # those of the launcher's workers, which it has killed
+        elif self._parent is not None:
             self._close("FAILED", reason="a job failed")
 
     def _close(self, status: str, *, reason: str = "") -> None:
