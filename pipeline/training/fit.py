@@ -85,8 +85,8 @@ def fit(
     if observer.has_stopped(history):
         return False
     augmentation = build_augmentation(declaration, statistics)
-    train_split = make_train_split(declaration, prepared, augmentation, copies)
-    with closing(_make_data(declaration, train_split, prepared, first_epoch=len(history))) as data:
+    train = make_train_split(declaration, prepared, augmentation, copies)
+    with closing(_make_data(declaration, train, prepared, first_epoch=len(history))) as data:
         model = build_model(declaration, statistics)
         account = load_pretrained(declaration, model)
         _check_shape(declaration, data, model)
@@ -97,15 +97,13 @@ def fit(
         learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
         if not _is_complete(resumed, declaration.trainer):
             _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child)
-        if learner.is_stopped:
-            return False
-        if tracked is not None:
-            history = learner.history or history  # the learner has no history if no epoch was left to train
+        if tracked is not None and not learner.is_stopped:
+            history = learner.history or history  # the former is empty if no epoch was left to train
             _write_results(declaration, folder, model, history, tracked)
             if observer.log_artifacts:
                 _log_results(declaration, folder, Decoded(model, task), data, tracked)
             folder.previous.unlink(missing_ok=True)
-        return True
+        return not learner.is_stopped
 
 
 def _make_data(
