@@ -158,7 +158,7 @@ def _train(
         monitor = f"val/{demands.score}"
         trainer = make_trainer(settings, folder, monitor=monitor, mode=demands.mode, devices=devices)
         try:
-            trainer.fit(learner, data, ckpt_path=resumed and resumed.path, weights_only=True)
+            trainer.fit(learner, data, ckpt_path=None if resumed is None else resumed.path, weights_only=True)
         finally:
             if tracked is not None:
                 tracked.log_history(learner.history)
