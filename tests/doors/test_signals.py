@@ -191,8 +191,10 @@ def test_search_by_its_stage_waits_for_the_one_that_a_killed_dvc_left(project: P
     project.run(sys.executable, "-m", "pipeline.compose", "all.yaml", *arguments)
     first = begin("all.yaml", "one", *arguments, module="pipeline.search")
     wait_until(lambda: num_training(project.root) or first.poll(), "training", seconds=400)
-    said = project.python("pipeline.search", "all.yaml", "two", *arguments)
-    assert f"search digits_lenet5-coarse is being run by process {first.pid} on " in said
-    assert first.wait(60) == 0
+    os.kill(first.pid, signal.SIGSTOP)
+    second = begin("all.yaml", "two", *arguments, module="pipeline.search")
+    project.wait_for(f"search digits_lenet5-coarse is being run by process {first.pid} on ", second)
+    os.kill(first.pid, signal.SIGCONT)
+    assert first.wait(300) == second.wait(300) == 0
     one, two = (project.root / name / "best.yaml" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
