@@ -95,15 +95,13 @@ def fit(
         if not _is_complete(resumed, declaration.trainer):
             _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)
         inputs.verify()
-        if learner.is_stopped:
-            return False
-        if tracked is not None:
-            history = learner.history or history  # the learner has no history if no epoch was left to train
+        if tracked is not None and not learner.is_stopped:
+            history = learner.history or history  # the former is empty if no epoch was left to train
             _write_results(declaration, folder, model, history, tracked)
             if observer.log_artifacts:
                 _log_results(declaration, folder, Decoded(model, task), data, tracked)
             folder.previous.unlink(missing_ok=True)
-        return True
+        return not learner.is_stopped
 
 
 def _make_data(
