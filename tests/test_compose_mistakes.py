@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.declaration import composition
 from pipeline.declaration.composition import CONF, compose
-from pipeline.declaration.declaration import SECTIONS, load
+from pipeline.declaration.declaration import SECTIONS
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
 from tests.refusals import OF_SGD, refused
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 import yaml
@@ -27,13 +27,17 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from pipeline.declaration.checks import check
+from pipeline.declaration.conf_files import check_files, check_option
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.interpolations import check_interpolations
 from pipeline.declaration.mistakes import explain_depth, explain_override
 from pipeline.errors import ConfigError
 
+RESOLVERS = ("oc.select", "oc.dict.keys", "oc.dict.values")  # look up nothing but the config itself
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -55,13 +59,29 @@ def compose_sections(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an override names a key or option that does not exist.
     """
+    changed = _last_change(CONF)
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
+        _check_overrides(parsed)
         values = [override for override in parsed if _sets_a_value(override)]
         others = [override.input_line or "" for override in parsed if not _sets_a_value(override)]
-        config = deepcopy(_chosen(tuple(others), CONF, _last_change(CONF)))
+        config = deepcopy(_chosen(tuple(others), CONF, changed))
         ConfigLoaderImpl._apply_overrides_to_config(values, config)  # like Hydra, after the files
         return resolved(config)
+
+
+def _check_overrides(overrides: Sequence[Override]) -> None:
+    """Raise if an override changes Hydra's section, or chooses a file outside conf/; a search may have written it."""
+    for override in overrides:
+        package = override.package or ""
+        if override.is_hydra_override() or "hydra" in package.split("."):
+            raise ConfigError(
+                override.input_line or "hydra",
+                "is a setting of Hydra, not of a declaration",
+                hint="only `python -m pipeline.train` takes it, on its command line",
+            )
+        if (CONF / override.key_or_group).is_dir() and not override.is_sweep_override():
+            check_option(override.value(), path=override.key_or_group)
 
 
 def _sets_a_value(override: Override) -> bool:
@@ -73,6 +93,7 @@ def _sets_a_value(override: Override) -> bool:
 @cache
 def _chosen(choices: tuple[str, ...], conf: Path, changed: int) -> DictConfig:  # noqa: ARG001
     """Compose the chosen files, cached until conf/ changes, as a search composes them for every trial."""
+    check_files(conf)
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
         return hydra.compose("config", overrides=list(choices))
@@ -90,10 +111,38 @@ def declare(config: DictConfig) -> Declaration:
 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Return plain values, with all interpolations resolved."""
-    with explained():
+    check_interpolations(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=False)))
+    with explained(), _harmless_resolvers():
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items() if key != "hydra"}
+
+
+@contextmanager
+def _harmless_resolvers() -> Iterator[None]:
+    """Refuse interpolations that look up more than the config itself, such as `${oc.env:PASSWORD}`.
+
+    OmegaConf has no public way to restrict its resolvers.
+    """
+    known = BaseContainer._resolvers
+    BaseContainer._resolvers = {
+        name: resolve if name in RESOLVERS else _refusing(name) for name, resolve in known.items()
+    }
+    try:
+        yield
+    finally:
+        BaseContainer._resolvers = known
+
+
+def _refusing(name: str) -> Any:
+    def refuse(*of_node: Any) -> None:  # config, parent, node, arguments
+        raise ConfigError(
+            of_node[2]._get_full_key(None),
+            f"looks up more than this declaration by ${{{name}: ...}}",
+            hint=f"write the value; allowed are ${{<key>}} and {', '.join(RESOLVERS)}",
+        )
+
+    return refuse
 
 
 @contextmanager
@@ -135,6 +184,11 @@ def _explain_file(reason: OSError) -> ConfigError | None:
 def _explain(reason: Exception) -> ConfigError:
     """Return the error for an override of an unknown key, which suggests the closest one."""
     cause = reason.__cause__
+    earlier = reason.__context__
+    while earlier is not None:
+        if isinstance(earlier, ConfigError):  # of a resolver
+            return earlier
+        earlier = earlier.__context__
     full_key = getattr(cause, "full_key", None)
     if isinstance(reason, ConfigCompositionException) and full_key:
         name = str(full_key).rpartition(".")[2]

@@ -1,21 +1,21 @@
 """A declaration: the complete, typed and immutable description of an experiment.
 
-It is created by composition or read from a file. Sections with a `_target_` remain mappings, since the constructor's
-signature is their schema.
+It is created by composition or read from a file; `checks` checks it either way. Sections with a `_target_` remain
+mappings, since the constructor's signature is their schema.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError
-from pipeline.files import YAMLError, read_yaml
+from pipeline.files import check_name, yaml_text
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -30,6 +30,8 @@ TYPED: dict[str, type] = {
     "search": SearchSettings,
     "tracking": TrackingSettings,
 }
+HEADER = "# Written by the pipeline from conf/; edit that, not this.\n"
+SEAL = "# sha256: "  # of the lines below
 KEYWORDS = {"from": "around"}  # a section whose name is a Python keyword
 
 
@@ -77,6 +79,10 @@ class Declaration:
     tracking: TrackingSettings
     sections: Section
 
+    def __post_init__(self) -> None:
+        """Raise if the name cannot be that of a folder; after the sections, as it may be made of their names."""
+        check_name("name", self.name)
+
     @classmethod
     def parse(cls, sections: Section) -> Declaration:
         """Create a declaration from plain values.
@@ -90,6 +96,11 @@ class Declaration:
     def replace(self, **sections: Any) -> Declaration:
         """Return a copy of this declaration with some sections replaced."""
         return Declaration.parse({**self.sections, **sections})
+
+    def text(self) -> str:
+        """Return the contents of the file of this declaration, with a comment that holds the digest of the rest."""
+        body = yaml_text(dict(self.sections), width=100)
+        return f"{HEADER}{SEAL}{seal(body.encode())}\n{body}"
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each section.
@@ -107,26 +118,9 @@ SECTIONS = tuple(
 )
 
 
-def load(path: Path) -> Declaration:
-    """Read a resolved declaration from a file.
-
-    Raises:
-        ConfigError: the file does not exist, or does not contain a declaration.
-    """
-    if not path.is_file():
-        raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
-    try:
-        loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except YAMLError:
-        loaded = None
-    sections = (
-        {key: value for key, value in loaded.items() if key != "digest"} if isinstance(loaded, dict) else {}
-    )
-    if set(sections) != set(SECTIONS):
-        raise ConfigError(
-            str(path), "is not a resolved declaration", hint="`python -m pipeline.compose` writes one"
-        )
-    return Declaration.parse(sections)
+def seal(body: bytes) -> str:
+    """Return the digest that the file of a declaration contains."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def _typed(key: str, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Each task is a package of three modules: `demands.py` exports `DEMANDS`, `task.py` defines the class that a declaration
 names, and `cases.py` presents individual test images. A custom task is a package with the same three modules under one
-of the prefixes in `allowed_targets`.
+of the prefixes in `allowed_targets` that the owner of the machine has granted, see `pipeline.declaration.grants`.
 Shapes: C channels, H rows, W columns; shapes of images are (C, H, W).
 """
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError, import_name
+from pipeline.errors import ConfigError
+from pipeline.layers.classes import import_name
 
 CENTRE = ("centre",)
 
@@ -48,6 +49,17 @@ class Demands:
             ConfigError: a fact is set but not used; the error names its config path.
         """
         del facts
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check that the settings of the task are in range; keys and types have been checked.
+
+        Args:
+            settings: the section `task`.
+
+        Raises:
+            ConfigError: a setting is out of range; the error names its config path.
+        """
+        del settings
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

@@ -26,6 +26,7 @@ from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from numpy.typing import NDArray
 
+from pipeline.errors import redact
 from pipeline.files import yaml_text
 from pipeline.tracking.store import Store
 from pipeline.tracking.uri import FOLDER_TAG, URI_VARIABLE
@@ -58,7 +59,8 @@ class TrackedRun:
         """Start a new run, nested under a parent if there is one."""
         if parent is not None:
             tags = {**tags, MLFLOW_PARENT_RUN_ID: parent}
-        run = store.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
+        hidden = {key: redact(value) for key, value in tags.items()}
+        run = store.client.create_run(store.experiment_id, run_name=redact(name), tags=hidden)
         return cls(store, run.info.run_id, is_new=True)
 
     @classmethod
@@ -136,7 +138,7 @@ class TrackedRun:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        self._client.log_batch(self.run_id, tags=[RunTag(*each) for each in tags.items()])
+        self._client.log_batch(self.run_id, tags=[RunTag(key, redact(value)) for key, value in tags.items()])
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text file."""

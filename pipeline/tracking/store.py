@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import DatabaseError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, redact
 from pipeline.runs.lock import locked
 from pipeline.tracking.database import make_if_needed
 from pipeline.tracking.uri import FOLDER_TAG, database_of, tracking_uri
@@ -43,6 +43,7 @@ class Store:
 
     def __init__(self, root: Path, experiment: str) -> None:
         self.root = root
+        self.experiment = experiment
         self.uri = tracking_uri(root)
         self.database = database_of(self.uri)
         if self.database is None:
@@ -53,7 +54,7 @@ class Store:
                 raise ConfigError(
                     "MLFLOW_TRACKING_URI",
                     f"the server does not answer ({str(reason).splitlines()[0]})",
-                    got=self.uri,
+                    got=redact(self.uri),
                     hint="correct it, or unset it to track in the project's folder",
                 ) from None
             return

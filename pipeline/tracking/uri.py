@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite"
@@ -13,8 +14,21 @@ TIMEOUT = 20.0  # seconds to wait for other writers, as MLflow does
 
 
 def tracking_uri(root: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or by default the sqlite database in the project's folder."""
-    return os.environ.get(URI_VARIABLE) or sqlite_uri(root.resolve() / "mlflow.db")
+    """Return MLFLOW_TRACKING_URI, or by default the sqlite database in the project's folder.
+
+    User and password of a server are moved from the URI to the environment variables that MLflow has for them, so that
+    none of its messages and files contain them.
+    """
+    uri = os.environ.get(URI_VARIABLE)
+    if not uri:
+        return sqlite_uri(root.resolve() / "mlflow.db")
+    parts = urlsplit(uri) if uri.startswith(("http://", "https://")) else None
+    if parts and parts.username and parts.password:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password)
+        uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        os.environ[URI_VARIABLE] = uri
+    return uri
 
 
 def tracking_database(root: Path) -> Path | None:

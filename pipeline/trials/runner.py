@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
+from pipeline.files import remove_drafts
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
@@ -53,11 +54,12 @@ def run_search(
             "one process leads a search and starts those of each training itself",
             hint="run it without torchrun and srun",
         )
+    _check_declared(search)
     for note in search.notes:
         sys.stderr.write(f"search: {note}\n")
     folder = search.ledger.folder
     swept = [*(entry.key for entry in search.entries), SEED, FOLD]
-    with _held(folder):
+    with _held(folder, waits=entry_point == "dvc"):
         difference = search.ledger.difference(search.identity)
         if renews and difference is not None:
             place = search.ledger.set_aside()
@@ -77,11 +79,30 @@ def run_search(
     return results
 
 
+def _check_declared(search: Search) -> None:
+    """Check that what the trials have in common can be trained, unless none is left to train."""
+    known = search.ledger.trials().values()
+    if sum(trial.state != "running" for trial in known) < search.settings.trials:
+        from pipeline.training.checks import check_trainable  # imports torch
+
+        check_trainable(compose(search.overrides))
+
+
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the lock of the search, which marks it as running; raise if another process holds it."""
+def _held(folder: Path, *, waits: bool) -> Iterator[None]:
+    """Hold the lock of the search, which marks it as running; raise if another process holds it.
+
+    Args:
+        waits: whether to wait for that process instead: where dvc alone was killed, its stage goes on.
+    """
+
+    def report_wait(holder: str) -> None:
+        sys.stderr.write(f"search {folder.name} is being run by {holder}; waiting for it\n")
+
     try:
-        with locked(folder / "lock", waits=False):
+        with locked(folder / "lock", waits=waits, on_wait=report_wait):
+            for written in (folder, folder / "trials"):
+                remove_drafts(written)
             yield
     except Held as holder:
         raise ConfigError(f"search {folder.name}", f"is being run by {holder}", hint="wait for it") from None
@@ -93,7 +114,7 @@ def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
     from pipeline.tracking.store import Store
 
     folder = search.ledger.folder
-    search.ledger.open(search.identity)
+    search.ledger.open(search.identity, around=search.around)
     store = Store(root, search.experiment)
     close_dead_runs(root, search.experiment)
     known = search.ledger.about().get("mlflow_run_id")

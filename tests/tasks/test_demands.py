@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.facts import Facts
 from pipeline.tasks.demands import Demands, load_demands, task_package
+from tests.makers import data_section
 from tests.refusals import refused
 
 TASKS = {"pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation"}
@@ -87,3 +89,15 @@ def test_direction_of_a_metric_follows_the_mode_of_the_score_and_the_names_of_ot
     metric: str, direction: str
 ) -> None:
     assert Lower().direction(metric) == direction
+
+
+@pytest.mark.parametrize("name", ["c++", "../a", "a/b", "", "a\n"])
+def test_class_that_cannot_name_a_metric_is_refused_where_scores_are_named_after_classes(name: str) -> None:
+    facts = Facts(**data_section("data.zip", classes=[name, "\uc22b\uc790", "white matter"]))
+    demands = load_demands({"_target_": "pipeline.tasks.segmentation.task.Segmentation"})
+    with refused(
+        "data.classes",
+        got=name,
+        allowed="names of letters, digits, spaces and '_.:-', as scores are named after them",
+    ):
+        demands.check(facts)

@@ -15,7 +15,8 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pipeline.declaration.composition import CONF
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.runs.folder import RunFolder
-from pipeline.training.trainer import Checkpoints, device_slot, make_trainer, process_restored
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.trainer import device_slot, make_trainer, process_restored
 from tests.refusals import refused
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"))
@@ -183,7 +184,7 @@ def test_best_epoch_and_patience_follow_the_same_score_in_the_same_mode(tmp_path
 
 
 def test_settings_that_lightning_refuses_are_named(tmp_path: Path) -> None:
-    settings = settings_with(accelerator="cpu", strategy="none_such")
+    settings = settings_with(accelerator="cpu", strategy="fsdp")
     with refused("trainer", hint="correct them") as caught:
         make_trainer(settings, RunFolder(tmp_path), monitor="val/accuracy", mode="max", devices=1)
     assert caught.value.problem.startswith("Lightning refuses its settings: ")
