@@ -157,7 +157,7 @@ def test_training_that_dies_before_some_of_its_writes_is_logged_once(root: Path)
 
 
 @pytest.mark.campaign
-@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType.*")  # MLflow's own, on logging a model
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType.*")  # by MLflow, of a model
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_that_dies_before_any_of_its_writes_is_logged_once(command: str, root: Path) -> None:
     first = 1000 * (1 + list(COMMANDS).index(command))
