@@ -16,7 +16,7 @@ from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError, DamagedFileError
-from pipeline.files import CHANGED, YAMLError, read_yaml, yaml_text
+from pipeline.files import CHANGED, YAMLError, read_json, read_yaml, yaml_text
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -124,7 +124,7 @@ def load(path: Path) -> Declaration:
     """
     if not path.is_file():
         raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
-    _check_seal(path)
+    is_sealed = _check_seal(path)
     try:
         loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError):
@@ -136,17 +136,37 @@ def load(path: Path) -> Declaration:
         raise ConfigError(
             str(path), "is not a resolved declaration", hint="`python -m pipeline.compose` writes one"
         )
-    return Declaration.parse(sections)
+    declaration = Declaration.parse(sections)
+    if is_sealed:
+        _check_partner(path, declaration)
+    return declaration
 
 
-def _check_seal(path: Path) -> None:
+def _check_seal(path: Path) -> bool:
+    """Check the digest in a file; return whether it has one."""
     head, mark, rest = path.read_bytes().partition(SEAL.encode())
     seal, _, body = rest.partition(b"\n")
-    if mark and head == HEADER.encode() and seal != _seal(body).encode():
+    is_sealed = bool(mark) and head == HEADER.encode()
+    if is_sealed and seal != _seal(body).encode():
         raise DamagedFileError(
             path,
             CHANGED,
             hint="delete it, and the command that wrote it writes it again; or remove its second line if you edited it",
+        )
+    return is_sealed
+
+
+def _check_partner(path: Path, declaration: Declaration) -> None:
+    """Check that a declaration belongs to the digests of its sections in the JSON file beside it, if there is one."""
+    partner = path.with_suffix(".json")
+    if not partner.exists():
+        return
+    known = read_json(partner)
+    if {key: known.get(key) for key in SECTIONS} != declaration.digests():
+        raise DamagedFileError(
+            path,
+            f"does not belong to {partner.name} beside it",
+            hint="delete both, and the command that wrote them writes them again",
         )
 
 
