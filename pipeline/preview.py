@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
+from pipeline.declaration.grants import grant_typed
 from pipeline.errors import exit_on_mistake
 from pipeline.training.assemble import make_train_split
 from pipeline.training.construction import build_augmentation
@@ -23,6 +24,7 @@ from pipeline.transforms.statistics import Statistics
 
 def main() -> None:
     """Draw the sheets of the declaration on the command line."""
+    grant_typed(sys.argv[1:])
     declaration, root = compose(sys.argv[1:]), Path.cwd()
     prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
     augmentation = build_augmentation(declaration, Statistics.load(statistics(declaration, root=root)))

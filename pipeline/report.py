@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.declaration.declaration import load
+from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import check_files, write_text

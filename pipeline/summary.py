@@ -20,12 +20,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.grants import check_granted, grant_typed
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.targets import check_modules
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import read_yaml
 from pipeline.networks.planner import plan
-from pipeline.plans.explain import formulas
+from pipeline.plans.explain import formulas, notes
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_comparison, as_json, as_rows, bytes_text, totals
 
@@ -61,6 +62,7 @@ def summarise(overrides: list[str], options: Mapping[str, Any]) -> Network:
     if isinstance(outputs, bool) or not isinstance(outputs, int) or outputs < 1:
         raise ConfigError("outputs", got=outputs, allowed="an integer of at least 1")
     sections = compose_sections(overrides)
+    check_granted(sections["allowed_targets"])
     check_modules(sections["model"], allowed=sections["allowed_targets"])
     return plan(sections["model"], shape=tuple(shape), outputs=outputs)
 
@@ -77,6 +79,8 @@ def show(network: Network, *, explains: bool) -> None:
     table.add_section()
     table.add_row("total", "", "", f"{sums['weights']:,}", f"{sums['multiply_adds']:,}", "")
     _print(table, wider=60 * explains)
+    for note in notes(network):
+        _print(f" {note}")
     side = sums.get("auxiliary_weights", 0)
     _print(
         f" activations: {bytes_text(sums['activation_bytes'])} per image in float32"
@@ -126,6 +130,7 @@ def _named(options: Mapping[str, Any], overrides: list[str]) -> list[Network]:
 
 def main() -> None:
     """Print the network that the command line declares, or several side by side."""
+    grant_typed(sys.argv[1:])
     options, overrides = {}, []
     for argument in sys.argv[1:]:
         key, _, value = argument.partition("=")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import hydra
@@ -21,21 +21,28 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from pipeline.declaration.composition import CONF, declare, explained
-from pipeline.declaration.declaration import load
+from pipeline.declaration.conf_files import check_files
+from pipeline.declaration.grants import grant_typed
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import OLDER_RESULTS, RESULTS
 from pipeline.runs.leader import is_leader
+from pipeline.runs.process import join_command
 from pipeline.training.run import RunRequest, follow, train
 from pipeline.trials.attempt import attempt, run_name
 from pipeline.trials.search import Outcome
+
+# How arguments of Hydra begin that name other files than those of conf/, abbreviated flags included.
+OTHER_FILES = ("--co", "--e", "-cd", "-cp", "-cn", "hydra.searchpath")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main_hydra(config: DictConfig) -> float | Outcome:
     """Train one composed declaration; return its best score, or its outcome as a trial of a search."""
+    join_command()
     declaration, context = declare(config), RunContext.from_environment(Path.cwd())
     overrides = list(HydraConfig.get().overrides.task)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -54,7 +61,8 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     if search.space:
         return attempt(declaration, overrides, context, entry_point="sweep")
     name = run_name(declaration.name, overrides, context)
-    request = RunRequest("sweep" if is_sweep else "hydra", name, waits=False)
+    # A sweep shares runs with other commands: to wait for one costs less than to lose the others.
+    request = RunRequest("sweep" if is_sweep else "hydra", name, waits=is_sweep)
     folder = train(declaration, request, context)
     if not is_leader():
         return float("nan")  # the leading process writes the results
@@ -65,6 +73,17 @@ def main_hydra(config: DictConfig) -> float | Outcome:
 
 def _format_scores(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" in key)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Raise if an argument of Hydra names other files than those of conf/, which alone are checked."""
+    for argument in arguments:
+        if argument.lstrip("+").startswith(OTHER_FILES):
+            raise ConfigError(
+                "python -m pipeline.train",
+                f"{argument} reads declarations from elsewhere than conf/",
+                hint="put the file into conf/, where it is checked",
+            )
 
 
 def main() -> None:
@@ -81,10 +100,13 @@ def main() -> None:
         request = RunRequest("dvc", declaration.name, waits=True)
         folder = train(declaration, request, RunContext(root))
         if is_leader():
-            publish(folder.path, out, names=RESULTS, replaces=OLDER_RESULTS)
+            publish(folder.path, out, root=root, names=RESULTS, replaces=OLDER_RESULTS)
         return
+    _check_arguments(sys.argv[1:])
+    grant_typed(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through, to report them in one sentence
     with explained():
+        check_files(CONF)  # before Hydra acts on its own section
         main_hydra()
 
 

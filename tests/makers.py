@@ -71,6 +71,13 @@ def with_empty_page(tiff: bytes) -> bytes:
     return tiff[:link] + struct.pack("<I", len(tiff)) + tiff[link + 4 :] + bytes(6)
 
 
+def huge_png(width: int, height: int) -> bytes:
+    """Return a grey PNG that claims a size and has the pixels of a small one."""
+    small = encode(np.zeros((8, 8), np.uint8))
+    header = b"IHDR" + struct.pack(">II", width, height) + small[24:29]
+    return small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:]
+
+
 def write_files(path: Path, files: Mapping[str, bytes]) -> Path:
     """Write files as a zip where the path ends in `.zip`, else as a folder; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +163,8 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "ignore_label": None,
         "mirror_changes_label": False,
         "licence": "none, it is noise",
+        "max_pixels": 100_000_000,
+        "max_file_bytes": 2**28,
     }
     return {**section, **changes}
 
@@ -172,9 +181,15 @@ def declaration(data: Mapping[str, Any], **sections: Any) -> Declaration:
 
 
 def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> Path:
-    """Write the file of `declaration`, as the stages read it; return its path."""
+    """Write the file of `declaration`, with a task and a network that fit, as the stages read it; return its path."""
+    is_dense = data["format"] == "image_masks"
+    task = "segmentation" if is_dense else "classification"
+    plain = compose_sections([f"task={task}"])
+    head: list[Any] = [{"conv": "outputs"}] if is_dense else ["flatten", {"linear": "outputs"}]
+    model = {**plain["model"], "name": "tiny", "layers": [{"conv": 2}], "head": head}
+    made = declaration(data, **{"model": model, "task": plain["task"], **sections})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml_text(dict(declaration(data, **sections).sections)), encoding="utf-8")
+    path.write_text(yaml_text(dict(made.sections)), encoding="utf-8")
     return path
 
 

@@ -106,7 +106,7 @@ def test_what_dvc_restores_is_adopted_and_not_made_again(
     tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = folder_of(tiny, tmp_path)
-    publish(made, tmp_path / "artifacts" / "augment" / "any_name")
+    publish(made, tmp_path / "artifacts" / "augment" / "any_name", root=tmp_path)
     images = np.load(made / "images.npy")
     for file in made.iterdir():
         file.unlink()

@@ -15,9 +15,11 @@ from pipeline.compose import compose_experiments
 from pipeline.compose import main as command
 from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import SECTIONS, Declaration, load
+from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.digests import digest
-from pipeline.declaration.keys import stage_digests
+from pipeline.declaration.grants import VARIABLE
+from pipeline.declaration.keys import HEADER, stage_digests
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import yaml_text
 from tests.refusals import refused
@@ -145,11 +147,16 @@ def test_facts_are_interpolated() -> None:
     assert compose(["model=lenet5", "data=digits"]).name == "digits_lenet5"
 
 
-def test_prefix_of_the_user_is_accepted() -> None:
+def test_prefix_that_the_owner_has_granted_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     override = "++optimizer._target_=mylab.optim.Lion"
     with refused("optimizer._target_", got="mylab.optim.Lion"):
         compose([override])
+    with refused("allowed_targets", got="mylab."):
+        compose([override, "allowed_targets=[mylab.]"])
+    monkeypatch.setenv(VARIABLE, "yourlab.,mylab.")
     assert compose([override, "allowed_targets=[mylab.]"]).optimizer["_target_"] == "mylab.optim.Lion"
+    with refused("optimizer._target_", got="mylab.optim.Lion"):
+        compose([override])  # the declaration says which packages it builds from
 
 
 # The command.
@@ -157,7 +164,7 @@ def test_prefix_of_the_user_is_accepted() -> None:
 
 def test_mistake_ends_the_command_soon_with_one_line_and_leaves_the_files_alone(tmp_path: Path) -> None:
     new, old = tmp_path / "new" / "bad.yaml", tmp_path / "old.yaml"
-    old.write_text("old")
+    old.write_text(f"{HEADER}old")
     seconds = []
     for path in (new, old):
         start = cpu_seconds()
@@ -166,7 +173,7 @@ def test_mistake_ends_the_command_soon_with_one_line_and_leaves_the_files_alone(
         assert (done.returncode, done.stdout) == (1, "")
         assert re.fullmatch(r"error: model\.layers\[2\]: .* does not fit .*\n", done.stderr)
     assert list(tmp_path.iterdir()) == [old]
-    assert old.read_text() == "old"
+    assert old.read_text() == f"{HEADER}old"
     assert min(seconds) < 2, seconds
 
 

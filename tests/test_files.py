@@ -15,6 +15,7 @@ from pipeline.files import (
     memoize_by_mtime,
     read_sealed,
     read_yaml,
+    remove_drafts,
     write_digests,
     write_sealed,
     write_text,
@@ -42,6 +43,13 @@ def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "ä")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_bytes() == "ä".encode()
+
+
+def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".run.json.123", ".last.ckpt.4567", ".hidden", "run.json", "00001.5"):
+        (tmp_path / name).touch()
+    remove_drafts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "00001.5", "run.json"]
 
 
 def test_yaml_text_is_read_back_with_its_keys_in_their_order() -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from pipeline.data import prepared
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, prepared_key
+from pipeline.declaration.loading import load
 from pipeline.runs.cache import publish
 from pipeline.training.inputs import prepare
 from tests.makers import (
@@ -82,7 +83,7 @@ def test_prepared_data_are_found_and_not_made_again(
 def test_what_dvc_restores_is_adopted_and_not_made_again(
     tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name")
+    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name", root=tmp_path)
     shutil.rmtree(tmp_path / "cache")
     forbid_writing(monkeypatch)
     adopted = prepare(tiny, root=tmp_path)
@@ -99,6 +100,7 @@ KEYS = [
     ({"format": "image_masks"}, True),
     ({"ignore_label": 255}, True),
     ({"licence": "MIT"}, False),
+    ({"max_pixels": 64, "max_file_bytes": 1000}, False),
     ({"groups": r"\d"}, True),
     ({"fold": {"index": 0, "of": 3}}, True),
 ]
@@ -196,7 +198,7 @@ ASK = """
 import sys, time
 from pathlib import Path
 from pipeline.data import prepared
-from pipeline.declaration.declaration import load
+from pipeline.declaration.loading import load
 from pipeline.training.inputs import prepare
 
 write = prepared.write_prepared

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
-from pipeline.declaration.network import plan_network
+from pipeline.declaration.grants import check_granted, is_prefix
+from pipeline.declaration.network import check_size, plan_network
+from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
@@ -49,6 +51,24 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     Raises:
         ConfigError: the first problem found.
     """
+    declaration = check_values(sections)
+    _check_texts(sections)
+    _check_model(declaration.model)
+    network = plan_network(declaration)
+    check_size(network)
+    _check_transforms(declaration)
+    _check_norms(network, declaration.trainer.batch_size)
+    level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
+    check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
+    return declaration
+
+
+def check_values(sections: Mapping[str, Any]) -> Declaration:
+    """Validate keys, types and ranges of plain values, but not whether the sections fit each other.
+
+    Raises:
+        ConfigError: the first problem found.
+    """
     for key in sections:
         if key not in SECTIONS:
             raise ConfigError.unknown(key, key, SECTIONS, what="section")
@@ -56,17 +76,16 @@ def check(sections: Mapping[str, Any]) -> Declaration:
         if key not in sections:
             raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
     _check_plain(sections)
+    check_finite(sections)
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)
-    _check_targets(sections)
+    check_classes(sections)
     declaration = Declaration.parse(sections)
-    load_demands(declaration.task).check(declaration.data)
-    network = plan_network(declaration)
-    _check_transforms(declaration)
-    _check_norms(network, declaration.trainer.batch_size)
-    level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
-    check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
+    check_arguments(sections)
+    demands = load_demands(declaration.task)
+    demands.check(declaration.data)
+    demands.check_settings(declaration.task)
     return declaration
 
 
@@ -84,12 +103,10 @@ def check_test_views(declaration: Declaration) -> None:
 
 def _check_plain(sections: Mapping[str, Any]) -> None:
     """Check the sections that are plain values, and that all others are mappings."""
-    name, seed, allowed = sections["name"], sections["seed"], sections["allowed_targets"]
-    if not isinstance(name, str) or not name:
-        raise ConfigError("name", got=name, allowed="text", hint="it names runs, such as name=digits_lenet5")
+    seed, allowed = sections["seed"], sections["allowed_targets"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError("seed", got=seed, allowed=f"a whole number from 0 to {2**32 - 1}")
-    if not isinstance(allowed, list) or not all(isinstance(each, str) and each for each in allowed):
+    if not isinstance(allowed, list) or not all(map(is_prefix, allowed)):
         raise ConfigError("allowed_targets", got=allowed, allowed="a list of prefixes such as [mylab.]")
     if not isinstance(sections["from"], str | None):
         raise ConfigError("from", got=sections["from"], allowed="the name of an earlier search, or null")
@@ -122,21 +139,26 @@ def _check_search(sections: Mapping[str, Any]) -> None:
             )
 
 
-def _check_targets(sections: Mapping[str, Any]) -> None:
-    """Check the target classes of all sections, and their arguments."""
+def check_classes(sections: Mapping[str, Any]) -> None:
+    """Check the classes that all sections name, and their arguments; nothing is imported before."""
     allowed = sections["allowed_targets"]
-    _check_steps(sections["augmentation"]["steps"], "augmentation.steps")
-    if sections["augmentation"]["mixing"] is not None:
-        _check_step(sections["augmentation"]["mixing"], "augmentation.mixing")
+    check_granted(allowed)
+    check_modules(sections["model"], allowed=allowed)
+    augmentation = sections["augmentation"]
+    _check_steps(augmentation["steps"], "augmentation.steps")
+    if augmentation["mixing"] is not None:
+        _check_step(augmentation["mixing"], "augmentation.mixing")
     for key in ("preprocess", "task", "optimizer", "scheduler"):
         if "_target_" not in sections[key]:
             raise ConfigError(f"{key}._target_", "is missing", hint="name the class to build")
     target = sections["task"]["_target_"]
-    check_allowed(target, where="task._target_", allowed=allowed)
+    check_allowed(target, where="task._target_", kind="task", allowed=allowed)
     given = {**GIVEN, "task": frozenset(load_demands(sections["task"]).facts)}
-    for key in ("preprocess", "augmentation", "task", "optimizer", "scheduler"):
-        check_targets(sections[key], path=key, allowed=allowed, given=given[key])
-    check_modules(sections["model"], allowed=allowed)
+    for key in ("preprocess", "task", "optimizer", "scheduler"):
+        check_targets(sections[key], path=key, kind=key, allowed=allowed, given=given[key])
+    steps, mixing = augmentation["steps"], augmentation["mixing"]
+    check_targets(steps, path="augmentation.steps", kind="step", allowed=allowed, given=given["augmentation"])
+    check_targets(mixing, path="augmentation.mixing", kind="mixing", allowed=allowed)
 
 
 def _check_steps(steps: Sequence[Any], path: str) -> None:
@@ -182,6 +204,22 @@ def _check_transforms(declaration: Declaration) -> None:
 def _mirror_changes_label(declaration: Declaration) -> bool:
     """Return whether a mirrored image may have another label; a dense target is mirrored with its image."""
     return declaration.data.mirror_changes_label and not load_demands(declaration.task).is_dense
+
+
+def _check_texts(sections: Mapping[str, Any]) -> None:
+    """Check that names and paths are not empty."""
+    for section, key in (("data", "name"), ("data", "root"), ("model", "name")):
+        text = sections[section].get(key)
+        if not isinstance(text, str) or not text:
+            raise ConfigError(f"{section}.{key}", got=text, allowed="text that is not empty")
+
+
+def _check_model(model: Mapping[str, Any]) -> None:
+    """Check the default padding of a network, even if none of its layers uses it."""
+    padding = model.get("padding", "same")
+    pixels = padding if isinstance(padding, list) and len(padding) == 2 else [padding]
+    if padding not in ("same", "valid") and not all(side in PIXELS for side in pixels):
+        raise ConfigError("model.padding", got=padding, allowed="same, valid or pixels, such as 1 or [1, 2]")
 
 
 def _check_norms(network: Network, batch_size: int) -> None:

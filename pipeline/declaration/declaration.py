@@ -1,7 +1,7 @@
 """A declaration: the complete, typed and immutable description of an experiment.
 
-It is created by composition or read from a file. Sections with a `_target_` remain mappings, since the constructor's
-signature is their schema.
+It is created by composition or read from a file; `checks` checks it either way. Sections with a `_target_` remain
+mappings, since the constructor's signature is their schema.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
-from pipeline.errors import ConfigError, DamagedFileError
-from pipeline.files import CHANGED, YAMLError, read_json, read_yaml, yaml_text
+from pipeline.errors import ConfigError
+from pipeline.files import check_name, yaml_text
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -80,6 +79,10 @@ class Declaration:
     tracking: TrackingSettings
     sections: Section
 
+    def __post_init__(self) -> None:
+        """Raise if the name cannot be that of a folder; after the sections, as it may be made of their names."""
+        check_name("name", self.name)
+
     @classmethod
     def parse(cls, sections: Section) -> Declaration:
         """Create a declaration from plain values.
@@ -97,7 +100,7 @@ class Declaration:
     def text(self) -> str:
         """Return the contents of the file of this declaration, with a comment that holds the digest of the rest."""
         body = yaml_text(dict(self.sections), width=100)
-        return f"{HEADER}{SEAL}{_seal(body.encode())}\n{body}"
+        return f"{HEADER}{SEAL}{seal(body.encode())}\n{body}"
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each section.
@@ -115,62 +118,8 @@ SECTIONS = tuple(
 )
 
 
-def load(path: Path) -> Declaration:
-    """Read a resolved declaration from a file.
-
-    Raises:
-        ConfigError: the file does not exist, or does not contain a declaration.
-        DamagedFileError: its content does not match the digest in it; a file without one is read as it is.
-    """
-    if not path.is_file():
-        raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
-    is_sealed = _check_seal(path)
-    try:
-        loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError):
-        loaded = None
-    sections = (
-        {key: value for key, value in loaded.items() if key != "digest"} if isinstance(loaded, dict) else {}
-    )
-    if set(sections) != set(SECTIONS):
-        raise ConfigError(
-            str(path), "is not a resolved declaration", hint="`python -m pipeline.compose` writes one"
-        )
-    declaration = Declaration.parse(sections)
-    if is_sealed:
-        _check_partner(path, declaration)
-    return declaration
-
-
-def _check_seal(path: Path) -> bool:
-    """Check the digest in a file; return whether it has one."""
-    head, mark, rest = path.read_bytes().partition(SEAL.encode())
-    seal, _, body = rest.partition(b"\n")
-    is_sealed = bool(mark) and head == HEADER.encode()
-    if is_sealed and seal != _seal(body).encode():
-        raise DamagedFileError(
-            path,
-            CHANGED,
-            hint="delete it, and the command that wrote it writes it again; or remove its second line if you edited it",
-        )
-    return is_sealed
-
-
-def _check_partner(path: Path, declaration: Declaration) -> None:
-    """Check that a declaration belongs to the digests of its sections in the JSON file beside it, if there is one."""
-    partner = path.with_suffix(".json")
-    if not partner.exists():
-        return
-    known = read_json(partner)
-    if {key: known.get(key) for key in SECTIONS} != declaration.digests():
-        raise DamagedFileError(
-            path,
-            f"does not belong to {partner.name} beside it",
-            hint="delete both, and the command that wrote them writes them again",
-        )
-
-
-def _seal(body: bytes) -> str:
+def seal(body: bytes) -> str:
+    """Return the digest that the file of a declaration contains."""
     return hashlib.sha256(body).hexdigest()
 
 

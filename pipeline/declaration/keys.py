@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.archive import archive_digest, restore
+from pipeline.data.archive import archive_digest
+from pipeline.data.entries import restore
 from pipeline.data.facts import NOT_DECIDING
 from pipeline.data.sources import load_source
 from pipeline.declaration.declaration import Declaration

@@ -10,12 +10,14 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 Definition = ast.ClassDef | ast.FunctionDef
+HEAD = re.compile(r"^class (?P<name>\w+)\s*(?:\((?P<bases>[^:]*)\))?\s*:", re.MULTILINE)
+IMPORT = re.compile(r"^[ \t]*((?:from [\w.]+ )?import (?:\([^)]*\)|.*))", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,41 @@ class Signature:
 
 def find_module(target: str) -> str | None:
     """Return the module that defines a dotted name, resolving re-exports; None if it cannot be found."""
-    found = _find(target)
+    found = _locate(target)
     return None if found is None else found[0]
+
+
+def is_class(target: str, bases: Collection[str] = ()) -> bool:
+    """Return whether a dotted name is a class, and one of some base classes or derived from one of them.
+
+    Args:
+        bases: dotted names as the classes are defined, not as they are re-exported; empty to accept any class.
+    """
+    found = _locate(target)
+    head = None if found is None else HEAD.search(found[1])
+    if found is None or head is None:
+        return False
+    module = found[0]
+    if not bases or f"{module}.{head['name']}" in bases:
+        return True
+    written = ast.parse(f"class _({head['bases'] or ''}): ...").body[0]
+    assert isinstance(written, ast.ClassDef)
+    return any(is_class(name, bases) for base in written.bases for name in _base_names(module, base))
+
+
+def _base_names(module: str, base: ast.expr) -> Iterator[str]:
+    """Yield the dotted names that a base class, as written in a module, can have."""
+    written = ast.unparse(base).split("[")[0]
+    first, dot, rest = written.partition(".")
+    file = module_file(module)
+    if not dot or file is None:
+        yield f"{module}.{written}"
+        return
+    for node in _imports(file.read_text(encoding="utf-8")):
+        for alias in node.names:
+            if (alias.asname or alias.name) == first:
+                home = f"{_origin(module, file, node)}." if isinstance(node, ast.ImportFrom) else ""
+                yield f"{home}{alias.name}.{rest}"
 
 
 def names_in(module: str) -> frozenset[str]:
@@ -135,26 +170,77 @@ def _of_dataclass(node: ast.ClassDef) -> Signature:
 @cache
 def _find(target: str) -> tuple[str, Definition] | None:
     """Resolve a dotted name to the module and the AST node that define it."""
+    found = _locate(target)
+    if found is None:
+        return None
+    module, source = found
+    try:
+        node = ast.parse(source).body[0]
+    except SyntaxError:  # a multi-line string contains unindented lines
+        file, named = module_file(module), re.search(r"^(?:class|def) (\w+)", source, re.MULTILINE)
+        assert file is not None
+        assert named is not None
+        whole = _nested(file.read_text(encoding="utf-8"), named[1])
+        return None if whole is None else (module, whole)
+    assert isinstance(node, ast.ClassDef | ast.FunctionDef)
+    return module, node
+
+
+@cache
+def _locate(target: str) -> tuple[str, str] | None:
+    """Resolve a dotted name to the module that defines it and the source of the definition.
+
+    Parsing large modules is slow, so definitions and imports are first looked for by their lines.
+    """
     module, _, name = target.rpartition(".")
-    file = module_file(module) if module else None
+    file = module_file(module) if module and name else None
     if file is None:
         return None
     text = file.read_text(encoding="utf-8")
     if name not in text and "import *" not in text:
-        return None  # avoids parsing most targets of star imports, which takes a second
-    stars: list[str] = []
-    for node in _statements(_tree(text, name)):
+        return None
+    source = _definition(text, name)
+    if source is not None:
+        return module, source
+    origins: list[str] = []
+    for statement in _imports(text):
+        if isinstance(statement, ast.Import):
+            continue
+        origin = _origin(module, file, statement)
+        for alias in statement.names:
+            if (alias.asname or alias.name) == name and f"{origin}.{alias.name}" != target:
+                return _locate(f"{origin}.{alias.name}")
+            origins += [origin] if alias.name == "*" and origin != module else []
+    found = (_locate(f"{origin}.{name}") for origin in origins)
+    imported = next((each for each in found if each is not None), None)
+    node = _nested(text, name) if imported is None else None
+    return imported if node is None else (module, ast.unparse(node))
+
+
+def _definition(text: str, name: str) -> str | None:
+    """Return the lines that define a class or function at the top level of a module."""
+    decorators, body = r"(?:@.*\n(?:[ \t)].*\n)*)*", r"(?:(?:[ \t#)].*)?\n)*"
+    lines = re.search(rf"^{decorators}(?:class|def) {re.escape(name)}\b.*\n{body}", text, re.MULTILINE)
+    return None if lines is None else lines[0]
+
+
+def _nested(text: str, name: str) -> Definition | None:
+    """Look for a definition in the whole syntax tree, which also finds those under `if`, `try` or `with`."""
+    for node in _statements(ast.parse(text)) if f" {name}" in text else ():
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return module, node
-        if isinstance(node, ast.ImportFrom):
-            origin = _origin(module, file, node)
-            for alias in node.names:
-                if alias.name == "*":
-                    stars.append(origin)
-                elif (alias.asname or alias.name) == name and f"{origin}.{alias.name}" != target:
-                    return _find(f"{origin}.{alias.name}")
-    found = (_find(f"{origin}.{name}") for origin in stars if origin != module)
-    return next((each for each in found if each is not None), None)
+            return node
+    return None
+
+
+def _imports(text: str) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the import statements of a module."""
+    for written in IMPORT.findall(text):
+        try:
+            (node,) = ast.parse(written).body
+        except (SyntaxError, ValueError):  # text that looks like an import
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -187,13 +273,3 @@ def module_file(module: str) -> Path | None:
             if file.is_file() and (rest or file.name == "__init__.py"):
                 return file
     return None
-
-
-def _tree(text: str, name: str) -> ast.Module:
-    """Parse a module, or, as large files are slow, only the lines that define a top-level name."""
-    decorators, body = r"(?:@.*\n(?:[ \t)].*\n)*)*", r"(?:(?:[ \t#)].*)?\n)*"
-    lines = re.search(rf"^{decorators}(?:class|def) {re.escape(name)}\b.*\n{body}", text, re.MULTILINE)
-    try:
-        return ast.parse(lines[0] if lines else text)
-    except SyntaxError:  # a multi-line string contains unindented lines
-        return ast.parse(text)

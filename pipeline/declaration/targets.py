@@ -1,31 +1,68 @@
 """Checks on `_target_`: which classes a config may instantiate, with which arguments of which types.
 
-A config may be untrusted, and instantiating the classes it names executes code. Therefore, only names under allowed
-prefixes are accepted, and never functions that load code or start processes.
+A config may be untrusted, and instantiating the classes it names executes code. Therefore, each section accepts only
+classes of one kind, such as optimizers: never functions, private names, or classes whose arguments are functions or
+files.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.declaration.signatures import Parameter, find_module, names_in, signature
+from pipeline.declaration.signatures import Parameter, find_module, is_class, names_in, signature
 from pipeline.errors import ConfigError, nearest
 
-ALLOWED = (
-    "pipeline.tasks.",
-    "pipeline.transforms.",
-    "torch.nn.",
-    "torch.optim.",
-    "torchmetrics.",
-    "albumentations.",
-    "pytorch_lightning.callbacks.",
-)
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of class that a section may name.
+
+    Args:
+        noun: what it is called in errors.
+        homes: packages that define the classes, beside those of the user.
+        bases: the class is one of these or derived from one; empty for any class. Names under the user's own prefixes
+            may be defined at run time, so they are checked when they are built.
+        unsafe: classes that do not belong into a declaration, and what they do.
+    """
+
+    noun: str
+    homes: tuple[str, ...]
+    bases: tuple[str, ...] = ()
+    unsafe: Mapping[str, str] = field(default_factory=dict)
+
+
+MODULE = "torch.nn.modules.module.Module"
+OPENS_FILES = "opens the files that its arguments name"
+KINDS = {
+    "preprocess": Kind("a preprocessing", ("pipeline.transforms.preprocess.",), (MODULE,)),
+    "step": Kind(
+        "a transform of albumentations",
+        ("albumentations.", "pipeline.transforms.steps."),
+        (
+            "albumentations.core.transforms_interface.BasicTransform",
+            "albumentations.core.composition.BaseCompose",
+        ),
+        {
+            "FDA": OPENS_FILES,
+            "HistogramMatching": OPENS_FILES,
+            "PixelDistributionAdaptation": OPENS_FILES,
+            "TextImage": OPENS_FILES,
+            "Lambda": "calls functions, which a declaration cannot name",
+        },
+    ),
+    "mixing": Kind("a mixing", ("pipeline.transforms.mixing.",)),
+    "task": Kind("a task", ("pipeline.tasks.",)),
+    "optimizer": Kind("an optimizer", ("torch.optim.",), ("torch.optim.optimizer.Optimizer",)),
+    "scheduler": Kind("a scheduler", ("torch.optim.",), ("torch.optim.lr_scheduler.LRScheduler",)),
+    "module": Kind("a torch module", ("torch.nn.",), (MODULE,)),
+}
 MADE_BY_HYDRA = ("_target_", "_partial_", "_convert_", "_args_", "_recursive_")
 
 # YAML types accepted for each annotation; annotations not listed here accept any value.
-KINDS: dict[str, tuple[type, ...]] = {
+TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
@@ -41,13 +78,16 @@ KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def check_targets(section: Any, *, path: str, allowed: Sequence[str], given: frozenset[str]) -> None:
-    """Check every `_target_` below a section of the config.
+def check_targets(
+    section: Any, *, path: str, kind: str, allowed: Sequence[str], given: frozenset[str] = frozenset()
+) -> None:
+    """Check every `_target_` at or below a section of the config.
 
     Args:
         section: plain dicts, lists and values.
         path: config path of the section, e.g. `optimizer`.
-        allowed: more prefixes than `ALLOWED`.
+        kind: what the section names, a key of `KINDS`. Arguments of a step may name steps, all others torch modules.
+        allowed: prefixes of the user's own classes, of any kind.
         given: parameters that the pipeline supplies, e.g. `params`, to the target of the section, or to the targets
             below it if the section has none.
 
@@ -57,7 +97,8 @@ def check_targets(section: Any, *, path: str, allowed: Sequence[str], given: fro
     """
     for where, node in _targets(section, path):
         target = node["_target_"]
-        check_allowed(target, where=f"{where}._target_", allowed=allowed)
+        named = kind if where == path or kind == "step" else "module"
+        check_allowed(target, where=f"{where}._target_", kind=named, allowed=allowed)
         is_given = where == path or "_target_" not in section
         _check_keys(node, target, where, given if is_given else frozenset())
 
@@ -76,38 +117,49 @@ def check_section(section: Any, schema: str, *, path: str) -> None:
 def check_modules(model: Any, *, allowed: Sequence[str]) -> None:
     """Check every `module:` of a network, which names a class like a `_target_`."""
     for where, target in _modules(model, "model"):
-        check_allowed(target, where=f"{where}.module", allowed=allowed)
+        check_allowed(target, where=f"{where}.module", kind="module", allowed=allowed)
 
 
-def check_allowed(target: Any, *, where: str, allowed: Sequence[str]) -> None:
-    """Raise if a target is not under the allowed prefixes, or is only re-exported there.
+def check_allowed(target: Any, *, where: str, kind: str, allowed: Sequence[str]) -> None:
+    """Raise if a target is not a public class of a kind, defined where that kind has its home.
 
     Names under the user's own prefixes may be defined at run time; all others must be found in source.
     """
-    prefixes = (*ALLOWED, *allowed)
-    if not isinstance(target, str) or not target.startswith(prefixes):
-        raise _not_allowed(target, where, prefixes)
-    if allowed and target.startswith(tuple(allowed)):
+    wanted, own = KINDS[kind], tuple(allowed)
+    if not isinstance(target, str) or not target.startswith((*wanted.homes, *own)):
+        raise _not_allowed(target, where, wanted, own)
+    if any(part.startswith("_") for part in target.split(".")):
+        raise ConfigError(
+            where, "names something private", got=target, hint="name a public class of the library"
+        )
+    if own and target.startswith(own):
         return
-    home = find_module(target)
+    home, name = find_module(target), target.rsplit(".", 1)[-1]
     if home is None:
-        module, _, name = target.rpartition(".")
+        module = target.rpartition(".")[0]
         raise ConfigError(
             where,
             f"there is no {target}",
             got=target,
             hint=f"{nearest(name, names_in(module))}correct the name",
         )
-    if not f"{home}.".startswith(prefixes):
-        raise _not_allowed(f"{home}.{target.rsplit('.', 1)[-1]}", where, prefixes)
+    if own and f"{home}.".startswith(own):
+        return
+    if not f"{home}.".startswith(wanted.homes):
+        raise _not_allowed(f"{home}.{name}", where, wanted, own)
+    if not is_class(target, wanted.bases):
+        base = f"a class derived from {' or '.join(wanted.bases)}" if wanted.bases else "a class"
+        raise ConfigError(where, f"is not {wanted.noun}", got=target, hint=f"name {base}")
+    if name in wanted.unsafe:
+        raise ConfigError(where, wanted.unsafe[name], got=target, hint=f"choose {wanted.noun} that does not")
 
 
-def _not_allowed(target: Any, where: str, prefixes: Sequence[str]) -> ConfigError:
+def _not_allowed(target: Any, where: str, kind: Kind, own: Sequence[str]) -> ConfigError:
     return ConfigError(
         where,
-        "is not an allowed name",
+        f"is not an allowed name of {kind.noun}",
         got=target,
-        hint=f"allowed are names below {', '.join(prefixes)} and what the list allowed_targets adds",
+        hint=f"allowed are names below {', '.join((*kind.homes, *own))} and what the list allowed_targets adds",
     )
 
 
@@ -183,7 +235,7 @@ def _accepts(annotation: ast.expr, value: Any) -> bool:
     if isinstance(annotation, ast.Subscript):
         return _accepts_generic(annotation, value)
     name = ast.unparse(annotation).rsplit(".", 1)[-1]
-    kinds = KINDS.get(name, (object,))
+    kinds = TYPES.get(name, (object,))
     return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds or object in kinds)
 
 

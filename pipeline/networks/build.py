@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
+from pipeline.layers.classes import load_class
 from pipeline.layers.initialisers import initialise
 from pipeline.plans.network import Leaf, Network, Node, Spec
 
@@ -45,20 +45,15 @@ def _module(node: Node) -> nn.Module:
         return nn.Sequential(*modules) if modules else nn.Identity()
     branches = [_sequential(branch) for branch in node.branches]
     after = [_module(leaf) for leaf in node.after]
-    return _class(node.target)(*branches, *after, **node.arguments)
+    container: nn.Module = load_class(node.target, nn.Module, node.where)(*branches, *after, **node.arguments)
+    return container
 
 
 def _made(spec: Spec) -> nn.Module:
-    module = _class(spec.target)(**spec.arguments)
+    module: nn.Module = load_class(spec.target, nn.Module, "model")(**spec.arguments)
     if spec.init is not None:
         initialise(module, *spec.init)
     return module
-
-
-def _class(target: str) -> Callable[..., nn.Module]:
-    home, name = target.rsplit(".", 1)
-    found: Callable[..., nn.Module] = getattr(importlib.import_module(home), name)
-    return found
 
 
 def _paired(nodes: tuple[Node, ...], built: nn.Module) -> Iterator[tuple[Leaf, nn.Module]]:

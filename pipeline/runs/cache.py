@@ -8,18 +8,24 @@ the file system supports them. A result that was damaged after it was written, a
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
-from pipeline.errors import ConfigError, DamagedFileError, warn
+from pipeline.errors import ConfigError, DamagedFileError, StorageError, warn, warn_of_unwritable
 from pipeline.files import CHANGED, DIGESTS, check_files, sync, write_digests
 from pipeline.runs.lock import locked
 
 KEY = "key"
 LARGE = 2**24  # bytes; files up to this size are checked whenever a result is used, which takes milliseconds
+OWN = ("artifacts", "runs")  # folders of a project that hold nothing but results
+MARK = ".convoy"  # in published folders elsewhere, to tell them from folders of a user
 
 
 def find_or_make(
@@ -38,38 +44,79 @@ def find_or_make(
         ConfigError: the disk is full.
     """
     home = root / "cache" / stage
-    with locked(home / f"{key}.lock", waits=True):
-        if (home / key).is_dir() and (damage := _damage(home / key, key, is_thorough)) is not None:
-            _set_aside(home / key, damage)
-        if not (home / key).is_dir():
+    if _has_key(home / key, key) and _damage(home / key, key, is_thorough) is None:
+        return home / key  # without the lock, which a read-only disk would not let us hold
+    artifacts = root / "artifacts" / stage
+    try:
+        return _find_or_make_in(home, artifacts, key, make, is_thorough=is_thorough)
+    except _Unwritable as unwritable:
+        warn_of_unwritable(root / "cache", unwritable.reason)
+        return _find_or_make_in(_own_cache() / stage, artifacts, key, make, is_thorough=is_thorough)
+
+
+class _Unwritable(Exception):
+    """Nothing can be made in the cache, for a reason of the disk or of rights."""
+
+    def __init__(self, reason: OSError) -> None:
+        self.reason = reason
+
+
+@cache
+def _own_cache() -> Path:
+    """Return a temporary cache of this process."""
+    folder = tempfile.mkdtemp(prefix="convoy-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _find_or_make_in(
+    home: Path, artifacts: Path, key: str, make: Callable[[Path], None], *, is_thorough: bool
+) -> Path:
+    """Return the folder of a result below `home`, computing it if it is not there undamaged."""
+    draft = home / f"{key}.{os.getpid()}.unfinished"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(home / f"{key}.lock", waits=True))
+            if (home / key).is_dir():
+                damage = _damage(home / key, key, is_thorough)
+                if damage is None:
+                    return home / key
+                _set_aside(home / key, damage)
+            stack.callback(shutil.rmtree, draft, ignore_errors=True)
             _remove_unfinished(home, key)
-            draft = home / f"{key}.{os.getpid()}.unfinished"
-            try:
-                draft.mkdir(parents=True)
-                _fill(draft, root / "artifacts" / stage, key, make)
-                draft.rename(home / key)
-                sync(home)
-            except OSError as reason:
-                if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise
-                raise ConfigError(
-                    stage,
-                    f"cannot write the result ({reason.strerror})",
-                    hint="free some disk space and try again; partial files were removed",
-                ) from None
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+        except OSError as reason:
+            raise _Unwritable(reason) from reason
+        try:
+            _fill(draft, artifacts, key, make)
+            draft.rename(home / key)
+            sync(home)
+        except OSError as reason:
+            if reason.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise StorageError(
+                artifacts.name,
+                f"cannot write the result ({reason.strerror})",
+                hint="free some disk space and try again; partial files were removed",
+            ) from None
     return home / key
 
 
 def publish(
-    source: Path, target: Path, *, names: list[str] | None = None, replaces: Collection[str] = ()
+    source: Path,
+    target: Path,
+    *,
+    root: Path,
+    names: list[str] | None = None,
+    replaces: Collection[str] = (),
 ) -> None:
     """Copy a folder (or some of its entries) to `target`, completely or not at all, with their digests.
 
-    Files are hard-linked if possible, so that they take no extra disk space.
+    Files are hard-linked if possible, so that they take no extra disk space. An older result in `target` is removed; a
+    folder that was not written by this function, or in which there are other files, is not.
 
     Args:
+        root: the project's folder.
         names: entries to copy; None for all.
         replaces: more entries that an older result may have; they go.
 
@@ -78,30 +125,72 @@ def publish(
         DamagedFileError: a file of `source` does not have the content that was written.
     """
     target = target.resolve()
+    is_own = any(target.is_relative_to((root / each).resolve()) for each in OWN)
     names = sorted(each.name for each in source.iterdir()) if names is None else names
-    known = {*names, *replaces, DIGESTS}
-    foreign = sorted({each.name for each in target.iterdir()} - known) if target.is_dir() else []
-    if foreign or (target.exists() and not target.is_dir()):
-        raise ConfigError(
-            str(target),
-            got=foreign or "a file",
-            allowed="a new folder, or one that holds only an older result",
-            hint="choose another folder",
-        )
+    foreign = _foreign(source, target, {*names, *replaces, MARK, DIGESTS}, is_own=is_own)
+    if foreign:
+        raise _not_replaceable(target, foreign)
     if (source / DIGESTS).exists():
         check_files(source, names)
+    for left in target.parent.glob(f".{target.name}.*.unfinished"):  # by a killed process
+        shutil.rmtree(left)
     draft = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
     try:
         draft.mkdir(parents=True)
         for name in names:
             if name != DIGESTS:
                 _copy(source / name, draft / name)
+        if not is_own:
+            (draft / MARK).write_text("An older result, which the next one replaces.\n", encoding="utf-8")
         write_digests(draft)
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
         sync(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def refuse_foreign(target: Path, *, root: Path) -> None:
+    """Raise before a long computation if `publish` would not write to a folder, since it is not a result.
+
+    Raises:
+        ConfigError: `target` exists, is not empty, and was not written by `publish`.
+    """
+    is_own = any(target.resolve().is_relative_to((root / each).resolve()) for each in OWN)
+    if target.exists() and not (
+        target.is_dir() and (is_own or not _entries(target) or MARK in _entries(target))
+    ):
+        raise _not_replaceable(target.resolve(), _entries(target) if target.is_dir() else "a file")
+
+
+def _foreign(source: Path, target: Path, names: Collection[str], *, is_own: bool) -> list[str] | str:
+    """Return what is in the way at `target`: files that no older result has; empty if it may be replaced.
+
+    Args:
+        names: entries that an older result may have; inside them, there may be files of the new result, and pictures.
+        is_own: whether the folder lies where a project keeps its results, so that it needs no mark.
+    """
+    if not target.is_dir():
+        return "a file" if target.exists() else []
+    entries = _entries(target)
+    if not is_own and MARK not in entries:
+        return entries
+    inside = [file.relative_to(target) for name in entries for file in (target / name).rglob("*")]
+    others = [file for file in inside if not (source / file).exists() and file.suffix != ".png"]
+    return [name for name in entries if name not in names] + sorted(file.as_posix() for file in others)
+
+
+def _entries(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def _not_replaceable(target: Path, found: list[str] | str) -> ConfigError:
+    return ConfigError(
+        str(target),
+        got=found,
+        allowed="a new folder, or one that holds only an older result",
+        hint="choose another folder",
+    )
 
 
 def _fill(draft: Path, artifacts: Path, key: str, make: Callable[[Path], None]) -> None:

@@ -3,6 +3,7 @@
 config.yaml   the declaration, resolved
 run.json      state (running, finished), identity, MLflow run, git commit, versions, hardware
 last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
+previous.ckpt the one before it, used if the last one is damaged; removed on completion
 best.ckpt     weights of the best epoch so far
 weights.pt    the model of the kept epoch, including preprocessing; written on completion, as are the files below
 result.json   fingerprint, digest of the data, versions of the libraries used
@@ -58,6 +59,11 @@ class RunFolder:
     def last(self) -> Path:
         """The checkpoint to resume from."""
         return self.path / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        """The checkpoint of the epoch before the last one."""
+        return self.path / "previous.ckpt"
 
     @property
     def best(self) -> Path:

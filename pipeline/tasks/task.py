@@ -9,7 +9,7 @@ Shapes: N images; outputs are those of the network for a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ Batch = Mapping[
 Evidence = NDArray[np.float64]  # (N, ...): one row per image
 
 
+@runtime_checkable
 class Task(Protocol):
     """Loss, evidence and scores of a task; its requirements are in its module `demands`."""
 

@@ -31,7 +31,7 @@ def build_model(declaration: Declaration, statistics: Statistics) -> nn.Sequenti
     seen = statistics.centred(*declaration.input_shape[1:])
     return nn.Sequential(
         OrderedDict(
-            preprocess=construct(declaration.preprocess, "preprocess", statistics=seen),
+            preprocess=construct(declaration.preprocess, "preprocess", nn.Module, statistics=seen),
             network=build(plan_network(declaration), seed=declaration.seed),
         )
     )
@@ -64,7 +64,7 @@ def build_task(declaration: Declaration) -> Task:
     """Build the task, passing it the data facts that it requires."""
     names = load_demands(declaration.task).facts
     task: Task = construct(
-        declaration.task, "task", **{name: getattr(declaration.data, name) for name in names}
+        declaration.task, "task", Task, **{name: getattr(declaration.data, name) for name in names}
     )
     return task
 
@@ -91,12 +91,12 @@ def make_train_split(
 
 def make_optimizer(declaration: Declaration) -> Callable[[Any], Any]:
     """Return a factory that maps parameters to the optimizer."""
-    return _waiting(declaration.optimizer, "optimizer")
+    return _waiting(declaration.optimizer, "optimizer", torch.optim.Optimizer)
 
 
 def make_scheduler(declaration: Declaration) -> Callable[[Any], Any]:
     """Return a factory that maps an optimizer to the learning-rate scheduler."""
-    return _waiting(declaration.scheduler, "scheduler")
+    return _waiting(declaration.scheduler, "scheduler", torch.optim.lr_scheduler.LRScheduler)
 
 
 def group_parameters(
@@ -107,17 +107,8 @@ def group_parameters(
     return parameter_groups(parameters, levels, factors=factors, lr=declaration.optimizer.get("lr", 0.0))
 
 
-def check_optimizer(declaration: Declaration) -> None:
-    """Check the optimizer and scheduler settings by building both for a dummy parameter.
-
-    Raises:
-        ConfigError: the optimizer or the scheduler rejects its settings.
-    """
-    make_scheduler(declaration)(make_optimizer(declaration)([nn.Parameter(torch.zeros(1))]))
-
-
-def _waiting(section: Mapping[str, Any], path: str) -> Callable[[Any], Any]:
+def _waiting(section: Mapping[str, Any], path: str, kind: type) -> Callable[[Any], Any]:
     """Return the constructor of a section with all arguments bound but the first."""
     target = section["_target_"]
-    made = wrap_errors(lambda: constructor(section), path, target)
+    made = wrap_errors(lambda: constructor(section, path, kind), path, target)
     return lambda first: wrap_errors(lambda: made(first), path, target)

@@ -13,10 +13,11 @@ import torch
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.checks import check_test_views
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, declaration_digest
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
-from pipeline.files import write_text
+from pipeline.files import escape_cells, write_text
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
@@ -171,4 +172,4 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(map(escape_cells, rows))

@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.declaration.declaration import Declaration, load
-from pipeline.declaration.keys import data_digest, identity, name_identity
+from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.keys import data_digest, fingerprint, identity, name_identity
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
-from pipeline.files import write_text
+from pipeline.files import remove_drafts, write_text
 from pipeline.runs.cache import publish
 from pipeline.runs.context import RUN, RunContext, exported
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver
+from pipeline.runs.process import end_with_parent
+from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.training.inputs import Inputs, load_inputs, statistics
 from pipeline.training.tracked_run import link_to_parent, open_tracked_run
 
@@ -54,9 +57,11 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
     decides = identity(declaration, root=context.root)
     folder = RunFolder(context.root / "runs" / name_identity(decides))
     if not is_leader():
+        _check(declaration)
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
     if not _is_done(folder, request.observer):
+        _check(declaration)
         try:
             with locked(folder.lock, waits=request.waits, on_wait=_report_wait(folder)):
                 if not _is_done(folder, request.observer):
@@ -68,6 +73,8 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
                 hint="wait for it, or end that process",
             ) from None
     link_to_parent(declaration, folder, context, name=request.name)
+    if context.parent is None:  # otherwise this was done when the parent was opened
+        close_dead_runs(context.root, declaration.tracking.experiment)
     return folder
 
 
@@ -82,10 +89,27 @@ def follow(root: Path) -> bool:
     """
     if is_leader() or RUN not in os.environ:
         return False
+    end_with_parent()
     folder = RunFolder(Path(os.environ[RUN]))
     context = RunContext.from_environment(root)
     _fit(load(folder.declaration), folder, TrainingObserver(), context, tracked=None)
     return True
+
+
+def check_unfinished(declaration: Declaration, *, root: Path) -> None:
+    """Check that a declaration can be trained, unless it has been already; nothing is recorded.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not RunFolder(root / "runs" / fingerprint(declaration, root=root)).is_finished():
+        _check(declaration)
+
+
+def _check(declaration: Declaration) -> None:
+    from pipeline.training.checks import check_trainable  # imports torch, which a finished run does not need
+
+    check_trainable(declaration)
 
 
 def _is_done(folder: RunFolder, observer: TrainingObserver) -> bool:
@@ -116,6 +140,7 @@ def _train_locked(
     store = Store(context.root, declaration.tracking.experiment)
     git = git_state(context.root)
     folder.path.mkdir(parents=True, exist_ok=True)
+    remove_drafts(folder.path)
     folder.discard_damaged_state()
     write_text(folder.declaration, declaration.text())
     if request.observer.log_artifacts and not folder.state():
@@ -141,12 +166,10 @@ def _train_locked(
         raise
     if is_finished:
         folder.seal()
+        tracked.end("FINISHED")  # first, as nothing resumes a finished run
         folder.update(state="finished", has_artifacts=request.observer.log_artifacts)
-        tracked.end("FINISHED")
     else:
         tracked.end("KILLED", reason=f"pruned by search.pruner={declaration.search.pruner}")
-    if context.parent is None:  # otherwise this was done when the parent was opened
-        store.close_dead_runs()
 
 
 def _fit(
@@ -162,10 +185,6 @@ def _fit(
     If an input turns out to be damaged, it is made again, and the run goes on from its last checkpoint: none is written
     before all inputs have been checked.
     """
-    from pipeline.training.assemble import build_task, check_optimizer
-
-    build_task(declaration)  # fail on invalid settings before preparing data
-    check_optimizer(declaration)
     inputs = load_inputs(declaration, root=context.root, is_thorough=False)
     try:
         return _fit_inputs(declaration, folder, observer, context, tracked=tracked, inputs=inputs)
@@ -194,7 +213,7 @@ def _fit_inputs(
     from pipeline.training.fit import fit
 
     if tracked is not None:
-        publish(statistics(declaration, root=context.root), folder.path / "statistics")
+        publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
         facts, counts = declaration.data, inputs.prepared.about()["counts"]
         tracked.log_data(
             facts.name, digest=data_digest(declaration, root=context.root), root=facts.root, counts=counts

@@ -26,6 +26,13 @@ TRACED = ("traced",)  # key of the composition that records the steps it applied
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # no version check over the network on import
 
 
+def step_classes() -> tuple[type, ...]:
+    """Return the base classes of steps: transforms, and compositions such as `OneOf`."""
+    import albumentations  # slow to import, and not needed without steps
+
+    return albumentations.BasicTransform, albumentations.BaseCompose
+
+
 class Drawn(NamedTuple):
     """An augmented sample; a field is None if the sample has no such data."""
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose
-from pipeline.declaration.declaration import Declaration, load
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import write_declaration
+from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, DamagedFileError, warn
-from pipeline.files import write_text
+from pipeline.files import escape_cells, write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
@@ -98,6 +99,8 @@ def _seconds_per_work(root: Path, data: Facts) -> float | None:
         except DamagedFileError as damage:
             warn(f"{damage.file} {damage.problem}; the estimate leaves this run out")
             continue
+        except ConfigError:  # a run of an earlier version, whose declaration had other keys
+            continue
         if declaration.data == data:
             rates.append(seconds / _work(plan_network(declaration), declaration))
     return median(rates) if rates else None
@@ -174,10 +177,11 @@ def _csv(search: Search, trials: Sequence[Trial]) -> str:
     """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["trial", "state", "value", "error", *_keys(search), "reason"])
+    rows.writerow(escape_cells(["trial", "state", "value", "error", *_keys(search), "reason"]))
     for trial in trials:
         worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
-        rows.writerow([trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason])
+        cells = [trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason]
+        rows.writerow(escape_cells(cells))
     return text.getvalue()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 
+from pipeline.declaration.checks import check, check_values
 from pipeline.declaration.composition import CONF, compose_sections
-from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.declaration import SECTIONS
 from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import SECTIONS as OF_TRAINING
 from pipeline.declaration.keys import training_code
@@ -21,6 +23,7 @@ from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
+MOST_VALUES = 10_000  # of a range
 BRINGING_CODE = ("model.", "augmentation.")
 
 
@@ -90,7 +93,9 @@ def _condition(
 def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
     """Check that keys exist in the declaration (conditional ones need not) and affect the result."""
     for entry in entries:
-        section = re.split("[@.]", entry.key)[0]
+        section = re.split("[@./]", entry.key)[0]
+        if section not in (*SECTIONS, "experiment"):
+            raise ConfigError.unknown(f"search.space.{entry.key}", section, sections, what="key")
         is_idle = section in SECTIONS and section not in DECIDING
         if is_idle or entry.key in [f"trainer.{key}" for key in NOT_DECIDING]:
             raise ConfigError(
@@ -108,6 +113,38 @@ def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
             node = node[int(part)] if isinstance(node, list) else node[part]
             if not isinstance(node, Mapping | list):
                 node = {}
+
+
+def check_values_of(entries: Sequence[Entry], overrides: Sequence[str]) -> None:
+    """Check that the values of a space are in the ranges of their keys: the bounds of intervals, and all choices.
+
+    Whether a value fits the others of its point is left to the trial.
+
+    Args:
+        overrides: of the declaration that the space belongs to.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    for entry in entries:
+        for value in _extremes(entry.dimension):
+            chosen = f"{entry.key}={written(value)}"
+            try:
+                check_values(compose_sections([*overrides, *_conditions(entry, entries), chosen]))
+            except ConfigError as reason:
+                if reason.path == entry.key or reason.path.startswith(f"{entry.key}["):
+                    raise ConfigError(
+                        f"search.space.{entry.key}",
+                        f"contains {written(value)}, and {reason}",
+                        hint="leave that value out",
+                    ) from None
+
+
+def _extremes(dimension: Dimension) -> Sequence[Any]:
+    """Return the bounds of an interval or range, or all values of a choice."""
+    if isinstance(dimension, Interval):
+        return dimension.low, dimension.high
+    return (dimension.values[0], dimension.values[-1]) if dimension.is_ordered else dimension.values
 
 
 def is_group(key: str) -> bool:
@@ -138,7 +175,7 @@ def digest_options(entries: Sequence[Entry], overrides: Sequence[str], *, root: 
 def _code_of(sections: Mapping[str, Any], *, root: Path) -> dict[str, Any] | None:
     """Return the code that trains an option; None where it only works together with others of the space."""
     try:
-        return training_code(Declaration.parse(sections), root=root)
+        return training_code(check(sections), root=root)
     except ConfigError:
         return None
 
@@ -178,6 +215,24 @@ def _parsed(override: str, key: str) -> Any:
         ) from None
 
 
+def range_values(path: str, sweep: RangeSweep) -> tuple[Any, ...]:
+    """Return the numbers of a range.
+
+    Raises:
+        ConfigError: there are too many to list.
+    """
+    step = sweep.step or 0
+    values = tuple(islice(sweep.range(), MOST_VALUES + 1)) if step else ()
+    if not step or len(values) > MOST_VALUES:
+        raise ConfigError(
+            path,
+            got=f"range({sweep.start}, {sweep.stop}, {step})",
+            allowed=f"a range of at most {MOST_VALUES} values, with a step other than 0",
+            hint="choose a larger step, or an interval, such as int(interval(1, 1000000))",
+        )
+    return values
+
+
 def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     tags: set[str] = getattr(value, "tags", set())
     if tags and (not isinstance(value, IntervalSweep) or tags != {"log"}):
@@ -192,7 +247,7 @@ def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     if isinstance(value, ChoiceSweep):
         return check_choice(key, Choice(tuple(value.list)))
     if isinstance(value, RangeSweep):
-        return check_choice(key, Choice(tuple(value.range()), is_ordered=True))
+        return check_choice(key, Choice(range_values(f"search.space.{key}", value), is_ordered=True))
     raise ConfigError(
         f"search.space.{key}",
         "is a single value",

@@ -1,6 +1,8 @@
 """A declaration: typed sections made of plain values, which it keeps as they are written and digested."""
 
 import json
+import re
+import time
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ import pytest
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose, compose_sections
-from pipeline.declaration.declaration import SECTIONS, Declaration, load
+from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.digests import digest
+from pipeline.declaration.loading import load
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
-from pipeline.errors import DamagedFileError
+from pipeline.errors import ConfigError, DamagedFileError
 from pipeline.files import yaml_text
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
@@ -103,6 +106,75 @@ def test_declaration_is_read_from_what_was_written(tmp_path: Path) -> None:
         yaml_text({**made.sections, "digest": {"seed": "0" * 16}})
     )  # as earlier versions wrote it
     assert load(path) == made
+
+
+EVIL = {"module": "subprocess.Popen", "args": ["true"]}
+# What a file says, where it is refused, and the value found.
+UNSAFE: list[tuple[dict[str, Any], str, Any]] = [
+    ({"model": {**PLAIN["model"], "layers": [EVIL]}}, "model.layers[0].module", "subprocess.Popen"),
+    ({"optimizer": {"_target_": "os.system"}}, "optimizer._target_", "os.system"),
+    ({"task": {"_target_": "os.system"}}, "task._target_", "os.system"),
+    ({"allowed_targets": ["os."], "optimizer": {"_target_": "os.system"}}, "allowed_targets", "os."),
+    ({"seed": -1}, "seed", -1),
+    ({"trainer": {**PLAIN["trainer"], "max_epochs": 0}}, "trainer.max_epochs", 0),
+]
+
+
+@pytest.mark.parametrize(("sections", "where", "got"), UNSAFE, ids=lambda value: str(value)[:40])
+def test_file_is_checked_like_a_composed_declaration(
+    sections: dict[str, Any], where: str, got: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml_text(PLAIN | sections))
+    with refused(f"{path}: {where}", got=got):
+        load(path)
+
+
+PLAIN_TEXT = yaml_text(PLAIN, width=1000)
+LAUGHS = ", ".join(f"&l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 12))
+UNREADABLE = {
+    "an anchor inside itself": (
+        PLAIN_TEXT.replace("layers:", "layers: &a [*a]\n  more:"),
+        "is nested more than 64 ",
+    ),
+    "laughs": (
+        PLAIN_TEXT.replace("licence: ", f"licence: [&l0 [a], {LAUGHS}] #"),
+        "or has 100,000 values or more",
+    ),
+    "deep lists": (
+        PLAIN_TEXT.replace("layers:", f"layers: {'[' * 80}{']' * 80}\n  more:"),
+        "is nested more than 64 ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), UNREADABLE.values(), ids=UNREADABLE)
+def test_file_whose_values_never_end_is_refused_soon(text: str, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    before = time.process_time()
+    with pytest.raises(ConfigError, match=re.escape(problem)) as caught:
+        load(path)
+    assert caught.value.path.startswith(str(path))
+    assert time.process_time() - before < 2
+
+
+def test_value_that_no_composed_declaration_has_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for value in ("2026-01-01", "!!set {a, b}", "!!binary aGVsbG8="):
+        path.write_text(PLAIN_TEXT.replace("licence: ", f"licence: {value} #"))
+        with refused(f"{path}: declaration", allowed="made of text, numbers, lists and mappings"):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "tag", ["!!python/object/apply:os.system [true]", "!evil x", "[" * 5000, "\x00", "&a"]
+)
+def test_file_that_is_no_plain_yaml_is_no_declaration(tag: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{PLAIN_TEXT}more: {tag}\n")
+    with refused(str(path), hint="`python -m pipeline.compose` writes one"):
+        load(path)
 
 
 def test_file_with_a_section_too_many_or_too_few_is_refused(tmp_path: Path) -> None:

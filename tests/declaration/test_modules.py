@@ -12,7 +12,7 @@ from tests.refusals import refused
 
 SHUFFLE = {"module": "torch.nn.PixelShuffle", "upscale_factor": 2}
 EVIL = {"module": "os.system", "command": "true"}
-BELOW = "allowed are names below pipeline.tasks., pipeline.transforms., torch.nn., "
+BELOW = "allowed are names below torch.nn. and what the list allowed_targets adds"
 
 # The network, where it is refused, and the name that is.
 REFUSED: list[tuple[Any, str, Any]] = [
@@ -23,7 +23,7 @@ REFUSED: list[tuple[Any, str, Any]] = [
     ({"layers": [{"module": "torch.nnn.Linear"}]}, "layers[0]", "torch.nnn.Linear"),
     ({"layers": [{"module": None}]}, "layers[0]", None),
     ({"layers": [{"module": ["torch.nn.ReLU"]}]}, "layers[0]", ["torch.nn.ReLU"]),
-    ({"layers": [{"module": "pipeline.transforms.statistics.Path"}]}, "layers[0]", "pathlib.Path"),
+    ({"layers": [{"module": "torch.nn.modules.module.OrderedDict"}]}, "layers[0]", "collections.OrderedDict"),
     # Wherever lists stand in lists.
     ({"layers": [{"residual": ["relu", EVIL], "repeat": 2}]}, "layers[0].residual[1]", "os.system"),
     ({"layers": [{"residual": [SHUFFLE], "shortcut": [EVIL]}]}, "layers[0].shortcut[0]", "os.system"),

@@ -217,7 +217,8 @@ OTHER_LEAVES = [
     Mistake(layers({"edge": "sobell"}), FIRST, "sobell", ("prewitt", "scharr", "sobel"), "did you mean 'sobel'?"),
     Mistake(module("torch.nn.Relu"), FIRST, hint=CHECK,
             text=f"{FIRST}: in {{module: torch.nn.Relu}} of model small, torch.nn.Relu fails on its 1x8x6 input "
-            "(module 'torch.nn' has no attribute 'Relu'); check its name, its arguments and the layer before it"),
+            "(there is no torch.nn.Relu: module 'torch.nn' has no attribute 'Relu'); "
+            "check its name, its arguments and the layer before it"),
     Mistake(module("no_such_package.Layer"), FIRST, hint=CHECK),
     Mistake(module("torch.nn.ReLU", slope=1), FIRST, hint=CHECK),
     Mistake(module("torch.nn.Linear", in_features=3, out_features=4), FIRST, hint=CHECK),

@@ -119,7 +119,8 @@ def test_every_key_must_be_written(key: str) -> None:
 
 
 REASONS = [
-    (module("no_such_package.Layer"), "No module named 'no_such_package'"),
+    (module("no_such_package.Layer"), "there is no no_such_package.Layer: No module named 'no_such_package'"),
+    (module("torch.nn.init.zeros_"), "torch.nn.init.zeros_ is not a class derived from, or made like, "),
     (module("torch.nn.ReLU", slope=1), "ReLU.__init__() got an unexpected keyword argument 'slope'"),
     (
         module("torch.nn.GroupNorm", num_groups=2, num_channels=3),

@@ -75,7 +75,7 @@ def test_published_results_are_those_in_which_equal_runs_agree(tmp_path: Path) -
     folder.update(state="running")
     assert not folder.has_results()
     write_text(folder.path / "result.json", '{"fingerprint": "abc"}')
-    publish(folder.path, tmp_path / "published", names=["result.json"])
+    publish(folder.path, tmp_path / "published", names=["result.json"], root=tmp_path)
     published = RunFolder(tmp_path / "published")
     assert published.has_results()
     assert published.result() == {"fingerprint": "abc"}
@@ -127,7 +127,12 @@ def test_damaged_result_is_noticed_with_the_way_back(name: str, tmp_path: Path) 
     (folder.path / name).write_bytes((folder.path / name).read_bytes()[:-2])
     with refused(str(folder.path / name), hint="train the run again"):
         folder.check()
-    publish(finished(tmp_path / "abd").path, tmp_path / "published", names=["result.json", "metrics.json"])
+    publish(
+        finished(tmp_path / "abd").path,
+        tmp_path / "published",
+        root=tmp_path,
+        names=["result.json", "metrics.json"],
+    )
     (tmp_path / "published" / "metrics.json").write_text("")
     with refused(str(tmp_path / "published" / "metrics.json"), hint="`dvc repro`"):
         RunFolder(tmp_path / "published").check()

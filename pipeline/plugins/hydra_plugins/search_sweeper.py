@@ -16,8 +16,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from pipeline.declaration import grants
 from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.context import RunContext
 from pipeline.trials.declared import load_search
 from pipeline.trials.results import format_plan
@@ -64,13 +65,15 @@ class SearchSweeper(Sweeper):
     def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Outcome]:
         """Train jobs with the launcher, passing the context through overrides that set environment variables."""
         assert self._launcher is not None
-        variables = RunContext.from_environment(Path.cwd()).variables()
+        variables = RunContext.from_environment(Path.cwd()).variables() | grants.variables()
         outcomes = [_refusal(job) for job in jobs]  # otherwise an invalid job would crash its worker
         jobs = [job for job, refusal in zip(jobs, outcomes, strict=True) if refusal is None]
         env = [f"+hydra.job.env_set.{name}={written(value)}" for name, value in variables.items()]
         try:
             returns = self._launcher.launch([[*job, *env] for job in jobs], initial_job_idx=self._launched)
         except Exception as reason:  # each launcher raises its own exception if a worker dies
+            if (storage := StorageError.behind(reason)) is not None:
+                raise storage from reason
             raise Died(f"{type(reason).__name__}: {reason}") from reason
         self._launched += len(jobs)
         trained = map(_outcome, returns)
