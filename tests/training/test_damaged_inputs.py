@@ -10,6 +10,7 @@ import pytest
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.keys import fingerprint
 from pipeline.errors import DamagedFileError
+from pipeline.files import DIFFERENT
 from pipeline.runs import cache
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
@@ -48,7 +49,7 @@ def test_damage_that_makes_training_fail_is_mended_all_the_same(
     folder = train(tiny, request, RunContext(tmp_path))
     assert folder.is_finished()
     assert targets.read_bytes() == content
-    assert f"{targets} does not have the content that was written" in capsys.readouterr().err
+    assert f"{targets} {DIFFERENT}" in capsys.readouterr().err
 
 
 def test_damaged_state_does_not_stop_a_sweep_before_it_is_mended(tmp_path: Path) -> None:
