@@ -229,6 +229,20 @@ def test_params_file_with_one_mistake_writes_nothing(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    "overrides", ["seed=1; true", "name=$HOME", "name=`id`", "seed=1\nseed=2", "name='a", "a > b"]
+)
+def test_overrides_that_mean_more_to_a_shell_are_refused(overrides: str, tmp_path: Path) -> None:
+    params = params_file(tmp_path, {"digits_lenet5": overrides})
+    text = (
+        f"{params}: experiments.digits_lenet5: dvc.yaml passes names and overrides to a shell, which gives some "
+        f"characters a meaning, got {overrides!r}; put each override into single quotes, such as 'model.width=[1]'"
+    )
+    with refused(f"{params}: experiments.digits_lenet5", got=overrides, text=text):
+        compose_experiments(params, tmp_path / "out", root=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
 def test_overrides_with_quotes_are_split_as_a_shell_does(tmp_path: Path) -> None:
     overrides = "model.name='my net' 'model.lr_factors=[1, 1, 1, 1, 1, 0.5]'"
     compose_experiments(params_file(tmp_path, {"digits_lenet5": overrides}), tmp_path / "out", root=tmp_path)
