@@ -45,7 +45,8 @@ def _module(node: Node) -> nn.Module:
         return nn.Sequential(*modules) if modules else nn.Identity()
     branches = [_sequential(branch) for branch in node.branches]
     after = [_module(leaf) for leaf in node.after]
-    return load_class(node.target, nn.Module)(*branches, *after, **node.arguments)
+    made: nn.Module = load_class(node.target, nn.Module)(*branches, *after, **node.arguments)
+    return made
 
 
 def _made(spec: Spec) -> nn.Module:
