@@ -138,6 +138,8 @@ def _facts(root: Path) -> Facts:
         background=None,
         ignore_label=None,
         mirror_changes_label=False,
+        max_pixels=100_000_000,
+        max_file_bytes=2**28,
         licence="none, it is noise",
     )
 

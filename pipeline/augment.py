@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.declaration.checks import load
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
@@ -21,14 +21,15 @@ from pipeline.training.inputs import augment
 def main() -> None:
     """Write the copies of one experiment."""
     path, out = stage_paths("augment", "<declaration>.yaml", "<folder to write>")
-    folder = augment(load(path), root=Path.cwd())
+    root = Path.cwd()
+    folder = augment(load(path), root=root, is_thorough=True)
     if folder is None:
         raise ConfigError(
             "augmentation.copies",
             f"is null in {path}, so there is nothing to draw",
             hint="set it, or remove the experiment from `augmented` in params.yaml",
         )
-    publish(folder, out)
+    publish(folder, out, root=root)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ is accompanied by `<name>.json` with the digests that the other stages of dvc.ya
 
 from __future__ import annotations
 
-import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +16,10 @@ from pathlib import Path
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
+from pipeline.declaration.experiments import is_declaration, read_experiments, refuse_foreign
 from pipeline.declaration.grants import grant_typed
 from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import read_yaml
 from pipeline.trials.space import digest_options, parse_space
 
 
@@ -31,11 +29,7 @@ def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
     Raises:
         ConfigError: one of them cannot work, or the folder holds other files; nothing has been written then.
     """
-    experiments = read_yaml(params.read_text(encoding="utf-8"))["experiments"]
-    overrides = {
-        name: [f"experiment={name}", *_split(name, experiment["overrides"] or "", params)]
-        for name, experiment in experiments.items()
-    }
+    overrides = {name: [f"experiment={name}", *given] for name, given in read_experiments(params).items()}
     declarations = {name: compose(each) for name, each in overrides.items()}
     out.mkdir(parents=True, exist_ok=True)
     old = _written_before(out)
@@ -47,32 +41,13 @@ def compose_experiments(params: Path, out: Path, *, root: Path) -> None:
             file.unlink()
 
 
-def _split(name: str, overrides: str, params: Path) -> list[str]:
-    """Split the overrides of an experiment like a shell, as dvc.yaml passes them to one.
-
-    Raises:
-        ConfigError: the shell would do more than split them.
-    """
-    unquoted = re.sub("'[^']*'", "", overrides)
-    if not re.fullmatch(r"[\w-]+", name) or re.search(r"[^\w =.,:+~@/%[\]-]", unquoted):
-        raise ConfigError(
-            f"{params}: experiments.{name}",
-            "dvc.yaml passes names and overrides to a shell, which gives some characters a meaning",
-            got=overrides,
-            hint="put each override into single quotes, such as 'model.width=[1]'",
-        )
-    return shlex.split(overrides)
-
-
 def _written_before(folder: Path) -> list[Path]:
     """Return the files that an earlier composition has left.
 
     Raises:
         ConfigError: there are others, which are not ours to remove.
     """
-    written = [
-        file for file in folder.glob("*.yaml") if file.read_text(encoding="utf-8").startswith("# Written by ")
-    ]
+    written = [file for file in folder.glob("*.yaml") if is_declaration(file)]
     files = {*written, *(file.with_suffix(".json") for file in written)}
     foreign = sorted(file.name for file in folder.iterdir() if file not in files)
     if foreign:
@@ -104,10 +79,12 @@ def main() -> None:
             got=arguments,
             hint="usage: python -m pipeline.compose <file to write>.yaml experiment=<name> [overrides]",
         )
+    path = Path(arguments[0])
+    refuse_foreign(path)
     grant_typed(arguments[1:])
     declaration = compose(arguments[1:])
     options = _digest_options(declaration, arguments[1:], root=Path.cwd())
-    write_declaration(declaration, Path(arguments[0]), root=Path.cwd(), options=options)
+    write_declaration(declaration, path, root=Path.cwd(), options=options)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,24 @@
-"""Reporting of user errors: one sentence with the setting, the value found and how to fix it."""
+"""Errors that are reported in one sentence, and the end of a command on a signal.
+
+A sentence has the setting or the file, the value found and how to fix it. A signal that asks a process to stop becomes
+an exception, so that all that is open is closed: MLflow runs as KILLED, locks, child processes.
+"""
 
 from __future__ import annotations
 
 import difflib
+import errno
+import gc
+import os
+import re
+import signal
 import sys
-from collections.abc import Callable, Collection, Iterable
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +29,30 @@ class _Unset:
     def __repr__(self) -> str:
         return "UNSET"
 
+    def __reduce__(self) -> str:
+        """Pickle it by its name, since it is compared by identity."""
+        return "UNSET"
+
 
 UNSET: Final[Any] = _Unset()  # where None is a valid value
+
+
+USER_OF_URL = re.compile(r"(?<=://)[^\s/?#'\"]+@")
+SECRET_OF_URL = re.compile(
+    r"([?&][\w-]*(?:token|password|secret|signature|key|sig)=)[^&\s'\"]+", re.IGNORECASE
+)
+
+
+def redact(text: str) -> str:
+    """Return text without the passwords, tokens and user names in its URLs."""
+    return SECRET_OF_URL.sub(r"\1***", USER_OF_URL.sub("***@", text))
 
 
 class ConfigError(ValueError):
     """An invalid setting, file or command, reported as one sentence without a traceback.
 
     The sentence reads `<path> must be <allowed>, got <got>; <hint>`, or `<path>: <problem>, got <got>; <hint>`; parts
-    that are not given are left out.
+    that are not given are left out, as are passwords in URLs.
 
     Args:
         path: config path of the setting, such as `trainer.max_epochs`; or a file, or a command.
@@ -48,7 +76,7 @@ class ConfigError(ValueError):
         self.got = got
         self.allowed = allowed
         self.hint = hint
-        super().__init__(self._sentence())
+        super().__init__(redact(self._sentence()))
 
     @classmethod
     def unknown(cls, path: str, got: object, names: Iterable[str], *, what: str = "name") -> ConfigError:
@@ -77,6 +105,57 @@ class ConfigError(ValueError):
         return head + must + got + (f"; {self.hint}" if self.hint else "")
 
 
+@dataclass(frozen=True)
+class Range:
+    """A range of finite numbers.
+
+    Args:
+        least: lower bound, included.
+        above: lower bound, excluded.
+        most: upper bound, included.
+        below: upper bound, excluded.
+        is_whole: whether only whole numbers are in the range.
+    """
+
+    least: float = -inf
+    above: float = -inf
+    most: float = inf
+    below: float = inf
+    is_whole: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        """Return whether a value is a number in the range; NaN, infinity, true and false are not."""
+        if isinstance(value, bool) or not isinstance(value, int if self.is_whole else int | float):
+            return False
+        return self.least <= value <= self.most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        """Return the phrase that follows "must be"."""
+        bounds = (
+            ("at least", self.least),
+            ("above", self.above),
+            ("at most", self.most),
+            ("below", self.below),
+        )
+        text = " and ".join(f"{word} {bound}" for word, bound in bounds if abs(bound) < inf)
+        text = f"from {self.least} to {self.most}" if -inf < self.least and self.most < inf else text
+        if self.is_whole:
+            return f"a whole number{' of' if text.startswith('at') else ''} {text}".rstrip()
+        return text or "a finite number"
+
+    def check(self, path: str, value: object, *, besides: str = "", hint: str = "") -> None:
+        """Raise a `ConfigError` unless a value is in the range.
+
+        Args:
+            path: config path of the value.
+            besides: other allowed values, which the caller has ruled out, such as `null`.
+            hint: how to fix it.
+        """
+        if value not in self:
+            allowed = f"{self} or {besides}" if besides else str(self)
+            raise ConfigError(path, got=value, allowed=allowed, hint=hint)
+
+
 class DamagedFileError(ConfigError):
     """A file that Convoy wrote, and that no longer has the content that it was written with.
 
@@ -95,10 +174,136 @@ class DamagedFileError(ConfigError):
         )
 
 
+SPACE = "free some disk space, or raise the limit, then type the same command again: what is finished is kept"
+RIGHTS = "let this user read and write it, or work in a copy of the project"
+PLACE = "move away what is in its place"
+DESCRIPTORS = "raise the limit (ulimit -n), or lower trainer.num_workers"
+OF_FULL = {errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EFBIG: SPACE, errno.EROFS: RIGHTS}
+OF_FULL |= {errno.EMFILE: DESCRIPTORS, errno.ENFILE: DESCRIPTORS}
+OF_PATH = {errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.ENOTDIR: PLACE, errno.EEXIST: PLACE}
+OF_SQLITE = {"FULL": SPACE, "IOERR": SPACE, "READONLY": RIGHTS, "CANTOPEN": RIGHTS}
+# Libraries that write in C raise a RuntimeError with these texts.
+OF_TEXT = {"PytorchStreamWriter failed": SPACE, "No space left on device": SPACE}
+OF_TEXT |= {"Too many open files": DESCRIPTORS}
+
+UNNAMED = "a file"
+
+
+class StorageError(ConfigError):
+    """A file cannot be opened or written: the disk is full, or rights or descriptors are missing."""
+
+    @classmethod
+    def behind(cls, reason: BaseException) -> StorageError | None:
+        """Return the error of storage that led to an exception; None if there is none.
+
+        Args:
+            reason: the exception; of those that it was raised from, or while they were handled, the first one that
+                names its file counts.
+        """
+        hints = OF_FULL | OF_PATH if isinstance(reason, OSError) else OF_FULL
+        found: StorageError | None = None
+        each: BaseException | None = reason
+        while each is not None:
+            error = cls._from(each, hints)
+            if error is not None and (found is None or error.path != UNNAMED):
+                found = error
+            each = each.__cause__ or each.__context__
+        return found
+
+    @classmethod
+    def _from(cls, reason: BaseException, hints: dict[int, str]) -> StorageError | None:
+        if isinstance(reason, StorageError):
+            return reason
+        if isinstance(reason, OSError) and reason.errno in hints:
+            return cls(reason.filename or UNNAMED, reason.strerror or "", hint=hints[reason.errno])
+        kind = getattr(reason, "sqlite_errorname", "").removeprefix("SQLITE_").split("_")[0]
+        if kind in OF_SQLITE:
+            return cls("mlflow.db", str(reason), hint=OF_SQLITE[kind])
+        if isinstance(reason, RuntimeError | OSError):  # shutil's OSError has a text only
+            hint = next((hint for text, hint in OF_TEXT.items() if text in str(reason)), None)
+            return cls(UNNAMED, " ".join(str(reason).split()), hint=hint) if hint else None
+        return None
+
+
+def warn_of_unwritable(cache: Path, reason: OSError) -> None:
+    """Warn, once per process, that a cache cannot be written and is done without; re-raise errors of other kinds."""
+    if reason.errno not in OF_FULL | OF_PATH:
+        raise reason
+    warn(f"{cache} cannot be written ({reason.strerror}); going on without it")
+
+
+GRACE = 8  # seconds that a process has to close what is open
+
+
+class Stopped(SystemExit):
+    """A signal asked this process to stop; its exit code is 128 plus the number of the signal."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(128 + number)
+
+    def __reduce__(self) -> tuple[type[Stopped], tuple[int]]:
+        """Pickle it by its number: launchers pass exceptions from their workers on."""
+        return type(self), (int(self.signal),)
+
+
+class StopHandler:
+    """Raise `Stopped` at the first signal, and ignore the next ones, so that cleaning up is not interrupted."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    def __call__(self, number: int, _: object) -> None:
+        """Handle a signal."""
+        if self.received is not None:
+            return
+        self.received = number
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises when its workers get the signal, too
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(GRACE)  # ends the process even if a library swallows the exception
+        if number == signal.SIGHUP:
+            _leave_terminal()
+        raise Stopped(number)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise `Stopped` on Ctrl-C, SIGTERM and SIGHUP inside the block; signals that are handled otherwise are not."""
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    handler, is_main = StopHandler(), threading.current_thread() is threading.main_thread()
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {
+        each: signal.getsignal(each) for each in stops if is_main and signal.getsignal(each) in defaults
+    }
+    for each in before:
+        signal.signal(each, handler)
+    try:
+        yield
+    finally:
+        if handler.received is None:
+            for each, known in before.items():
+                signal.signal(each, known)
+
+
+def is_stopping() -> bool:
+    """Return whether a signal has asked this process to stop."""
+    handler = signal.getsignal(signal.SIGTERM)
+    return isinstance(handler, StopHandler) and handler.received is not None
+
+
+def _leave_terminal() -> None:
+    """Send the output nowhere if its terminal was closed, since writing there raises errors."""
+    for number in (1, 2):
+        if os.isatty(number):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)
+
+
 @cache
 def warn(text: str) -> None:
     """Warn on stderr, once per process, about a valid setting that is probably unintended."""
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(f"warning: {redact(text)}\n")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
@@ -110,10 +315,29 @@ def nearest(name: object, names: Iterable[str]) -> str:
 def exit_on_mistake(main: Callable[[], None]) -> None:
     """Run a command; report a `ConfigError` in one sentence on stderr, and exit with code 1.
 
+    A signal that asks the command to stop ends it in an orderly way, with code 128 plus its number.
+    """
+    try:
+        with stoppable():
+            report_mistake(main)
+    except Stopped as stop:
+        with suppress(OSError):
+            sys.stderr.write(f"stopped by {stop.signal.name}; the same command goes on\n")
+        signal.alarm(GRACE)  # again, for what is registered to run at the exit
+        gc.freeze()  # the interpreter would look for cycles among all objects, for seconds
+        raise
+
+
+def report_mistake(main: Callable[[], None]) -> None:
+    """Report a `ConfigError`, or an error of storage, in one sentence on stderr, and exit with code 1.
+
     Other exceptions keep their traceback, since they are bugs.
     """
     try:
         main()
-    except ConfigError as mistake:
+    except Exception as reason:
+        mistake = reason if isinstance(reason, ConfigError) else StorageError.behind(reason)
+        if mistake is None:
+            raise
         sys.stderr.write(f"error: {mistake}\n")
         raise SystemExit(1) from None

@@ -13,11 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.runs.cache import publish
+from pipeline.runs.cache import publish, refuse_foreign
 from pipeline.runs.folder import RunFolder
 from pipeline.training.evaluation import evaluate
 
@@ -34,9 +34,10 @@ def main() -> None:
         )
     run = RunFolder(Path(paths[0]))
     declaration = _load_declaration(run, more[0]) if more else None
+    refuse_foreign(Path(paths[1]), root=Path.cwd())
     with tempfile.TemporaryDirectory() as draft:
         evaluate(run, Path(draft), root=Path.cwd(), declaration=declaration)
-        publish(Path(draft), Path(paths[1]))
+        publish(Path(draft), Path(paths[1]), root=Path.cwd())
 
 
 def _load_declaration(run: RunFolder, named: str) -> Declaration:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.declaration.checks import load
+from pipeline.declaration.loading import load
 from pipeline.errors import exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
@@ -19,7 +19,8 @@ from pipeline.training.inputs import prepare
 def main() -> None:
     """Prepare the data of one experiment."""
     path, out = stage_paths("prepare", "<declaration>.yaml", "<folder to write>")
-    publish(prepare(load(path), root=Path.cwd()), out)
+    root = Path.cwd()
+    publish(prepare(load(path), root=root, is_thorough=True), out, root=root)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.declaration.checks import load
+from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import write_text
+from pipeline.files import check_files, write_text
 from pipeline.pages.chapters import Chapter, load_chapter
 from pipeline.pages.render import render
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_rows, bytes_text, totals
 from pipeline.runs.arguments import stage_paths
+from pipeline.runs.folder import RESULTS
 from pipeline.tasks.demands import load_demands
 
 
@@ -62,7 +63,7 @@ def report(artifacts: Path, out: Path) -> None:
 
 
 def _check_whole(name: str, artifacts: Path) -> None:
-    """Raise if the declaration or the training of an evaluated experiment is missing."""
+    """Raise if the declaration or the training of an evaluated experiment is missing, or if a result is damaged."""
     for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "result.json"):
         if not place.is_file():
             raise ConfigError(
@@ -70,6 +71,9 @@ def _check_whole(name: str, artifacts: Path) -> None:
                 f"the file is missing, but {artifacts}/evaluate/{name} exists",
                 hint=f"`dvc repro` writes it, or remove {artifacts}/evaluate/{name} if the experiment was given up",
             )
+    shown = {"search": None, "train": [file for file in RESULTS if file != "weights.pt"], "evaluate": None}
+    for stage, files in shown.items():
+        check_files(artifacts / stage / name, files, hint="delete it, and `dvc repro` brings it back")
 
 
 def main() -> None:

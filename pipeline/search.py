@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pipeline.declaration.checks import load
 from pipeline.declaration.keys import write_declaration
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.cache import publish
 from pipeline.training.run import follow
@@ -39,11 +39,11 @@ def main() -> None:
         raise ConfigError("plan", "searches nothing", got=True, hint="leave it out of what DVC reproduces")
     if declaration.search.space:
         search = load_search(overrides, root=root)
-        publish(run_search(search, root=root, entry_point="dvc", renews=True), out)
+        publish(run_search(search, root=root, entry_point="dvc", renews=True), out, root=root)
         return
     with tempfile.TemporaryDirectory() as draft:
         write_declaration(declaration, Path(draft) / "best.yaml", root=root, stages=("train",))
-        publish(Path(draft), out)
+        publish(Path(draft), out, root=root)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.declaration.checks import load
+from pipeline.declaration.loading import load
 from pipeline.errors import exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
@@ -17,7 +17,8 @@ from pipeline.training.inputs import statistics
 def main() -> None:
     """Compute the statistics of one experiment."""
     path, out = stage_paths("statistics", "<declaration>.yaml", "<folder to write>")
-    publish(statistics(load(path), root=Path.cwd()), out)
+    root = Path.cwd()
+    publish(statistics(load(path), root=root), out, root=root)
 
 
 if __name__ == "__main__":

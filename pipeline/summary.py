@@ -26,7 +26,7 @@ from pipeline.declaration.targets import check_modules
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.files import read_yaml
 from pipeline.networks.planner import plan
-from pipeline.plans.explain import formulas
+from pipeline.plans.explain import formulas, notes
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_comparison, as_json, as_rows, bytes_text, totals
 
@@ -79,6 +79,8 @@ def show(network: Network, *, explains: bool) -> None:
     table.add_section()
     table.add_row("total", "", "", f"{sums['weights']:,}", f"{sums['multiply_adds']:,}", "")
     _print(table, wider=60 * explains)
+    for note in notes(network):
+        _print(f" {note}")
     side = sums.get("auxiliary_weights", 0)
     _print(
         f" activations: {bytes_text(sums['activation_bytes'])} per image in float32"

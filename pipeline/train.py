@@ -20,16 +20,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from pipeline.declaration.checks import load
 from pipeline.declaration.composition import CONF, declare, explained
 from pipeline.declaration.conf_files import check_files
 from pipeline.declaration.grants import grant_typed
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import OLDER_RESULTS, RESULTS
 from pipeline.runs.leader import is_leader
+from pipeline.runs.process import join_command
 from pipeline.training.run import RunRequest, follow, train
 from pipeline.trials.attempt import attempt, run_name
 from pipeline.trials.search import Outcome
@@ -41,6 +42,7 @@ OTHER_FILES = ("--co", "--e", "-cd", "-cp", "-cn", "hydra.searchpath")
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main_hydra(config: DictConfig) -> float | Outcome:
     """Train one composed declaration; return its best score, or its outcome as a trial of a search."""
+    join_command()
     declaration, context = declare(config), RunContext.from_environment(Path.cwd())
     overrides = list(HydraConfig.get().overrides.task)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -59,7 +61,8 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     if search.space:
         return attempt(declaration, overrides, context, entry_point="sweep")
     name = run_name(declaration.name, overrides, context)
-    request = RunRequest("sweep" if is_sweep else "hydra", name, waits=False)
+    # A sweep shares runs with other commands: to wait for one costs less than to lose the others.
+    request = RunRequest("sweep" if is_sweep else "hydra", name, waits=is_sweep)
     folder = train(declaration, request, context)
     if not is_leader():
         return float("nan")  # the leading process writes the results
@@ -97,7 +100,7 @@ def main() -> None:
         request = RunRequest("dvc", declaration.name, waits=True)
         folder = train(declaration, request, RunContext(root))
         if is_leader():
-            publish(folder.path, out, names=RESULTS, replaces=OLDER_RESULTS)
+            publish(folder.path, out, root=root, names=RESULTS, replaces=OLDER_RESULTS)
         return
     _check_arguments(sys.argv[1:])
     grant_typed(sys.argv[1:])

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import read_yaml, write_text
+from pipeline.errors import ConfigError, DamagedFileError, exit_on_mistake
+from pipeline.files import YAMLError, read_json, read_yaml, write_text
 
 LOCK, RECORDED = "dvc.lock", "artifacts/recorded.json"
 METRICS = "artifacts/evaluate/{}/metrics.json"
@@ -41,7 +41,7 @@ def verify(root: Path) -> str:
             hint="run `dvc repro` in a git checkout that has committed it",
         )
     before = _outs(read_yaml(recorded))
-    after = _outs(read_yaml(here.read_text(encoding="utf-8")))
+    after = _outs(_read_lock(here))
     names = list(read_yaml((root / "params.yaml").read_text(encoding="utf-8"))["experiments"])
     lines, num_equal = [], 0
     for name in names:
@@ -59,6 +59,18 @@ def record(root: Path) -> Path:
     path = root / RECORDED
     write_text(path, json.dumps(_environment(), indent=2) + "\n")
     return path
+
+
+def _read_lock(path: Path) -> dict[str, Any]:
+    try:
+        lock: Any = read_yaml(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError):
+        lock = None
+    if not isinstance(lock, dict) or "stages" not in lock:
+        raise DamagedFileError(
+            path, "is not a lock file of DVC", hint=f"`git checkout {LOCK}` brings it back"
+        )
+    return lock
 
 
 def _outs(lock: Mapping[str, Any]) -> dict[str, Outs]:
@@ -81,8 +93,8 @@ def _differences(root: Path, name: str, before: Outs, after: Outs) -> list[str]:
     if not paths:
         return []
     lines = [f"{name}: other bytes in {', '.join(path.removeprefix('artifacts/') for path in paths)}"]
-    texts = _at_head(root, metrics), (root / metrics).read_text(encoding="utf-8")
-    was, now = (json.loads(text or "{}").get("score") for text in texts)
+    was = json.loads(_at_head(root, metrics) or "{}").get("score")
+    now = read_json(root / metrics).get("score")
     if was is not None and now is not None:
         lines.append(f"  score {now:.4f}, recorded {was:.4f}, difference {now - was:+.4f}")
     for suffix, what in ((".yaml", "declaration"), (".json", "code or versions of libraries")):

@@ -71,6 +71,13 @@ def with_empty_page(tiff: bytes) -> bytes:
     return tiff[:link] + struct.pack("<I", len(tiff)) + tiff[link + 4 :] + bytes(6)
 
 
+def huge_png(width: int, height: int) -> bytes:
+    """Return a grey PNG that claims a size and has the pixels of a small one."""
+    small = encode(np.zeros((8, 8), np.uint8))
+    header = b"IHDR" + struct.pack(">II", width, height) + small[24:29]
+    return small[:12] + header + struct.pack(">I", zlib.crc32(header)) + small[33:]
+
+
 def write_files(path: Path, files: Mapping[str, bytes]) -> Path:
     """Write files as a zip where the path ends in `.zip`, else as a folder; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +163,8 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "ignore_label": None,
         "mirror_changes_label": False,
         "licence": "none, it is noise",
+        "max_pixels": 100_000_000,
+        "max_file_bytes": 2**28,
     }
     return {**section, **changes}
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
-from pipeline.files import yaml_text
+from pipeline.files import write_digests, yaml_text
 
 NASTY = "g<r>&e|y"
 EXPERIMENTS: dict[str, dict[str, Any]] = {
@@ -98,3 +98,5 @@ def write_experiment(artifacts: Path, name: str) -> None:
         pixels = np.full((2 + sorted(EXPERIMENTS).index(name), 4 + index), 50 * index, np.uint8)
         folder = artifacts / room / name / ("" if room == "search" else "pictures")
         Image.fromarray(pixels).save(folder / f"{picture}.png")
+    for folder in (searched, trained, evaluated):
+        write_digests(folder)

@@ -66,7 +66,7 @@ def test_copies_are_what_the_first_epochs_would_draw(tiny: Declaration, tmp_path
     prepared, fresh = prepared_of(tiny, tmp_path), fresh_draws(tiny, tmp_path)
     made = np.load(folder / "images.npy")
     assert made.shape == (2, 6, 8, 8, 3)
-    assert {path.name for path in folder.iterdir()} == {"images.npy", "key"}
+    assert {path.name for path in folder.iterdir()} == {"images.npy", "key", "digests.json"}
     for epoch in (0, 1):
         wanted, _ = fresh.batch(prepared.images("train"), prepared.targets("train"), epoch, list(range(6)))
         np.testing.assert_array_equal(made[epoch], wanted)
@@ -78,7 +78,7 @@ def test_masks_are_drawn_with_their_images(tmp_path: Path) -> None:
         tmp_path / "data.zip", format="image_masks", mirror_changes_label=False, ignore_label=9
     )
     folder = folder_of(declaration(data, augmentation=section()), tmp_path)
-    assert {path.name for path in folder.iterdir()} == {"images.npy", "targets.npy", "key"}
+    assert {path.name for path in folder.iterdir()} == {"images.npy", "targets.npy", "key", "digests.json"}
     images, masks = (np.load(folder / f"{part}.npy") for part in ("images", "targets"))
     assert (images.shape, masks.shape) == ((2, 3, 8, 8, 1), (2, 3, 8, 8))
     assert set(np.unique(masks)) == {0, 1, 9}, "padded pixels are ignored"
@@ -106,7 +106,7 @@ def test_what_dvc_restores_is_adopted_and_not_made_again(
     tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = folder_of(tiny, tmp_path)
-    publish(made, tmp_path / "artifacts" / "augment" / "any_name")
+    publish(made, tmp_path / "artifacts" / "augment" / "any_name", root=tmp_path)
     images = np.load(made / "images.npy")
     for file in made.iterdir():
         file.unlink()
@@ -186,7 +186,7 @@ def test_command_publishes_the_copies_and_tells_what_they_take(
     assert said.out == ""
     assert [line[: len(told)] for line in said.err.splitlines()] == [told]
     out = tmp_path / "artifacts" / "augment" / "tiny"
-    assert {path.name for path in out.iterdir()} == {"images.npy", "key"}
+    assert {path.name for path in out.iterdir()} == {"images.npy", "key", "digests.json"}
     assert np.load(out / "images.npy").shape == (2, 6, 8, 8, 1)
 
 

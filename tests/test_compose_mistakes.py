@@ -7,19 +7,15 @@ from typing import Any
 import pytest
 
 from pipeline.declaration import composition
-from pipeline.declaration.checks import load
 from pipeline.declaration.composition import CONF, compose
 from pipeline.declaration.declaration import SECTIONS
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
 from tests.refusals import OF_SGD, refused
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GROUPS = [path.name for path in CONF.iterdir() if path.is_dir()]
 MODELS = [path.stem for path in (CONF / "model").glob("*.yaml")]
-UNPARSED = (
-    "overrides: Error parsing override 'optimizer.lr' missing EQUAL at '<EOF>' See "
-    "https://hydra.cc/docs/1.2/advanced/override_grammar/basic for details; write key=value, as Hydra reads it"
-)
 # The override, where it is refused, and the fields of the refusal; once per message its whole wording.
 OVERRIDES: list[tuple[str, str, dict[str, Any]]] = [
     ("optimizer.lrr=0.1", "optimizer.lrr",
@@ -45,8 +41,29 @@ OVERRIDES: list[tuple[str, str, dict[str, Any]]] = [
     ("~optimizer._target_", "optimizer._target_", {"hint": "name the class to build"}),
     ("name=???", "name", {"text": "name: has no value; give it one"}),
     ("name=${data.nmae}", "name", {"text": "name: Interpolation key 'data.nmae' not found; correct its value"}),
-    ("optimizer.lr", "overrides", {"text": UNPARSED}),
+    ("optimizer.lr", "overrides",
+     {"text": "overrides: is not of the form key=value, got 'optimizer.lr'; add = and the value"}),
     ("model=lenet5,unet", "overrides", {"hint": "write key=value, as Hydra reads it"}),
+    ("experiment=한국", "experiment",
+     {"text": "experiment: '한' must be within quotes on the command line, got '한국'; if it is text, "
+              "write 'experiment=\"한국\"' with both kinds of quotes"}),
+    ('experiment="한국"', "experiment", {"got": "한국", "allowed": EXPERIMENTS}),
+    ("data.classes=[é,ß]", "data.classes", {"got": "[é,ß]", "hint": "with both kinds of quotes"}),
+    ("name=a#b", "name", {"got": "a#b", "hint": "write 'name=\"a#b\"'"}),
+    ("name=a\nb", "name", {"got": "a b"}),
+    ("name='a", "name", {"text": "name: has a quote that is not closed, got \"'a\"; add the other quote"}),
+    ("name=[a", "name",
+     {"text": "name: its value cannot be read (no viable alternative at input '[a'), got '[a'; if it is text, "
+              "write 'name=\"[a\"' with both kinds of quotes"}),
+    ("name=a=b", "name", {"got": "a=b", "hint": "write 'name=\"a=b\"'"}),
+    ("name=int(x)", "name", {"got": "int(x)"}),
+    ("model.layers[0]=3", "model.layers[0]",
+     {"text": "model.layers[0]: '[' cannot be part of a key, got 'model.layers[0]=3'; a key is made of names and dots, "
+              "such as optimizer.lr or augmentation.steps.0.p"}),
+    ("a" * 3000 + "=1", "overrides",
+     {"text": "overrides: a key or option is too long to be the name of a file; shorten it"}),
+    ("data.classes=" + "[" * 400 + "]" * 400, "overrides",
+     {"text": "overrides: a value is nested too deep; write it with fewer levels"}),
 ]  # fmt: skip
 
 
@@ -74,6 +91,16 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
     ("optimizer: 3", "optimizer", {"got": 3, "allowed": "a mapping of keys"}),
     ("name: [1", "{file}", {"text": BROKEN}),
     ("seed: 1\nseed: 2", "{file}", {"hint": "correct the file"}),
+    (
+        "data: {classes: &x [1, *x]}",
+        "{file}",
+        {"text": "{file}: a YAML anchor refers to itself; write the list out"},
+    ),
+    (
+        f"data: {{classes: {'[' * 500}{']' * 500}}}",
+        "{file}",
+        {"text": "{file}: is nested too deep, got 502; write it with fewer levels"},
+    ),
 ]
 
 
@@ -92,10 +119,12 @@ def test_mistake_in_a_file_is_told_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_error_that_is_no_mistake_of_the_user_keeps_its_own_type() -> None:
-    with pytest.raises(ValueError, match=r"^ours$") as told, composition.explained():
-        raise ValueError("ours")
-    assert not isinstance(told.value, ConfigError)
+@pytest.mark.parametrize("kind", [ValueError, OSError, RecursionError, KeyError])
+def test_error_that_is_no_mistake_of_the_user_keeps_its_own_type(kind: type[Exception]) -> None:
+    error = kind("ours")
+    with pytest.raises(kind, match="ours") as told, composition.explained():
+        raise error
+    assert told.value is error
 
 
 def test_declaration_that_is_not_there_is_named_with_the_command_that_writes_it(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from pipeline.data import prepared
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.checks import load
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, prepared_key
+from pipeline.declaration.loading import load
 from pipeline.runs.cache import publish
 from pipeline.training.inputs import prepare
 from tests.makers import (
@@ -83,7 +83,7 @@ def test_prepared_data_are_found_and_not_made_again(
 def test_what_dvc_restores_is_adopted_and_not_made_again(
     tiny: Declaration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name")
+    publish(prepare(tiny, root=tmp_path), tmp_path / "artifacts" / "prepare" / "any_name", root=tmp_path)
     shutil.rmtree(tmp_path / "cache")
     forbid_writing(monkeypatch)
     adopted = prepare(tiny, root=tmp_path)
@@ -100,6 +100,7 @@ KEYS = [
     ({"format": "image_masks"}, True),
     ({"ignore_label": 255}, True),
     ({"licence": "MIT"}, False),
+    ({"max_pixels": 64, "max_file_bytes": 1000}, False),
     ({"groups": r"\d"}, True),
     ({"fold": {"index": 0, "of": 3}}, True),
 ]
@@ -197,7 +198,7 @@ ASK = """
 import sys, time
 from pathlib import Path
 from pipeline.data import prepared
-from pipeline.declaration.checks import load
+from pipeline.declaration.loading import load
 from pipeline.training.inputs import prepare
 
 write = prepared.write_prepared
@@ -243,7 +244,12 @@ def test_command_publishes_all_files_whole(tmp_path: Path) -> None:
     done = run("pipeline.prepare", ["tiny.yaml", "artifacts/prepare/tiny"], tmp_path)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "")
     arrays = {f"{split}_{kind}.npy" for split in ("train", "val", "test") for kind in ("images", "targets")}
-    assert {path.name for path in out.iterdir()} == arrays | {"manifest.csv", "prepared.json", "key"}
+    assert {path.name for path in out.iterdir()} == arrays | {
+        "manifest.csv",
+        "prepared.json",
+        "key",
+        "digests.json",
+    }
     assert json.loads((out / "prepared.json").read_text())["counts"]["train"] == 6
     published = opened(out, load(tmp_path / "tiny.yaml"))
     for split in ("train", "val", "test"):

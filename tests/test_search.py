@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import search as stage
-from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import write_declaration
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder

@@ -113,3 +113,12 @@ def test_experiment_that_was_declared_otherwise_is_said_to_be(checkout: Checkout
 def test_folder_without_recorded_results_is_refused(tmp_path: Path) -> None:
     with refused("dvc.lock", hint="run `dvc repro` in a git checkout that has committed it"):
         verify(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", METRICS.format("two")])
+@pytest.mark.parametrize("content", [b"", b"stages: {", b"{\0\0\0", b"\xff\xfe"])
+def test_damaged_file_is_named(checkout: Checkout, name: str, content: bytes) -> None:
+    checkout.write(one=0.5, two=0.625)
+    (checkout.root / name).write_bytes(content)
+    with refused(str(checkout.root / name)):
+        verify(checkout.root)

@@ -7,17 +7,42 @@ its files.
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.data.entries import (
+    check_name,
+    check_size,
+    is_regular,
+    is_visible,
+    no_regular_file,
+    reading,
+    restore,
+)
 from pipeline.errors import ConfigError
 from pipeline.files import file_state, memoize_by_mtime
 
 CHUNK = 1 << 20  # bytes
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile decompresses others without a bound on memory
+# What reading a damaged zip file raises; ValueError for names that are not in the encoding that they claim.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 
 
 class Archive(Protocol):
@@ -35,62 +60,142 @@ class Archive(Protocol):
 
 
 class Folder:
-    """An archive that is a folder."""
+    """An archive that is a folder.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        max_bytes: size of the largest file that may be read; None for any size.
+    """
+
+    def __init__(self, root: Path, max_bytes: int | None = None) -> None:
         self.root = root
+        self._max_bytes = max_bytes
 
     def names(self) -> list[str]:
-        """Return the names of all files, with slashes, sorted; hidden files are left out."""
-        files = (path.relative_to(self.root) for path in self.root.rglob("*") if path.is_file())
-        return sorted(path.as_posix() for path in files if _is_visible(path.parts))
+        """Return the names of all files, with slashes, sorted; hidden files are left out.
+
+        Raises:
+            ConfigError: there is something else than files, folders and links to files, or a folder cannot be read.
+        """
+        found: list[str] = []
+        folders = [""]
+        while folders:
+            prefix = folders.pop()
+            with reading(self.root, prefix or "the folder"), os.scandir(self.root / prefix) as entries:
+                visible = [entry for entry in entries if is_visible((entry.name,))]
+            for entry in visible:
+                name = f"{prefix}{entry.name}"
+                check_name(self.root, name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{name}/")
+                elif is_regular(entry):
+                    found.append(name)
+                else:
+                    raise no_regular_file(self.root, name)
+        return sorted(found)
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file."""
-        return (self.root / name).read_bytes()
+        """Return the bytes of a file.
+
+        Raises:
+            ConfigError: it cannot be read, or is too large.
+        """
+        path = self.root / name
+        with reading(self.root, name):
+            check_size(name, path.stat().st_size, self._max_bytes)
+            return path.read_bytes()
 
 
 class Zip:
-    """An archive that is a zip file."""
+    """An archive that is a zip file.
 
-    def __init__(self, root: Path, file: zipfile.ZipFile) -> None:
+    Args:
+        max_bytes: size of the largest file that may be read, uncompressed; None for any size.
+    """
+
+    def __init__(self, root: Path, file: zipfile.ZipFile, max_bytes: int | None = None) -> None:
         self.root = root
         self._file = file
+        self._max_bytes = max_bytes
 
     def names(self) -> list[str]:
-        """Return the names of all files, with slashes, sorted; hidden files are left out."""
-        names = (info.filename for info in self._file.infolist() if not info.is_dir())
-        return sorted(name for name in names if _is_visible(tuple(name.split("/"))))
+        """Return the names of all files, with slashes, sorted; hidden files are left out.
+
+        Raises:
+            ConfigError: a name leads out of the archive or stands there twice, or an entry is no regular file.
+        """
+        names = []
+        for info in self._file.infolist():
+            parts = tuple(info.filename.split("/"))
+            if ".." in parts or info.filename.startswith("/"):
+                raise ConfigError(
+                    "data.root",
+                    f"{self.root} has a name that leads out of the archive",
+                    got=info.filename,
+                    hint="make the archive again, with names relative to its top",
+                )
+            if info.is_dir() or not is_visible(parts):
+                continue
+            check_name(self.root, info.filename)
+            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # 0 if made on Windows
+                raise no_regular_file(self.root, info.filename)
+            names.append(info.filename)
+        names.sort()
+        for name, following in pairwise(names):
+            if name == following:
+                raise ConfigError(
+                    "data.root",
+                    f"{self.root} has two files of the same name",
+                    got=name,
+                    hint="make the archive again without one of them",
+                )
+        return names
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file."""
+        """Return the bytes of a file.
+
+        Raises:
+            ConfigError: it cannot be read, or is too large.
+        """
+        info = self._file.getinfo(name)
+        check_size(name, info.file_size, self._max_bytes)
+        if info.compress_type not in BOUNDED:
+            raise ConfigError(
+                str(self.root),
+                f"cannot read {name} (compressed by another method than deflate)",
+                hint="make the archive again by deflate, which zip uses by default",
+            )
         try:
-            return self._file.read(name)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as reason:
+            with self._file.open(info) as member:
+                return member.read(
+                    info.file_size
+                )  # never more, even if the file is larger than its entry says
+        except UNREADABLE as reason:
             raise ConfigError(
                 str(self.root), f"cannot read {name} ({reason})", hint=restore(self.root)
             ) from None
 
 
 @contextmanager
-def opened(root: Path) -> Iterator[Archive]:
+def opened(root: Path, *, max_bytes: int | None = None) -> Iterator[Archive]:
     """Open a folder or zip.
+
+    Args:
+        max_bytes: size of the largest file that may be read; None for any size.
 
     Raises:
         ConfigError: it is missing, or neither a folder nor a complete zip.
     """
-    if root.is_dir():
-        yield Folder(root)
+    if _is_folder(root):
+        yield Folder(root, max_bytes)
         return
-    _refuse_missing(root)
     try:
         file = zipfile.ZipFile(root)
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as reason:
+    except UNREADABLE as reason:
         raise ConfigError(
             "data.root", f"not a complete zip archive ({reason})", got=str(root), hint=restore(root)
         ) from None
     with file:
-        yield Zip(root, file)
+        yield Zip(root, file, max_bytes)
 
 
 def archive_digest(root: Path, *, memory: Path) -> str:
@@ -103,30 +208,37 @@ def archive_digest(root: Path, *, memory: Path) -> str:
     Raises:
         ConfigError: it is missing.
     """
-    if not root.is_dir():
-        _refuse_missing(root)
-    wanted = (str(root.resolve()), _state(root), lambda: f"sha256:{_hash_of(root)}")
+    is_folder = _is_folder(root)
+    state = _folder_state(root) if is_folder else file_state(root)
+    wanted = (str(root.resolve()), state, lambda: f"sha256:{_hash_of(root)}")
     return memoize_by_mtime(memory, [wanted])[0]
 
 
-def restore(root: Path) -> str:
-    """Return the command that restores a bundled archive, or advice for a user's own archive."""
-    if root.parts[:1] == ("data",):
-        return "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
-    return "restore an intact copy, or point data.root to one"
+def _is_folder(root: Path) -> bool:
+    """Return whether an archive is a folder, and not a file.
 
-
-def _refuse_missing(root: Path) -> None:
-    if not root.exists():
-        raise ConfigError("data.root", "no such file or folder", got=str(root), hint=restore(root))
+    Raises:
+        ConfigError: it is missing, or is something else, such as a device or a pipe.
+    """
+    try:
+        mode = root.stat().st_mode
+    except FileNotFoundError:
+        raise ConfigError("data.root", "no such file or folder", got=str(root), hint=restore(root)) from None
+    except OSError as reason:
+        raise ConfigError("data.root", f"cannot be read ({reason.strerror})", got=str(root)) from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise ConfigError("data.root", got=str(root), allowed="a folder or a zip file")
+    return stat.S_ISDIR(mode)
 
 
 def _hash_of(root: Path) -> str:
     if not root.is_dir():
-        return _file_hash(root)
+        with reading(root, "the file"):
+            return _file_hash(root)
     whole = hashlib.sha256()
     for name in Folder(root).names():
-        whole.update(f"{name}\0{_file_hash(root / name)}\n".encode())
+        with reading(root, name):
+            whole.update(f"{name}\0{_file_hash(root / name)}\n".encode())
     return whole.hexdigest()
 
 
@@ -138,12 +250,9 @@ def _file_hash(path: Path) -> str:
     return whole.hexdigest()
 
 
-def _state(root: Path) -> str:
-    if not root.is_dir():
-        return file_state(root)
-    stamps = [f"{name} {file_state(root / name)}" for name in Folder(root).names()]
+def _folder_state(root: Path) -> str:
+    stamps = []
+    for name in Folder(root).names():
+        with reading(root, name):
+            stamps.append(f"{name} {file_state(root / name)}")
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
-
-
-def _is_visible(parts: tuple[str, ...]) -> bool:
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)

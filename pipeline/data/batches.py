@@ -124,6 +124,10 @@ class PreparedSplit(Dataset[Batch]):
         self.sides = sides
         self.seed = seed
 
+    def close(self) -> None:
+        """Let go of the arrays, which closes their memory maps, however long this object is referred to."""
+        self.images = self.targets = np.empty(0, np.uint8)
+
     def __len__(self) -> int:
         return len(self.images)
 

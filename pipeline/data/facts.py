@@ -9,11 +9,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
+from pipeline.files import check_name
 
 SPLITS = ("train", "val", "test")
 # Facts that do not decide the prepared data: the archive's own digest does.
-NOT_DECIDING = ("name", "root", "digest", "licence", "background", "mirror_changes_label")
+NOT_DECIDING = (
+    "name",
+    "root",
+    "digest",
+    "licence",
+    "background",
+    "mirror_changes_label",
+    "max_pixels",
+    "max_file_bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,9 @@ class Facts:
         ignore_label: mask value to exclude from loss and scores; null if there is none.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
+        max_pixels: rows times columns of the largest image or mask that is decoded, which takes up to 8 bytes of memory
+            for each pixel in each thread; also of `shape`. A larger one is refused before memory is taken.
+        max_file_bytes: size of the largest file that is read, uncompressed; a larger one is refused likewise.
     """
 
     name: str
@@ -53,14 +66,18 @@ class Facts:
     ignore_label: int | None
     mirror_changes_label: bool
     licence: str
+    max_pixels: int
+    max_file_bytes: int
 
     def __post_init__(self) -> None:
         """Raise if values are out of range or contradict each other."""
+        check_name("data.name", self.name)
         is_shape = len(self.shape) == 3 and all(isinstance(n, int) and n > 0 for n in self.shape)
         if not is_shape or self.shape[0] not in (1, 3):
             raise ConfigError(
                 "data.shape", got=self.shape, allowed="[channels, rows, columns] with 1 or 3 channels"
             )
+        self._check_bounds()
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ConfigError("data.classes", got=self.classes, allowed="at least two different names")
         if len(self.classes) > 255:
@@ -77,11 +94,33 @@ class Facts:
                 got=self.ignore_label,
                 allowed=f"null or a value from {len(self.classes)} to 255, beyond the class indices",
             )
+        _check_digest(self.digest)
         _check_split(self.split)
         if self.groups is not None:
             _check_groups(self.groups)
         if self.fold is not None:
             _check_fold(self.fold)
+
+    def _check_bounds(self) -> None:
+        """Raise if a bound on what is read is none, or the prepared images exceed it."""
+        for name in ("max_pixels", "max_file_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"data.{name}", got=getattr(self, name), allowed="at least 1")
+        if self.shape[1] * self.shape[2] > self.max_pixels:
+            raise ConfigError(
+                "data.shape",
+                f"images of {self.shape[1]:,} x {self.shape[2]:,} pixels have more than data.max_pixels="
+                f"{self.max_pixels}",
+                got=self.shape,
+                hint="choose a smaller shape, or raise data.max_pixels",
+            )
+        if not self.root or "\0" in self.root:
+            raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
+
+
+def _check_digest(digest: str | None) -> None:
+    if digest is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise ConfigError("data.digest", got=digest, allowed="null or sha256: with 64 hexadecimal digits")
 
 
 def _check_split(split: str | Mapping[str, float]) -> None:
@@ -89,6 +128,7 @@ def _check_split(split: str | Mapping[str, float]) -> None:
         return
     if not isinstance(split, Mapping) or set(split) != {"val", "test", "seed"}:
         raise ConfigError("data.split", got=split, allowed="folders or {val: 0.15, test: 0.15, seed: 0}")
+    Range(least=0, is_whole=True).check("data.split.seed", split["seed"])
     val, test = split["val"], split["test"]
     if not (val > 0 and test > 0 and val + test < 1):
         raise ConfigError(
@@ -109,6 +149,12 @@ def _check_groups(groups: str) -> None:
             got=groups,
             hint=r"write one that matches what images of a group share in their names, such as patient\d+",
         ) from None
+    if not groups:
+        raise ConfigError(
+            "data.groups",
+            got=groups,
+            allowed="null or an expression that is not empty, as it matches everything",
+        )
     if num_capturing > 1:
         raise ConfigError(
             "data.groups",

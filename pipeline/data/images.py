@@ -8,15 +8,29 @@ from __future__ import annotations
 import io
 import re
 import struct
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from pipeline.data.sources import FORMATS
 from pipeline.errors import ConfigError
 
 Pixels = NDArray[np.uint8]
 
+# Pillow recognises a format by a file's content, and would start Ghostscript for EPS, whatever the file is called.
+ALLOWED = tuple(sorted(set(FORMATS.values())))
+# How the files of each format begin.
+SIGNATURES = (
+    (rb"\x89PNG\r\n\x1a\n", "PNG"),
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"BM", "BMP"),
+    (rb"GIF8", "GIF"),
+    (rb"II[*+]\x00|MM\x00[*+]", "TIFF"),
+    (rb"RIFF....WEBP", "WEBP"),
+    (rb"P[1-7][\s#]", "PPM"),
+)
 ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
 
 
@@ -24,12 +38,21 @@ def load_formats() -> None:
     """Load all formats of Pillow; must be called before decoding in several threads.
 
     Pillow loads most formats lazily; without this, another thread may see them partially loaded and fail to read its
-    file.
+    file. Its own bound on pixels is lifted, since `max_pixels` takes its place.
     """
     Image.init()
+    Image.MAX_IMAGE_PIXELS = None
 
 
-def decode_image(data: bytes, *, name: str, shape: tuple[int, int, int]) -> Pixels:
+def is_misnamed(data: bytes, name: str) -> bool:
+    """Return whether the contents of an image are of another format than its suffix says."""
+    found = next((each for signature, each in SIGNATURES if re.match(signature, data, re.DOTALL)), None)
+    return found not in (None, FORMATS.get(PurePosixPath(name).suffix.lower()))
+
+
+def decode_image(
+    data: bytes, *, name: str, shape: tuple[int, int, int], max_pixels: int | None = None
+) -> Pixels:
     """Decode an image and resize it (antialiased bilinear) to rows and columns of a shape.
 
     Grey becomes RGB, RGB of equal channels becomes grey, palettes are looked up, an opaque alpha channel is
@@ -37,12 +60,13 @@ def decode_image(data: bytes, *, name: str, shape: tuple[int, int, int]) -> Pixe
 
     Args:
         shape: (C, H, W) to return as (H, W, C).
+        max_pixels: rows times columns of the largest image on disk to decode; None for any.
 
     Raises:
-        ConfigError: unreadable, or not convertible without loss (16 bits, CMYK, transparency, colour
+        ConfigError: unreadable, too large, or not convertible without loss (16 bits, CMYK, transparency, colour
             where C is 1, several frames).
     """
-    image = _opaque(_opened(data, name), name)
+    image = _opaque(_opened(data, name, max_pixels), name)
     channels, rows, columns = shape
     pixels = _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
     if pixels.size != (columns, rows):
@@ -58,18 +82,20 @@ def decode_mask(
     sides: tuple[int, int],
     num_classes: int,
     ignore_label: int | None,
+    max_pixels: int | None = None,
 ) -> Pixels:
-    """Decode a mask and resize it (nearest) to rows and columns.
+    """Decode a mask and resize it (nearest).
 
     Args:
         image_sides: rows and columns of its image on disk.
         sides: rows and columns to return.
+        max_pixels: rows times columns of the largest mask on disk to decode; None for any.
 
     Raises:
         ConfigError: unreadable, more than one channel, another shape than its image, a value that is
             neither a class nor the ignore label.
     """
-    mask = _opened(data, name)
+    mask = _opened(data, name, max_pixels)
     if mask.mode == "1":
         mask = mask.convert("L").point(lambda value: value // 255)
     if mask.mode not in ("L", "P"):
@@ -86,8 +112,7 @@ def decode_mask(
     values = np.asarray(mask, dtype=np.uint8)
     allowed = np.zeros(256, dtype=bool)
     allowed[:num_classes] = True
-    if ignore_label is not None:
-        allowed[ignore_label] = True
+    allowed[[] if ignore_label is None else ignore_label] = True
     wrong = np.unique(values[~allowed[values]])
     if wrong.size:
         ignored = "" if ignore_label is None else f", or {ignore_label} (data.ignore_label)"
@@ -103,32 +128,35 @@ def decode_mask(
 
 def read_sides(data: bytes) -> tuple[int, int]:
     """Return rows and columns of a readable image on disk, EXIF orientation applied."""
-    image = Image.open(io.BytesIO(data))
+    image = Image.open(io.BytesIO(data), formats=ALLOWED)
     is_turned = image.getexif().get(ORIENTATION, 1) >= 5
     return (image.width, image.height) if is_turned else (image.height, image.width)
 
 
-def _opened(data: bytes, name: str) -> Image.Image:
+def _opened(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data))
-        num_frames = getattr(image, "n_frames", 1)
-        if num_frames > 1:
+        image = Image.open(io.BytesIO(data), formats=ALLOWED)
+        num_pixels = image.width * image.height
+        if max_pixels is not None and num_pixels > max_pixels:
             raise ConfigError(
                 name,
-                got=num_frames,
-                allowed="an image with one frame",
-                hint="save the frame you need to a file of its own",
+                f"has {num_pixels:,} pixels, more than data.max_pixels={max_pixels}",
+                hint="downscale it, or raise data.max_pixels",
             )
+        if getattr(image, "is_animated", False):
+            raise ConfigError(name, "has several frames", hint="save the frame you need to a file of its own")
         _refuse_deep_colour(image, name)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return image
-    except (UnidentifiedImageError, OSError, SyntaxError, TypeError, ValueError, struct.error) as reason:
+    except UnidentifiedImageError:
+        raise ConfigError(
+            name, f"is not an image of a known format ({', '.join(ALLOWED)})", hint="replace or remove it"
+        ) from None
+    except (OSError, SyntaxError, TypeError, ValueError, struct.error) as reason:
         if isinstance(reason, ConfigError):
             raise
         raise ConfigError(name, f"unreadable image ({reason})", hint="replace or remove it") from None
-    except Image.DecompressionBombError as reason:
-        raise ConfigError(name, f"image too large to decode safely ({reason})", hint="downscale it") from None
 
 
 def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:

@@ -42,6 +42,11 @@ class PreparedData(pl.LightningDataModule):
         self.seed = seed
         self.first_epoch = first_epoch
 
+    def close(self) -> None:
+        """Close the memory maps of both splits; the trainer refers to this object until garbage is collected."""
+        self.train.close()
+        self.val.close()
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled, augmented batches of the training split."""
         return self._loader(self.train, seed=self.seed)

@@ -25,12 +25,13 @@ import numpy as np
 from pipeline.data.archive import Archive, opened
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
-from pipeline.data.images import decode_image, load_formats
+from pipeline.data.images import decode_image, is_misnamed, load_formats
 from pipeline.data.sources import Sample, load_source
 from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, warn
+from pipeline.files import escape_cells, unescape_cells
 
 PIECE = 2**18  # approximate number of prepared bytes per work item of a thread
 PIECE_IMAGES = 16  # maximum number of images per work item, as files may be large
@@ -65,7 +66,8 @@ class Prepared:
     def files(self, split: str) -> list[str]:
         """Return the archive file names of the images of a split."""
         with (self.folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            return [row["file"] for row in csv.DictReader(file) if row["split"] == split]
+            files = [row["file"] for row in csv.DictReader(file) if row["split"] == split]
+        return unescape_cells(files)
 
     def about(self) -> dict[str, Any]:
         """Return the contents of `prepared.json`: facts, digest, counts."""
@@ -85,7 +87,8 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     """
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
-    with opened(Path(facts.root)) as archive:
+    with opened(Path(facts.root), max_bytes=facts.max_file_bytes) as found:
+        archive = _Noting(found)
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
         _check_counts(samples, facts)
         kind.check(samples, facts)
@@ -98,11 +101,37 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
             rows.writerow(["split", "index", "file", source.TARGET, "digest"])
             for split in SPLITS:
                 chosen = [sample for sample in samples if sample.split == split]
-                rows.writerows(_write_split(chosen, decoded, facts, kind, folder))
+                rows.writerows(map(escape_cells, _write_split(chosen, decoded, facts, kind, folder)))
+        archive.warn_of_misnamed()
     counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
     deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
     about = {"facts": deciding, "digest": data_digest, "counts": counts}
     (folder / "prepared.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+class _Noting:
+    """An archive that notes which images have another format than their suffix says; they are read all the same."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.root = archive.root
+        self.names = archive.names
+        self._archive = archive
+        self._misnamed: list[str] = []
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        data = self._archive.read(name)
+        if is_misnamed(data, name):
+            self._misnamed.append(name)
+        return data
+
+    def warn_of_misnamed(self) -> None:
+        """Warn once about all images read so far."""
+        if self._misnamed:
+            warn(
+                f"data.root: {len(self._misnamed)} images in {self.root} have another format than their suffix says, "
+                f"such as {min(self._misnamed)}; they are read as what they are"
+            )
 
 
 class _Decoded(NamedTuple):
@@ -129,7 +158,7 @@ def _decoded(
 def _decode(archive: Archive, facts: Facts, kind: TargetKind, sample: Sample) -> _Decoded:
     channels, rows, columns = facts.shape
     data = archive.read(sample.file)
-    image = decode_image(data, name=sample.file, shape=(channels, rows, columns))
+    image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
     target = kind.read(sample, archive, facts, image=data)
     return _Decoded(image, target, hashlib.sha256(data).hexdigest())
 

@@ -6,17 +6,15 @@ and the network is planned, but not built.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.grants import check_granted, is_prefix
-from pipeline.declaration.network import plan_network
+from pipeline.declaration.network import check_size, plan_network
+from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
-from pipeline.files import YAMLError, read_yaml
 from pipeline.plans.network import Network
 from pipeline.tasks.demands import load_demands
 from pipeline.transfer.settings import check_transfer
@@ -30,7 +28,6 @@ PLAIN = (
     "from",
     "plan",
 )  # sections without keys of their own
-DEEPEST, MOST_VALUES = 64, 100_000  # of the values in a file; the largest network of conf/ has 1,000
 SCHEMAS = {
     "data": "pipeline.data.facts.Facts",
     "trainer": "pipeline.declaration.settings.TrainerSettings",
@@ -54,20 +51,11 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     Raises:
         ConfigError: the first problem found.
     """
-    for key in sections:
-        if key not in SECTIONS:
-            raise ConfigError.unknown(key, key, SECTIONS, what="section")
-    for key in SECTIONS:
-        if key not in sections:
-            raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
-    _check_plain(sections)
-    for key, schema in SCHEMAS.items():
-        check_section(sections[key], schema, path=key)
-    _check_search(sections)
-    check_classes(sections)
-    declaration = Declaration.parse(sections)
-    load_demands(declaration.task).check(declaration.data)
+    declaration = check_values(sections)
+    _check_texts(sections)
+    _check_model(declaration.model)
     network = plan_network(declaration)
+    check_size(network)
     _check_transforms(declaration)
     _check_norms(network, declaration.trainer.batch_size)
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
@@ -75,57 +63,30 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     return declaration
 
 
-def load(path: Path) -> Declaration:
-    """Read a resolved declaration from a file, which anybody may have written, and check it like a composed one.
+def check_values(sections: Mapping[str, Any]) -> Declaration:
+    """Validate keys, types and ranges of plain values, but not whether the sections fit each other.
 
     Raises:
-        ConfigError: the file does not exist, or does not contain a valid declaration; the error names the file.
+        ConfigError: the first problem found.
     """
-    if not path.is_file():
-        raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
-    try:
-        loaded: Any = read_yaml(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError, RecursionError):
-        loaded = None
-    sections = (
-        {key: value for key, value in loaded.items() if key != "digest"} if isinstance(loaded, dict) else {}
-    )
-    if set(sections) != set(SECTIONS):
-        raise ConfigError(
-            str(path), "is not a resolved declaration", hint="`python -m pipeline.compose` writes one"
-        )
-    try:
-        _check_values(sections)
-        return check(sections)
-    except ConfigError as reason:
-        raise reason.inside(path) from None
-
-
-def _check_values(sections: Mapping[str, Any]) -> None:
-    """Raise if values are of types that a composed declaration cannot have, nested too deeply, or too many."""
-    level: list[Any] = [sections]
-    num_values = depth = 0
-    while level:
-        inner = list(islice(chain.from_iterable(map(_values, level)), MOST_VALUES))
-        depth, num_values = depth + 1, num_values + len(inner)
-        if (
-            depth > DEEPEST or num_values >= MOST_VALUES
-        ):  # anchors can refer to themselves, or multiply what they name
-            raise ConfigError(
-                "declaration",
-                f"is nested more than {DEEPEST} deep, or has {MOST_VALUES:,} values or more",
-                hint="write it out, without anchors",
-            )
-        for value in inner:
-            if not isinstance(value, Mapping | list | str | int | float | None):
-                raise ConfigError(
-                    "declaration", got=value, allowed="made of text, numbers, lists and mappings"
-                )
-        level = [value for value in inner if isinstance(value, Mapping | list)]
-
-
-def _values(node: Any) -> Iterable[Any]:
-    return chain(node, node.values()) if isinstance(node, Mapping) else node
+    for key in sections:
+        if key not in SECTIONS:
+            raise ConfigError.unknown(key, key, SECTIONS, what="section")
+    for key in SECTIONS:
+        if key not in sections:
+            raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
+    _check_plain(sections)
+    check_finite(sections)
+    for key, schema in SCHEMAS.items():
+        check_section(sections[key], schema, path=key)
+    _check_search(sections)
+    check_classes(sections)
+    declaration = Declaration.parse(sections)
+    check_arguments(sections)
+    demands = load_demands(declaration.task)
+    demands.check(declaration.data)
+    demands.check_settings(declaration.task)
+    return declaration
 
 
 def check_test_views(declaration: Declaration) -> None:
@@ -142,9 +103,7 @@ def check_test_views(declaration: Declaration) -> None:
 
 def _check_plain(sections: Mapping[str, Any]) -> None:
     """Check the sections that are plain values, and that all others are mappings."""
-    name, seed, allowed = sections["name"], sections["seed"], sections["allowed_targets"]
-    if not isinstance(name, str) or not name:
-        raise ConfigError("name", got=name, allowed="text", hint="it names runs, such as name=digits_lenet5")
+    seed, allowed = sections["seed"], sections["allowed_targets"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ConfigError("seed", got=seed, allowed=f"a whole number from 0 to {2**32 - 1}")
     if not isinstance(allowed, list) or not all(map(is_prefix, allowed)):
@@ -245,6 +204,22 @@ def _check_transforms(declaration: Declaration) -> None:
 def _mirror_changes_label(declaration: Declaration) -> bool:
     """Return whether a mirrored image may have another label; a dense target is mirrored with its image."""
     return declaration.data.mirror_changes_label and not load_demands(declaration.task).is_dense
+
+
+def _check_texts(sections: Mapping[str, Any]) -> None:
+    """Check that names and paths are not empty."""
+    for section, key in (("data", "name"), ("data", "root"), ("model", "name")):
+        text = sections[section].get(key)
+        if not isinstance(text, str) or not text:
+            raise ConfigError(f"{section}.{key}", got=text, allowed="text that is not empty")
+
+
+def _check_model(model: Mapping[str, Any]) -> None:
+    """Check the default padding of a network, even if none of its layers uses it."""
+    padding = model.get("padding", "same")
+    pixels = padding if isinstance(padding, list) and len(padding) == 2 else [padding]
+    if padding not in ("same", "valid") and not all(side in PIXELS for side in pixels):
+        raise ConfigError("model.padding", got=padding, allowed="same, valid or pixels, such as 1 or [1, 2]")
 
 
 def _check_norms(network: Network, batch_size: int) -> None:

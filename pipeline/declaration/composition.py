@@ -5,13 +5,14 @@ An invalid declaration is rejected here, in well under two seconds and before an
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 import yaml
@@ -19,7 +20,12 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -27,6 +33,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pipeline.declaration.checks import check
 from pipeline.declaration.conf_files import check_files, check_option
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.interpolations import check_interpolations
+from pipeline.declaration.mistakes import explain_depth, explain_override
 from pipeline.errors import ConfigError
 
 RESOLVERS = ("oc.select", "oc.dict.keys", "oc.dict.values")  # look up nothing but the config itself
@@ -51,12 +59,13 @@ def compose_sections(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an override names a key or option that does not exist.
     """
+    changed = _last_change(CONF)
     with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         _check_overrides(parsed)
         values = [override for override in parsed if _sets_a_value(override)]
         others = [override.input_line or "" for override in parsed if not _sets_a_value(override)]
-        config = deepcopy(_chosen(tuple(others), CONF, _last_change(CONF)))
+        config = deepcopy(_chosen(tuple(others), CONF, changed))
         ConfigLoaderImpl._apply_overrides_to_config(values, config)  # like Hydra, after the files
         return resolved(config)
 
@@ -103,6 +112,7 @@ def declare(config: DictConfig) -> Declaration:
 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Return plain values, with all interpolations resolved."""
+    check_interpolations(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=False)))
     with explained(), _harmless_resolvers():
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
@@ -138,29 +148,38 @@ def _refusing(name: str) -> Any:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Convert exceptions of Hydra and OmegaConf to a `ConfigError`."""
+    """Convert exceptions of Hydra and OmegaConf to a `ConfigError`; exceptions of training pass unchanged."""
     try:
         yield
-    except MissingConfigException as reason:
-        wanted = str(reason.missing_cfg_file or "")
-        group, _, option = wanted.rpartition("/")
-        if not group or reason.options is None:
-            raise ConfigError(wanted, _first_line(reason), hint="name a file of conf/") from None
-        raise ConfigError.unknown(group, option, reason.options, what="option") from None
-    except MissingMandatoryValue as reason:
-        raise ConfigError(str(reason.full_key), "has no value", hint="give it one") from None
-    except yaml.YAMLError as reason:
-        raise _explain_yaml(reason) from None
-    except (HydraException, OmegaConfBaseException) as reason:
-        raise _explain(reason) from None
-    except RecursionError:
-        raise ConfigError("conf", "a YAML anchor refers to itself", hint="write the list out") from None
-    except ValueError as reason:
-        if not str(reason).startswith("Config group override"):
-            raise  # exceptions raised in training pass through here too
-        raise ConfigError(
-            "overrides", str(reason), hint="choose an option by the name of its file, such as model=lenet5"
-        ) from None
+    except Exception as reason:
+        found = next((explain(reason) for kind, explain in EXPLAINED if isinstance(reason, kind)), None)
+        if found is None:
+            raise
+        raise found from None
+
+
+def _explain_missing(reason: MissingConfigException) -> ConfigError:
+    """Return the error for a file of conf/ that does not exist, which suggests the closest one."""
+    wanted = str(reason.missing_cfg_file or "")
+    group, _, option = wanted.rpartition("/")
+    if not group or reason.options is None:
+        return ConfigError(wanted, _first_line(reason), hint="name a file of conf/")
+    return ConfigError.unknown(group, option, reason.options, what="option")
+
+
+def _explain_value(reason: ValueError) -> ConfigError | None:
+    """Return the error for an option that is not a name."""
+    if not str(reason).startswith("Config group override"):
+        return None
+    hint = "choose an option by the name of its file, such as model=lenet5"
+    return ConfigError("overrides", str(reason), hint=hint)
+
+
+def _explain_file(reason: OSError) -> ConfigError | None:
+    """Return the error for an option that cannot be the name of a file."""
+    if reason.errno != errno.ENAMETOOLONG:
+        return None
+    return ConfigError("overrides", "a key or option is too long to be the name of a file", hint="shorten it")
 
 
 def _explain(reason: Exception) -> ConfigError:
@@ -204,3 +223,20 @@ def _choices() -> list[str]:
 
 def _first_line(reason: Exception) -> str:
     return str(reason).splitlines()[0]
+
+
+# The first kind that an exception is of counts.
+EXPLAINED: tuple[tuple[type[Exception], Callable[[Any], ConfigError | None]], ...] = (
+    (MissingConfigException, _explain_missing),
+    (
+        MissingMandatoryValue,
+        lambda reason: ConfigError(str(reason.full_key), "has no value", hint="give it one"),
+    ),
+    (yaml.YAMLError, _explain_yaml),
+    (OverrideParseException, explain_override),
+    (HydraException, _explain),
+    (OmegaConfBaseException, _explain),
+    (RecursionError, lambda reason: explain_depth(reason, CONF)),
+    (OSError, _explain_file),
+    (ValueError, _explain_value),
+)

@@ -16,9 +16,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pipeline.errors import ConfigError
-from pipeline.files import YAMLError, read_yaml
+from pipeline.files import YAMLError, check_aliases, read_yaml
 
 HYDRA = "hydra"
+MOST_BYTES = 1_000_000  # of a file in conf/
 HYDRA_CHOICES = ("override /hydra/sweeper", "override /hydra/launcher")
 PACKAGE = re.compile(r"^[ \t]*#[ \t]*@package(.*)$", re.MULTILINE)
 NAME = r"\w[\w-]*"
@@ -31,17 +32,28 @@ SUSPECT = re.compile(
 
 
 def check_files(conf: Path) -> None:
-    """Check the files of conf/, apart from conf/config.yaml and conf/hydra/, which are the project's own.
+    """Check the files of conf/; conf/config.yaml and conf/hydra/, which are the project's own, only for their size.
 
     Raises:
-        ConfigError: a file sets Hydra's section, or names files outside conf/; the error names the file.
+        ConfigError: a file sets Hydra's section, names files outside conf/, or would take much memory or time to read;
+            the error names the file.
     """
     own = (conf / HYDRA, conf / "config.yaml")
     # Like Hydra, and unlike Path.rglob, glob follows links to folders.
     for name in glob.glob(f"{glob.escape(str(conf))}/**/*.yaml", recursive=True, include_hidden=True):  # noqa: PTH207
         path = Path(name)
-        if own[0] not in path.parents and path != own[1] and path.is_file():
-            _check_file(path, str(path))
+        if path.is_file():
+            _check_size(path)
+            if own[0] not in path.parents and path != own[1]:
+                _check_file(path, str(path))
+
+
+def _check_size(path: Path) -> None:
+    """Raise if a file takes much memory or time to read: as it is, or by its aliases."""
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ConfigError(str(path), got=size, allowed=f"at most {MOST_BYTES} bytes of YAML")
+    check_aliases(path.read_text(encoding="utf-8", errors="replace"), str(path))
 
 
 def check_option(value: Any, *, path: str) -> None:

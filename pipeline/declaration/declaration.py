@@ -6,6 +6,7 @@ mappings, since the constructor's signature is their schema.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError
+from pipeline.files import check_name, yaml_text
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 
@@ -28,6 +30,8 @@ TYPED: dict[str, type] = {
     "search": SearchSettings,
     "tracking": TrackingSettings,
 }
+HEADER = "# Written by the pipeline from conf/; edit that, not this.\n"
+SEAL = "# sha256: "  # of the lines below
 KEYWORDS = {"from": "around"}  # a section whose name is a Python keyword
 
 
@@ -75,6 +79,10 @@ class Declaration:
     tracking: TrackingSettings
     sections: Section
 
+    def __post_init__(self) -> None:
+        """Raise if the name cannot be that of a folder; after the sections, as it may be made of their names."""
+        check_name("name", self.name)
+
     @classmethod
     def parse(cls, sections: Section) -> Declaration:
         """Create a declaration from plain values.
@@ -88,6 +96,11 @@ class Declaration:
     def replace(self, **sections: Any) -> Declaration:
         """Return a copy of this declaration with some sections replaced."""
         return Declaration.parse({**self.sections, **sections})
+
+    def text(self) -> str:
+        """Return the contents of the file of this declaration, with a comment that holds the digest of the rest."""
+        body = yaml_text(dict(self.sections), width=100)
+        return f"{HEADER}{SEAL}{seal(body.encode())}\n{body}"
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each section.
@@ -103,6 +116,11 @@ SECTIONS = tuple(
     for field in fields(Declaration)
     if field.name != "sections"
 )
+
+
+def seal(body: bytes) -> str:
+    """Return the digest that the file of a declaration contains."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def _typed(key: str, value: Any) -> Any:

@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.archive import archive_digest, restore
+from pipeline.data.archive import archive_digest
+from pipeline.data.entries import restore
 from pipeline.data.facts import NOT_DECIDING
 from pipeline.data.sources import load_source
 from pipeline.declaration.declaration import Declaration
@@ -23,7 +24,7 @@ from pipeline.declaration.settings import NOT_DECIDING as NOT_DECIDING_SETTINGS
 from pipeline.declaration.signatures import find_module, module_file
 from pipeline.declaration.targets import find_targets
 from pipeline.errors import ConfigError
-from pipeline.files import write_text, yaml_text
+from pipeline.files import write_text
 from pipeline.tasks.demands import task_package
 from pipeline.transfer.checkpoint import file_digest, find_checkpoint
 from pipeline.transforms.settings import find_tile
@@ -51,7 +52,6 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-HEADER = "# Written by the pipeline from conf/; edit that, not this.\n"
 # Libraries whose results are those of others.
 COMPUTES_WITH = {"albumentations": ("cv2", "numpy")}
 
@@ -134,6 +134,11 @@ def deciding(declaration: Declaration) -> dict[str, Any]:
     }
 
 
+def declaration_digest(declaration: Declaration) -> str:
+    """Return the digest of the settings that affect the result of training."""
+    return digest(deciding(declaration))
+
+
 def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
     """Return, for each stage of dvc.yaml, the digest of its code and of the versions of the libraries it imports."""
     train = _train_modules(declaration)
@@ -171,7 +176,7 @@ def write_declaration(
     kept = {stage: code for stage, code in codes.items() if stages is None or stage in stages}
     digests = {**declaration.digests(), **more, "code": kept}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, HEADER + yaml_text(dict(declaration.sections), width=100))
+    write_text(path, declaration.text())
     write_text(path.with_suffix(".json"), json.dumps(digests, indent=1) + "\n")
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from pipeline.data.sources import load_source
 from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
 from pipeline.tasks.demands import Demands, load_demands
+
+BYTES = 4  # of a float32
+MOST_WEIGHTS = 10**10
+MOST_ACTIVATIONS = 10**10
 
 
 def plan_network(declaration: Declaration) -> Network:
@@ -37,6 +43,40 @@ def plan_network(declaration: Declaration) -> Network:
             hint="choose a network for this task, or end its head accordingly",
         )
     return network
+
+
+def check_size(network: Network) -> None:
+    """Check that a network is one that some machine could train.
+
+    Raises:
+        ConfigError: it has too many weights, or its maps have too many values.
+    """
+    for what, count, most in (
+        ("weights", network.weights, MOST_WEIGHTS),
+        ("values in its maps for one image", network.activations, MOST_ACTIVATIONS),
+    ):
+        if count > most:
+            raise ConfigError(
+                "model",
+                f"{network.name} has {count:,} {what}, more than {most:,}",
+                hint="make model.width, its layers or input_shape smaller",
+            )
+
+
+def check_memory(network: Network) -> None:
+    """Check that this machine can hold the weights of a network, their gradients, and its maps for one image.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    needed = BYTES * (2 * network.weights + network.activations)
+    has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > has:
+        raise ConfigError(
+            "model",
+            f"{network.name} needs at least {needed:,} bytes of memory to train, this machine has {has:,}",
+            hint="make model.width, its layers or input_shape smaller, or use another machine",
+        )
 
 
 def _check_input_shape(declaration: Declaration, demands: Demands) -> None:

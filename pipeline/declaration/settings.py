@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
+from pipeline.files import check_name
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+# Lightning's names, without TPUs, for which the pipeline lacks the library.
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+STRATEGIES = (
+    "auto",
+    "single_device",
+    *(
+        f"{name}{parameters}"
+        for name in ("ddp", "ddp_spawn", "ddp_fork", "ddp_notebook")
+        for parameters in ("", "_find_unused_parameters_false", "_find_unused_parameters_true")
+    ),
+    "deepspeed",
+    *(f"deepspeed_stage_{stage}" for stage in ("1", "2", "2_offload", "3", "3_offload", "3_offload_nvme")),
+    "fsdp",
+    "fsdp_cpu_offload",
+)
+# Most processes that one run may start here; a declaration may be meant for a larger machine.
+MOST_PROCESSES = max(64, 4 * (os.cpu_count() or 1))
 # Settings that affect only speed and display, and are therefore not part of the fingerprint.
 NOT_DECIDING = ("num_workers", "progress")
 
@@ -22,15 +41,15 @@ class TrainerSettings:
             `last`.
         early_stopping: {patience: epochs without a better score, min_delta: what counts as better}, or null.
         gradient_clip: largest norm of the gradient, or null.
-        accelerator: one of Lightning's accelerators: auto, cpu, gpu, ...
-        devices: number of devices, or auto.
-        strategy: one of Lightning's strategies: auto, ddp, ...
+        accelerator: one of `ACCELERATORS`, as Lightning names them.
+        devices: number of devices, at most `MOST_PROCESSES`; or auto.
+        strategy: one of `STRATEGIES`, as Lightning names them.
         precision: one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed on hardware with bf16 matrix
             multiplication, else 32-true.
         channels_last: whether to use the channels-last memory format.
         deterministic: whether to use deterministic algorithms only; `warn` allows others with a warning.
         num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, and on a GPU all but one
-            of its share of the cores. Does not change the result.
+            of its share of the cores; at most `MOST_PROCESSES`. Does not change the result.
         progress: whether to show a progress bar (on a terminal) or a line per epoch. Does not change the
             result.
     """
@@ -51,26 +70,33 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         """Raise if settings are out of range."""
-        for name, least in (("max_epochs", 1), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"trainer.{name}", got=getattr(self, name), allowed=f"at least {least}")
-        workers = self.num_workers
-        if workers != "auto" and (isinstance(workers, str) or workers < 0):
-            raise ConfigError("trainer.num_workers", got=workers, allowed="auto or at least 0")
-        if self.precision not in PRECISIONS:
-            raise ConfigError.unknown("trainer.precision", self.precision, PRECISIONS, what="precision")
+        for name in ("max_epochs", "batch_size"):
+            Range(least=1).check(f"trainer.{name}", getattr(self, name))
+        for name, least in (("num_workers", 0), ("devices", 1)):
+            if getattr(self, name) != "auto":
+                span = Range(least=least, most=MOST_PROCESSES)
+                span.check(f"trainer.{name}", getattr(self, name), besides="auto")
+        named = {"precision": PRECISIONS, "accelerator": ACCELERATORS, "strategy": STRATEGIES}
+        for name, names in named.items():
+            if getattr(self, name) not in names:
+                raise ConfigError.unknown(f"trainer.{name}", getattr(self, name), names, what=name)
         if self.keep not in ("best", "last"):
             raise ConfigError("trainer.keep", got=self.keep, allowed="best or last")
-        if self.gradient_clip is not None and self.gradient_clip <= 0:
-            raise ConfigError("trainer.gradient_clip", got=self.gradient_clip, allowed="above 0 or null")
-        if self.early_stopping is not None and set(self.early_stopping) != {"patience", "min_delta"}:
-            raise ConfigError(
-                "trainer.early_stopping",
-                got=self.early_stopping,
-                allowed="null or {patience: 10, min_delta: 0.0}",
-            )
+        if self.gradient_clip is not None:
+            Range(above=0).check("trainer.gradient_clip", self.gradient_clip, besides="null")
+        if self.early_stopping is not None:
+            _check_early_stopping(self.early_stopping)
         if self.deterministic not in (True, False, "warn"):
             raise ConfigError("trainer.deterministic", got=self.deterministic, allowed="true, false or warn")
+
+
+def _check_early_stopping(settings: dict[str, float]) -> None:
+    if set(settings) != {"patience", "min_delta"}:
+        raise ConfigError(
+            "trainer.early_stopping", got=settings, allowed="null or {patience: 10, min_delta: 0.0}"
+        )
+    Range(least=1, is_whole=True).check("trainer.early_stopping.patience", settings["patience"])
+    Range(least=0).check("trainer.early_stopping.min_delta", settings["min_delta"])
 
 
 @dataclass(frozen=True)
@@ -84,3 +110,8 @@ class TrackingSettings:
 
     experiment: str
     log_model: bool
+
+    def __post_init__(self) -> None:
+        """Raise if the name cannot be that of a folder; servers may have folders in it, such as /Shared/digits."""
+        for part in self.experiment.removeprefix("/").split("/"):
+            check_name("tracking.experiment", part)

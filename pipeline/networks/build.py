@@ -43,14 +43,13 @@ def _module(node: Node) -> nn.Module:
         if len(modules) == 1:
             return modules[0]
         return nn.Sequential(*modules) if modules else nn.Identity()
-    branches = [_sequential(branch) for branch in node.branches]
-    after = [_module(leaf) for leaf in node.after]
-    made: nn.Module = load_class(node.target, nn.Module)(*branches, *after, **node.arguments)
-    return made
+    inside = [*map(_sequential, node.branches), *map(_module, node.after)]
+    container: nn.Module = load_class(node.target, nn.Module, node.where)(*inside, **node.arguments)
+    return container
 
 
 def _made(spec: Spec) -> nn.Module:
-    module: nn.Module = load_class(spec.target, nn.Module)(**spec.arguments)
+    module: nn.Module = load_class(spec.target, nn.Module, "model")(**spec.arguments)
     if spec.init is not None:
         initialise(module, *spec.init)
     return module

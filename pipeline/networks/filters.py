@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline.networks.grammar import PlanContext
 from pipeline.networks.parts import norm_and_activation
-from pipeline.plans.network import Leaf, Pair, Spec, side_or_sides, times
+from pipeline.plans.network import Leaf, Spec, side_or_sides, times
+from pipeline.plans.view import Pair
 
 
 def conv(
@@ -51,7 +52,7 @@ def conv(
         shape,
         Spec(target, arguments, tail.init, (taps, *tail.bias_weights)),
         *tail.specs,
-        view=context.flow.view.through(side, step),
+        view=context.flow.view.through(shape[1:], side, step, border),
         window=(side, step, border),
         products=((*shape[1:], *taps),),
     )
@@ -100,7 +101,7 @@ def up(
         shape,
         Spec("torch.nn.ConvTranspose2d", arguments, tail.init, weights),
         *tail.specs,
-        view=context.flow.view.through_up(side, step),
+        view=context.flow.view.through_up(shape[1:], side, step),
         window=(side, step, (0, 0)),
         products=((rows, columns, *taps),),
     )
@@ -122,7 +123,7 @@ def pool(
         side = (1, 1) if kind == "global" else context.pair("bins", bins)
         spec = Spec("torch.nn.AdaptiveAvgPool2d", {"output_size": side})
         name = "pool global" if kind == "global" else f"pool adaptive, {times(side)} bins"
-        return context.leaf(name, (channels, *side), spec, view=context.flow.view.whole())
+        return context.leaf(name, (channels, *side), spec, view=context.flow.view.binned(side))
     if bins is not None:
         raise context.error(f"pool {kind} takes no bins", bins, f"write {{pool: adaptive, bins: {bins}}}")
     side = context.pair("kernel", 2 if kernel is None else kernel)
@@ -132,11 +133,12 @@ def pool(
         raise context.invalid("padding", f"at most half the kernel {times(side)}", padding)
     target = "torch.nn.MaxPool2d" if kind == "max" else "torch.nn.AvgPool2d"
     spec = Spec(target, {"kernel_size": side, "stride": step, "padding": border})
+    sides = _filtered(context, side, step, border)
     return context.leaf(
         f"pool {kind}, {times(side)} / {side_or_sides(step)}",
-        (channels, *_filtered(context, side, step, border)),
+        (channels, *sides),
         spec,
-        view=context.flow.view.through(side, step),
+        view=context.flow.view.through(sides, side, step, border),
         window=(side, step, border),
     )
 

@@ -7,13 +7,15 @@ value the main argument (empty for the default), further keys are options.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from math import ceil
 from typing import Any
 
 from pipeline.errors import UNSET, ConfigError
-from pipeline.plans.network import Flow, Leaf, Pair, Shape, Spec, Terms, View
+from pipeline.plans.network import Flow, Leaf, Spec, Terms
+from pipeline.plans.view import Pair, Shape, View
 
 INFINITY = float("inf")
 MISSING = inspect.Parameter.empty
@@ -58,6 +60,7 @@ class PlanContext:
         zero_last_norm: whether the last norm of a residual list is initialised to zero.
         flow: the input of the part.
         part: the part being planned; `NONE` itself if there is none.
+        planned: counts the layers of the network.
     """
 
     model: str
@@ -72,6 +75,7 @@ class PlanContext:
     zero_last_norm: bool
     flow: Flow
     part: Part = NONE
+    planned: Iterator[int] = field(default_factory=count)
 
     def at(self, where: str, part: Part | None = None, flow: Flow | None = None) -> PlanContext:
         """Return the context of another place in the same network."""

@@ -8,7 +8,6 @@ Shapes: (C, H, W) for maps, (F,) for vectors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -38,7 +37,7 @@ def linear(
     arguments = {"in_features": num_inputs, "out_features": tail.out_channels, "bias": tail.has_bias}
     taps = (num_inputs, tail.out_channels)
     spec = Spec("torch.nn.Linear", arguments, tail.init, (taps, *tail.bias_weights))
-    view = context.flow.view.whole()
+    view = context.flow.view.whole((count,))
     return context.leaf(f"linear {count}", (count,), spec, *tail.specs, view=view, products=(taps,))
 
 
@@ -87,9 +86,7 @@ def resize(context: PlanContext, factor: Any = 2, *, mode: Any = "nearest") -> L
     context.choice("mode", mode, ("nearest", "bilinear"))
     channels, rows, columns = context.map()
     shape = (channels, rows * rise[0], columns * rise[1])
-    jumps = context.flow.view.jump
-    view = context.flow.view.through((1, 1) if mode == "nearest" else (2, 2), (1, 1))
-    view = replace(view, jump=(jumps[0] / rise[0], jumps[1] / rise[1]))
+    view = context.flow.view.resized(rise, is_bilinear=mode == "bilinear")
     spec = Spec("torch.nn.Upsample", {"scale_factor": tuple(map(float, rise)), "mode": mode})
     return context.leaf(f"resize x {side_or_sides(rise)}, {mode}", shape, spec, view=view)
 
@@ -99,12 +96,12 @@ def edge(context: PlanContext, kind: Any = "sobel") -> Leaf:
 
     `sobel`, `scharr` or `prewitt`; the output has twice as many channels, and borders are replicated.
     """
-    channels, *sides = context.map()
+    channels, rows, columns = context.map()
     spec = Spec(
         "pipeline.layers.edges.Edges", {"channels": channels, "kind": context.choice("edge", kind, EDGES)}
     )
-    shape = (2 * channels, *sides)
-    view, window = context.flow.view.through((3, 3), (1, 1)), ((3, 3), (1, 1), (1, 1))
+    shape, window = (2 * channels, rows, columns), ((3, 3), (1, 1), (1, 1))
+    view = context.flow.view.through((rows, columns), *window)
     return context.leaf(f"edge {kind}", shape, spec, view=view, window=window, products=((*shape, 3, 3),))
 
 
@@ -139,7 +136,7 @@ def module(context: PlanContext, target: Any, **arguments: Any) -> Leaf:
         raise context.invalid("module", "a class with its package, such as torch.nn.ReLU", target)
     try:
         with torch.device("meta"), torch.no_grad():
-            made = load_class(str(target), torch.nn.Module)(**arguments).eval()
+            made = load_class(str(target), torch.nn.Module, context.where)(**arguments).eval()
             shape = tuple(made(torch.empty(1, *context.flow.shape)).shape[1:])
     except Exception as reason:  # a third-party class can raise anything
         problem = f"{target} fails on its {times(context.flow.shape)} input ({' '.join(str(reason).split())})"
@@ -149,7 +146,7 @@ def module(context: PlanContext, target: Any, **arguments: Any) -> Leaf:
         raise context.invalid(f"the output of {target}", "a map (C, H, W) or a vector", shape)
     weights = sum(each.numel() for each in made.parameters() if each.requires_grad)
     spec = Spec(str(target), arguments, weights=((weights,),) if weights else ())
-    return context.leaf(f"module {name}", shape, spec, view=context.flow.view.whole())
+    return context.leaf(f"module {name}", shape, spec, view=context.flow.view.whole(shape))
 
 
 _FILTERS = (conv, depthwise, up, pool)

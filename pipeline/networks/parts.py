@@ -15,7 +15,8 @@ from math import prod, sqrt
 from typing import Any
 
 from pipeline.networks.grammar import INFINITY, MISSING, NONE, Part, PlanContext, call
-from pipeline.plans.network import Init, Shape, Spec, Terms
+from pipeline.plans.network import Init, Spec, Terms
+from pipeline.plans.view import Shape
 
 
 @dataclass(frozen=True)

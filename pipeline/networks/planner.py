@@ -11,7 +11,8 @@ from pipeline.networks.grammar import NONE, PlanContext
 from pipeline.networks.parts import NORMS, activation_specs, init_of
 from pipeline.networks.structures import ZERO_NORM, sequence
 from pipeline.networks.unet import unet_on
-from pipeline.plans.network import Flow, Network, Node, Shape, Structure, View
+from pipeline.plans.network import Flow, Network, Node, Structure
+from pipeline.plans.view import Shape, View
 
 LARGEST = 100  # of width and depth
 PARTS = ("norm", "activation", "init")

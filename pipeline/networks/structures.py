@@ -44,6 +44,8 @@ def sequence(items: Any, context: PlanContext, *, least: int = 0) -> tuple[Node,
         place = context.at(f"{context.where}[{index}]")
         place = place.at(place.where, place.parse("layer", item))
         for turn in range(place.repeats()):
+            if next(context.planned) >= 5000:
+                raise place.error("the network has more than 5000 layers", hint="repeat fewer of them")
             flow = Flow(nodes[-1].shape, nodes[-1].view) if nodes else context.flow
             part = _once(place.part, is_first=turn == 0)
             nodes += _planned(place.at(place.where, part, flow))
@@ -133,7 +135,7 @@ def squeeze_excite(
         {"conv": channels, "activation": gate, **plain},
     ]
     nodes = sequence(body, context.at(f"{context.where}.squeeze_excite"))
-    view = nodes[-1].view
+    view = context.flow.view.whole(context.flow.shape)
     after = (Leaf("multiply", context.where, context.flow, context.flow.shape, view),)
     target = f"{CONTAINERS}Gate"
     return Structure("squeeze_excite", context.where, context.flow.shape, view, target, (nodes,), after)
@@ -224,7 +226,9 @@ def _padded(context: PlanContext, shape: tuple[int, ...]) -> Leaf:
     strides = (-(-rows // shape[1]), -(-columns // shape[2]))
     made = (shape[0], -(-rows // strides[0]), -(-columns // strides[1]))
     spec = Spec("pipeline.layers.containers.PadChannels", {"strides": strides, "more": shape[0] - channels})
-    return context.leaf("pad with zeros", made, spec, view=context.flow.view.through((1, 1), strides))
+    return context.leaf(
+        "pad with zeros", made, spec, view=context.flow.view.through(made[1:], (1, 1), strides, (0, 0))
+    )
 
 
 def _concatenated(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import unescape_cells
+
 TITLES = {
     "statistics": "Statistics of the training images",
     "best_so_far": "Every trial's value in order, and the best so far",
@@ -145,8 +147,8 @@ def _found(folder: Path, search: Mapping[str, Any], artifacts: Path) -> Found:
     metric = search["metric"] or "the task's score"
     return Found(
         summary=f"{len(trials)} trials by {search['sampler']}, judged by {metric} on the validation split{ends}",
-        header=header,
-        best=[[trial[name] for name in header] for trial in finished[:BEST]],
+        header=unescape_cells(header),
+        best=[unescape_cells(trial[name] for name in header) for trial in finished[:BEST]],
         remarks=(folder / "remarks.txt").read_text(encoding="utf-8").splitlines(),
         pictures=_pictures([folder], artifacts),
         page=f"../{(folder / 'search.html').relative_to(artifacts).as_posix()}",

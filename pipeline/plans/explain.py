@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
-from pipeline.plans.network import Leaf, Terms
+from pipeline.plans.network import Leaf, Network, Terms
 
 
 def formulas(leaf: Leaf) -> list[tuple[str, str]]:
@@ -32,11 +32,52 @@ def formulas(leaf: Leaf) -> list[tuple[str, str]]:
     return lines
 
 
+def notes(network: Network) -> list[str]:
+    """Return a sentence for each filter or pool whose stride does not fit, so that it never reaches some pixels."""
+    texts = []
+    for leaf in network.leaves():
+        ends = [_unseen(leaf, axis) for axis in range(2)] if leaf.window and not _is_up(leaf) else [0, 0]
+        if any(ends):
+            sides = [
+                f"the last {side}" if end == 1 else f"the last {end} {side}s"
+                for end, side in zip(ends, ("row", "column"), strict=True)
+                if end
+            ]
+            text = f"{leaf.where}: {leaf.name} never reaches {' and '.join(sides)} of its input"
+            fitting = _fitting_padding(leaf)
+            texts.append(text if fitting is None else f"{text}; padding {fitting} would fit")
+    return texts
+
+
+def _unseen(leaf: Leaf, axis: int) -> int:
+    """Return how many of the last rows or columns no window reaches."""
+    assert leaf.window is not None
+    kernel, stride, padding = (each[axis] for each in leaf.window)
+    left = (leaf.source.shape[1 + axis] + 2 * padding - kernel) % stride
+    return max(0, left - padding)
+
+
+def _fitting_padding(leaf: Leaf) -> int | None:
+    """Return the smallest larger padding by which every window fits on both axes; None if there is none."""
+    assert leaf.window is not None
+    kernel, stride, padding = leaf.window
+    for more in range(max(padding) + 1, min(kernel) // 2 + 1):
+        if all(
+            (leaf.source.shape[1 + axis] + 2 * more - kernel[axis]) % stride[axis] == 0 for axis in range(2)
+        ):
+            return more
+    return None
+
+
+def _is_up(leaf: Leaf) -> bool:
+    return leaf.name.startswith("up ")
+
+
 def _sides(leaf: Leaf) -> str:
     """Return the formula for rows, and for columns if it differs."""
     assert leaf.window is not None
     kernel, stride, padding = leaf.window
-    is_up = leaf.name.startswith("up ")
+    is_up = _is_up(leaf)
     texts = []
     for axis in range(2):
         n, k, s, p = leaf.source.shape[1 + axis], kernel[axis], stride[axis], padding[axis]
@@ -50,14 +91,15 @@ def _field(leaf: Leaf) -> str:
     assert leaf.window is not None
     kernel, stride, _ = leaf.window
     before, after = leaf.source.view, leaf.view
-    is_up = leaf.name.startswith("up ")
+    is_up = _is_up(leaf)
     texts = []
     for axis in range(2):
         reach = -(-kernel[axis] // stride[axis]) if is_up else kernel[axis]
         field, jump = before.field[axis], before.jump[axis]
         seen = field + (reach - 1) * jump
-        note = f", so in {after.pixels[axis]} pixels" if seen.denominator > 1 else ""
-        note = f", cut to the image's {after.field[axis]}" if seen > after.field[axis] else note
+        pixels = after.pixels[axis]
+        note = "" if seen == pixels else f", in up to {pixels} pixels"
+        note = f", cut to the image's {pixels}" if seen > pixels == after.image[axis] else note
         step = f"{jump}{'/' if is_up else '*'}{stride[axis]} = {after.jump[axis]}"
         texts.append(f"{field} + ({reach} - 1)*{jump} = {seen}{note}; jump {step}")
     return texts[0] if texts[0] == texts[1] else " x ".join(texts)

@@ -8,66 +8,14 @@ Shapes: one image, (C, H, W) for maps and (F,) for vectors; the batch axis is le
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from math import ceil, prod
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
-Shape = tuple[int, ...]
-Pair = tuple[int, int]
+from pipeline.plans.view import Pair, Shape, View
+
 Terms = tuple[tuple[int, ...], ...]
 Init = tuple[str, Any, float]
-
-
-@dataclass(frozen=True)
-class View:
-    """Receptive field and stride of an output element with respect to the image.
-
-    Args:
-        field: rows and columns of the receptive field, in pixels of the image; a fraction after an upsampling layer,
-            whose neighbouring elements are parts of a pixel apart.
-        jump: distance in the image between neighbouring elements, per axis.
-        image: rows and columns of the image; no field is larger.
-    """
-
-    field: tuple[Fraction, Fraction]
-    jump: tuple[Fraction, Fraction]
-    image: Pair
-
-    @classmethod
-    def of_image(cls, shape: Shape) -> View:
-        """Return the view of the image itself: one pixel each."""
-        one = (Fraction(1), Fraction(1))
-        return cls(one, one, (shape[1], shape[2]))
-
-    def through(self, kernel: Pair, stride: Pair) -> View:
-        """Return the view after a filter: r + (k - 1) j and j s (Araujo et al. 2019, eq. 2)."""
-        seen = [
-            min(Fraction(size), r + (k - 1) * j)
-            for r, k, j, size in zip(self.field, kernel, self.jump, self.image, strict=True)
-        ]
-        jump = (self.jump[0] * stride[0], self.jump[1] * stride[1])
-        return replace(self, field=(seen[0], seen[1]), jump=jump)
-
-    def through_up(self, kernel: Pair, stride: Pair) -> View:
-        """Return the view after a transposed filter: ceil(k / s) inputs contribute to one output."""
-        reach = (-(-kernel[0] // stride[0]), -(-kernel[1] // stride[1]))
-        widened = self.through(reach, (1, 1))
-        return replace(widened, jump=(self.jump[0] / stride[0], self.jump[1] / stride[1]))
-
-    def whole(self) -> View:
-        """Return the view of an element that sees every pixel."""
-        return replace(self, field=(Fraction(self.image[0]), Fraction(self.image[1])))
-
-    @property
-    def pixels(self) -> Pair:
-        """Rows and columns of the pixels that are seen at least in part."""
-        return ceil(self.field[0]), ceil(self.field[1])
-
-    def joined(self, other: View) -> View:
-        """Return the view of an element fed by two paths: the wider of the two."""
-        widest = [max(a, b) for a, b in zip(self.field, other.field, strict=True)]
-        return replace(self, field=(widest[0], widest[1]))
 
 
 @dataclass(frozen=True)

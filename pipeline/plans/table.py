@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.plans.explain import formulas
+from pipeline.plans.explain import formulas, notes
 from pipeline.plans.network import Leaf, Network
 
 FLOAT32 = 4  # bytes
@@ -73,7 +73,7 @@ def as_text(network: Network) -> str:
         place, name, shape, weights, multiply_adds, field = row
         lines.append(f"{place:<30} {name:<24} {shape:>16} {weights:>14} {multiply_adds:>16} {field:>12}")
         lines += [f"    {quantity}: {formula}" for quantity, formula in formulas(leaf)]
-    lines += ["", *(f"{quantity}: {count:,}" for quantity, count in sums.items())]
+    lines += ["", *notes(network), *(f"{quantity}: {count:,}" for quantity, count in sums.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 config.yaml   the declaration, resolved
 run.json      state (running, finished), identity, MLflow run, git commit, versions, hardware
 last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
+previous.ckpt the one before it, used if the last one is damaged; removed on completion
 best.ckpt     weights of the best epoch so far
 weights.pt    the model of the kept epoch, including preprocessing; written on completion, as are the files below
 result.json   fingerprint, digest of the data, versions of the libraries used
@@ -11,22 +12,27 @@ timing.csv    seconds per epoch; only this file and run.json differ between two 
 metrics.json  validation scores of the kept epoch
 pictures/     figures of the run
 statistics/   statistics of the training images, as used by preprocessing, and a figure of them
+digests.json  digests of the results, written last
+
+config.yaml and run.json change while the run is trained, and hold their own digests.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import read_json, write_text
+from pipeline.errors import DamagedFileError, warn
+from pipeline.files import check_files, read_json, read_sealed, write_digests, write_sealed, write_text
 
 # What a stage publishes: equal runs have equal bytes there.
 RESULTS = ["result.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
 OLDER_RESULTS = ["config.yaml", "run.json"]  # what earlier versions published, too
+TIMING = "timing.csv"
+STATE = "run.json"
 
 
 class RunFolder:
@@ -55,13 +61,25 @@ class RunFolder:
         return self.path / "last.ckpt"
 
     @property
+    def previous(self) -> Path:
+        """The checkpoint of the epoch before the last one."""
+        return self.path / "previous.ckpt"
+
+    @property
     def best(self) -> Path:
         """The checkpoint of the best epoch."""
         return self.path / "best.ckpt"
 
     def state(self) -> dict[str, Any]:
-        """Return `run.json`; empty if the run has never started."""
-        return self._read("run.json")
+        """Return `run.json`; empty if the run has never started.
+
+        Raises:
+            DamagedFileError: it is damaged, or that of another run.
+        """
+        try:
+            return read_sealed(self.path / STATE, of=self.path.name)
+        except FileNotFoundError:
+            return {}
 
     def is_finished(self) -> bool:
         """Return whether training of the run is complete."""
@@ -70,6 +88,31 @@ class RunFolder:
     def has_results(self) -> bool:
         """Return whether this is the folder of a finished run, or one to which its results were published."""
         return (self.path / "result.json").is_file()
+
+    def seal(self) -> None:
+        """Record the digests of the results, once they are complete."""
+        write_digests(self.path, [name for name in [*RESULTS, TIMING] if (self.path / name).exists()])
+
+    def check(self) -> None:
+        """Check that the results have the content that was written.
+
+        Raises:
+            DamagedFileError: a file is damaged, or that of another run.
+        """
+        check_files(self.path, hint=self._remedy())
+        state = self.state()
+        if state and state["fingerprint"] != self.result()["fingerprint"]:
+            raise DamagedFileError(
+                self.path / "result.json", "is the result of another run", hint=self._remedy()
+            )
+
+    def discard_damaged_state(self) -> None:
+        """Remove `run.json` if it is damaged, so that it can be written again; the caller must hold the lock."""
+        try:
+            self.state()
+        except DamagedFileError as damage:
+            warn(f"{damage.file} {damage.problem}; it is written again")
+            damage.file.unlink()
 
     def result(self) -> dict[str, Any]:
         """Return `result.json` of a finished run."""
@@ -82,7 +125,7 @@ class RunFolder:
     def update(self, **values: Any) -> None:
         """Update values of `run.json` atomically."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / "run.json", json.dumps(self.state() | values, indent=2) + "\n")
+        write_sealed(self.path / STATE, self.state() | values, of=self.path.name)
 
     def metrics(self) -> dict[str, float]:
         """Return the validation scores of the kept epoch of a finished run."""
@@ -93,19 +136,30 @@ class RunFolder:
         return self._rows("history.csv")
 
     def seconds(self) -> float:
-        """Return how long a finished run took to train."""
-        return sum(row["seconds"] for row in self._rows("timing.csv"))
+        """Return how long a finished run took to train.
+
+        Raises:
+            DamagedFileError: `timing.csv` is damaged.
+        """
+        check_files(self.path, [TIMING], hint=self._remedy())
+        return sum(row["seconds"] for row in self._rows(TIMING))
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
         """Write `history.csv` and `timing.csv` from rows with a column `seconds`."""
         timing = [{key: row[key] for key in ("epoch", "seconds")} for row in history]
         numbers = [{key: value for key, value in row.items() if key != "seconds"} for row in history]
-        write_text(self.path / "timing.csv", _csv(timing))
+        write_text(self.path / TIMING, _csv(timing))
         write_text(self.path / "history.csv", _csv(numbers))
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
         return read_json(path) if path.exists() else {}
+
+    def _remedy(self) -> str:
+        """Return how to get a damaged result back."""
+        if (self.path / STATE).exists():
+            return "train the run again: what its checkpoints hold is not trained twice"
+        return f"delete it, and `dvc repro` brings {self.path} back"
 
     def _rows(self, name: str) -> list[dict[str, float]]:
         with (self.path / name).open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,9 @@
-"""A lock file that is held by one process, and released when the process exits or is killed."""
+"""A lock file that is held by one process, and released when the process exits or is killed.
+
+The lock belongs to the open file (flock), and forked processes, such as loader workers, share open files: they close
+theirs at once, so that they do not hold the lock on when their parent is killed. POSIX record locks (lockf) are not
+inherited, but are lost when the process closes any descriptor of the file, as `is_held` does.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final, TextIO
 
 POLL = 0.2  # seconds between two attempts
+_HELD: Final[list[TextIO]] = []  # the lock files of this process, for those that it forks
 
 
 class Held(Exception):
@@ -43,13 +50,17 @@ def locked(path: Path, *, waits: bool, on_wait: Callable[[str], object] | None =
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        yield
+        _HELD.append(file)
+        try:
+            yield
+        finally:
+            _HELD.remove(file)
 
 
 def is_held(path: Path) -> bool:
     """Return whether some process holds the lock file at `path`."""
     try:
-        with path.open("a+", encoding="utf-8") as file:
+        with path.open("r+", encoding="utf-8") as file:  # creates nothing, unlike "a+"
             return not _try(file.fileno())
     except FileNotFoundError:
         return False
@@ -61,3 +72,12 @@ def _try(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _let_go() -> None:
+    """Close the lock files that a forked process has from its parent, which still holds the locks."""
+    for file in _HELD:
+        file.close()
+
+
+os.register_at_fork(after_in_child=_let_go)

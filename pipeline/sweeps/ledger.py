@@ -5,6 +5,9 @@ moment can be resumed from its ledger: no trial is lost, and none is repeated.
 
 search.json       the identity of the search, and the MLflow id of its parent run
 trials/00007.json point, state (running, finished, pruned, failed), attempts, values, curves, reason
+
+Each file holds the digest of its content, and that of a trial also covers its place and its search. A damaged
+`search.json` is written again, and a trial whose file is damaged is run again.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.errors import ConfigError, DamagedFileError, warn
+from pipeline.files import read_sealed, write_sealed
+
+ABOUT = "search"  # what a search.json belongs to: its folder may be renamed
 
 
 @dataclass(frozen=True)
@@ -53,19 +58,26 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def open(self, identity: Mapping[str, Any]) -> None:
+    def open(self, identity: Mapping[str, Any], *, around: Any = None) -> None:
         """Start the ledger, or resume it.
+
+        A ledger without a readable `search.json` is resumed if its trials belong to this search; otherwise it is set
+        aside.
 
         Args:
             identity: everything that determines the points and outcomes of trials.
+            around: the points that the search refines; None if it starts from scratch.
 
         Raises:
             ConfigError: the ledger belongs to another search.
         """
         known = self.about()
         if not known:
+            about = {"identity": dict(identity)} | ({} if around is None else {"around": around})
+            if (self.folder / "search.json").exists() and not self._has_trials_of(about):
+                warn(f"{self.folder} may hold another search, and was set aside as {self.set_aside().name}")
             (self.folder / "trials").mkdir(parents=True, exist_ok=True)
-            self.update(identity=dict(identity))
+            self.update(**about)
         elif (difference := self.difference(identity)) is not None:
             raise ConfigError(
                 "search.name",
@@ -93,22 +105,35 @@ class Ledger:
         return place
 
     def about(self) -> dict[str, Any]:
-        """Return the contents of `search.json`; empty if the search has never started."""
+        """Return the contents of `search.json`; empty if the search has never started, or if it is damaged."""
         try:
-            about: dict[str, Any] = json.loads((self.folder / "search.json").read_text(encoding="utf-8"))
+            return read_sealed(self.folder / "search.json", of=ABOUT)
         except FileNotFoundError:
             return {}
-        return about
+        except DamagedFileError as damage:
+            warn(f"{damage.file} {damage.problem}; the command that runs this search writes it again")
+            return {}
 
     def update(self, **values: Any) -> None:
         """Set values of `search.json`."""
-        _write(self.folder / "search.json", self.about() | values)
+        write_sealed(self.folder / "search.json", self.about() | values, of=ABOUT)
 
     def trials(self) -> dict[int, Trial]:
-        """Return the trials so far, by index."""
-        files = sorted((self.folder / "trials").glob("[0-9]*.json"))
-        found = [Trial(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
-        return {trial.index: trial for trial in found}
+        """Return the trials so far, by index, without those whose file is damaged."""
+        trials, about = {}, self.about()
+        for file in sorted((self.folder / "trials").glob("[0-9]*.json")):
+            try:
+                trial = Trial(**read_sealed(file, of=_place(about, int(file.stem))))
+            except DamagedFileError as damage:
+                warn(f"{damage.file} {damage.problem}; this trial is run again")
+                continue
+            trials[trial.index] = trial
+        return trials
+
+    def _has_trials_of(self, about: Mapping[str, Any]) -> bool:
+        """Return whether a trial belongs to a search, or there is none."""
+        files = list((self.folder / "trials").glob("[0-9]*.json"))
+        return not files or any(_is_sealed(file, _place(about, int(file.stem))) for file in files)
 
     def start(self, trial: Trial) -> Trial:
         """Record one more start of a trial."""
@@ -120,12 +145,22 @@ class Ledger:
 
     def keep(self, trial: Trial) -> Trial:
         """Write a trial unchanged."""
-        _write(self.folder / "trials" / f"{trial.index:05}.json", asdict(trial))
+        path = self.folder / "trials" / f"{trial.index:05}.json"
+        write_sealed(path, asdict(trial), of=_place(self.about(), trial.index))
         return trial
 
 
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(values, indent=1) + "\n")
+def _is_sealed(file: Path, of: str) -> bool:
+    try:
+        read_sealed(file, of=of)
+    except DamagedFileError:
+        return False
+    return True
+
+
+def _place(about: Mapping[str, Any], index: int) -> str:
+    """Return what the file of a trial belongs to: its search, with the points that it refines, and its index."""
+    return json.dumps([about.get("identity"), about.get("around"), index], sort_keys=True)
 
 
 def _difference(known: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> str:

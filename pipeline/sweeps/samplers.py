@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.sweeps.dimensions import Choice, Entry, Interval
+from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval
 
 Point = dict[str, Any]
 
+MOST_POINTS = 100_000  # of a grid
 START = 10  # random trials before TPE starts
 
 
@@ -79,6 +81,14 @@ class Grid(NonAdaptive):
                     got=(entry.dimension.low, entry.dimension.high),
                     hint="write choice(...) or range(start, stop, step), or use search.sampler=random",
                 )
+        count = prod(_count(entry.dimension) for entry in entries)
+        if count > MOST_POINTS:
+            raise ConfigError(
+                "search.space",
+                f"a grid lists every combination of values, and there are {count:,}",
+                got=[entry.key for entry in entries],
+                hint=f"remove some (at most {MOST_POINTS:,}), or use search.sampler=random",
+            )
         self._points = self._distinct()
 
     def __len__(self) -> int:
@@ -223,3 +233,10 @@ def _values(entry: Entry) -> Sequence[Any]:
     if isinstance(dimension, Choice):
         return dimension.values
     return range(int(dimension.low), int(dimension.high) + 1)
+
+
+def _count(dimension: Dimension) -> int:
+    """Return the number of values of a choice, or of an interval of integers."""
+    if isinstance(dimension, Choice):
+        return len(dimension.values)
+    return int(dimension.high) - int(dimension.low) + 1

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
+from pipeline.files import check_name
 from pipeline.sweeps.pruners import PRUNERS
 
 SAMPLERS = ("random", "grid", "qmc", "tpe")
 DIRECTIONS = ("maximize", "minimize")
 # Settings that may change when a search is resumed; all others belong to its identity.
 FREE = ("retries", "trial")
+# Largest numbers; lists of these lengths are made, and the files of trials are numbered by five digits.
+MOST = {
+    "trials": 100_000,
+    "seeds": 1000,
+    "folds": 1000,
+    "parallel": 1000,
+    "retries": 1000,
+    "warmup": 1_000_000,
+}
+MOST_TRAININGS = 10_000  # of one point
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class SearchSettings:
         space: key -> its values, in Hydra's syntax: choice(a, b), interval(0.1, 1), int(interval(1, 8)),
             range(1, 9, 2), tag(log, interval(1.0e-4, 1.0e-1)); or {draw: <these>, when: <other key>=<value>}. A key is
             a config path or a config group. Empty without a search.
-        trials: total number of points to try, including those of an interrupted search.
+        trials: total number of points to try, including those of an interrupted search; at most 100,000.
         rounds: number of rounds into which the trials are divided; from the second on, the space narrows around the
             best trials so far.
         keep: share of the trials so far (or of the search that `from` names) that count as the best.
@@ -34,7 +46,7 @@ class SearchSettings:
         seed: seed of the sampler.
         sampler: random, grid, qmc or tpe.
         seeds: number of trainings per point, with consecutive seeds from the declared one; points are ranked by their
-            mean minus its standard error.
+            mean minus its standard error. At most 1000, and 10,000 with folds.
         folds: likewise, over the folds of train and val together, each validated on once; 1 for the declared split.
         pruner: rule to stop trainings that are worse than earlier ones: none, median, halving or hyperband.
         warmup: epochs before the first decision of a pruner.
@@ -65,16 +77,14 @@ class SearchSettings:
     def __post_init__(self) -> None:
         """Raise if settings are out of range."""
         least = {"trials": 1, "rounds": 1, "seeds": 1, "folds": 1, "warmup": 1, "factor": 2, "parallel": 1}
-        for key, value in (least | {"retries": 0, "seed": 0}).items():
-            if getattr(self, key) < value:
-                raise ConfigError(f"search.{key}", got=getattr(self, key), allowed=f"at least {value}")
-        if not 0 < self.keep <= 1:
-            raise ConfigError("search.keep", got=self.keep, allowed="above 0 and at most 1")
+        for key, value in (least | {"retries": 0}).items():
+            Range(least=value, most=MOST.get(key, inf)).check(f"search.{key}", getattr(self, key))
+        Range(least=0, most=2**32 - 1).check("search.seed", self.seed)
+        Range(above=0, most=1).check("search.keep", self.keep)
         for key, allowed in (("sampler", SAMPLERS), ("direction", DIRECTIONS), ("pruner", PRUNERS)):
             if getattr(self, key) not in allowed:
                 raise ConfigError.unknown(f"search.{key}", getattr(self, key), allowed, what=key)
-        if not self.name or "/" in self.name:
-            raise ConfigError("search.name", got=self.name, allowed="a folder name, not empty and without /")
+        check_name("search.name", self.name)
         self._check_together()
 
     @classmethod
@@ -111,6 +121,13 @@ class SearchSettings:
                     got=getattr(self, key),
                     hint=f"remove {drawn} from search.space, or set search.{key}=1",
                 )
+        if self.seeds * self.folds > MOST_TRAININGS:
+            raise ConfigError(
+                "search.seeds",
+                f"{self.seeds} seeds in {self.folds} folds make more than {MOST_TRAININGS} trainings of each point",
+                got=self.seeds,
+                hint="lower search.seeds or search.folds",
+            )
         if self.rounds > 1 and self.sampler not in ("random", "qmc"):
             raise ConfigError(
                 "search.rounds",

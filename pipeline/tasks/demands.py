@@ -8,14 +8,13 @@ Shapes: C channels, H rows, W columns; shapes of images are (C, H, W).
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError
+from pipeline.layers.classes import import_name
 
 CENTRE = ("centre",)
 
@@ -50,6 +49,17 @@ class Demands:
             ConfigError: a fact is set but not used; the error names its config path.
         """
         del facts
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check that the settings of the task are in range; keys and types have been checked.
+
+        Args:
+            settings: the section `task`.
+
+        Raises:
+            ConfigError: a setting is out of range; the error names its config path.
+        """
+        del settings
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
@@ -92,11 +102,10 @@ def load_demands(section: Mapping[str, Any]) -> Demands:
         section: the section `task` of a declaration, including `_target_`.
 
     Raises:
-        ConfigError: there is no such task.
+        ConfigError: there is no such task, or it cannot be imported.
     """
     target = section.get("_target_")
-    module = f"{task_package(str(target))}.demands"
-    demands = getattr(importlib.import_module(module), "DEMANDS", None) if _exists(module) else None
+    demands = import_name(f"{task_package(str(target))}.demands.DEMANDS", "task._target_")
     if not isinstance(demands, Demands):
         raise ConfigError.unknown("task._target_", target, _targets(), what="task")
     return demands
@@ -106,13 +115,6 @@ def task_package(target: str) -> str | None:
     """Return the package of a task's `_target_`, given as `<package>.task.<Class>`; None if it has another form."""
     package, _, rest = target.rpartition(".task.")
     return package if package and rest.isidentifier() else None
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ImportError:  # a parent package does not exist
-        return False
 
 
 def _targets() -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from mlflow.entities import Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from pipeline.files import escape_cells
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.tasks.intervals import mean_interval
 from pipeline.tracking.run import TrackedRun
@@ -127,14 +128,11 @@ def _table(children: list[Run], differing: list[str]) -> str:
     scores = sorted({name for run in children for name in run.data.metrics if name.startswith("final/")})
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["run", *differing, *scores])
+    rows.writerow(escape_cells(["run", *differing, *scores]))
     for run in children:
         params, metrics = run.data.params, run.data.metrics
-        rows.writerow(
-            [run.info.run_id]
-            + [params.get(name, "") for name in differing]
-            + [metrics.get(name, "") for name in scores]
-        )
+        cells = [*(params.get(name, "") for name in differing), *(metrics.get(name, "") for name in scores)]
+        rows.writerow([run.info.run_id, *escape_cells(cells)])
     return text.getvalue()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 
 from pipeline.runs.context import RunContext
+from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.run import TrackedRun
 
 
@@ -35,7 +36,11 @@ class Parent:
         if kind is None:
             self.close("FINISHED")
         elif issubclass(kind, KeyboardInterrupt | SystemExit):
+            store = self.tracked.store
             self.close("KILLED")
+            close_dead_runs(
+                store.root, store.experiment
+            )  # those of the launcher's workers, which it has killed
         else:
             self.close("FAILED", reason=f"{kind.__name__}: {reason}")
 

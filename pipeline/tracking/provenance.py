@@ -9,6 +9,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pipeline.errors import redact
+
 PACKAGES = (
     "torch",
     "pytorch-lightning",
@@ -28,15 +30,16 @@ PACKAGES = (
 def git_state(root: Path) -> dict[str, str]:
     """Return `commit`, `dirty` (true, false) and, if dirty, the `patch` against the commit.
 
-    The patch ends with the names of untracked files in conf/ and pipeline/. Outside a git checkout, the commit is
-    `unknown`.
+    The patch ends with the names of untracked files in conf/ and pipeline/. It leaves out the configuration of DVC, and
+    passwords in URLs, which would be published with it. Outside a git checkout, the commit is `unknown`.
     """
     commit = _git(root, "rev-parse", "HEAD")
     if commit is None:
         return {"commit": "unknown", "dirty": "unknown"}
-    patch = _git(root, "diff", "HEAD", "--", ".", ":!dvc.lock", ":!artifacts") or ""
+    patch = _git(root, "diff", "HEAD", "--", ".", ":!dvc.lock", ":!artifacts", ":!.dvc") or ""
     untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", "conf", "pipeline") or ""
     patch += "".join(f"# not tracked: {name}\n" for name in untracked.splitlines())
+    patch = redact(patch)
     state = {"commit": commit.strip(), "dirty": "true" if patch.strip() else "false"}
     return state | ({"patch": patch} if patch.strip() else {})
 

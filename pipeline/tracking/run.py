@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    RunStatus,
+    RunTag,
+)
 from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from numpy.typing import NDArray
 
+from pipeline.errors import redact
 from pipeline.files import yaml_text
 from pipeline.tracking.store import Store
+from pipeline.tracking.uri import FOLDER_TAG, URI_VARIABLE
 
-URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LONGEST_PARAM = 6000  # characters, MLflow's own limit
 PARAMS_AT_ONCE = 100
 EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
@@ -29,24 +39,42 @@ EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
 class TrackedRun:
     """An MLflow run that this process writes to.
 
+    Logging is idempotent: after a crash, what was logged before is not logged a second time.
+
     Args:
         store: the opened store.
         run_id: an existing run.
+        is_new: whether nothing was logged to it before.
     """
 
-    def __init__(self, store: Store, run_id: str) -> None:
+    def __init__(self, store: Store, run_id: str, *, is_new: bool = False) -> None:
         self.store = store
         self.run_id = run_id
         self._client = store.client
-        self._logged_through = self._last_step()
+        self._is_new = is_new
+        self._values = {} if is_new else self._logged_values()
 
     @classmethod
     def start(cls, store: Store, *, name: str, parent: str | None, tags: Mapping[str, str]) -> TrackedRun:
         """Start a new run, nested under a parent if there is one."""
         if parent is not None:
             tags = {**tags, MLFLOW_PARENT_RUN_ID: parent}
-        run = store.client.create_run(store.experiment_id, run_name=name, tags=dict(tags))
-        return cls(store, run.info.run_id)
+        hidden = {key: redact(value) for key, value in tags.items()}
+        run = store.client.create_run(store.experiment_id, run_name=redact(name), tags=hidden)
+        return cls(store, run.info.run_id, is_new=True)
+
+    @classmethod
+    def start_or_adopt(
+        cls, store: Store, *, name: str, parent: str | None, tags: Mapping[str, str]
+    ) -> TrackedRun:
+        """Start a new run, or continue the one that a process started for the same folder before it was killed.
+
+        The caller must hold the lock of the folder, which the tags name.
+        """
+        left = store.started_run(tags[FOLDER_TAG])
+        return (
+            cls.start(store, name=name, parent=parent, tags=tags) if left is None else cls.resume(store, left)
+        )
 
     @classmethod
     def resume(cls, store: Store, run_id: str) -> TrackedRun:
@@ -55,8 +83,9 @@ class TrackedRun:
         return cls(store, run_id)
 
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """Log a resolved config as params, one per leaf, and as a file."""
-        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config)]
+        """Log a resolved config as params, one per leaf, and as a file; params that were logged before stay."""
+        known = {} if self._is_new else self._client.get_run(self.run_id).data.params
+        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config) if key not in known]
         for start in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(self.run_id, params=params[start : start + PARAMS_AT_ONCE])
         text = yaml_text(dict(config))
@@ -68,24 +97,40 @@ class TrackedRun:
         Args:
             history: one row of metrics per epoch, including `epoch`.
         """
-        rows = [row for row in history if row["epoch"] > self._logged_through]
-        now = int(time.time() * 1000)
+        rows = [row for row in history if int(row["epoch"]) not in self._values.get("train/loss", {})]
         for start in range(0, len(rows), EPOCHS_AT_ONCE):
-            some = rows[start : start + EPOCHS_AT_ONCE]
-            metrics = [
-                Metric(key, value, now, int(row["epoch"]))
-                for row in some
+            self._log_values(
+                (key, value, int(row["epoch"]))
+                for row in rows[start : start + EPOCHS_AT_ONCE]
                 for key, value in row.items()
                 if key != "epoch"
-            ]
-            self._client.log_batch(self.run_id, metrics=metrics)
-            self._logged_through = int(some[-1]["epoch"])
+            )
 
     def log_scores(self, scores: Mapping[str, float]) -> None:
-        """Log final scores."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, 0) for key, value in scores.items()]
-        self._client.log_batch(self.run_id, metrics=metrics)
+        """Log scores that belong to no epoch; a score that has changed since it was logged gets the next step."""
+        steps = {key: self._values.get(key, {}) for key in scores}
+        changed = [
+            key
+            for key, known in steps.items()
+            if _text(known.get(max(known, default=0))) != _text(scores[key])
+        ]
+        self._log_values((key, scores[key], max(steps[key], default=-1) + 1) for key in changed)
+
+    def _log_values(self, values: Iterable[tuple[str, float, int]]) -> None:
+        """Log values, each with its name and step, in one transaction."""
+        now, values = int(time.time() * 1000), list(values)
+        if values:
+            self._client.log_batch(
+                self.run_id, metrics=[Metric(key, value, now, step) for key, value, step in values]
+            )
+        for key, value, step in values:
+            self._values.setdefault(key, {})[step] = value
+
+    def _logged_values(self) -> dict[str, dict[int, float]]:
+        """Return the logged values of each metric by step."""
+        names = self._client.get_run(self.run_id).data.metrics
+        histories = {name: self._client.get_metric_history(self.run_id, name) for name in names}
+        return {name: {each.step: each.value for each in history} for name, history in histories.items()}
 
     def log_final(self, scores: Mapping[str, float]) -> None:
         """Log the validation scores of the kept epoch, `val/...`, as `final/...`."""
@@ -93,7 +138,7 @@ class TrackedRun:
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        self._client.log_batch(self.run_id, tags=[RunTag(*each) for each in tags.items()])
+        self._client.log_batch(self.run_id, tags=[RunTag(key, redact(value)) for key, value in tags.items()])
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text file."""
@@ -133,6 +178,8 @@ class TrackedRun:
             outputs: what the model returns for them.
             requirements: given explicitly, since MLflow would take seconds to infer them in a subprocess.
         """
+        if self._has_model():
+            return
         with _chosen(self.store.uri), mlflow.start_run(run_id=self.run_id):
             mlflow.pytorch.log_model(
                 model,
@@ -143,6 +190,17 @@ class TrackedRun:
                 serialization_format="pt2",
             )
 
+    def _has_model(self) -> bool:
+        """Return whether the model was logged before; delete what was left of it where that was interrupted."""
+        if self._is_new:
+            return False
+        wanted = f"source_run_id = '{self.run_id}'"
+        models = self._client.search_logged_models([self.store.experiment_id], wanted)
+        for model in models:
+            if model.status != LoggedModelStatus.READY:
+                self._client.delete_logged_model(model.model_id)
+        return any(model.status == LoggedModelStatus.READY for model in models)
+
     def end(self, status: str, *, reason: str = "") -> None:
         """Close the run as FINISHED, FAILED or KILLED.
 
@@ -152,11 +210,6 @@ class TrackedRun:
         if reason:
             self.log_tags({"convoy.reason": reason})
         self._client.set_terminated(self.run_id, status=status)
-
-    def _last_step(self) -> int:
-        """Return the last logged epoch of the run; -1 if there is none."""
-        history = self._client.get_metric_history(self.run_id, "train/loss")
-        return max((metric.step for metric in history), default=-1)
 
 
 @contextmanager
@@ -170,6 +223,11 @@ def _chosen(uri: str) -> Iterator[None]:
         os.environ.pop(URI_VARIABLE, None)
         if before is not None:
             os.environ[URI_VARIABLE] = before
+
+
+def _text(value: float | None) -> str:
+    """Return a value as MLflow keeps it, which has no infinities, as text that can be compared, NaN included."""
+    return "none" if value is None else repr(float(np.nan_to_num(value, nan=np.nan)))
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LifecycleStage, RunStatus, ViewType
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import DatabaseError
 
-from pipeline.errors import ConfigError
-from pipeline.runs.lock import is_held, locked
+from pipeline.errors import ConfigError, redact
+from pipeline.runs.lock import locked
+from pipeline.tracking.database import make_if_needed
+from pipeline.tracking.uri import FOLDER_TAG, database_of, tracking_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # silences messages about table creation
 
-SQLITE = "sqlite:///"
-FOLDER_TAG = "convoy.run_folder"
 SAME_TAG = "convoy.same_as"  # the run that a link refers to
-
-
-def tracking_uri(root: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or by default the sqlite file in the project's folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{root.resolve() / 'mlflow.db'}"
 
 
 class Store:
@@ -46,8 +43,10 @@ class Store:
 
     def __init__(self, root: Path, experiment: str) -> None:
         self.root = root
+        self.experiment = experiment
         self.uri = tracking_uri(root)
-        if not self.uri.startswith(SQLITE):
+        self.database = database_of(self.uri)
+        if self.database is None:
             self.client = MlflowClient(self.uri)
             try:
                 self.experiment_id = self._experiment(experiment, location=None)
@@ -55,20 +54,20 @@ class Store:
                 raise ConfigError(
                     "MLFLOW_TRACKING_URI",
                     f"the server does not answer ({str(reason).splitlines()[0]})",
-                    got=self.uri,
+                    got=redact(self.uri),
                     hint="correct it, or unset it to track in the project's folder",
                 ) from None
             return
-        database = Path(self.uri.removeprefix(SQLITE))
-        _refuse_read_only(database)
-        with locked(database.with_name(f"{database.name}.lock"), waits=True):
+        _refuse_read_only(self.database)
+        with locked(self.database.with_name(f"{self.database.name}.lock"), waits=True):
             try:
+                make_if_needed(self.database)
                 self.client = MlflowClient(self.uri)
                 location = (root / "mlartifacts").resolve().as_uri()
                 self.experiment_id = self._experiment(experiment, location=location)
-            except (MlflowException, DatabaseError) as reason:
+            except (MlflowException, DatabaseError, sqlite3.DatabaseError) as reason:
                 raise ConfigError(
-                    str(database),
+                    str(self.database),
                     f"the MLflow database cannot be opened ({str(reason).splitlines()[0]})",
                     hint="repair it or move it away (a new one is created), or set MLFLOW_TRACKING_URI",
                 ) from None
@@ -88,26 +87,22 @@ class Store:
         parent: str | None = self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
         return parent
 
-    def has_link(self, run_id: str, *, parent: str) -> bool:
-        """Return whether a parent has a link to a run that is not its child."""
+    def link_to(self, run_id: str, *, parent: str) -> Run | None:
+        """Return the link of a parent to a run that is not its child; None if there is none."""
         wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' AND tags.`{SAME_TAG}` = '{run_id}'"
-        return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY))
+        return next(iter(self.client.search_runs([self.experiment_id], wanted, ViewType.ACTIVE_ONLY)), None)
 
-    def close_dead_runs(self) -> None:
-        """Mark runs as KILLED whose process died without closing them, i.e. whose folder's lock is not held.
+    def started_run(self, folder: str) -> str | None:
+        """Return the run that a killed process had started for a folder, before it could note the run's id there.
 
-        On a server, runs without a local folder are skipped, since they may be running on another machine.
+        The caller must hold the folder's lock, so that the run cannot be alive. None for a server, where the run may be
+        alive on another machine.
         """
-        is_shared = not self.uri.startswith(SQLITE)
-        for run in self.client.search_runs(
-            [self.experiment_id], "attributes.status = 'RUNNING'", ViewType.ACTIVE_ONLY
-        ):
-            folder = run.data.tags.get(FOLDER_TAG)
-            if folder is None or (is_shared and not (self.root / folder).exists()):
-                continue
-            if not is_held(self.root / folder / "lock"):
-                killed = RunStatus.to_string(RunStatus.KILLED)
-                self.client.set_terminated(run.info.run_id, status=killed)
+        if self.database is None:
+            return None
+        running = self.client.search_runs([self.experiment_id], "attributes.status = 'RUNNING'")
+        own = (run for run in running if run.data.tags.get(FOLDER_TAG) == folder)
+        return next((run.info.run_id for run in own if SAME_TAG not in run.data.tags), None)
 
     def _experiment(self, name: str, *, location: str | None) -> str:
         found: Experiment | None = self.client.get_experiment_by_name(name)
@@ -121,7 +116,7 @@ class Store:
             )
         if found is not None:
             return str(found.experiment_id)
-        place = None if location is None else f"{location}/{name}"
+        place = None if location is None else f"{location}/{quote(name)}"
         return str(self.client.create_experiment(name, artifact_location=place))
 
 

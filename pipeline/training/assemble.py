@@ -107,15 +107,6 @@ def group_parameters(
     return parameter_groups(parameters, levels, factors=factors, lr=declaration.optimizer.get("lr", 0.0))
 
 
-def check_optimizer(declaration: Declaration) -> None:
-    """Check the optimizer and scheduler settings by building both for a dummy parameter.
-
-    Raises:
-        ConfigError: the optimizer or the scheduler rejects its settings.
-    """
-    make_scheduler(declaration)(make_optimizer(declaration)([nn.Parameter(torch.zeros(1))]))
-
-
 def _waiting(section: Mapping[str, Any], path: str, kind: type) -> Callable[[Any], Any]:
     """Return the constructor of a section with all arguments bound but the first."""
     target = section["_target_"]

@@ -17,6 +17,8 @@ from pipeline.transforms.mixing import Mixing
 from pipeline.transforms.statistics import Statistics
 
 Kind = type | tuple[type, ...]
+# What constructors raise, and optimizers and schedulers at their first step.
+REFUSALS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def construct(node: Mapping[str, Any], path: str, kind: Kind, **given: Any) -> Any:
@@ -38,6 +40,9 @@ def constructor(node: Mapping[str, Any], path: str, kind: Kind) -> Callable[...,
     """Return the target of a node, with the node's arguments bound; targets among these are torch modules.
 
     Equivalent to Hydra's `instantiate` with `_partial_`, but faster, since values are plain and names already checked.
+
+    Raises:
+        ConfigError: the target does not exist, or cannot be imported.
     """
 
     def build(inner: Mapping[str, Any], where: str) -> Any:
@@ -46,7 +51,7 @@ def constructor(node: Mapping[str, Any], path: str, kind: Kind) -> Callable[...,
     arguments = {
         key: _value(value, build, f"{path}.{key}") for key, value in node.items() if key != "_target_"
     }
-    return partial(load_class(node["_target_"], kind), **arguments)
+    return partial(load_class(node["_target_"], kind, f"{path}._target_"), **arguments)
 
 
 def wrap_errors(make: Callable[[], Any], path: str, target: str) -> Any:
@@ -55,8 +60,18 @@ def wrap_errors(make: Callable[[], Any], path: str, target: str) -> Any:
         return make()
     except ConfigError:
         raise
-    except (TypeError, ValueError) as reason:
-        text = " ".join(str(reason).split())
+    except REFUSALS as reason:
+        schema: Any = reason.__cause__  # pydantic's error, where albumentations checks arguments
+        if hasattr(schema, "errors"):
+            first = schema.errors()[0]
+            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+            raise ConfigError(
+                f"{path}{where}",
+                f"{target} refuses its settings: {first['msg']}",
+                got=first["input"],
+                hint="correct them",
+            ) from None
+        text = " ".join(str(reason).split()) or type(reason).__name__
         raise ConfigError(path, f"{target} refuses its settings: {text}", hint="correct them") from None
 
 
@@ -96,7 +111,7 @@ def _step(node: Mapping[str, Any], path: str, given: Mapping[str, Any]) -> Any:
     becomes the mask value of pixels outside the image, unless the step sets its own.
     """
     target = node["_target_"]
-    found = wrap_errors(lambda: load_class(target, step_classes()), path, target)
+    found = load_class(target, step_classes(), f"{path}._target_")
     wanted = inspect.signature(found).parameters
     more = {
         key: value for key, value in given.items() if key in wanted and key not in node and value is not None

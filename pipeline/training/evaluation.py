@@ -12,11 +12,12 @@ import torch
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.checks import check_test_views, load
+from pipeline.declaration.checks import check_test_views
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.keys import data_digest
-from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.declaration.keys import data_digest, declaration_digest
+from pipeline.declaration.loading import load
+from pipeline.errors import ConfigError, DamagedFileError, warn
+from pipeline.files import escape_cells, write_text
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
@@ -47,11 +48,12 @@ def evaluate(
 
     Raises:
         ConfigError: the folder does not contain a finished run, or the data have changed since.
+        DamagedFileError: a result of the run is damaged.
     """
     if not run.has_results():
         raise ConfigError(str(run.path), "holds no finished run", hint="train it first")
-    if declaration is None:
-        declaration = load(run.declaration)
+    run.check()
+    declaration = _check_declaration(run, declaration)
     check_test_views(declaration)
     found, trained_on = data_digest(declaration, root=root), run.result()["data"]
     if found != trained_on:
@@ -60,7 +62,7 @@ def evaluate(
             f"{declaration.data.root} is not what {run.path} was trained on (digest {found}, trained on {trained_on})",
             hint="train again, or bring back the old data",
         )
-    prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
+    prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
     task = build_task(declaration)
     evaluated = _evaluate_split(declaration, run, prepared, task)
     scores = with_intervals(task.scores, evaluated.evidence, seed=declaration.seed)
@@ -72,6 +74,26 @@ def evaluate(
     cases.draw(task, evaluated, out / "pictures")
     _track(run, declaration, scores, out, root=root)
     return scores
+
+
+def _check_declaration(run: RunFolder, given: Declaration | None) -> Declaration:
+    """Return the given declaration of a run, or the one in its folder.
+
+    Raises:
+        ConfigError: it is that of another run.
+    """
+    declaration = load(run.declaration) if given is None else given
+    if declaration_digest(declaration) == run.result()["declaration"]:
+        return declaration
+    if given is None:
+        raise DamagedFileError(
+            run.declaration, "is the declaration of another run", hint="train the run again, which writes it"
+        )
+    raise ConfigError(
+        str(run.path),
+        "was trained by another declaration than the given one",
+        hint="name the declaration that it was trained by",
+    )
 
 
 def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
@@ -124,7 +146,11 @@ def _track(
 ) -> None:
     """Add the test scores and figures to the MLflow run of the training, if it still exists in this store."""
     trained = RunFolder(root / "runs" / run.result()["fingerprint"])
-    run_id = trained.state().get("mlflow_run_id")
+    try:
+        run_id = trained.state().get("mlflow_run_id")
+    except DamagedFileError as damage:
+        warn(f"{damage.file} {damage.problem}; the scores are not logged to MLflow, train the run again")
+        return
     if run_id is None:
         return
     store = Store(root, declaration.tracking.experiment)
@@ -146,4 +172,4 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows(map(escape_cells, rows))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.keys import declaration_digest
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
@@ -41,14 +42,15 @@ from pipeline.training.assemble import (
     make_train_split,
     modules_by_level,
 )
+from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.construction import build_augmentation
+from pipeline.training.inputs import Inputs
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
-from pipeline.training.trainer import device_slot, make_trainer, process_restored, quieten
+from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
-from pipeline.transforms.statistics import Statistics
 
 PAUSE = 1.0  # minimum seconds between two writes to MLflow
 
@@ -57,9 +59,7 @@ def fit(
     declaration: Declaration,
     folder: RunFolder,
     *,
-    prepared: Prepared,
-    statistics: Statistics,
-    copies: Path | None,
+    inputs: Inputs,
     tracked: TrackedRun | None,
     observer: TrainingObserver,
     is_child: bool,
@@ -67,7 +67,6 @@ def fit(
     """Train from the last checkpoint, or from scratch, and write the results.
 
     Args:
-        copies: folder of precomputed augmented images; None to augment on the fly.
         tracked: the MLflow run to log to; None except in the leading process.
         is_child: whether other runs of a sweep or search may train beside this one.
 
@@ -76,32 +75,36 @@ def fit(
 
     Raises:
         ConfigError: a setting turns out to be invalid when objects are built, or the loss diverges.
+        DamagedFileError: an input is damaged; nothing was kept of it.
     """
     quieten()
-    history = _load_history(folder)
+    resumed = find_resume_point(folder, keep=declaration.trainer.keep)
+    history: list[Row] = resumed.history if resumed else []
     if observer.has_stopped(history):
         return False
-    augmentation = build_augmentation(declaration, statistics)
-    train_split = make_train_split(declaration, prepared, augmentation, copies)
-    data = _make_data(declaration, train_split, prepared, first_epoch=len(history))
-    model = build_model(declaration, statistics)
-    account = load_pretrained(declaration, model)
-    _check_shape(declaration, data, model)
-    task = build_task(declaration)
-    if tracked is not None and observer.log_artifacts:
-        draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
-        _log_network(declaration, account, tracked)
-    learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
-    if not _is_complete(folder, declaration.trainer, history):
-        _train(declaration, learner, data, folder, tracked, is_child=is_child)
-    if learner.is_stopped:
-        return False
-    if tracked is not None:
-        history = learner.history or history  # the learner has no history if no epoch was left to train
-        _write_results(declaration, folder, model, history, tracked)
-        if observer.log_artifacts:
-            _log_results(declaration, folder, Decoded(model, task), data, tracked)
-    return True
+    augmentation = build_augmentation(declaration, inputs.statistics)
+    train_split = make_train_split(declaration, inputs.prepared, augmentation, inputs.copies)
+    with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
+        model = build_model(declaration, inputs.statistics)
+        account = load_pretrained(declaration, model)
+        _check_shape(declaration, data, model)
+        task = build_task(declaration)
+        if tracked is not None and observer.log_artifacts:
+            draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
+            _log_network(declaration, account, tracked)
+        learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
+        if not _is_complete(resumed, declaration.trainer):
+            _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)
+        inputs.verify()
+        if learner.is_stopped:
+            return False
+        if tracked is not None:
+            history = learner.history or history  # the learner has no history if no epoch was left to train
+            _write_results(declaration, folder, model, history, tracked)
+            if observer.log_artifacts:
+                _log_results(declaration, folder, Decoded(model, task), data, tracked)
+            folder.previous.unlink(missing_ok=True)
+        return True
 
 
 def _make_data(
@@ -144,9 +147,11 @@ def _train(
     learner: Learner,
     data: PreparedData,
     folder: RunFolder,
+    resumed: ResumePoint | None,
     tracked: TrackedRun | None,
     *,
     is_child: bool,
+    inputs: Inputs,
 ) -> None:
     """Train the remaining epochs of a run; its history is logged even if training raises."""
     demands, settings = load_demands(declaration.task), declaration.trainer
@@ -154,8 +159,9 @@ def _train(
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
         monitor = f"val/{demands.score}"
         trainer = make_trainer(settings, folder, monitor=monitor, mode=demands.mode, devices=devices)
+        trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
         try:
-            trainer.fit(learner, data, ckpt_path=folder.last if folder.last.exists() else None)
+            trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
         finally:
             if tracked is not None:
                 tracked.log_history(learner.history)
@@ -189,23 +195,15 @@ class _EpochReport:
         return self._observer.stops(history)
 
 
-def _is_complete(folder: RunFolder, settings: TrainerSettings, history: list[Row]) -> bool:
+def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool:
     """Return whether no epoch is left to train, because `max_epochs` is reached or early stopping has triggered."""
-    if len(history) >= settings.max_epochs:
-        return True
-    if settings.early_stopping is None or not folder.last.exists():
+    if resumed is None:
         return False
-    states = torch.load(folder.last, map_location="cpu", weights_only=True)["callbacks"]
-    waited = [state["wait_count"] for state in states.values() if "wait_count" in state]
-    return bool(waited) and waited[0] >= settings.early_stopping["patience"]
-
-
-def _load_history(folder: RunFolder) -> list[Row]:
-    """Return the history stored in the last checkpoint; empty if there is none."""
-    if not folder.last.exists():
-        return []
-    history: list[Row] = torch.load(folder.last, map_location="cpu", weights_only=True)["history"]
-    return history
+    if len(resumed.history) >= settings.max_epochs:
+        return True
+    if settings.early_stopping is None or resumed.patience_used is None:
+        return False
+    return bool(resumed.patience_used >= settings.early_stopping["patience"])
 
 
 def _write_results(
@@ -213,7 +211,7 @@ def _write_results(
 ) -> None:
     """Write and log the weights, history and scores of a trained run; load the kept weights into `model`."""
     source = folder.best if declaration.trainer.keep == "best" else folder.last
-    checkpoint = torch.load(source, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(source)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
     weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
     model = model.cpu().eval()
@@ -227,7 +225,7 @@ def _write_results(
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
     state = folder.state()
-    decided = {"versions": state["identity"]["versions"]}
+    decided = {"declaration": declaration_digest(declaration), "versions": state["identity"]["versions"]}
     result = {key: state[key] for key in ("fingerprint", "data")} | decided
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
     tracked.log_history(history)

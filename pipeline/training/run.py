@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.declaration.checks import load
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.keys import data_digest, identity, name_identity
-from pipeline.errors import ConfigError
-from pipeline.files import write_text, yaml_text
+from pipeline.declaration.keys import data_digest, fingerprint, identity, name_identity
+from pipeline.declaration.loading import load
+from pipeline.errors import ConfigError, DamagedFileError, warn
+from pipeline.files import remove_drafts, write_text
 from pipeline.runs.cache import publish
 from pipeline.runs.context import RUN, RunContext, exported
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver
-from pipeline.training.inputs import augment, prepare, statistics
+from pipeline.runs.process import end_with_parent
+from pipeline.tracking.dead_runs import close_dead_runs
+from pipeline.training.inputs import Inputs, load_inputs, statistics
 from pipeline.training.tracked_run import link_to_parent, open_tracked_run
 
 if TYPE_CHECKING:
@@ -55,9 +57,11 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
     decides = identity(declaration, root=context.root)
     folder = RunFolder(context.root / "runs" / name_identity(decides))
     if not is_leader():
+        _check(declaration)
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
     if not _is_done(folder, request.observer):
+        _check(declaration)
         try:
             with locked(folder.lock, waits=request.waits, on_wait=_report_wait(folder)):
                 if not _is_done(folder, request.observer):
@@ -69,6 +73,8 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
                 hint="wait for it, or end that process",
             ) from None
     link_to_parent(declaration, folder, context, name=request.name)
+    if context.parent is None:  # otherwise this was done when the parent was opened
+        close_dead_runs(context.root, declaration.tracking.experiment)
     return folder
 
 
@@ -83,14 +89,41 @@ def follow(root: Path) -> bool:
     """
     if is_leader() or RUN not in os.environ:
         return False
+    end_with_parent()
     folder = RunFolder(Path(os.environ[RUN]))
     context = RunContext.from_environment(root)
     _fit(load(folder.declaration), folder, TrainingObserver(), context, tracked=None)
     return True
 
 
+def check_unfinished(declaration: Declaration, *, root: Path) -> None:
+    """Check that a declaration can be trained, unless it has been already; nothing is recorded.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not RunFolder(root / "runs" / fingerprint(declaration, root=root)).is_finished():
+        _check(declaration)
+
+
+def _check(declaration: Declaration) -> None:
+    from pipeline.training.checks import check_trainable  # imports torch, which a finished run does not need
+
+    check_trainable(declaration)
+
+
 def _is_done(folder: RunFolder, observer: TrainingObserver) -> bool:
-    return folder.is_finished() and (folder.has_artifacts() or not observer.log_artifacts)
+    """Return whether a run has all its results, undamaged."""
+    try:
+        if not folder.is_finished() or (observer.log_artifacts and not folder.has_artifacts()):
+            return False
+        folder.check()
+    except DamagedFileError as damage:
+        warn(
+            f"{damage.file} {damage.problem}; it is written again from the run's checkpoints, or trained again"
+        )
+        return False
+    return True
 
 
 def _train_locked(
@@ -107,7 +140,9 @@ def _train_locked(
     store = Store(context.root, declaration.tracking.experiment)
     git = git_state(context.root)
     folder.path.mkdir(parents=True, exist_ok=True)
-    write_text(folder.declaration, yaml_text(dict(declaration.sections)))
+    remove_drafts(folder.path)
+    folder.discard_damaged_state()
+    write_text(folder.declaration, declaration.text())
     if request.observer.log_artifacts and not folder.state():
         _report_difference(folder, decides)
     about: dict[str, Any] = {
@@ -130,12 +165,11 @@ def _train_locked(
         tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
         raise
     if is_finished:
+        folder.seal()
+        tracked.end("FINISHED")  # first, as nothing resumes a finished run
         folder.update(state="finished", has_artifacts=request.observer.log_artifacts)
-        tracked.end("FINISHED")
     else:
         tracked.end("KILLED", reason=f"pruned by search.pruner={declaration.search.pruner}")
-    if context.parent is None:  # otherwise this was done when the parent was opened
-        store.close_dead_runs()
 
 
 def _fit(
@@ -146,34 +180,60 @@ def _fit(
     *,
     tracked: TrackedRun | None,
 ) -> bool:
-    """Prepare the inputs of the run and fit it; return whether training completed."""
-    from pipeline.data.prepared import Prepared
-    from pipeline.training.assemble import build_task, check_optimizer
-    from pipeline.training.fit import fit
-    from pipeline.transforms.statistics import Statistics
+    """Prepare the inputs of the run and fit it; return whether training completed.
 
-    root = context.root
-    build_task(declaration)  # fail on invalid settings before preparing data
-    check_optimizer(declaration)
-    prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
-    measured = statistics(declaration, root=root)
-    copies = augment(declaration, root=root)
+    If an input turns out to be damaged, it is made again, and the run goes on from its last checkpoint: none is written
+    before all inputs have been checked.
+    """
+    inputs = load_inputs(declaration, root=context.root, is_thorough=False)
+    try:
+        return _fit_inputs(declaration, folder, observer, context, tracked=tracked, inputs=inputs)
+    except Exception as reason:
+        if not _is_damaged(inputs):  # whatever fails, damage may be why
+            raise
+        inputs = load_inputs(declaration, root=context.root, is_thorough=True)
+        if tracked is None:  # the processes of distributed training start together
+            raise ConfigError(
+                str(inputs.prepared.folder),
+                "was damaged after it was written, and has been made again",
+                hint="type the same command again",
+            ) from reason
+    return _fit_inputs(declaration, folder, observer, context, tracked=tracked, inputs=inputs)
+
+
+def _fit_inputs(
+    declaration: Declaration,
+    folder: RunFolder,
+    observer: TrainingObserver,
+    context: RunContext,
+    *,
+    tracked: TrackedRun | None,
+    inputs: Inputs,
+) -> bool:
+    from pipeline.training.fit import fit
+
     if tracked is not None:
-        publish(measured, folder.path / "statistics")
-        facts, counts = declaration.data, prepared.about()["counts"]
+        publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
+        facts, counts = declaration.data, inputs.prepared.about()["counts"]
         tracked.log_data(
-            facts.name, digest=data_digest(declaration, root=root), root=facts.root, counts=counts
+            facts.name, digest=data_digest(declaration, root=context.root), root=facts.root, counts=counts
         )
     return fit(
         declaration,
         folder,
-        prepared=prepared,
-        statistics=Statistics.load(measured),
-        copies=copies,
+        inputs=inputs,
         tracked=tracked,
         observer=observer,
         is_child=context.parent is not None,
     )
+
+
+def _is_damaged(inputs: Inputs) -> bool:
+    try:
+        inputs.verify()
+    except DamagedFileError:
+        return True
+    return False
 
 
 def _report_wait(folder: RunFolder) -> Callable[[str], object]:
@@ -185,7 +245,7 @@ def _report_wait(folder: RunFolder) -> Callable[[str], object]:
 def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
     """Explain on stderr why an existing finished run of the same declaration cannot be reused."""
     for other in sorted(folder.path.parent.glob("*/run.json")):
-        state = RunFolder(other.parent).state()
+        state = _state_of(RunFolder(other.parent))
         known = state.get("identity", {})
         if state.get("state") != "finished" or known.get("declaration") != decides["declaration"]:
             continue
@@ -202,3 +262,11 @@ def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
             f"training runs/{folder.path.name}\n"
         )
         return
+
+
+def _state_of(folder: RunFolder) -> dict[str, Any]:
+    """Return the state of another run; empty if it is damaged, which the next command that trains that run mends."""
+    try:
+        return folder.state()
+    except DamagedFileError:
+        return {}

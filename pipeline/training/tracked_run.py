@@ -32,9 +32,11 @@ def open_tracked_run(
     known = folder.state().get("mlflow_run_id")
     if known is not None and store.has_run(known):
         return TrackedRun.resume(store, known)
-    tracked = TrackedRun.start(store, name=name, parent=context.parent, tags=_tags(folder, entry_point))
+    tags = _tags(folder, entry_point)
+    tracked = TrackedRun.start_or_adopt(store, name=name, parent=context.parent, tags=tags)
     tracked.log_config(declaration.sections)
-    folder.update(mlflow_run_id=tracked.run_id, parent=context.parent, is_model_logged=False)
+    parent = store.parent_of(tracked.run_id)
+    folder.update(mlflow_run_id=tracked.run_id, parent=parent, is_model_logged=False)
     return tracked
 
 
@@ -48,10 +50,16 @@ def link_to_parent(declaration: Declaration, folder: RunFolder, context: RunCont
 
     store = Store(context.root, declaration.tracking.experiment)
     known = folder.state()["mlflow_run_id"]
-    if store.parent_of(known) == parent or store.has_link(known, parent=parent):
+    if store.parent_of(known) == parent:
         return
-    tags = _tags(folder, "sweep") | {SAME_TAG: known}
-    linked = TrackedRun.start(store, name=name, parent=parent, tags=tags)
+    link = store.link_to(known, parent=parent)
+    if link is not None and link.info.status == "FINISHED":
+        return
+    if link is not None:  # a killed process left it unfinished
+        linked = TrackedRun.resume(store, link.info.run_id)
+    else:
+        tags = _tags(folder, "sweep") | {SAME_TAG: known}
+        linked = TrackedRun.start(store, name=name, parent=parent, tags=tags)
     linked.log_config(declaration.sections)
     if folder.is_finished():
         linked.log_history(folder.history())

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import cycle
-from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import POLL, Held, locked
+from pipeline.training.checkpoints import Checkpoints, DurableCheckpointIO
 
 Devices = int | str | list[int]
 
@@ -39,39 +42,34 @@ def device_precision(settings: TrainerSettings) -> str:
     return "bf16-mixed" if has_bf16 else "32-true"
 
 
-class Checkpoints(Checkpoint):
-    """Save a checkpoint of the last epoch, to resume from, and one of the best epoch.
+class OwnSignals(Callback):
+    """Keep the handler of SIGTERM that the process had: Lightning's would end training at some later step.
 
-    Lightning's ModelCheckpoint would be needed twice, runs hooks at every step, and loses its best score if the project
-    is moved to another folder.
-
-    Args:
-        monitor: score that selects the best epoch; the first one wins ties.
-        mode: `max` if a higher score is better, `min` if a lower one is.
+    Lightning's also waits for all processes of a distributed training, which may never come to it.
     """
 
-    def __init__(self, folder: RunFolder, *, monitor: str, mode: str) -> None:
-        self.folder = folder
-        self.monitor = monitor
-        self.sign = {"max": 1, "min": -1}[mode]
-        self.best: float | None = None
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Put the handler back, after Lightning has set its own."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+
+
+class VerifiedInputs(Callback):
+    """Wait for the check of the inputs before anything of an epoch is recorded or saved.
+
+    Args:
+        verify: returns when the inputs have been found to be undamaged; otherwise raises.
+    """
+
+    def __init__(self, verify: Callable[[], None]) -> None:
+        self._verify = verify
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Write the checkpoints atomically; the best one first, since the last one refers to it."""
-        score = self.sign * float(trainer.callback_metrics[self.monitor])
-        score = -inf if isnan(score) else score
-        if self.best is None or score > self.best:
-            self.best = score
-            trainer.save_checkpoint(self.folder.best, weights_only=True)
-        trainer.save_checkpoint(self.folder.last)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, signed so that higher is better."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best score so far."""
-        self.best = state_dict["best"]
+        """Wait; Lightning calls this before the learner's own hook, and before checkpoints are written."""
+        self._verify()
 
 
 @contextmanager
@@ -112,7 +110,7 @@ def make_trainer(
     Raises:
         ConfigError: Lightning rejects the settings on this machine.
     """
-    callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode)]
+    callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode), OwnSignals()]
     if settings.early_stopping is not None:
         callbacks.append(
             EarlyStopping(
@@ -126,7 +124,7 @@ def make_trainer(
     if settings.progress and sys.stderr.isatty():
         callbacks.append(RichProgressBar(leave=False))
     try:
-        return pl.Trainer(
+        trainer = pl.Trainer(
             accelerator=settings.accelerator,
             devices=devices,
             strategy=settings.strategy,
@@ -135,6 +133,7 @@ def make_trainer(
             gradient_clip_val=settings.gradient_clip,
             deterministic=settings.deterministic,  # type: ignore[arg-type]
             callbacks=callbacks,
+            plugins=[DurableCheckpointIO(folder)],
             logger=False,
             enable_model_summary=False,
             enable_progress_bar=settings.progress and sys.stderr.isatty(),
@@ -142,10 +141,33 @@ def make_trainer(
             use_distributed_sampler=False,
             default_root_dir=folder.path,
         )
-    except (ValueError, RuntimeError, MisconfigurationException) as reason:
+    except (ImportError, TypeError, ValueError, RuntimeError, MisconfigurationException) as reason:
+        text = " ".join(str(reason).split())
+        raise ConfigError("trainer", f"Lightning refuses its settings: {text}", hint="correct them") from None
+    _check_launch(trainer, settings)
+    return trainer
+
+
+def check_trainer(settings: TrainerSettings) -> None:
+    """Check that Lightning accepts the settings on this machine, by building a trainer.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    quieten()
+    with process_restored():
+        make_trainer(settings, RunFolder(Path()), monitor="score", mode="max", devices=settings.devices)
+
+
+def _check_launch(trainer: pl.Trainer, settings: TrainerSettings) -> None:
+    """Raise if a launcher started several processes, each of which would train alone."""
+    if trainer.world_size == 1 and not is_leader():
         raise ConfigError(
-            "trainer", f"Lightning refuses its settings: {reason}", hint="correct them"
-        ) from None
+            "trainer.devices",
+            "the launcher started several processes, and these settings train in one",
+            got=settings.devices,
+            hint="set trainer.devices to the number of processes and trainer.strategy=ddp, or start one process",
+        )
 
 
 @contextmanager

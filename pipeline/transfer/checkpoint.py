@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ SUFFIXES = (".pth", ".pt", ".ckpt")
 # Keys under which other programs store the weights in a checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 DEEPEST = 3  # maximum nesting of such keys
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # the first bytes of a checkpoint; a bare pickle before torch 1.6
+NOT_SAVED = "is not one that torch.save writes"
 
 
 def find_checkpoint(pretrained: str) -> Path:
@@ -62,6 +65,38 @@ def find_checkpoint(pretrained: str) -> Path:
             hint=f"write package:{name}/<file>; checkpoints in the package: {names}",
         )
     return found[0]
+
+
+def check_format(path: Path) -> None:
+    """Check that a file can be read, and looks like one that `torch.save` writes.
+
+    It is neither unpickled nor read as a whole, see `read_tensors`.
+
+    Raises:
+        ConfigError: it cannot be read, or is of another kind.
+    """
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+        problem = _problem_of_zip(path) if start == ZIP else "" if start[:1] == PICKLE else NOT_SAVED
+    except OSError as reason:
+        problem = f"cannot be read ({reason.strerror})"
+    if problem:
+        raise ConfigError(
+            "model.pretrained",
+            f"the file {problem}",
+            got=str(path),
+            hint="name a file that torch.save(model.state_dict(), file) has written",
+        )
+
+
+def _problem_of_zip(path: Path) -> str:
+    """Return why a zip file is not a checkpoint; empty if it may be one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "" if any(name.endswith("data.pkl") for name in archive.namelist()) else NOT_SAVED
+    except zipfile.BadZipFile:
+        return "is cut off"
 
 
 def file_digest(path: Path) -> str:

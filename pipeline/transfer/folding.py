@@ -16,7 +16,8 @@ def fold_norms(model: nn.Module) -> nn.Module:
     """Return a copy of a model in eval mode without the batch norms that directly follow a convolution or linear layer.
 
     The outputs of the copy are the same up to rounding. A norm before its convolution, as in DenseNet, stays: folding
-    would shift the zeros that pad the border.
+    would shift the zeros that pad the border. So do norms without running statistics, and those behind a grouped
+    transposed convolution, which torch does not fuse.
 
     Raises:
         ValueError: the model is in training mode, where a norm depends on its batch.
@@ -32,8 +33,12 @@ def fold_norms(model: nn.Module) -> nn.Module:
 
 def _fold_pairs(layers: nn.Sequential) -> None:
     for (name, layer), (norm_name, norm) in pairwise(list(layers.named_children())):
+        is_transposed = isinstance(layer, nn.ConvTranspose2d)
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_var is None:
+            continue
         if isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            is_transposed = isinstance(layer, nn.ConvTranspose2d)
+            if is_transposed and layer.groups > 1:
+                continue
             setattr(layers, name, fuse_conv_bn_eval(layer, norm, transpose=is_transposed))
         elif isinstance(norm, nn.BatchNorm1d) and isinstance(layer, nn.Linear):
             setattr(layers, name, fuse_linear_bn_eval(layer, norm))

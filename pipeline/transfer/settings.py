@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.transfer.checkpoint import find_checkpoint
+from pipeline.transfer.checkpoint import check_format, find_checkpoint
 
 KEYS = ("pretrained", "freeze", "lr_factors")
 
@@ -31,7 +31,7 @@ def check_transfer(model: Mapping[str, Any], *, level_weights: Sequence[int], lr
     if pretrained is not None:
         if not isinstance(pretrained, str):
             raise ConfigError("model.pretrained", got=pretrained, allowed="a file or package:<name>")
-        find_checkpoint(pretrained)
+        check_format(find_checkpoint(pretrained))
     _check_freeze(freeze, len(level_weights) - 1)
     _check_factors(lr_factors, len(level_weights))
     factors = lr_factors or [1] * len(level_weights)

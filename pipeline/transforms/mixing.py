@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError
+from pipeline.transforms.settings import check_alpha
 
 Array = NDArray[np.uint8]
 
@@ -47,7 +47,8 @@ class Mixup:
     """
 
     def __init__(self, alpha: float) -> None:
-        self.alpha = _checked(alpha)
+        check_alpha(alpha)
+        self.alpha = alpha
 
     def __call__(self, images: Array, targets: Array, *, are_masks: bool, seed: int) -> Mixed:  # noqa: ARG002
         """Return weight x + (1 - weight) x', rounded to bytes."""
@@ -67,7 +68,8 @@ class CutMix:
     """
 
     def __init__(self, alpha: float) -> None:
-        self.alpha = _checked(alpha)
+        check_alpha(alpha)
+        self.alpha = alpha
 
     def __call__(self, images: Array, targets: Array, *, are_masks: bool, seed: int) -> Mixed:
         """Return the batch with rectangles pasted."""
@@ -83,17 +85,6 @@ class CutMix:
             targets[inside] = targets[order][inside]
             return Mixed(images, targets, targets, 1.0)
         return Mixed(images, targets, targets[order], 1 - (bottom - top) * (right - left) / (rows * columns))
-
-
-def _checked(alpha: float) -> float:
-    if not alpha > 0:
-        raise ConfigError(
-            "augmentation.mixing.alpha",
-            got=alpha,
-            allowed="above 0",
-            hint="augmentation.mixing=null turns mixing off",
-        )
-    return alpha
 
 
 def _draws(count: int, alpha: float, seed: int) -> tuple[float, NDArray[np.int64], np.random.Generator]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
+from pipeline.transforms.settings import check_epsilon, check_scale
 from pipeline.transforms.statistics import Floats, Statistics
 
 
@@ -24,7 +25,8 @@ class Scaled(nn.Module):
 
     def __init__(self, statistics: Statistics, *, scale: float) -> None:  # noqa: ARG002
         super().__init__()
-        self.scale = _checked(scale)
+        check_scale(scale)
+        self.scale = scale
 
     def forward(self, image: Tensor) -> Tensor:
         """Return x scale / 255."""
@@ -38,7 +40,8 @@ class _Centred(nn.Module):
 
     def __init__(self, mean: Tensor, *, scale: float) -> None:
         super().__init__()
-        self.scale = _checked(scale)
+        check_scale(scale)
+        self.scale = scale
         self.register_buffer("mean", (mean * 255).float())
 
     def forward(self, image: Tensor) -> Tensor:
@@ -86,12 +89,6 @@ class ChannelMean(_Centred):
 
     def __init__(self, statistics: Statistics, *, scale: float) -> None:
         super().__init__(torch.tensor(statistics.mean).view(1, -1, 1, 1), scale=scale)
-
-
-def _checked(scale: float) -> float:
-    if not scale > 0:
-        raise ConfigError("preprocess.scale", got=scale, allowed="above 0", hint="1 and 255 are usual")
-    return scale
 
 
 class Standardize(nn.Module):
@@ -165,8 +162,7 @@ class _Whiten(nn.Module):
         super().__init__()
         white = statistics.whitening
         assert white is not None, "the stage `statistics` measures it for these classes"
-        if not epsilon > 0:
-            raise ConfigError("preprocess.epsilon", got=epsilon, allowed="above 0", hint="0.01 is usual")
+        check_epsilon(epsilon)
         rows, columns = statistics.mean_image.shape[:2]
         self.patch = (rows, columns) if patch is None else (patch, patch)
         matrix = self._matrix(white.axes, 1 / np.sqrt(white.variances + epsilon))

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
 
 Shape = tuple[int, ...]
 
+OWN = ("pipeline.transforms.preprocess.", "pipeline.transforms.mixing.")
 WHITENING = ("pipeline.transforms.preprocess.PcaWhiten", "pipeline.transforms.preprocess.ZcaWhiten")
 LARGEST_TILE = 4096  # values; larger covariance matrices take minutes to decompose
 MIRRORING = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
@@ -61,12 +62,16 @@ def find_tile(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | 
 
 
 def check_preprocess(preprocess: Mapping[str, Any], *, shape: Shape, input_shape: Shape) -> None:
-    """Check that whitening, if any, is possible for the images.
+    """Check that settings are in range, and that whitening, if any, is possible for the images.
 
     Args:
         shape: (C, H, W) of the images.
         input_shape: (C, H, W) that the network sees.
     """
+    if preprocess["_target_"].startswith(OWN):
+        for key, check in (("scale", check_scale), ("epsilon", check_epsilon)):
+            if key in preprocess:
+                check(preprocess[key])
     tile = find_tile(preprocess, shape)
     if tile is None:
         return
@@ -97,6 +102,21 @@ def check_preprocess(preprocess: Mapping[str, Any], *, shape: Shape, input_shape
         )
 
 
+def check_scale(scale: float) -> None:
+    """Check the value of white after preprocessing."""
+    Range(above=0).check("preprocess.scale", scale, hint="1 and 255 are usual")
+
+
+def check_epsilon(epsilon: float) -> None:
+    """Check what whitening adds to each variance."""
+    Range(above=0).check("preprocess.epsilon", epsilon, hint="0.01 is usual")
+
+
+def check_alpha(alpha: float) -> None:
+    """Check the parameter of the Beta distribution from which mixing draws its weights."""
+    Range(above=0).check("augmentation.mixing.alpha", alpha, hint="augmentation.mixing=null turns mixing off")
+
+
 def check_augmentation(
     settings: AugmentationSettings, *, shape: Shape, mirror_changes_label: bool
 ) -> list[str]:
@@ -111,7 +131,7 @@ def check_augmentation(
     """
     for where, step in _steps(settings.steps):
         name = step["_target_"].rsplit(".", 1)[-1]
-        if "p" in step and not 0 <= step["p"] <= 1:
+        if "p" in step and step["p"] not in Range(least=0, most=1):
             raise ConfigError(f"{where}.p", got=step["p"], allowed="a probability from 0 to 1")
         if name in COLOURED and shape[0] == 1:
             raise ConfigError(
@@ -122,6 +142,9 @@ def check_augmentation(
                 "images",
             )
     _check_crops(settings.steps, shape)
+    mixing = settings.mixing
+    if mixing is not None and mixing["_target_"].startswith(OWN):
+        check_alpha(mixing["alpha"])
     copies = settings.copies
     if copies is not None and (copies < 1 or not settings.steps):
         raise ConfigError(
@@ -184,8 +207,11 @@ def _check_crops(steps: Sequence[Mapping[str, Any]], shape: Shape) -> None:
         name = step["_target_"].rsplit(".", 1)[-1]
         if name in ("RandomCrop", "CenterCrop", "PadCrop"):
             keys = ("rows", "columns") if name == "PadCrop" else ("height", "width")
+            for key in keys:
+                Range(least=1, is_whole=True).check(f"augmentation.steps[{index}].{key}", step[key])
             wanted = tuple(step[key] for key in keys)
             share = step["padding"] if name == "PadCrop" else 0
+            Range(least=0, most=1).check(f"augmentation.steps[{index}].padding", share)
             padded = tuple(side + 2 * int(side * share) for side in sides)
             if not step.get("pad_if_needed") and (wanted[0] > padded[0] or wanted[1] > padded[1]):
                 raise ConfigError(

@@ -8,7 +8,9 @@ from pathlib import Path
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import identity
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DamagedFileError
+from pipeline.files import CHANGED
+from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked
 from pipeline.sweeps.refine import refined, top
@@ -16,7 +18,7 @@ from pipeline.sweeps.samplers import Grid, Point, make_sampler
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.trials.early_stopping import check_metric, check_pruner
 from pipeline.trials.search import Search
-from pipeline.trials.space import check_keys, digest_options, parse_space
+from pipeline.trials.space import check_keys, check_values_of, digest_options, parse_space
 
 SEARCHES = Path("runs") / "searches"
 
@@ -35,7 +37,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         )
     entries = parse_space(settings.space)
     notes: list[str] = []
-    check_keys(entries, declaration.sections)
+    _check_space(entries, declaration, overrides)
     check_metric(declaration)
     check_pruner(declaration)
     _check_trainings(declaration)
@@ -73,6 +75,12 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
     )
 
 
+def _check_space(entries: Sequence[Entry], declaration: Declaration, overrides: Sequence[str]) -> None:
+    """Check that the keys of a space exist and matter, and that its values are in their ranges."""
+    check_keys(entries, declaration.sections)
+    check_values_of(entries, overrides)
+
+
 def _check_trainings(declaration: Declaration) -> None:
     """Check that repeating each point over seeds and folds does not conflict with the declaration."""
     settings, fold = declaration.search, declaration.data.fold
@@ -101,13 +109,21 @@ def _best_points(name: str, settings: SearchSettings, experiment: str, root: Pat
     prefix = f"{experiment}-"
     earlier = {
         path.parent.name.removeprefix(prefix): Ledger(path.parent)
-        for path in (root / SEARCHES).glob(f"{prefix}*/search.json")
+        for path in (root / SEARCHES).glob("*/search.json")
+        if path.parent.name.startswith(prefix)
     }
     by_run = {each.about().get("mlflow_run_id"): each for each in earlier.values()}
     found = earlier.get(name) or by_run.get(name)
     if found is None:
         raise ConfigError.unknown("from", name, earlier, what=f"search of {experiment}")
-    judged = found.about()["identity"]["search"]
+    about = found.about()
+    if not about:
+        raise DamagedFileError(
+            found.folder / "search.json",
+            CHANGED,
+            hint="type the command of that search again, which mends it",
+        )
+    judged = about["identity"]["search"]
     for key in ("metric", "direction"):
         theirs, ours = (each or "score" for each in (judged[key], getattr(settings, key)))
         if theirs != ours:

@@ -12,13 +12,13 @@ from statistics import fmean, median
 import numpy as np
 
 from pipeline.data.facts import Facts
-from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import write_declaration
+from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
-from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.errors import ConfigError, DamagedFileError, warn
+from pipeline.files import escape_cells, write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
@@ -91,22 +91,19 @@ def _work(network: Network, declaration: Declaration) -> int:
 
 def _seconds_per_work(root: Path, data: Facts) -> float | None:
     """Return the median seconds per multiply-add and epoch of finished runs on the same data; None without any."""
-    folders = [RunFolder(path.parent) for path in (root / "runs").glob("*/result.json")]
-    finished_runs = [(run, _load_own(run)) for run in folders]
-    rates = [
-        run.seconds() / _work(plan_network(declaration), declaration)
-        for run, declaration in finished_runs
-        if declaration is not None and declaration.data == data
-    ]
+    rates = []
+    for path in (root / "runs").glob("*/result.json"):
+        run = RunFolder(path.parent)
+        try:
+            seconds, declaration = run.seconds(), load(run.declaration)
+        except DamagedFileError as damage:
+            warn(f"{damage.file} {damage.problem}; the estimate leaves this run out")
+            continue
+        except ConfigError:  # a run of an earlier version, whose declaration had other keys
+            continue
+        if declaration.data == data:
+            rates.append(seconds / _work(plan_network(declaration), declaration))
     return median(rates) if rates else None
-
-
-def _load_own(run: RunFolder) -> Declaration | None:
-    """Return the declaration of a run; None if this version would not train it, so that its time says nothing."""
-    try:
-        return load(run.declaration)
-    except ConfigError:
-        return None
 
 
 def format_best(search: Search, trials: Sequence[Trial]) -> str:
@@ -180,10 +177,11 @@ def _csv(search: Search, trials: Sequence[Trial]) -> str:
     """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["trial", "state", "value", "error", *_keys(search), "reason"])
+    rows.writerow(escape_cells(["trial", "state", "value", "error", *_keys(search), "reason"]))
     for trial in trials:
         worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
-        rows.writerow([trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason])
+        cells = [trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason]
+        rows.writerow(escape_cells(cells))
     return text.getvalue()
 
 

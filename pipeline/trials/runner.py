@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
+from pipeline.files import remove_drafts
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import ranked
+from pipeline.tracking.dead_runs import close_dead_runs
+from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.attempt import attempt
 from pipeline.trials.results import format_best, write_results
@@ -51,11 +54,12 @@ def run_search(
             "one process leads a search and starts those of each training itself",
             hint="run it without torchrun and srun",
         )
+    _check_declared(search)
     for note in search.notes:
         sys.stderr.write(f"search: {note}\n")
     folder = search.ledger.folder
     swept = [*(entry.key for entry in search.entries), SEED, FOLD]
-    with _held(folder):
+    with _held(folder, waits=entry_point == "dvc"):
         difference = search.ledger.difference(search.identity)
         if renews and difference is not None:
             place = search.ledger.set_aside()
@@ -75,11 +79,30 @@ def run_search(
     return results
 
 
+def _check_declared(search: Search) -> None:
+    """Check that what the trials have in common can be trained, unless none is left to train."""
+    known = search.ledger.trials().values()
+    if sum(trial.state != "running" for trial in known) < search.settings.trials:
+        from pipeline.training.checks import check_trainable  # imports torch
+
+        check_trainable(compose(search.overrides))
+
+
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the lock of the search, which marks it as running; raise if another process holds it."""
+def _held(folder: Path, *, waits: bool) -> Iterator[None]:
+    """Hold the lock of the search, which marks it as running; raise if another process holds it.
+
+    Args:
+        waits: whether to wait for that process instead: where dvc alone was killed, its stage goes on.
+    """
+
+    def report_wait(holder: str) -> None:
+        sys.stderr.write(f"search {folder.name} is being run by {holder}; waiting for it\n")
+
     try:
-        with locked(folder / "lock", waits=False):
+        with locked(folder / "lock", waits=waits, on_wait=report_wait):
+            for written in (folder, folder / "trials"):
+                remove_drafts(written)
             yield
     except Held as holder:
         raise ConfigError(f"search {folder.name}", f"is being run by {holder}", hint="wait for it") from None
@@ -88,12 +111,12 @@ def _held(folder: Path) -> Iterator[None]:
 def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
     """Start the parent run of a search, or resume an existing one."""
     from pipeline.tracking.run import TrackedRun
-    from pipeline.tracking.store import FOLDER_TAG, Store
+    from pipeline.tracking.store import Store
 
     folder = search.ledger.folder
-    search.ledger.open(search.identity)
+    search.ledger.open(search.identity, around=search.around)
     store = Store(root, search.experiment)
-    store.close_dead_runs()
+    close_dead_runs(root, search.experiment)
     known = search.ledger.about().get("mlflow_run_id")
     if known is not None and store.has_run(known):
         return TrackedRun.resume(store, known)
@@ -103,7 +126,7 @@ def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
         "mlflow.source.name": "pipeline.train",
         FOLDER_TAG: str(folder.relative_to(root)),
     }
-    tracked = TrackedRun.start(store, name=f"search {folder.name}", parent=None, tags=tags)
+    tracked = TrackedRun.start_or_adopt(store, name=f"search {folder.name}", parent=None, tags=tags)
     search.ledger.update(mlflow_run_id=tracked.run_id)
     return tracked
 

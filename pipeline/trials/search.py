@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StorageError, redact
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.objective import ranked, ranking_score
@@ -40,8 +40,14 @@ class Outcome:
 
     @classmethod
     def of_failure(cls, reason: BaseException) -> Outcome:
-        """Return the outcome of a training that raised an exception."""
-        text = " ".join(str(reason).split())
+        """Return the outcome of a training that raised an exception.
+
+        Raises:
+            StorageError: a full disk or the like was the reason, which says nothing about the trial.
+        """
+        if (storage := StorageError.behind(reason)) is not None:
+            raise storage from reason
+        text = redact(" ".join(str(reason).split()))
         return cls(None, text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
 
 
@@ -137,7 +143,7 @@ class Search:
         Raises:
             ConfigError: no trial has a value.
         """
-        self.ledger.open(self.identity)
+        self.ledger.open(self.identity, around=self.around)
         self.ledger.update(around=self.around)
         trials = self.ledger.trials()
         for number, indices in enumerate(self.settings.rounds_of_trials()):
@@ -184,9 +190,13 @@ class Search:
         jobs = [self.jobs(trial.index, trial.point) for trial in batch]
         try:
             outcomes = iter(launch([job for each in jobs for job in each]))
-        except (KeyboardInterrupt, SystemExit):  # Lightning turns KeyboardInterrupt into SystemExit
+        except (
+            KeyboardInterrupt,
+            SystemExit,
+            StorageError,
+        ):  # Lightning turns KeyboardInterrupt into SystemExit
             for trial in batch:
-                self.ledger.keep(trial)  # an interrupt by the user does not count as a retry
+                self.ledger.keep(trial)  # an interrupt by the user or a full disk does not count as a retry
             raise
         except Died as reason:
             if len(batch) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 from hydra.errors import HydraException
 
-from pipeline.declaration.checks import check
+from pipeline.declaration.checks import check, check_values
 from pipeline.declaration.composition import CONF, compose_sections
 from pipeline.declaration.declaration import SECTIONS
 from pipeline.declaration.digests import digest
@@ -22,6 +23,7 @@ from pipeline.errors import ConfigError
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
+MOST_VALUES = 10_000  # of a range
 BRINGING_CODE = ("model.", "augmentation.")
 
 
@@ -113,6 +115,38 @@ def check_keys(entries: Sequence[Entry], sections: Mapping[str, Any]) -> None:
                 node = {}
 
 
+def check_values_of(entries: Sequence[Entry], overrides: Sequence[str]) -> None:
+    """Check that the values of a space are in the ranges of their keys: the bounds of intervals, and all choices.
+
+    Whether a value fits the others of its point is left to the trial.
+
+    Args:
+        overrides: of the declaration that the space belongs to.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    for entry in entries:
+        for value in _extremes(entry.dimension):
+            chosen = f"{entry.key}={written(value)}"
+            try:
+                check_values(compose_sections([*overrides, *_conditions(entry, entries), chosen]))
+            except ConfigError as reason:
+                if reason.path == entry.key or reason.path.startswith(f"{entry.key}["):
+                    raise ConfigError(
+                        f"search.space.{entry.key}",
+                        f"contains {written(value)}, and {reason}",
+                        hint="leave that value out",
+                    ) from None
+
+
+def _extremes(dimension: Dimension) -> Sequence[Any]:
+    """Return the bounds of an interval or range, or all values of a choice."""
+    if isinstance(dimension, Interval):
+        return dimension.low, dimension.high
+    return (dimension.values[0], dimension.values[-1]) if dimension.is_ordered else dimension.values
+
+
 def is_group(key: str) -> bool:
     """Return whether a key is a config group of conf/, such as `model` or `model@model.encoder`."""
     return (CONF / key.partition("@")[0]).is_dir()
@@ -181,6 +215,24 @@ def _parsed(override: str, key: str) -> Any:
         ) from None
 
 
+def range_values(path: str, sweep: RangeSweep) -> tuple[Any, ...]:
+    """Return the numbers of a range.
+
+    Raises:
+        ConfigError: there are too many to list.
+    """
+    step = sweep.step or 0
+    values = tuple(islice(sweep.range(), MOST_VALUES + 1)) if step else ()
+    if not step or len(values) > MOST_VALUES:
+        raise ConfigError(
+            path,
+            got=f"range({sweep.start}, {sweep.stop}, {step})",
+            allowed=f"a range of at most {MOST_VALUES} values, with a step other than 0",
+            hint="choose a larger step, or an interval, such as int(interval(1, 1000000))",
+        )
+    return values
+
+
 def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     tags: set[str] = getattr(value, "tags", set())
     if tags and (not isinstance(value, IntervalSweep) or tags != {"log"}):
@@ -195,7 +247,7 @@ def _dimension(key: str, value: Any, draw: Any) -> Dimension:
     if isinstance(value, ChoiceSweep):
         return check_choice(key, Choice(tuple(value.list)))
     if isinstance(value, RangeSweep):
-        return check_choice(key, Choice(tuple(value.range()), is_ordered=True))
+        return check_choice(key, Choice(range_values(f"search.space.{key}", value), is_ordered=True))
     raise ConfigError(
         f"search.space.{key}",
         "is a single value",

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import augment, evaluate, prepare, report, search, statistics
 from pipeline import train as train_command
-from pipeline.declaration.checks import load
+from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
 from pipeline.runs.context import RUN
 from pipeline.training.run import follow

@@ -118,6 +118,5 @@ def test_mask_of_more_than_one_8_bit_channel_is_refused(data: bytes, mode: str) 
 
 
 def test_unreadable_mask_is_refused_by_name() -> None:
-    with refused("train/masks/a.png", hint="replace or remove it") as caught:
+    with refused("train/masks/a.png", hint="replace or remove it"):
         mask_of(b"not an image")
-    assert caught.value.problem.startswith("unreadable image (")

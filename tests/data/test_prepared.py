@@ -190,9 +190,8 @@ def test_too_small_a_disk_is_told_before_anything_is_written(
 def test_image_that_cannot_be_used_is_named(tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data")
     write_files(tmp_path / "data", {"val/dog/001.png": b"\x89PNG"})
-    with refused("val/dog/001.png", hint="replace or remove it") as caught:
+    with refused("val/dog/001.png", hint="replace or remove it"):
         prepare(data_section(tmp_path / "data"), folder)
-    assert caught.value.problem.startswith("unreadable image (")
 
 
 @pytest.mark.parametrize("kind", ["data", "data.zip"])

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import cache
+from math import inf
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.settings import MOST_PROCESSES
 from pipeline.errors import UNSET
+from pipeline.files import NAME
 from pipeline.tasks.classification.demands import DEMANDS
 from tests.refusals import refused
 
@@ -29,8 +32,12 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
                       "text": "seed must be a whole number from 0 to 4294967295, got -1"}),
     ("seed", True, "", {"text": "seed must be a whole number from 0 to 4294967295, got True"}),
     ("seed", 2**32, "", {"allowed": "a whole number from 0 to 4294967295"}),
-    ("name", None, "", {"text": "name must be text, got None; it names runs, such as name=digits_lenet5"}),
-    ("name", "", "", {"allowed": "text", "hint": "it names runs, such as name=digits_lenet5"}),
+    ("name", None, "", {"allowed": NAME}),
+    ("name", "", "", {"allowed": NAME}),
+    ("name", "../../other", "", {"allowed": NAME}),
+    ("data.name", "../../other", "", {"allowed": NAME}),
+    ("search.name", "../../other", "", {"allowed": NAME}),
+    ("tracking.experiment", "a/../../other", "tracking.experiment", {"allowed": NAME}),
     ("allowed_targets", "mylab.", "",
      {"text": "allowed_targets must be a list of prefixes such as [mylab.], got 'mylab.'"}),
     ("allowed_targets", [""], "", {"allowed": "a list of prefixes such as [mylab.]"}),
@@ -65,7 +72,27 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("trainer.max_epochs", 2.5, "", {"allowed": "int", "hint": "this is float; YAML writes"}),
     ("trainer.max_epochs", ..., "", {"hint": f"{TRAINER} needs it"}),
     ("trainer.batch_size", 0, "", {"allowed": "at least 1"}),
-    ("trainer.num_workers", -1, "", {"allowed": "auto or at least 0"}),
+    ("trainer.num_workers", -1, "", {"allowed": f"from 0 to {MOST_PROCESSES} or auto"}),
+    ("trainer.num_workers", MOST_PROCESSES + 1, "", {"allowed": f"from 0 to {MOST_PROCESSES} or auto"}),
+    ("task.label_smoothing", 2.0, "", {"allowed": "at least 0 and below 1"}),
+    ("task.label_smoothing", -0.1, "", {"allowed": "at least 0 and below 1"}),
+    ("optimizer.lr", -1.0, "", {"allowed": "at least 0", "text": "optimizer.lr must be at least 0, got -1.0"}),
+    ("optimizer.lr", inf, "", {"allowed": "a finite number",
+                               "text": "optimizer.lr must be a finite number, got inf"}),
+    ("scheduler.T_max", 0, "", {"allowed": "a whole number of at least 1",
+                                "text": "scheduler.T_max must be a whole number of at least 1, got 0"}),
+    ("data.split", {"val": 0.1, "test": 0.1, "seed": 0.5}, "data.split.seed",
+     {"got": 0.5, "allowed": "a whole number of at least 0"}),
+    ("data.split", {"val": -0.1, "test": 0.1, "seed": 0}, "",
+     {"allowed": "shares above 0 for val and test that sum to less than 1"}),
+    ("preprocess", {"_target_": "pipeline.transforms.preprocess.Scaled", "scale": 0.0}, "preprocess.scale",
+     {"got": 0.0, "allowed": "above 0"}),
+    ("preprocess", {"_target_": "pipeline.transforms.preprocess.ZcaWhiten", "patch": 8, "epsilon": 0.0},
+     "preprocess.epsilon", {"got": 0.0, "allowed": "above 0"}),
+    ("augmentation.mixing", {"_target_": "pipeline.transforms.mixing.Mixup", "alpha": -1.0},
+     "augmentation.mixing.alpha", {"got": -1.0, "allowed": "above 0"}),
+    ("augmentation.steps", [{"_target_": "albumentations.RandomCrop", "height": 0, "width": 8}],
+     "augmentation.steps[0].height", {"got": 0, "allowed": "a whole number of at least 1"}),
     ("trainer.keep", "first", "", {"allowed": "best or last"}),
     ("trainer.gradient_clip", 0.0, "", {"allowed": "above 0 or null"}),
     ("trainer.early_stopping", {"patience": 3}, "", {"allowed": "null or {patience: 10, min_delta: 0.0}"}),
@@ -73,6 +100,18 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("trainer.deterministic", "yes", "", {"allowed": "true, false or warn"}),
     ("tracking.log_model", "yes", "", {"allowed": "bool", "hint": "this is str; YAML writes"}),
     # Data.
+    ("data.root", "", "", {"allowed": "text that is not empty"}),
+    ("data.name", "", "", {"text": "data.name must be text that is not empty, got ''"}),
+    ("data.digest", "md5:0123", "",
+     {"text": "data.digest must be null or sha256: with 64 hexadecimal digits, got 'md5:0123'"}),
+    ("data.groups", "", "", {"text": "data.groups must be null or an expression that is not empty, as it matches "
+                                     "everything, got ''"}),
+    # Networks.
+    ("model.name", -1, "", {"allowed": "text that is not empty"}),
+    ("model.padding", "full", "",
+     {"text": "model.padding must be same, valid or pixels, such as 1 or [1, 2], got 'full'"}),
+    ("model.padding", -1, "", {"allowed": "same, valid or pixels, such as 1 or [1, 2]"}),
+    ("model.padding", [1, 2.5], "", {"allowed": "same, valid or pixels, such as 1 or [1, 2]"}),
     ("data", [], "", {"allowed": "a mapping of keys"}),
     ("data.shape", [1, 32], "", {"allowed": ALLOWED_SHAPE}),
     ("data.shape", [2, 32, 32], "", {"allowed": ALLOWED_SHAPE}),

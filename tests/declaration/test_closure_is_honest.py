@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.declaration.checks import check, load
+from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.digests import import_closure
 from pipeline.declaration.keys import RECORDING, SWEEPING, _train_modules
+from pipeline.declaration.loading import load
 from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ ORCHESTRATING = {
     "pipeline.declaration.grants",
     "pipeline.declaration.keys",
     "pipeline.declaration.targets",
+    "pipeline.training.checks",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
     "pipeline.training.run",
@@ -34,7 +36,7 @@ ORCHESTRATING = {
 TRAIN = """
 import sys
 from pathlib import Path
-from pipeline.declaration.checks import load
+from pipeline.declaration.loading import load
 from pipeline.runs.context import RunContext
 from pipeline.training.run import RunRequest, train
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from pipeline.data.facts import Facts
-from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.digests import digest
+from pipeline.declaration.loading import load
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, DamagedFileError
 from pipeline.files import yaml_text
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
@@ -134,11 +134,11 @@ LAUGHS = ", ".join(f"&l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 
 UNREADABLE = {
     "an anchor inside itself": (
         PLAIN_TEXT.replace("layers:", "layers: &a [*a]\n  more:"),
-        "is nested more than 64 ",
+        "its aliases (*) make more than ",
     ),
     "laughs": (
         PLAIN_TEXT.replace("licence: ", f"licence: [&l0 [a], {LAUGHS}] #"),
-        "or has 100,000 values or more",
+        "its aliases (*) make more than ",
     ),
     "deep lists": (
         PLAIN_TEXT.replace("layers:", f"layers: {'[' * 80}{']' * 80}\n  more:"),
@@ -182,3 +182,26 @@ def test_file_with_a_section_too_many_or_too_few_is_refused(tmp_path: Path) -> N
         path.write_text(yaml_text(sections))
         with refused(str(path), hint="`python -m pipeline.compose` writes one"):
             load(path)
+
+
+def test_damaged_file_is_noticed_by_the_digest_in_it(tmp_path: Path) -> None:
+    path, made = tmp_path / "one.yaml", compose(["experiment=digits_lenet5"])
+    text = made.text()
+    path.write_text(text)
+    assert load(path) == made
+    for damaged in (text.replace("lr: 0.03", "lr: 0.07"), text[:900], text[:900] + "\0" * 900):
+        assert damaged != text
+        path.write_text(damaged)
+        with refused(str(path), hint="delete it, and the command that wrote it writes it again") as caught:
+            load(path)
+        assert isinstance(caught.value, DamagedFileError)
+    header, _, body = text.split("\n", 2)
+    path.write_text(f"{header}\n{body.replace('lr: 0.03', 'lr: 0.07')}")
+    assert load(path).optimizer["lr"] == 0.07, "edited by a user, who has removed the digest"
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 99, b"\xff\xfe"])
+def test_file_of_anything_else_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_bytes(content)
+    with refused(str(tmp_path / "one.yaml")):
+        load(tmp_path / "one.yaml")

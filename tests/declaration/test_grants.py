@@ -9,9 +9,10 @@ import pytest
 
 from pipeline import compose as compose_command
 from pipeline import preview, summary, train
-from pipeline.declaration.checks import check, load
+from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.grants import VARIABLE, check_granted, grant_typed, variables
+from pipeline.declaration.loading import load
 from pipeline.files import yaml_text
 from tests.refusals import refused
 

@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.declaration.settings import PRECISIONS, TrainerSettings
+from pipeline.declaration.settings import (
+    ACCELERATORS,
+    MOST_PROCESSES,
+    PRECISIONS,
+    STRATEGIES,
+    TrackingSettings,
+    TrainerSettings,
+)
 from tests.refusals import refused
 
 CONF = Path(__file__).parents[2] / "conf" / "trainer"
@@ -29,6 +37,10 @@ def test_every_trainer_names_every_setting(path: Path) -> None:
         {"batch_size": 1},
         {"num_workers": 0},
         {"num_workers": "auto"},
+        {"num_workers": MOST_PROCESSES},
+        {"devices": 4},
+        {"devices": "auto"},
+        {"early_stopping": {"patience": 1, "min_delta": 0.5}},
         {"keep": "last"},
         {"gradient_clip": 0.5},
         {"early_stopping": {"patience": 3, "min_delta": 0.0}},
@@ -41,17 +53,28 @@ def test_settings_at_the_edge_of_the_range_are_accepted(changed: dict[str, Any])
     assert getattr(TrainerSettings(**DEFAULTS | changed), key) == value
 
 
+WORKERS, DEVICES = f"from 0 to {MOST_PROCESSES} or auto", f"from 1 to {MOST_PROCESSES} or auto"
 REFUSED = [
     # key           value       allowed                            the whole sentence, once per message
     ("max_epochs", 0, "at least 1", "trainer.max_epochs must be at least 1, got 0"),
     ("batch_size", 0, "at least 1", "trainer.batch_size must be at least 1, got 0"),
-    ("num_workers", -1, "auto or at least 0", ""),
-    ("num_workers", "all", "auto or at least 0", "trainer.num_workers must be auto or at least 0, got 'all'"),
+    ("num_workers", -1, WORKERS, ""),
+    ("num_workers", "all", WORKERS, f"trainer.num_workers must be {WORKERS}, got 'all'"),
+    ("num_workers", MOST_PROCESSES + 1, WORKERS, ""),
+    ("devices", 0, DEVICES, f"trainer.devices must be {DEVICES}, got 0"),
+    ("devices", -1, DEVICES, ""),
+    ("devices", "0,1", DEVICES, ""),
+    ("devices", MOST_PROCESSES + 1, DEVICES, ""),
+    ("accelerator", "tpu", ACCELERATORS,
+     "trainer.accelerator: unknown accelerator 'tpu'; did you mean 'gpu'? allowed: auto, cpu, cuda, gpu, mps"),
+    ("strategy", "dpp", STRATEGIES, ""),
     ("precision", "bf16", PRECISIONS,
      "trainer.precision: unknown precision 'bf16'; did you mean 'bf16-mixed'? "
      "allowed: 16-mixed, 32-true, auto, bf16-mixed"),
     ("keep", "first", "best or last", "trainer.keep must be best or last, got 'first'"),
     ("gradient_clip", 0.0, "above 0 or null", "trainer.gradient_clip must be above 0 or null, got 0.0"),
+    ("gradient_clip", nan, "above 0 or null", ""),
+    ("gradient_clip", inf, "above 0 or null", ""),
     ("early_stopping", {"patience": 3}, "null or {patience: 10, min_delta: 0.0}",
      "trainer.early_stopping must be null or {patience: 10, min_delta: 0.0}, got {'patience': 3}"),
     ("deterministic", "maybe", "true, false or warn",
@@ -63,5 +86,40 @@ REFUSED = [
 def test_setting_out_of_range_is_refused(
     key: str, value: Any, allowed: str | Sequence[str], text: str
 ) -> None:
-    with refused(f"trainer.{key}", got=value, allowed=allowed, text=text):
+    with refused(f"trainer.{key}", allowed=allowed, text=text) as caught:
         TrainerSettings(**DEFAULTS | {key: value})
+    assert caught.value.got is value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("patience", 0, "a whole number of at least 1"),
+        ("patience", -1, "a whole number of at least 1"),
+        ("patience", 2.5, "a whole number of at least 1"),
+        ("min_delta", -0.1, "at least 0"),
+        ("min_delta", inf, "at least 0"),
+    ],
+)
+def test_early_stopping_out_of_range_is_refused(key: str, value: float, allowed: str) -> None:
+    """With a patience of 0, a resumed run would count as complete."""
+    with refused(f"trainer.early_stopping.{key}", got=value, allowed=allowed):
+        TrainerSettings(**DEFAULTS | {"early_stopping": {"patience": 3, "min_delta": 0.0, key: value}})
+
+
+def test_names_are_lightning_s_but_for_tpus() -> None:
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    accelerators = {*AcceleratorRegistry.available_accelerators()} - {"tpu"}
+    assert {*ACCELERATORS} == accelerators | {"auto", "gpu"}
+    strategies = {
+        name for name in StrategyRegistry.available_strategies() if "xla" not in name and "tpu" not in name
+    }
+    assert {*STRATEGIES} == strategies | {"auto"}
+    assert len(STRATEGIES) == len({*STRATEGIES})
+
+
+def test_experiment_without_a_name_is_refused() -> None:
+    with refused("tracking.experiment", got=" ", allowed="text, such as digits"):
+        TrackingSettings(experiment=" ", log_model=False)

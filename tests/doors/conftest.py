@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.doors.project import ROOT, Project
+from tests.doors.project import Project, clone_checkout, empty_project
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Return an empty project that sees the data of this checkout."""
-    _needs_data()
-    (tmp_path / "data").symlink_to(ROOT / "data")
-    return Project(tmp_path)
+    return empty_project(tmp_path)
 
 
 @pytest.fixture
@@ -31,28 +28,4 @@ def copy(reproduced: Project, tmp_path: Path) -> Project:
 def clone() -> Callable[[Path], Project]:
     """Return a function that makes a git checkout of the working tree, data included."""
 
-    def make(target: Path) -> Project:
-        _needs_data()
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines()
-        for name in listed:
-            if (ROOT / name).is_file():
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target / name)
-        made = Project(target)
-        made.run("git", "init", "--quiet")
-        made.run("git", "add", "--all")
-        made.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "-m", "clone")
-        return made
-
-    return make
-
-
-def _needs_data() -> None:
-    if not (ROOT / "data" / "digits.zip").exists():
-        pytest.skip("data/digits.zip is absent: run dvc pull")
+    return clone_checkout

@@ -9,7 +9,8 @@ from torch import nn
 
 from pipeline.networks.build import build
 from pipeline.networks.planner import plan
-from pipeline.plans.network import Network, Shape
+from pipeline.plans.network import Network
+from pipeline.plans.view import Shape
 
 
 def model_of(*layers: Any, head: Sequence[Any] = (), **changes: Any) -> dict[str, Any]:

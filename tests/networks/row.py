@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.plans.network import Shape
+from pipeline.plans.view import Shape
 
 
 @dataclass(frozen=True)

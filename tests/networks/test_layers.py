@@ -10,7 +10,7 @@ from pipeline.networks.build import build
 from pipeline.networks.composites import COMPOSITES
 from pipeline.networks.leaves import LEAVES
 from pipeline.networks.structures import LAYERS, STRUCTURES
-from pipeline.plans.network import Shape
+from pipeline.plans.view import Shape
 from tests.networks.models import build_layers, count, image_of, name_of, plan_layers
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.networks.parts import ACTIVATIONS, NORMS
-from pipeline.plans.network import Shape
+from pipeline.plans.view import Shape
 from tests.networks.models import build_layers, count, image_of, layer_of, name_of, plan_layers
 
 

@@ -8,7 +8,8 @@ import torch
 import yaml
 
 from pipeline.networks.build import build
-from pipeline.plans.network import Network, Shape, Structure
+from pipeline.plans.network import Network, Structure
+from pipeline.plans.view import Shape
 from tests.plans.models import plan_conf, plan_lists
 from tests.refusals import refused
 

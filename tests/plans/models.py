@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.declaration.composition import compose_sections
 from pipeline.networks.planner import plan
-from pipeline.plans.network import Network, Shape
+from pipeline.plans.network import Network
+from pipeline.plans.view import Shape
 from tests.networks.models import model_of
 
 

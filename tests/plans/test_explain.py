@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil, floor
+from math import floor
 from typing import Any
 
 import pytest
@@ -11,11 +11,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
-from pipeline.plans.explain import formulas
-from pipeline.plans.network import Leaf, Network, View
+from pipeline.plans.explain import formulas, notes
+from pipeline.plans.network import Leaf, Network
+from pipeline.plans.view import View
 from tests.plans.models import plan_conf, plan_lists
 
-FIELD = re.compile(r"(.+ = \S+?)(?:, cut to the image's (\d+)|, so in (\d+) pixels)?; jump (.+ = .+)")
+FIELD = re.compile(r"(.+ = \S+?)(?:, cut to the image's (\d+)|, in up to (\d+) pixels)?; jump (.+ = .+)")
 
 
 def work_out(text: str) -> Fraction:
@@ -39,10 +40,9 @@ def check_field(text: str, view: View, axis: int) -> None:
     assert parts, text
     reach, cut, pixels, jump = parts.groups()
     field, size = view.field[axis], view.image[axis]
-    assert (result_of(reach) > size) == (cut is not None)
-    assert min(result_of(reach), size) == field == Fraction(cut or field)
-    assert (field.denominator > 1) == (pixels is not None)
-    assert ceil(field) == view.pixels[axis] == int(pixels or field)
+    assert min(result_of(reach), size) == field
+    assert view.pixels[axis] == Fraction(cut or pixels or result_of(reach))
+    assert cut is None or result_of(reach) > int(cut) == size
     assert result_of(jump) == view.jump[axis]
 
 
@@ -172,10 +172,34 @@ def test_field_is_told_for_rows_and_columns_where_they_differ() -> None:
 def test_field_of_parts_of_pixels_says_in_how_many_it_lies() -> None:
     *_, leaf = plan_lists([{"up": 4, "kernel": 3}, {"conv": 4, "kernel": 2, "padding": 0}]).leaves()
     said = dict(formulas(leaf))
-    assert said["receptive field"] == "2 + (2 - 1)*1/2 = 5/2, so in 3 pixels; jump 1/2*1 = 1/2"
+    assert said["receptive field"] == "2 + (2 - 1)*1/2 = 5/2, in up to 2 pixels; jump 1/2*1 = 1/2"
 
 
 def test_layer_that_passes_its_input_on_needs_no_formula() -> None:
     network = plan_lists([{"residual": [{"dropout": 0.5}]}, {"pool": "global"}])
     assert [leaf.name for leaf in network.leaves()] == ["dropout 0.5", "add", "pool global"]
     assert list(all_lines(network)) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "said"),
+    [
+        # The lecture's 7x7 with a 3x3 filter and stride 3: (7 - 3) / 3 is no whole number.
+        ({"conv": 1, "stride": 3, "padding": 0}, (1, 7, 7),
+         "layers[0]: conv 1, 3x3 / 3 never reaches the last row and the last column of its input; "
+         "padding 1 would fit"),
+        ({"pool": "max"}, (1, 4, 5), "layers[0]: pool max, 2x2 / 2 never reaches the last column of its input"),
+        ({"conv": 1, "kernel": 1, "stride": 3}, (1, 6, 7),
+         "layers[0]: conv 1, 1x1 / 3 never reaches the last 2 rows of its input"),
+    ],
+)  # fmt: skip
+def test_stride_that_does_not_fit_is_noted(layer: Any, shape: Any, said: str) -> None:
+    assert notes(plan_lists([layer], shape=shape)) == [said]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [{"conv": 1, "stride": 2}, {"conv": 1, "kernel": 2, "stride": 2, "padding": 0}, {"up": 1, "kernel": 3}],
+)
+def test_stride_that_misses_only_padding_is_not_noted(layer: Any) -> None:
+    assert notes(plan_lists([layer], shape=(1, 8, 8))) == []

@@ -97,7 +97,7 @@ blocks = st.sampled_from([
 END = [{"pool": "global"}, "flatten", {"linear": "outputs"}]
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(blocks, max_size=6))
 def test_levels_of_any_list_hold_each_layer_once_in_order(layers: list[Any]) -> None:
     check_partition(plan_lists(layers, END, shape=(1, 384, 384)))

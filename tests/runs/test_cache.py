@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs.cache import find_or_make, publish
+from pipeline.files import CHANGED, DIGESTS, check_files
+from pipeline.runs import cache
+from pipeline.runs.cache import find_or_make, publish, refuse_foreign
 from tests.refusals import refused
 
 
@@ -24,7 +26,8 @@ def refuse(folder: Path) -> None:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    return {str(f.relative_to(folder)): f.read_text() for f in folder.rglob("*") if f.is_file()}
+    files = (file for file in folder.rglob("*") if file.is_file() and file.name != DIGESTS)
+    return {str(file.relative_to(folder)): file.read_text() for file in files}
 
 
 WRITTEN = {"numbers.txt": "1 2 3", "more/letters.txt": "a b c", "key": "abc"}
@@ -45,7 +48,7 @@ def test_other_key_and_other_stage_are_other_results(tmp_path: Path) -> None:
 def test_result_that_dvc_restored_is_taken_as_it_is(tmp_path: Path) -> None:
     made = find_or_make(tmp_path / "first", "prepare", "abc", write_numbers)
     published = tmp_path / "second" / "artifacts" / "prepare" / "digits"
-    publish(made, published)
+    publish(made, published, root=tmp_path / "second")
     found = find_or_make(tmp_path / "second", "prepare", "abc", refuse)
     assert tree(found) == WRITTEN
     assert (found / "numbers.txt").samefile(published / "numbers.txt")
@@ -60,7 +63,11 @@ def test_half_of_a_copy_is_never_taken_for_a_result(tmp_path: Path) -> None:
 
 
 def test_artifact_of_another_key_is_not_taken(tmp_path: Path) -> None:
-    publish(find_or_make(tmp_path, "prepare", "old", write_numbers), tmp_path / "artifacts/prepare/digits")
+    publish(
+        find_or_make(tmp_path, "prepare", "old", write_numbers),
+        tmp_path / "artifacts/prepare/digits",
+        root=tmp_path,
+    )
     made: list[Path] = []
     find_or_make(tmp_path, "prepare", "new", made.append)
     assert len(made) == 1
@@ -146,7 +153,7 @@ def test_processes_that_ask_at_once_make_it_once(tmp_path: Path) -> None:
 def test_published_files_take_no_extra_space(tmp_path: Path) -> None:
     made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
     target = tmp_path / "artifacts" / "prepare" / "digits"
-    publish(made, target)
+    publish(made, target, root=tmp_path)
     assert tree(target) == WRITTEN
     for name in WRITTEN:
         assert (made / name).samefile(target / name)
@@ -158,7 +165,7 @@ def test_publish_replaces_what_was_there(tmp_path: Path) -> None:
     (target / "numbers.txt").write_text("old")
     source.mkdir()
     write_numbers(source)
-    publish(source, target, names=["numbers.txt"])
+    publish(source, target, names=["numbers.txt"], root=tmp_path)
     assert tree(target) == {"numbers.txt": "1 2 3"}
     assert [path.name for path in target.parent.iterdir()] == ["digits"]
 
@@ -174,8 +181,43 @@ def test_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
         "choose another folder"
     )
     with refused(str(target), got=["thesis.tex"], text=text):
-        publish(source, target)
+        publish(source, target, root=tmp_path)
     assert tree(target) == {"thesis.tex": "years of work"}
+
+
+def test_folder_that_was_not_published_is_not_replaced_though_its_names_are_those_of_a_result(
+    tmp_path: Path,
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "mine"
+    target.mkdir()
+    (target / "numbers.txt").write_text("years of work")
+    source.mkdir()
+    write_numbers(source)
+    with refused(str(target), got=["numbers.txt"], hint="choose another folder"):
+        publish(source, target, root=tmp_path)
+    with refused(str(target), got=["numbers.txt"]):
+        refuse_foreign(target, root=tmp_path)
+    with refused(str(target / "numbers.txt"), got="a file"):
+        refuse_foreign(target / "numbers.txt", root=tmp_path)
+    assert tree(target) == {"numbers.txt": "years of work"}
+    (target / "numbers.txt").unlink()
+    refuse_foreign(tmp_path / "new", root=tmp_path)
+    for _ in range(2):  # an empty folder is filled, and what was written is replaced
+        refuse_foreign(target, root=tmp_path)
+        publish(source, target, root=tmp_path)
+        assert tree(target).keys() == {"numbers.txt", "more/letters.txt", ".convoy"}
+
+
+@pytest.mark.parametrize("place", ["artifacts/digits", "elsewhere"])
+def test_folder_inside_a_result_keeps_files_that_a_user_added(place: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / place
+    source.mkdir()
+    write_numbers(source)
+    publish(source, target, root=tmp_path)
+    (target / "more" / "thesis.tex").write_text("years of work")
+    with refused(str(target), got=["more/thesis.tex"], hint="choose another folder"):
+        publish(source, target, root=tmp_path)
+    assert (target / "more" / "thesis.tex").read_text() == "years of work"
 
 
 def test_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
@@ -183,7 +225,7 @@ def test_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     source.mkdir()
     target.write_text("years of work")
     with refused(str(target), got="a file", hint="choose another folder"):
-        publish(source, target)
+        publish(source, target, root=tmp_path)
     assert target.read_text() == "years of work"
 
 
@@ -194,7 +236,7 @@ def test_failed_publish_keeps_what_was_there(tmp_path: Path) -> None:
     source.mkdir()
     write_numbers(source)
     with pytest.raises(FileNotFoundError):
-        publish(source, target, names=["numbers.txt", "missing.txt"])
+        publish(source, target, names=["numbers.txt", "missing.txt"], root=tmp_path)
     assert tree(target) == {"numbers.txt": "old"}
     assert [path.name for path in target.parent.iterdir()] == ["digits"]
 
@@ -212,6 +254,70 @@ def test_publish_follows_symbolic_links(
     (tmp_path / "elsewhere.txt").write_text("1 2 3")
     (source / "numbers.txt").symlink_to(tmp_path / "elsewhere.txt")  # as DVC links to its cache
     monkeypatch.setattr(os, "link", link)
-    publish(source, tmp_path / "target")
-    assert not (tmp_path / "target" / "numbers.txt").is_symlink()
-    assert tree(tmp_path / "target") == {"numbers.txt": "1 2 3"}
+    target = tmp_path / "artifacts" / "digits"
+    publish(source, target, root=tmp_path)
+    assert not (target / "numbers.txt").is_symlink()
+    assert tree(target) == {"numbers.txt": "1 2 3"}
+
+
+def spoil(file: Path) -> None:
+    """Change a file as a power cut does: its size and time stay."""
+    stat = file.stat()
+    file.write_bytes(bytes(stat.st_size))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["numbers.txt", "more/letters.txt", "key", DIGESTS])
+def test_damaged_result_is_set_aside_and_made_again(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
+    spoil(made / name)
+    assert tree(find_or_make(tmp_path, "prepare", "abc", write_numbers)) == WRITTEN
+    said = f"warning: {made / name} {CHANGED}; the folder was set aside as abc.damaged and is made again\n"
+    assert capsys.readouterr().err == said
+    aside = made.with_name("abc.damaged")
+    assert not any((aside / name).read_bytes()), "zeros"
+    assert find_or_make(tmp_path, "prepare", "abc", refuse) == made
+
+
+def test_large_files_are_checked_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "LARGE", 4)
+    made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
+    spoil(made / "numbers.txt")
+    assert find_or_make(tmp_path, "prepare", "abc", refuse) == made
+    assert tree(find_or_make(tmp_path, "prepare", "abc", write_numbers, is_thorough=True)) == WRITTEN
+
+
+def test_damaged_artifact_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = find_or_make(tmp_path / "first", "prepare", "abc", write_numbers)
+    published = tmp_path / "artifacts" / "prepare" / "digits"
+    publish(made, published, root=tmp_path)
+    spoil(published / "numbers.txt")  # the same file as in the cache, where links are possible
+    assert tree(find_or_make(tmp_path, "prepare", "abc", write_numbers)) == WRITTEN
+    file = published / "numbers.txt"
+    said = f"warning: {file} {CHANGED}; {published} is not used, delete it and `dvc repro` writes it again\n"
+    assert capsys.readouterr().err == said
+
+
+def test_damaged_result_is_not_published(tmp_path: Path) -> None:
+    made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
+    spoil(made / "more" / "letters.txt")
+    with refused(str(made / "more" / "letters.txt")):
+        publish(made, tmp_path / "target", root=tmp_path)
+    publish(made, tmp_path / "artifacts" / "target", root=tmp_path, names=["numbers.txt"])
+    assert tree(tmp_path / "artifacts" / "target") == {"numbers.txt": "1 2 3"}
+
+
+def test_what_is_published_has_digests_of_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    write_numbers(source)
+    target = tmp_path / "artifacts" / "target"
+    publish(source, target, root=tmp_path, names=["more"])
+    check_files(target)
+    spoil(target / "more" / "letters.txt")
+    with refused(str(target / "more" / "letters.txt")):
+        check_files(target)

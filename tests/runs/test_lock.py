@@ -25,6 +25,18 @@ with locked(Path(sys.argv[1]), waits=False):
 """
 
 
+FORK = """
+import multiprocessing, os, sys, time
+from pathlib import Path
+from pipeline.runs.lock import locked
+with locked(Path(sys.argv[1]), waits=False), locked(Path(sys.argv[1]).with_name("other"), waits=False):
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    child.start()
+    print(child.pid, flush=True)
+    time.sleep(600)
+"""
+
+
 @contextmanager
 def held_by_another(path: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
@@ -89,3 +101,30 @@ def test_looking_neither_takes_nor_makes_a_lock(tmp_path: Path) -> None:
     assert not is_held(path)
     with locked(path, waits=False):
         pass
+
+
+@pytest.mark.parametrize("name", ["lock", "other"])
+def test_process_that_the_holder_forked_does_not_hold_the_lock_on(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORK, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        try:
+            assert is_held(tmp_path / name), "a fork does not release it"
+            holder.kill()
+            holder.wait()
+            os.kill(child, 0)
+            assert not is_held(tmp_path / name)
+        finally:
+            holder.kill()
+            os.kill(child, signal.SIGKILL)
+
+
+def test_lock_is_still_held_after_a_fork_and_after_a_look(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock", waits=False):
+        if not (child := os.fork()):
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert is_held(tmp_path / "lock")
+        assert is_held(tmp_path / "lock")
+    assert not is_held(tmp_path / "lock")

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.files import CHANGED
 from pipeline.runs.lock import is_held, locked
 from pipeline.sweeps.ledger import Ledger, Trial
 from tests.refusals import refused
@@ -184,6 +185,7 @@ def test_half_written_draft_is_not_seen(ledger: Ledger, monkeypatch: pytest.Monk
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 
 
+@settings(deadline=None)  # files are flushed to the disk, which may be busy
 @given(
     point=st.dictionaries(st.text(min_size=1), SCALARS | st.lists(SCALARS)),
     values=st.lists(st.floats(allow_nan=False), min_size=1),
@@ -216,7 +218,9 @@ def test_files_are_as_the_module_says(ledger: Ledger) -> None:
     )
     files = {path.relative_to(ledger.folder).as_posix() for path in ledger.folder.rglob("*.json")}
     assert files == {"search.json", "trials/00007.json"}
-    assert json.loads((ledger.folder / "trials" / "00007.json").read_text()) == {
+    written = json.loads((ledger.folder / "trials" / "00007.json").read_text())
+    assert len(written.pop("sha256")) == 64
+    assert written == {
         "index": 7,
         "point": {"optimizer.lr": 1e-05},
         "state": "finished",
@@ -225,3 +229,59 @@ def test_files_are_as_the_module_says(ledger: Ledger) -> None:
         "curves": [[0.25, 0.5]],
         "reason": "",
     }
+
+
+def with_trials(folder: Path, **identity: Any) -> Ledger:
+    opened = Ledger(folder)
+    opened.open(IDENTITY | identity)
+    for index in (0, 1):
+        opened.settle(Trial(index, {"optimizer.lr": 0.1}), "finished", values=[0.5])
+    return opened
+
+
+@pytest.mark.parametrize("source", ["nothing", "a trial of another search", "another trial"])
+def test_damaged_trial_is_left_out_to_be_run_again(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger, other = with_trials(tmp_path / "one"), with_trials(tmp_path / "other", seed=1)
+    file = ledger.folder / "trials" / "00000.json"
+    files = {
+        "nothing": b"",
+        "a trial of another search": (other.folder / "trials" / "00000.json").read_bytes(),
+        "another trial": (ledger.folder / "trials" / "00001.json").read_bytes(),
+    }
+    file.write_bytes(files[source])
+    assert ledger.trials().keys() == {1}
+    problem = CHANGED if files[source] else "is empty"
+    assert capsys.readouterr().err == f"warning: {file} {problem}; this trial is run again\n"
+    ledger.start(Trial(0, {}))
+    assert ledger.trials().keys() == {0, 1}
+
+
+def test_damaged_identity_is_written_again_and_trials_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = with_trials(tmp_path / "one")
+    file = ledger.folder / "search.json"
+    file.write_text(file.read_text().replace("0.1", "0.2"))
+    again = Ledger(ledger.folder)
+    assert again.difference(IDENTITY) is None
+    again.open(IDENTITY)
+    said = f"warning: {file} {CHANGED}; the command that runs this search writes it again\n"
+    assert capsys.readouterr().err == said
+    assert again.trials().keys() == {0, 1}
+
+
+@pytest.mark.parametrize("around", [None, [{"optimizer.lr": 0.1}]])
+def test_trials_of_another_search_are_set_aside_where_its_identity_is_damaged(
+    around: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = with_trials(tmp_path / "one")
+    (ledger.folder / "search.json").write_text("")
+    again = Ledger(ledger.folder)
+    again.open(IDENTITY | ({} if around else {"seed": 1}), around=around)
+    assert again.trials() == {}
+    place = ledger.folder.with_name("one.before1")
+    assert {path.name for path in (place / "trials").iterdir()} == {"00000.json", "00001.json"}
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"warning: {ledger.folder} may hold another search, and was set aside as one.before1"

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.files import NAME
 from pipeline.sweeps.settings import FREE, SearchSettings
 from tests.refusals import refused
 
@@ -51,7 +52,7 @@ def test_settings_at_the_edge_are_taken(changed: dict[str, Any]) -> None:
     assert getattr(SearchSettings.of(DEFAULTS | changed), key) == value
 
 
-SHARE, FOLDER = "above 0 and at most 1", "a folder name, not empty and without /"
+SHARE = "above 0 and at most 1"
 NARROWS = (
     "search.rounds: the sampler {} does not support a space that narrows between rounds, got 2; use "
     "search.sampler=random or qmc, or search.rounds=1"
@@ -66,7 +67,8 @@ REFUSED: list[tuple[str, dict[str, Any], Any, str, str]] = [
     ("factor", {"factor": 1}, "at least 2", "", ""),
     ("parallel", {"parallel": 0}, "at least 1", "", ""),
     ("retries", {"retries": -1}, "at least 0", "", ""),
-    ("seed", {"seed": -1}, "at least 0", "", ""),
+    ("seed", {"seed": -1}, "from 0 to 4294967295", "", ""),
+    ("seed", {"seed": 2**32}, "from 0 to 4294967295", "", ""),
     ("keep", {"keep": 0.0}, SHARE, "", "search.keep must be above 0 and at most 1, got 0.0"),
     ("keep", {"keep": 1.01}, SHARE, "", ""),
     ("sampler", {"sampler": "randm"}, ["random", "grid", "qmc", "tpe"], "did you mean 'random'?",
@@ -84,8 +86,8 @@ REFUSED: list[tuple[str, dict[str, Any], Any, str, str]] = [
     ("rounds", {"trials": 9, "rounds": 2, "sampler": "grid"}, "", "or search.rounds=1", NARROWS.format("grid")),
     ("rounds", {"trials": 2, "rounds": 3}, "at most search.trials=2", "raise search.trials",
      "search.rounds must be at most search.trials=2, got 3; choose fewer rounds, or raise search.trials"),
-    ("name", {"name": ""}, FOLDER, "", "search.name must be a folder name, not empty and without /, got ''"),
-    ("name", {"name": "../a"}, FOLDER, "", ""),
+    ("name", {"name": ""}, NAME, "", ""),
+    ("name", {"name": "../a"}, NAME, "", ""),
 ]  # fmt: skip
 
 

@@ -187,7 +187,7 @@ def test_loss_of_half_precision_outputs_is_computed_in_full() -> None:
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0])
 def test_smoothing_out_of_range_is_refused(smoothing: float) -> None:
-    text = f"task.label_smoothing must be in [0, 1), got {smoothing}"
+    text = f"task.label_smoothing must be at least 0 and below 1, got {smoothing}"
     with refused("task.label_smoothing", got=smoothing, text=text):
         make_task(label_smoothing=smoothing)
 

@@ -248,6 +248,12 @@ def test_trained_run_is_evaluated_with_a_row_and_pictures_of_its_cases(name: str
     assert header == list(cases.COLUMNS)
     prepared = Prepared.open(prepare(declaration, root=tmp_path), declaration.data)
     assert [row[0] for row in rows] == prepared.files("test")
+    other = declaration.replace(seed=declaration.seed + 1)
+    with refused(str(folder.path), hint="name the declaration that it was trained by"):
+        evaluate(folder, tmp_path / "out", root=tmp_path, declaration=other)
+    folder.declaration.write_text(other.text())
+    with refused(str(folder.declaration), hint="train the run again, which writes it"):
+        evaluate(folder, tmp_path / "out", root=tmp_path)
 
 
 @EACH

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.data.facts import Facts
 from pipeline.tasks.demands import Demands, load_demands, task_package
+from tests.makers import data_section
 from tests.refusals import refused
 
 TASKS = {"pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation"}
@@ -35,6 +37,21 @@ def test_task_of_a_user_is_found_in_a_package_of_their_own(
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert load_demands({"_target_": "mylab.counting.task.Counting"}).name == "own"
+
+
+@pytest.mark.parametrize("place", ["__init__.py", "broken/__init__.py", "broken/demands.py"])
+def test_task_that_cannot_be_imported_is_told_from_one_that_is_not_there(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "theirlab"
+    (package / "broken").mkdir(parents=True)
+    (package / "broken" / "demands.py").touch()
+    (package / place).write_text("import no_such_library\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with refused("task._target_", hint="install what it imports") as caught:
+        load_demands({"_target_": "theirlab.broken.task.Broken"})
+    reason = "(ModuleNotFoundError: No module named 'no_such_library')"
+    assert caught.value.problem == f"theirlab.broken.demands cannot be imported {reason}"
 
 
 @pytest.mark.parametrize(
@@ -72,3 +89,15 @@ def test_direction_of_a_metric_follows_the_mode_of_the_score_and_the_names_of_ot
     metric: str, direction: str
 ) -> None:
     assert Lower().direction(metric) == direction
+
+
+@pytest.mark.parametrize("name", ["c++", "../a", "a/b", "", "a\n"])
+def test_class_that_cannot_name_a_metric_is_refused_where_scores_are_named_after_classes(name: str) -> None:
+    facts = Facts(**data_section("data.zip", classes=[name, "\uc22b\uc790", "white matter"]))
+    demands = load_demands({"_target_": "pipeline.tasks.segmentation.task.Segmentation"})
+    with refused(
+        "data.classes",
+        got=name,
+        allowed="names of letters, digits, spaces and '_.:-', as scores are named after them",
+    ):
+        demands.check(facts)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from pipeline.declaration.composition import compose
 from pipeline.tracking.run import TrackedRun, flat
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import SAME_TAG, Store
+from pipeline.tracking.uri import FOLDER_TAG
 
 CONFIG: dict[str, Any] = {
     "name": "lenet5 ü",
@@ -59,6 +60,16 @@ def test_every_leaf_of_a_real_declaration_is_a_param(experiment: str, tracked: T
     params = logged(tracked).data.params
     assert params == dict(flat(declaration.sections))
     assert json.loads(params["model.layers"]) == declaration.model["layers"]
+
+
+def test_params_of_a_killed_process_stay_as_they_are(store: Store) -> None:
+    """Settings that decide nothing may differ in the command that goes on; MLflow refuses to change a param."""
+    killed = TrackedRun.start(store, name="a", parent=None, tags={})
+    killed.log_config({"trainer": {"num_workers": 0}})
+    again = TrackedRun.resume(store, killed.run_id)
+    again.log_config({"trainer": {"num_workers": 2, "progress": True}})
+    assert logged(again).data.params == {"trainer.num_workers": "0", "trainer.progress": "true"}
+    again.end("FINISHED")
 
 
 def test_more_params_than_mlflow_takes_at_once_are_logged(tracked: TrackedRun) -> None:
@@ -117,6 +128,37 @@ def test_resumed_run_logs_the_missing_epochs_alone(store: Store) -> None:
     assert steps(resumed, "train/loss") == [(0, 1.0), (1, 0.5), (2, 1 / 3), (3, 0.25)]
     resumed.end("FINISHED")
     assert logged(resumed).info.status == "FINISHED"
+
+
+def test_scores_are_logged_once_until_they_change(store: Store) -> None:
+    first = TrackedRun.start(store, name="a run", parent=None, tags={})
+    scores = {"score": 0.5, "val/auroc": math.nan, "val/loss": math.inf, "epoch": 3.0}
+    first.log_final(scores)
+    first.log_final(scores)
+    resumed = TrackedRun.resume(store, first.run_id)
+    resumed.log_final(scores)
+    assert {len(steps(resumed, f"final/{name}")) for name in ("score", "auroc", "loss", "epoch")} == {1}
+    resumed.log_final({**scores, "score": 0.6})
+    resumed.log_final({**scores, "score": 0.6})
+    assert steps(resumed, "final/score") == [(0, 0.5), (1, 0.6)]
+    assert logged(resumed).data.metrics["final/score"] == 0.6
+    assert {len(steps(resumed, f"final/{name}")) for name in ("auroc", "loss", "epoch")} == {1}
+    resumed.end("FINISHED")
+
+
+def test_run_that_was_started_by_a_killed_process_is_continued(store: Store) -> None:
+    tags = {FOLDER_TAG: "runs/abc"}
+    killed = TrackedRun.start(store, name="a", parent=None, tags=tags)
+    link = TrackedRun.start(store, name="a link", parent=None, tags={**tags, SAME_TAG: killed.run_id})
+    other = TrackedRun.start(store, name="b", parent=None, tags={FOLDER_TAG: "runs/b'c"})
+    again = TrackedRun.start_or_adopt(store, name="a", parent=None, tags=tags)
+    assert again.run_id == killed.run_id
+    assert store.started_run("runs/b'c") == other.run_id
+    again.end("FINISHED")
+    fresh = TrackedRun.start_or_adopt(store, name="a", parent=None, tags=tags)
+    assert fresh.run_id not in (killed.run_id, link.run_id, other.run_id)
+    for run in (fresh, link, other):
+        run.end("FINISHED")
 
 
 def test_numbers_that_are_none_are_kept_as_such(tracked: TrackedRun) -> None:
@@ -190,13 +232,15 @@ def test_logged_model_loads_back_for_any_batch_size(tracked: TrackedRun) -> None
         outputs = model(torch.from_numpy(images)).numpy()
     tracked.log_model(model, example=images[:2], outputs=outputs[:2], requirements=["torch"])
     assert mlflow.active_run() is None
+    again = TrackedRun.resume(tracked.store, tracked.run_id)
+    again.log_model(model, example=images[:2], outputs=outputs[:2], requirements=["torch"])  # does nothing
     found = logged(tracked).outputs.model_outputs
     assert len(found) == 1
     loaded = mlflow.pytorch.load_model(f"models:/{found[0].model_id}")
     for count in (1, 3):
         with torch.inference_mode():
-            again = loaded(torch.from_numpy(images[:count])).numpy()
-        np.testing.assert_allclose(again, outputs[:count], rtol=1e-5)
+            shown = loaded(torch.from_numpy(images[:count])).numpy()
+        np.testing.assert_allclose(shown, outputs[:count], rtol=1e-5)
     described = mlflow.models.get_model_info(f"models:/{found[0].model_id}")
     assert described.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
     assert described.signature.inputs.inputs[0].type == np.dtype("uint8")

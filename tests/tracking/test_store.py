@@ -1,6 +1,7 @@
 """The store: opened by any number of processes at once, and plain about what it cannot open."""
 
 import json
+import os
 import re
 import stat
 import subprocess
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 from mlflow.entities import ViewType
 
-from pipeline.runs.lock import locked
 from pipeline.tracking.run import TrackedRun
-from pipeline.tracking.store import FOLDER_TAG, Store, tracking_uri
+from pipeline.tracking.store import Store
+from pipeline.tracking.uri import tracking_uri
 from tests.refusals import refused
 
 NUM_PROCESSES = 16
@@ -78,6 +79,7 @@ def test_tracking_uri_of_the_environment_is_respected(
     elsewhere = tmp_path / "new folder" / "elsewhere.db"
     elsewhere.parent.mkdir()
     elsewhere.touch()  # as a process leaves it that died while it made the tables
+    os.utime(elsewhere, (0, 0))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}")
     store = Store(tmp_path / "project", "digits")
     assert store.client.get_experiment_by_name("digits") is not None
@@ -163,38 +165,6 @@ def test_children_know_their_parent(store: Store) -> None:
     assert [(run.info.run_name, run.data.tags["colour"]) for run in found] == [("child", "red")]
     for run in (child, parent):
         run.end("FINISHED")
-
-
-def test_dead_runs_are_closed_and_living_ones_are_not(store: Store) -> None:
-    runs = {
-        name: TrackedRun.start(store, name=name, parent=None, tags={FOLDER_TAG: f"runs/{name}"})
-        for name in ("dead", "gone", "alive", "finished")
-    }
-    runs["elsewhere"] = TrackedRun.start(store, name="no folder, as a parent", parent=None, tags={})
-    runs["finished"].end("FINISHED")
-    with locked(store.root / "runs/dead/lock", waits=False):
-        pass
-    with locked(store.root / "runs/alive/lock", waits=False):
-        store.close_dead_runs()
-    statuses = {name: store.client.get_run(run.run_id).info.status for name, run in runs.items()}
-    assert statuses == {
-        "dead": "KILLED",
-        "gone": "KILLED",
-        "alive": "RUNNING",
-        "finished": "FINISHED",
-        "elsewhere": "RUNNING",
-    }
-
-
-def test_run_on_a_server_may_be_alive_on_another_machine(store: Store) -> None:
-    runs = [
-        TrackedRun.start(store, name=name, parent=None, tags={FOLDER_TAG: f"runs/{name}"})
-        for name in ("there", "here, but dead")
-    ]
-    (store.root / "runs" / "here, but dead").mkdir(parents=True)
-    store.uri = "http://tracking.example"
-    store.close_dead_runs()
-    assert [store.client.get_run(run.run_id).info.status for run in runs] == ["RUNNING", "KILLED"]
 
 
 IMPORTED = """

@@ -1,6 +1,7 @@
 """Construction: what a node names is made of its settings, and what refuses them is told by its place."""
 
 from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,14 +38,14 @@ def test_named_values_are_made_wherever_they_stand() -> None:
 def test_target_of_another_kind_is_refused_before_it_is_made() -> None:
     evil = {"_target_": "pathlib.Path"}
     text = (
-        "optimizer: pathlib.Path refuses its settings: pathlib.Path is not a class derived from, or made like, "
-        "torch.nn.modules.module.Module; correct them"
+        "optimizer._target_: pathlib.Path is not a class derived from, or made like, "
+        "torch.nn.modules.module.Module, got 'pathlib.Path'; name one that is"
     )
-    with refused("optimizer", hint="correct them", text=text):
+    with refused("optimizer._target_", got="pathlib.Path", hint="name one that is", text=text):
         construct(evil, "optimizer", nn.Module)
-    with refused("somewhere.some[0].inner", hint="correct them"):
+    with refused("somewhere.some[0].inner._target_", got="pathlib.Path", hint="name one that is"):
         construct({"_target_": RECORD, "some": [{"inner": evil}]}, "somewhere", object)
-    with refused("somewhere", hint="correct them"):
+    with refused("somewhere._target_", got="os.getcwd", hint="name one that is"):
         construct({"_target_": "os.getcwd"}, "somewhere", object)
 
 
@@ -52,7 +53,7 @@ def test_target_of_another_kind_is_refused_before_it_is_made() -> None:
     ("target", "kind"), [(f"{__name__}.HasNoMethods", Task), ("fractions.Fraction", Mixing)]
 )
 def test_class_that_lacks_the_methods_of_its_kind_is_refused(target: str, kind: type) -> None:
-    with refused("somewhere", hint="correct them"):
+    with refused("somewhere._target_", got=target, hint="name one that is"):
         construct({"_target_": target}, "somewhere", kind)
     made: Any = construct({"_target_": f"{__name__}.IsACall"}, "somewhere", Mixing)
     assert isinstance(made, IsACall)
@@ -89,9 +90,31 @@ def test_setting_that_a_library_does_not_know_is_told_alike() -> None:
 
 @pytest.mark.parametrize("target", ["fractions.Fractions", "no_such_module.Thing"])
 def test_target_that_is_not_there_is_refused_by_name(target: str) -> None:
-    with refused("somewhere", hint="correct them") as caught:
+    text = f"somewhere._target_: there is no {target}, got '{target}'; correct the name"
+    with refused("somewhere._target_", got=target, hint="correct the name", text=text):
         construct({"_target_": target}, "somewhere", object)
-    assert caught.value.problem.startswith(f"{target} refuses its settings: there is no {target}: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("from math import no_such_name", "ImportError: cannot import name 'no_such_name' from 'math'"),
+        ("class Step: (", "SyntaxError: '(' was never closed"),
+    ],
+)
+@pytest.mark.parametrize("place", ["broken_steps.py", "broken_steps/__init__.py"])
+def test_target_whose_module_fails_to_import_is_told_from_one_that_is_not_there(
+    place: str, content: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text(f"{content}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    node = {"_target_": RECORD, "steps": [{"_target_": "broken_steps.Step"}]}
+    with refused("augmentation.steps[0]._target_", got="broken_steps.Step") as caught:
+        construct(node, "augmentation", object)
+    assert caught.value.problem.startswith(f"broken_steps cannot be imported ({reason}")
+    assert caught.value.hint == "install what it imports, or correct it"
 
 
 def test_own_refusal_passes_as_it_is() -> None:

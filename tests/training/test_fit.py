@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,17 @@ from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.composition import compose
+from pipeline.errors import ConfigError
 from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.classification.demands import ClassificationDemands
 from pipeline.training import fit as fitting
 from pipeline.training.assemble import build_model, make_train_split
 from pipeline.training.construction import build_augmentation
-from pipeline.training.fit import _check_shape, _EpochReport, fit
+from pipeline.training.fit import _check_shape, _EpochReport
 from pipeline.transforms.statistics import measure
 from tests.refusals import refused
+from tests.training.fitting import QUIET, Tracked, trained
 
 DENSE = ["data=brain", "task=segmentation", "model=unet_small", "data.shape=[1,32,48]"]
 
@@ -50,70 +55,6 @@ def check(overrides: list[str], folder: Path) -> None:
     _check_shape(declaration, data, build_model(declaration, statistics))
 
 
-class Tracked:
-    """Stands in for an MLflow run; notes what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[int] = []
-        self.final: dict[str, float] = {}
-        self.texts: list[str] = []
-        self.models: list[dict[str, Any]] = []
-
-    def log_history(self, history: list[dict[str, float]]) -> None:
-        self.told.append(len(history))
-
-    def log_final(self, scores: dict[str, float]) -> None:
-        self.final = scores
-
-    def log_text(self, text: str, name: str) -> None:
-        assert text
-        self.texts.append(name)
-
-    def log_files(self, path: Path, folder: str) -> None:
-        del path, folder
-
-    def log_model(self, model: torch.nn.Module, **about: Any) -> None:
-        self.models.append({"model": model, **about})
-
-
-def trained(
-    folder: RunFolder, observer: TrainingObserver, *overrides: str, tracked: Tracked | None = None
-) -> bool:
-    """Fit a small network on noise; tell whether it was trained to its end."""
-    declaration = compose(
-        [
-            *(
-                "experiment=digits_lenet5",
-                "augmentation=none",
-                "trainer.max_epochs=4",
-                "trainer.batch_size=4",
-            ),
-            *("trainer.progress=false", "model.width=0.5", *overrides),
-        ]
-    )
-    prepared = folder.path.parent / "prepared"
-    prepared.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(0)
-    for split in ("train", "val"):
-        images = random.integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
-        np.save(prepared / f"{split}_images.npy", images)
-        np.save(prepared / f"{split}_targets.npy", np.arange(8, dtype=np.uint8))
-    found = measure([np.load(prepared / "train_images.npy")], patch=None)
-    if tracked is not None:  # as the run itself does before
-        folder.update(fingerprint=folder.path.name, data="sha256:01", identity={"versions": {"torch": "0.0"}})
-    log: Any = tracked
-    return fit(
-        declaration,
-        folder,
-        prepared=Prepared.open(prepared, declaration.data),
-        statistics=found,
-        copies=None,
-        tracked=log,
-        observer=observer,
-        is_child=False,
-    )
-
-
 def kept_in(folder: RunFolder) -> list[dict[str, float]]:
     checkpoint = torch.load(folder.last, weights_only=True)
     assert checkpoint["epoch"] == checkpoint["history"][-1]["epoch"]
@@ -135,8 +76,6 @@ def test_stopped_training_keeps_its_epoch_stays_stopped_and_can_go_on(tmp_path: 
 
 
 # Results.
-
-QUIET = TrainingObserver(log_artifacts=False)
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
@@ -169,14 +108,16 @@ def test_results_are_those_of_the_kept_epoch(
 def test_result_tells_what_decided_the_run_and_nothing_of_its_machine(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     trained(folder, QUIET, tracked=Tracked())
-    wanted = {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
-    assert json.loads((folder.path / "result.json").read_text()) == wanted
+    result = json.loads((folder.path / "result.json").read_text())
+    assert result == result | {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
+    assert result.keys() == {"fingerprint", "data", "declaration", "versions"}
 
 
 def test_equal_runs_have_equal_results_byte_by_byte_and_times_apart(tmp_path: Path) -> None:
     one, other = (RunFolder(tmp_path / name / "run") for name in ("one", "other"))
     for folder in (one, other):
         assert trained(folder, TrainingObserver(), tracked=Tracked())
+        folder.seal()
     files = [path for name in RESULTS for path in sorted((one.path / name).glob("**/*")) or [one.path / name]]
     files = [path for path in files if path.is_file()]
     names = {str(path.relative_to(one.path)) for path in files}
@@ -293,3 +234,32 @@ def test_mlflow_is_told_of_short_epochs_together(
         history.append({"epoch": float(epoch)})
         report(history)
     assert log.told == told
+
+
+# What a training leaves open.
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+@pytest.mark.parametrize("ends", ["finished", "pruned", "refused"])
+def test_trainings_leave_no_file_open_before_garbage_is_collected(tmp_path: Path, ends: str) -> None:
+    observer = QUIET if ends != "pruned" else TrainingObserver(should_stop=lambda history: True)
+    overrides = ["trainer.max_epochs=1", *(["optimizer.lr=1e30"] if ends == "refused" else [])]
+
+    def train(number: int) -> None:
+        folder = RunFolder(tmp_path / str(number) / "run")
+        with pytest.raises(ConfigError) if ends == "refused" else nullcontext():
+            trained(folder, observer, *overrides, tracked=Tracked())
+
+    train(0)  # what is opened once
+    gc.collect()
+    gc.disable()
+    try:
+        before = open_files()
+        for number in range(1, 8):
+            train(number)
+        assert open_files() == before
+    finally:
+        gc.enable()

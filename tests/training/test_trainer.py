@@ -15,7 +15,8 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pipeline.declaration.composition import CONF
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.runs.folder import RunFolder
-from pipeline.training.trainer import Checkpoints, device_slot, make_trainer, process_restored
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.trainer import device_slot, make_trainer, process_restored
 from tests.refusals import refused
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"))
@@ -183,7 +184,27 @@ def test_best_epoch_and_patience_follow_the_same_score_in_the_same_mode(tmp_path
 
 
 def test_settings_that_lightning_refuses_are_named(tmp_path: Path) -> None:
-    settings = settings_with(accelerator="cpu", strategy="none_such")
+    settings = settings_with(accelerator="cpu", strategy="fsdp")
     with refused("trainer", hint="correct them") as caught:
         make_trainer(settings, RunFolder(tmp_path), monitor="val/accuracy", mode="max", devices=1)
     assert caught.value.problem.startswith("Lightning refuses its settings: ")
+
+
+def test_process_that_would_train_alone_beside_others_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "RANK": "1",
+        "LOCAL_RANK": "1",
+        "TORCHELASTIC_RUN_ID": "none",
+        "WORLD_SIZE": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = settings_with(accelerator="cpu")
+    hint = "set trainer.devices to the number of processes and trainer.strategy=ddp, or start one process"
+    text = (
+        "trainer.devices: the launcher started several processes, and these settings train in one, got 1; "
+        + hint
+    )
+    with refused("trainer.devices", got=1, hint=hint, text=text):
+        make_trainer(settings, RunFolder(tmp_path), monitor="val/score", mode="max", devices=1)

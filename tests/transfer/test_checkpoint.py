@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.transfer.checkpoint import file_digest, find_checkpoint, read_tensors
+from pipeline.transfer.checkpoint import check_format, file_digest, find_checkpoint, read_tensors
 from tests.refusals import refused
 
 MakePackage = Callable[..., Path]
@@ -212,3 +213,51 @@ def test_digest_is_the_published_one_and_that_of_the_content_alone(tmp_path: Pat
     assert file_digest(first) == file_digest(second) == published
     second.write_bytes(b"abcd")
     assert file_digest(second) != published
+
+
+def bare_pickle(path: Path) -> None:
+    torch.save(WEIGHTS, path, _use_new_zipfile_serialization=False)
+
+
+def cut_off(path: Path) -> None:
+    content = saved(path, WEIGHTS).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def other_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "no weights")
+
+
+NO_CHECKPOINT = "the file is not one that torch.save writes"
+FORMATS: list[tuple[str, Callable[[Path], Any], str]] = [
+    ("a zip", lambda path: saved(path, WEIGHTS), ""),
+    ("a bare pickle", bare_pickle, ""),
+    ("cut off", cut_off, "the file is cut off"),
+    ("another zip", other_zip, NO_CHECKPOINT),
+    ("text", lambda path: path.write_text("not weights"), NO_CHECKPOINT),
+    ("empty", lambda path: path.write_bytes(b""), NO_CHECKPOINT),
+]
+
+
+@pytest.mark.parametrize(
+    ("write", "problem"), [each[1:] for each in FORMATS], ids=[each[0] for each in FORMATS]
+)
+def test_file_is_told_from_a_checkpoint_without_loading_it(
+    write: Callable[[Path], Any], problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pth"
+    write(path)
+    if not problem:
+        check_format(path)
+        return
+    hint = "name a file that torch.save(model.state_dict(), file) has written"
+    text = f"model.pretrained: {problem}, got '{path}'; {hint}"
+    with refused("model.pretrained", got=str(path), hint=hint, text=text):
+        check_format(path)
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with refused("model.pretrained", got=str(tmp_path)) as caught:
+        check_format(tmp_path)
+    assert caught.value.problem == "the file cannot be read (Is a directory)"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.networks.build import build
-from pipeline.plans.network import Shape
+from pipeline.plans.view import Shape
 from pipeline.transfer.folding import fold_norms
 from tests.plans.models import plan_conf, plan_lists
 
@@ -88,6 +88,21 @@ def test_norm_that_follows_no_filter_stays(layers: list[Any]) -> None:
     model = built(layers)
     assert num_norms(model) == 1
     check_folded(model, 3, 12, 10, num_left=1)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (nn.ConvTranspose2d(4, 4, 2, 2, groups=2), nn.BatchNorm2d(4)),
+        (nn.ConvTranspose2d(3, 3, 3, groups=3), nn.BatchNorm2d(3)),
+        (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
+    ],
+    ids=["grouped up", "depthwise up", "no running statistics"],
+)
+def test_norm_that_torch_does_not_fuse_stays(pair: tuple[nn.Module, nn.Module]) -> None:
+    model = nn.Sequential(*pair).eval()
+    channels = next(model[0].parameters()).shape[0 if isinstance(model[0], nn.ConvTranspose2d) else 1]
+    check_folded(model, channels, 12, 10, num_left=1)
 
 
 @pytest.mark.parametrize("norm", ["instance", "layer", {"group": 2}])

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.declaration.declaration import Declaration
 from pipeline.files import write_text
-from pipeline.runs.context import RunContext
+from pipeline.runs.context import RUN, RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.settings import SearchSettings
@@ -103,6 +103,7 @@ def test_training_that_falls_behind_has_the_same_outcome_whether_it_was_stopped_
 
 def test_process_beside_the_leading_one_has_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv(RUN, "runs/abc")
     outcome = attempted(tmp_path, monkeypatch, Training([0.1] * EPOCHS))
     assert outcome.value is not None
     assert isnan(outcome.value)

@@ -6,9 +6,9 @@ import csv
 import json
 from pathlib import Path
 
-from pipeline.declaration.checks import load
 from pipeline.declaration.composition import compose
 from pipeline.declaration.keys import stage_digests
+from pipeline.declaration.loading import load
 from pipeline.files import yaml_text
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Entry, Interval
@@ -69,6 +69,7 @@ def finish(
     if state == "finished":
         (folder.path / "result.json").write_text("{}")
     folder.write_history([{"epoch": float(n), "seconds": each} for n, each in enumerate(seconds)])
+    folder.seal()
 
 
 def test_plan_estimates_seconds_from_finished_runs_on_the_same_data(tmp_path: Path) -> None:
@@ -77,6 +78,11 @@ def test_plan_estimates_seconds_from_finished_runs_on_the_same_data(tmp_path: Pa
         finish(tmp_path, name, lenet, seconds)  # 4, 8 and 36 seconds: the median is 2 seconds per epoch
     finish(tmp_path, "d", lenet, [0.1] * 4, state="running")
     finish(tmp_path, "e", ["experiment=brain_unet", "trainer.max_epochs=4"], [0.1] * 4)
+    finish(tmp_path, "f", lenet, [0.1] * 4)
+    older = RunFolder(tmp_path / "runs" / "f").declaration  # of a version that had fewer keys
+    older.write_text(
+        "".join(each for each in older.read_text().splitlines(keepends=True) if "max_pixels" not in each)
+    )
     search = coarse(tmp_path, "search.trials=3", "search.seeds=2", "trainer.max_epochs=5")
     *rows, note = format_plan(search, root=tmp_path).splitlines()
     assert [row.split()[-1] for row in rows] == ["seconds", "20", "20", "20"]  # 2 s, 5 epochs, 2 seeds

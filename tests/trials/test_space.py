@@ -1,5 +1,6 @@
 """The space in Hydra's words: every form is read, every mistake told; what is written is read back."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.declaration.composition import compose_sections
 from pipeline.errors import UNSET
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval
-from pipeline.trials.space import check_keys, parse_space, written
+from pipeline.trials.space import check_keys, check_values_of, parse_space, written
 from tests.refusals import refused
 
 
@@ -249,3 +250,30 @@ def test_conditions_that_depend_on_each_other_are_refused() -> None:
     text = "search.space.a.when: a and b depend on each other; remove one of the conditions"
     with refused("search.space.a.when", hint="remove one of the conditions", text=text):
         parse_space(space)
+
+
+OUT_OF_RANGE = [
+    # key                       values                      what is refused
+    ("optimizer.lr", "interval(-0.1, 0.1)", "optimizer.lr", -0.1),
+    ("optimizer.lr", "choice(0.1, 0.2, -3)", "optimizer.lr", -3),
+    ("trainer.batch_size", "range(0, 64, 8)", "trainer.batch_size", 0),
+    ("trainer.gradient_clip", "choice(0.0, 1.0)", "trainer.gradient_clip", 0.0),
+    ("task.label_smoothing", "interval(0.0, 1.0)", "task.label_smoothing", 1.0),
+    ("trainer.precision", "choice(auto, half)", "trainer.precision", "half"),
+]
+
+
+@pytest.mark.parametrize(("key", "values", "path", "got"), OUT_OF_RANGE)
+def test_value_out_of_the_range_of_its_key_is_refused_before_any_trial(
+    key: str, values: str, path: str, got: Any
+) -> None:
+    problem = rf"^contains {got}, and {path}"
+    with refused(f"search.space.{key}", hint="leave that value out") as caught:
+        check_values_of(parse_space({key: values}), ["experiment=digits_lenet5"])
+    assert re.search(problem, caught.value.problem)
+
+
+def test_value_that_does_not_fit_others_is_left_to_its_trial() -> None:
+    """LeNet-5 cannot process images of 8 x 8, but another network of the space may."""
+    space = {"input_shape": "choice([1, 32, 32], [1, 8, 8])", "model": "choice(lenet5, mlp)"}
+    check_values_of(parse_space(space), ["experiment=digits_lenet5"])

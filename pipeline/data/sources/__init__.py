@@ -16,7 +16,20 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.errors import ConfigError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+# Suffixes of images, and the formats that they name, as Pillow calls them.
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".ppm": "PPM",
+    ".pgm": "PPM",
+}
+IMAGE_SUFFIXES = tuple(FORMATS)
 
 
 @dataclass(frozen=True)

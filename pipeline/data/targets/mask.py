@@ -37,6 +37,7 @@ class Mask(TargetKind):
             sides=(facts.shape[1], facts.shape[2]),
             num_classes=len(facts.classes),
             ignore_label=facts.ignore_label,
+            max_pixels=facts.max_pixels,
         )
 
     def mask(self, target: Any) -> Array | None:

@@ -11,22 +11,30 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, is_stopping, report_mistake
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
+from pipeline.tracking.dead_runs import close_dead_runs
+from pipeline.tracking.uri import FOLDER_TAG
+from pipeline.training.run import check_unfinished
+from pipeline.trials.space import range_values
 
 if TYPE_CHECKING:
     from pipeline.tracking.parents import Parent
+
+
+MOST_JOBS = 10_000  # of one sweep
 
 
 class ParentRun(Callback):
@@ -37,6 +45,10 @@ class ParentRun(Callback):
         self._mode = "max"  # direction of the score by which the children are compared
         self._lock = ExitStack()  # held while the sweep runs, so that other processes see that it is alive
 
+    def __reduce__(self) -> tuple[type[ParentRun], tuple[()]]:
+        """Pickle it without the parent, which the workers of a launcher have nothing to do with."""
+        return type(self), ()
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Validate all jobs of a sweep, then open the parent run.
 
@@ -45,45 +57,54 @@ class ParentRun(Callback):
         if not is_leader() or config.search.space:
             return
         overrides = list(config.hydra.overrides.task)
-        try:
-            jobs = [compose(each) for each in _jobs(overrides)]
-            self._open(jobs, overrides)
-        except ConfigError as mistake:
-            sys.stderr.write(f"error: {mistake}\n")
-            raise SystemExit(1) from None
+        report_mistake(lambda: self._check_and_open(overrides))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Log the comparison of the children and close the parent."""
         if self._parent is not None:
             self._close("FINISHED")
 
+    def _check_and_open(self, overrides: list[str]) -> None:
+        jobs = [compose(each) for each in _jobs(overrides)]
+        for job in jobs:
+            check_unfinished(job, root=Path.cwd())
+        self._open(jobs, overrides)
+
     def _open(self, jobs: list[Declaration], overrides: list[str]) -> None:
         """Open the parent run."""
         from pipeline.tracking.parents import Parent
         from pipeline.tracking.run import TrackedRun
-        from pipeline.tracking.store import FOLDER_TAG, Store
+        from pipeline.tracking.store import Store
 
         swept = [each for each in _parsed(overrides) if each.is_sweep_override()]
         title = " ".join([jobs[0].name, "sweep:", *(each.input_line or "" for each in swept)])
+        folder = f"runs/sweeps/{uuid4().hex}"
         tags = {
             "convoy.entry_point": "sweep",
             "convoy.sweep": " ".join(overrides),
             "mlflow.source.name": "pipeline.train",
+            FOLDER_TAG: folder,
         }
         self._mode = load_demands(jobs[0].task).mode
-        store = Store(Path.cwd(), _one_experiment(jobs))
-        store.close_dead_runs()
-        tracked = TrackedRun.start(store, name=title, parent=None, tags=tags)
-        folder = f"runs/sweeps/{tracked.run_id}"
-        self._lock.enter_context(locked(Path(folder) / "lock", waits=False))
-        tracked.log_tags({FOLDER_TAG: folder})
+        experiment = _one_experiment(jobs)
+        close_dead_runs(Path.cwd(), experiment)
+        self._lock.enter_context(locked(Path(folder) / "lock", waits=False))  # before the run exists
+        tracked = TrackedRun.start(Store(Path.cwd(), experiment), name=title, parent=None, tags=tags)
         self._parent = Parent(tracked, swept=(each.get_key_element().lstrip("+") for each in swept))
         atexit.register(self._close_failed)
 
     def _close_failed(self) -> None:
-        """Close the parent of a sweep that failed, still comparing the runs that finished."""
-        if self._parent is not None:
-            self._close("FAILED", reason="a job failed, or the sweep was stopped")
+        """Close the parent of a sweep that failed or was stopped, still comparing the runs that finished."""
+        if self._parent is None:
+            return
+        store = self._parent.tracked.store
+        if is_stopping():
+            self._close("KILLED")
+            close_dead_runs(
+                store.root, store.experiment
+            )  # those of the launcher's workers, which it has killed
+        else:
+            self._close("FAILED", reason="a job failed")
 
     def _close(self, status: str, *, reason: str = "") -> None:
         from pipeline.tracking.comparison import log_comparison
@@ -111,8 +132,24 @@ def _one_experiment(jobs: list[Declaration]) -> str:
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:
-    """Return the overrides of each job of a grid, as expanded by Hydra's basic sweeper."""
-    batches = BasicSweeper.split_arguments(_parsed(overrides), max_batch_size=None)
+    """Return the overrides of each job of a grid, as expanded by Hydra's basic sweeper.
+
+    Raises:
+        ConfigError: there are too many to list.
+    """
+    parsed = _parsed(overrides)
+    count = 1
+    for each in parsed:
+        values = each.value()
+        if isinstance(values, RangeSweep):
+            count *= len(range_values(each.get_key_element().lstrip("+"), values))
+        elif isinstance(values, ChoiceSweep):
+            count *= len(values.list)
+    if count > MOST_JOBS:
+        raise ConfigError(
+            "overrides", f"they make {count:,} jobs, more than {MOST_JOBS:,}", hint="sweep fewer values"
+        )
+    batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [list(job) for batch in batches for job in batch]
 
 

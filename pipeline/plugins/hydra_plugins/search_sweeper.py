@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from pipeline.declaration import grants
 from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StorageError
 from pipeline.runs.context import RunContext
 from pipeline.trials.declared import load_search
 from pipeline.trials.results import format_plan
@@ -72,6 +72,8 @@ class SearchSweeper(Sweeper):
         try:
             returns = self._launcher.launch([[*job, *env] for job in jobs], initial_job_idx=self._launched)
         except Exception as reason:  # each launcher raises its own exception if a worker dies
+            if (storage := StorageError.behind(reason)) is not None:
+                raise storage from reason
             raise Died(f"{type(reason).__name__}: {reason}") from reason
         self._launched += len(jobs)
         trained = map(_outcome, returns)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
 
 
@@ -32,6 +32,14 @@ class ClassificationDemands(Demands):
                 raise ConfigError(
                     f"data.{name}", got=value, allowed="null for classification", hint="it belongs to masks"
                 )
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Check the share of the target that label smoothing spreads over all classes.
+
+        Raises:
+            ConfigError: it is outside [0, 1).
+        """
+        Range(least=0, below=1).check("task.label_smoothing", settings["label_smoothing"])
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.errors import ConfigError
+from pipeline.tasks.classification.demands import DEMANDS
 from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
 
 CALIBRATION_BINS = 15
@@ -32,8 +32,7 @@ class Classification:
     """
 
     def __init__(self, *, classes: Sequence[str], label_smoothing: float) -> None:
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError("task.label_smoothing", got=label_smoothing, allowed="in [0, 1)")
+        DEMANDS.check_settings({"label_smoothing": label_smoothing})
         self.classes = list(classes)
         self.label_smoothing = label_smoothing
 

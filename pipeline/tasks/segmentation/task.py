@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.errors import ConfigError
 from pipeline.layers.crops import centred
+from pipeline.tasks.segmentation.demands import DEMANDS
 from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
 
 
@@ -41,8 +41,7 @@ class Segmentation:
         ignore_label: int | None,
         dice_weight: float,
     ) -> None:
-        if dice_weight < 0:
-            raise ConfigError("task.dice_weight", got=dice_weight, allowed="at least 0")
+        DEMANDS.check_settings({"dice_weight": dice_weight})
         self.classes = list(classes)
         self.background = background
         self.ignore_label = ignore_label

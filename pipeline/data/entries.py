@@ -1,0 +1,73 @@
+"""The entries of an archive: which of them are files, and what is refused about their names and sizes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def restore(root: Path) -> str:
+    """Return the command that restores a bundled archive, or advice for a user's own archive."""
+    if root.parts[:1] == ("data",):
+        return "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
+    return "restore an intact copy, or point data.root to one"
+
+
+def is_regular(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry of a folder is a file, or a link that leads to one."""
+    try:
+        return entry.is_file()
+    except OSError:  # a loop of links
+        return False
+
+
+def no_regular_file(root: Path, name: str) -> ConfigError:
+    """Return the error for what cannot be read as a file, such as a pipe or a broken link."""
+    return ConfigError(
+        "data.root",
+        f"{root} has something that is neither a file, nor a folder, nor a link to a file",
+        got=name,
+        hint="remove it, or put the files there to which it leads",
+    )
+
+
+def check_name(root: Path, name: str) -> None:
+    """Raise if a name could not be written to the manifest, or would garble a terminal."""
+    if CONTROL.search(name):
+        raise ConfigError(
+            "data.root",
+            f"{root} has a file whose name has control characters or is not valid UTF-8",
+            got=name,
+            hint="rename it",
+        )
+
+
+def check_size(name: str, size: int, most: int | None) -> None:
+    """Raise if a file has more bytes than `most`; None for any size."""
+    if most is not None and size > most:
+        raise ConfigError(
+            name,
+            f"has {size:,} bytes, more than data.max_file_bytes={most}",
+            hint="remove it, or raise data.max_file_bytes",
+        )
+
+
+@contextmanager
+def reading(root: Path, name: str) -> Iterator[None]:
+    """Convert an error of the operating system on reading a file or folder of an archive to a `ConfigError`."""
+    try:
+        yield
+    except OSError as reason:
+        raise ConfigError(str(root), f"cannot read {name} ({reason.strerror})", hint=restore(root)) from None
+
+
+def is_visible(parts: tuple[str, ...]) -> bool:
+    """Return whether no part of a name is hidden, as by a leading dot."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)

@@ -1,0 +1,93 @@
+"""What stands in for an MLflow run in tests of fitting, and a network that is fitted to noise."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.data.prepared import Prepared
+from pipeline.declaration.composition import compose
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.observer import TrainingObserver
+from pipeline.training.fit import fit
+from pipeline.training.inputs import Inputs
+from pipeline.transforms.statistics import measure
+
+QUIET = TrainingObserver(log_artifacts=False)
+
+
+class Tracked:
+    """Stands in for an MLflow run; notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+        self.final: dict[str, float] = {}
+        self.texts: list[str] = []
+        self.models: list[dict[str, Any]] = []
+
+    def log_history(self, history: list[dict[str, float]]) -> None:
+        self.told.append(len(history))
+
+    def log_final(self, scores: dict[str, float]) -> None:
+        self.final = scores
+
+    def log_text(self, text: str, name: str) -> None:
+        assert text
+        self.texts.append(name)
+
+    def log_files(self, path: Path, folder: str) -> None:
+        del path, folder
+
+    def log_model(self, model: torch.nn.Module, **about: Any) -> None:
+        self.models.append({"model": model, **about})
+
+
+def ended(error: Exception | None) -> Future[None]:
+    """Return a check of inputs that has ended."""
+    check: Future[None] = Future()
+    check.set_exception(error) if error else check.set_result(None)
+    return check
+
+
+def trained(
+    folder: RunFolder,
+    observer: TrainingObserver,
+    *overrides: str,
+    tracked: Tracked | None = None,
+    damage: Exception | None = None,
+) -> bool:
+    """Fit a small network on noise; tell whether it was trained to its end."""
+    declaration = compose(
+        [
+            *(
+                "experiment=digits_lenet5",
+                "augmentation=none",
+                "trainer.max_epochs=4",
+                "trainer.batch_size=4",
+            ),
+            *("trainer.progress=false", "model.width=0.5", *overrides),
+        ]
+    )
+    prepared = folder.path.parent / "prepared"
+    prepared.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    for split in ("train", "val"):
+        images = random.integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
+        np.save(prepared / f"{split}_images.npy", images)
+        np.save(prepared / f"{split}_targets.npy", np.arange(8, dtype=np.uint8))
+    found = measure([np.load(prepared / "train_images.npy")], patch=None)
+    if tracked is not None:  # as the run itself does before
+        folder.update(fingerprint=folder.path.name, data="sha256:01", identity={"versions": {"torch": "0.0"}})
+    log: Any = tracked
+    return fit(
+        declaration,
+        folder,
+        inputs=Inputs(Prepared.open(prepared, declaration.data), found, None, ended(damage)),
+        tracked=log,
+        observer=observer,
+        is_child=False,
+    )
