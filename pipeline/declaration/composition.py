@@ -72,6 +72,7 @@ def compose_sections(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _check_overrides(overrides: Sequence[Override]) -> None:
     """Raise if an override changes Hydra's section, or chooses a file outside conf/; a search may have written it."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     for override in overrides:
         package = override.package or ""
         if override.is_hydra_override() or "hydra" in package.split("."):
@@ -80,7 +81,7 @@ def _check_overrides(overrides: Sequence[Override]) -> None:
                 "is a setting of Hydra, not of a declaration",
                 hint="only `python -m pipeline.train` takes it, on its command line",
             )
-        if (CONF / override.key_or_group).is_dir() and not override.is_sweep_override():
+        if override.key_or_group.split("/")[0] in groups and not override.is_sweep_override():
             check_option(override.value(), path=override.key_or_group)
 
 

@@ -43,9 +43,8 @@ def _module(node: Node) -> nn.Module:
         if len(modules) == 1:
             return modules[0]
         return nn.Sequential(*modules) if modules else nn.Identity()
-    branches = [_sequential(branch) for branch in node.branches]
-    after = [_module(leaf) for leaf in node.after]
-    container: nn.Module = load_class(node.target, nn.Module, node.where)(*branches, *after, **node.arguments)
+    inside = [*map(_sequential, node.branches), *map(_module, node.after)]
+    container: nn.Module = load_class(node.target, nn.Module, node.where)(*inside, **node.arguments)
     return container
 
 

@@ -135,11 +135,11 @@ LAUGHS = ", ".join(f"&l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 
 UNREADABLE = {
     "an anchor inside itself": (
         PLAIN_TEXT.replace("layers:", "layers: &a [*a]\n  more:"),
-        "is nested more than 64 ",
+        "its aliases (*) make more than ",
     ),
     "laughs": (
         PLAIN_TEXT.replace("licence: ", f"licence: [&l0 [a], {LAUGHS}] #"),
-        "or has 100,000 values or more",
+        "its aliases (*) make more than ",
     ),
     "deep lists": (
         PLAIN_TEXT.replace("layers:", f"layers: {'[' * 80}{']' * 80}\n  more:"),

@@ -43,9 +43,9 @@ def test_target_of_another_kind_is_refused_before_it_is_made() -> None:
     )
     with refused("optimizer._target_", got="pathlib.Path", hint="name one that is", text=text):
         construct(evil, "optimizer", nn.Module)
-    with refused("somewhere.some[0].inner", hint="correct them"):
+    with refused("somewhere.some[0].inner._target_", got="pathlib.Path", hint="name one that is"):
         construct({"_target_": RECORD, "some": [{"inner": evil}]}, "somewhere", object)
-    with refused("somewhere", hint="correct them"):
+    with refused("somewhere._target_", got="os.getcwd", hint="name one that is"):
         construct({"_target_": "os.getcwd"}, "somewhere", object)
 
 
@@ -53,7 +53,7 @@ def test_target_of_another_kind_is_refused_before_it_is_made() -> None:
     ("target", "kind"), [(f"{__name__}.HasNoMethods", Task), ("fractions.Fraction", Mixing)]
 )
 def test_class_that_lacks_the_methods_of_its_kind_is_refused(target: str, kind: type) -> None:
-    with refused("somewhere", hint="correct them"):
+    with refused("somewhere._target_", got=target, hint="name one that is"):
         construct({"_target_": target}, "somewhere", kind)
     made: Any = construct({"_target_": f"{__name__}.IsACall"}, "somewhere", Mixing)
     assert isinstance(made, IsACall)
