@@ -12,9 +12,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.declaration.loading import load
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
+from pipeline.runs.command import exit_on_mistake
 from pipeline.training.inputs import augment
 
 

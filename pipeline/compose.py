@@ -19,7 +19,8 @@ from pipeline.declaration.digests import digest
 from pipeline.declaration.experiments import is_declaration, is_digests, read_experiments, refuse_foreign
 from pipeline.declaration.grants import grant_typed
 from pipeline.declaration.keys import write_declaration
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError
+from pipeline.runs.command import exit_on_mistake
 from pipeline.trials.space import digest_options, parse_space
 
 

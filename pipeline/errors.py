@@ -1,21 +1,12 @@
-"""Errors that are reported in one sentence, and the end of a command on a signal.
-
-A sentence has the setting or the file, the value found and how to fix it. A signal that asks a process to stop becomes
-an exception, so that all that is open is closed: MLflow runs as KILLED, locks, child processes.
-"""
+"""Errors that are reported in one sentence: the setting or the file, the value found and how to fix it."""
 
 from __future__ import annotations
 
 import difflib
 import errno
-import gc
-import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from math import inf
@@ -238,74 +229,6 @@ def warn_of_unwritable(cache: Path, reason: OSError) -> None:
     warn(f"{cache} cannot be written ({reason.strerror}); going on without it")
 
 
-GRACE = 8  # seconds that a process has to close what is open
-
-
-class Stopped(SystemExit):
-    """A signal asked this process to stop; its exit code is 128 plus the number of the signal."""
-
-    def __init__(self, number: int) -> None:
-        self.signal = signal.Signals(number)
-        super().__init__(128 + number)
-
-    def __reduce__(self) -> tuple[type[Stopped], tuple[int]]:
-        """Pickle it by its number: launchers pass exceptions from their workers on."""
-        return type(self), (int(self.signal),)
-
-
-class StopHandler:
-    """Raise `Stopped` at the first signal, and ignore the next ones, so that cleaning up is not interrupted."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-
-    def __call__(self, number: int, _: object) -> None:
-        """Handle a signal."""
-        if self.received is not None:
-            return
-        self.received = number
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch raises when its workers get the signal, too
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(GRACE)  # ends the process even if a library swallows the exception
-        if number == signal.SIGHUP:
-            _leave_terminal()
-        raise Stopped(number)
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise `Stopped` on Ctrl-C, SIGTERM and SIGHUP inside the block; signals that are handled otherwise are not."""
-    defaults = (signal.SIG_DFL, signal.default_int_handler)
-    handler, is_main = StopHandler(), threading.current_thread() is threading.main_thread()
-    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {
-        each: signal.getsignal(each) for each in stops if is_main and signal.getsignal(each) in defaults
-    }
-    for each in before:
-        signal.signal(each, handler)
-    try:
-        yield
-    finally:
-        if handler.received is None:
-            for each, known in before.items():
-                signal.signal(each, known)
-
-
-def is_stopping() -> bool:
-    """Return whether a signal has asked this process to stop."""
-    handler = signal.getsignal(signal.SIGTERM)
-    return isinstance(handler, StopHandler) and handler.received is not None
-
-
-def _leave_terminal() -> None:
-    """Send the output nowhere if its terminal was closed, since writing there raises errors."""
-    for number in (1, 2):
-        if os.isatty(number):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, number)
-            os.close(null)
-
-
 @cache
 def warn(text: str) -> None:
     """Warn on stderr, once per process, about a valid setting that is probably unintended."""
@@ -316,34 +239,3 @@ def nearest(name: object, names: Iterable[str]) -> str:
     """Return a "did you mean" suggestion for the closest name; empty if none is close."""
     near = difflib.get_close_matches(str(name), sorted(set(names)), n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'? " if near else ""
-
-
-def exit_on_mistake(main: Callable[[], None]) -> None:
-    """Run a command; report a `ConfigError` in one sentence on stderr, and exit with code 1.
-
-    A signal that asks the command to stop ends it in an orderly way, with code 128 plus its number.
-    """
-    try:
-        with stoppable():
-            report_mistake(main)
-    except Stopped as stop:
-        with suppress(OSError):
-            sys.stderr.write(f"stopped by {stop.signal.name}; the same command goes on\n")
-        signal.alarm(GRACE)  # again, for what is registered to run at the exit
-        gc.freeze()  # the interpreter would look for cycles among all objects, for seconds
-        raise
-
-
-def report_mistake(main: Callable[[], None]) -> None:
-    """Report a `ConfigError`, or an error of storage, in one sentence on stderr, and exit with code 1.
-
-    Other exceptions keep their traceback, since they are bugs.
-    """
-    try:
-        main()
-    except Exception as reason:
-        mistake = reason if isinstance(reason, ConfigError) else StorageError.behind(reason)
-        if mistake is None:
-            raise
-        sys.stderr.write(f"error: {mistake}\n")
-        raise SystemExit(1) from None

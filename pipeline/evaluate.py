@@ -16,8 +16,9 @@ from pathlib import Path
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.loading import load
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError
 from pipeline.runs.cache import publish, refuse_foreign
+from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.folder import RunFolder
 from pipeline.training.evaluation import evaluate
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.declaration.loading import load
-from pipeline.errors import exit_on_mistake
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
+from pipeline.runs.command import exit_on_mistake
 from pipeline.training.inputs import prepare
 
 

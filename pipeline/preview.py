@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
 from pipeline.declaration.grants import grant_typed
-from pipeline.errors import exit_on_mistake
+from pipeline.runs.command import exit_on_mistake
 from pipeline.training.assemble import make_train_split
 from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import augment, prepare, statistics

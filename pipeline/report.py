@@ -10,14 +10,16 @@ from pathlib import Path
 
 from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
-from pipeline.errors import ConfigError, exit_on_mistake
-from pipeline.files import check_files, write_text
+from pipeline.errors import ConfigError
+from pipeline.files import write_text
 from pipeline.pages.chapters import Chapter, load_chapter
 from pipeline.pages.render import render
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_rows, bytes_text, totals
 from pipeline.runs.arguments import stage_paths
+from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.folder import RESULTS
+from pipeline.storage.sealed import check_files
 from pipeline.tasks.demands import load_demands
 
 

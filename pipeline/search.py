@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pipeline.declaration.keys import write_declaration
 from pipeline.declaration.loading import load
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError
 from pipeline.runs.cache import publish
+from pipeline.runs.command import exit_on_mistake
 from pipeline.training.run import follow
 from pipeline.trials.declared import load_search
 from pipeline.trials.runner import run_search

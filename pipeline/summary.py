@@ -23,12 +23,13 @@ from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.grants import check_granted, grant_typed
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.targets import check_modules
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError
 from pipeline.files import read_yaml
 from pipeline.networks.planner import plan
 from pipeline.plans.explain import formulas, notes
 from pipeline.plans.network import Network
 from pipeline.plans.table import as_comparison, as_json, as_rows, bytes_text, totals
+from pipeline.runs.command import exit_on_mistake
 
 OPTIONS = ("shape", "outputs", "format", "explain", "compare")
 FORMATS = ("table", "json")

@@ -24,9 +24,10 @@ from pipeline.declaration.composition import CONF, declare, explained
 from pipeline.declaration.conf_files import check_files
 from pipeline.declaration.grants import grant_typed
 from pipeline.declaration.loading import load
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
+from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import OLDER_RESULTS, RESULTS
 from pipeline.runs.leader import is_leader

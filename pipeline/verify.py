@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, DamagedFileError, exit_on_mistake
+from pipeline.errors import ConfigError, DamagedFileError
 from pipeline.files import YAMLError, read_json, read_yaml, write_text
+from pipeline.runs.command import exit_on_mistake
 
 LOCK, RECORDED = "dvc.lock", "artifacts/recorded.json"
 METRICS = "artifacts/evaluate/{}/metrics.json"

@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
-from pipeline.files import write_digests, yaml_text
+from pipeline.files import yaml_text
+from pipeline.storage.sealed import write_digests
 
 NASTY = "g<r>&e|y"
 EXPERIMENTS: dict[str, dict[str, Any]] = {

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import Prepared, write_prepared
-from pipeline.files import escape_cells, unescape_cells
 from pipeline.pages.chapters import _found
+from pipeline.storage.names import escape_cells, unescape_cells
 from pipeline.sweeps.ledger import Trial
 from pipeline.tracking.comparison import _table
 from pipeline.training.evaluation import _write_rows

@@ -20,8 +20,9 @@ from pipeline.declaration.digests import digest
 from pipeline.declaration.grants import VARIABLE
 from pipeline.declaration.keys import stage_digests
 from pipeline.declaration.loading import load
-from pipeline.errors import ConfigError, exit_on_mistake
+from pipeline.errors import ConfigError
 from pipeline.files import yaml_text
+from pipeline.runs.command import exit_on_mistake
 from tests.refusals import refused
 
 ROOT = Path(__file__).parents[1]

@@ -7,20 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import files
-from pipeline.files import (
-    CHANGED,
-    DIGESTS,
-    check_files,
-    file_state,
-    memoize_by_mtime,
-    read_sealed,
-    read_yaml,
-    remove_drafts,
-    write_digests,
-    write_sealed,
-    write_text,
-    yaml_text,
-)
+from pipeline.files import read_yaml, remove_drafts, write_text, yaml_text
+from pipeline.storage.memo import file_state, memoize_by_mtime
+from pipeline.storage.sealed import CHANGED, DIGESTS, check_files, read_sealed, write_digests, write_sealed
 from tests.refusals import refused
 
 

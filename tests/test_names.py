@@ -10,7 +10,8 @@ from pipeline.compose import main as command
 from pipeline.declaration.composition import compose
 from pipeline.declaration.experiments import read_experiments
 from pipeline.declaration.loading import load
-from pipeline.files import NAME, check_name, yaml_text
+from pipeline.files import yaml_text
+from pipeline.storage.names import NAME, check_name
 from tests.makers import data_section, write_declaration
 from tests.refusals import refused
 

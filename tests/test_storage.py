@@ -15,21 +15,12 @@ from pathlib import Path
 import pytest
 
 from pipeline import errors
-from pipeline.errors import (
-    DESCRIPTORS,
-    PLACE,
-    RIGHTS,
-    SPACE,
-    ConfigError,
-    Stopped,
-    StorageError,
-    exit_on_mistake,
-    is_stopping,
-    stoppable,
-)
-from pipeline.files import memoize_by_mtime, write_text
+from pipeline.errors import DESCRIPTORS, PLACE, RIGHTS, SPACE, ConfigError, StorageError
+from pipeline.files import write_text
 from pipeline.runs.cache import find_or_make
+from pipeline.runs.command import Stopped, exit_on_mistake, is_stopping, stoppable
 from pipeline.runs.folder import RunFolder
+from pipeline.storage.memo import memoize_by_mtime
 from pipeline.training.checkpoints import DurableCheckpointIO, read_checkpoint
 from pipeline.trials.search import Outcome
 

@@ -28,7 +28,7 @@ from pipeline.data.entries import (
     restore,
 )
 from pipeline.errors import ConfigError
-from pipeline.files import file_state, memoize_by_mtime
+from pipeline.storage.memo import file_state, memoize_by_mtime
 
 CHUNK = 1 << 20  # bytes
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile decompresses others without a bound on memory

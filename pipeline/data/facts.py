@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError, Range
-from pipeline.files import check_name
+from pipeline.storage.names import check_name
 
 SPLITS = ("train", "val", "test")
 # Facts that do not decide the prepared data: the archive's own digest does.

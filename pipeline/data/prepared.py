@@ -31,7 +31,7 @@ from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError, warn
-from pipeline.files import escape_cells, unescape_cells
+from pipeline.storage.names import escape_cells, unescape_cells
 
 PIECE = 2**18  # approximate number of prepared bytes per work item of a thread
 PIECE_IMAGES = 16  # maximum number of images per work item, as files may be large

@@ -15,7 +15,8 @@ from pipeline.data.facts import Facts
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError
-from pipeline.files import check_name, yaml_text
+from pipeline.files import yaml_text
+from pipeline.storage.names import check_name
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.transforms.settings import AugmentationSettings, ViewSettings
 

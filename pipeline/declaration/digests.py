@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.declaration.signatures import module_file
-from pipeline.files import file_state, memoize_by_mtime
+from pipeline.storage.memo import file_state, memoize_by_mtime
 
 LENGTH = 16  # hexadecimal digits, i.e. 64 bits
 PACKAGE = Path(__file__).parents[1]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.declaration.declaration import HEADER, SEAL, SECTIONS
 from pipeline.errors import ConfigError, DamagedFileError
-from pipeline.files import YAMLError, check_name, read_json, read_yaml
+from pipeline.files import YAMLError, read_json, read_yaml
+from pipeline.storage.names import check_name
 
 
 def read_experiments(params: Path) -> dict[str, list[str]]:

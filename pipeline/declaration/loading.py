@@ -10,7 +10,8 @@ from typing import Any
 from pipeline.declaration.checks import check
 from pipeline.declaration.declaration import HEADER, SEAL, SECTIONS, Declaration, seal
 from pipeline.errors import ConfigError, DamagedFileError
-from pipeline.files import CHANGED, YAMLError, read_json, read_yaml
+from pipeline.files import YAMLError, read_json, read_yaml
+from pipeline.storage.sealed import CHANGED
 
 DEEPEST, MOST_VALUES = 64, 100_000  # of the values in a file; the largest network of conf/ has 1,000
 

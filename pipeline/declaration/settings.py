@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError, Range
-from pipeline.files import check_name
+from pipeline.storage.names import check_name
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 # Lightning's names, without TPUs, for which the pipeline lacks the library.

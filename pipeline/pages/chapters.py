@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import unescape_cells
+from pipeline.storage.names import unescape_cells
 
 TITLES = {
     "statistics": "Statistics of the training images",

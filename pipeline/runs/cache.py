@@ -19,8 +19,9 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.errors import ConfigError, DamagedFileError, StorageError, warn, warn_of_unwritable
-from pipeline.files import CHANGED, DIGESTS, check_files, sync, write_digests
+from pipeline.files import sync
 from pipeline.runs.lock import locked
+from pipeline.storage.sealed import CHANGED, DIGESTS, check_files, write_digests
 
 KEY = "key"
 LARGE = 2**24  # bytes; files up to this size are checked whenever a result is used, which takes milliseconds

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DamagedFileError, warn
-from pipeline.files import check_files, read_json, read_sealed, write_digests, write_sealed, write_text
+from pipeline.files import read_json, write_text
+from pipeline.storage.sealed import check_files, read_sealed, write_digests, write_sealed
 
 # What a stage publishes: equal runs have equal bytes there.
 RESULTS = ["result.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]

@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from functools import cache
 
-from pipeline.errors import GRACE, StopHandler, stoppable
+from pipeline.runs.command import GRACE, StopHandler, stoppable
 
 POLL = 0.5  # seconds
 

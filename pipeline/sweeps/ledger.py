@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, DamagedFileError, warn
-from pipeline.files import read_sealed, write_sealed
+from pipeline.storage.sealed import read_sealed, write_sealed
 
 ABOUT = "search"  # what a search.json belongs to: its folder may be renamed
 

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 from pipeline.errors import ConfigError, Range
-from pipeline.files import check_name
+from pipeline.storage.names import check_name
 from pipeline.sweeps.pruners import PRUNERS
 
 SAMPLERS = ("random", "grid", "qmc", "tpe")

@@ -12,8 +12,8 @@ import numpy as np
 from mlflow.entities import Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline.files import escape_cells
 from pipeline.pictures.comparison import draw_comparison
+from pipeline.storage.names import escape_cells
 from pipeline.tasks.intervals import mean_interval
 from pipeline.tracking.run import TrackedRun
 

@@ -17,8 +17,9 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest, declaration_digest
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
-from pipeline.files import escape_cells, write_text
+from pipeline.files import write_text
 from pipeline.runs.folder import RunFolder
+from pipeline.storage.names import escape_cells
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import Interval, with_intervals

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import copies_key, data_digest, prepared_key, statistics_key, whitened_tile
-from pipeline.files import check_files
 from pipeline.runs.cache import find_or_make
+from pipeline.storage.sealed import check_files
 
 if TYPE_CHECKING:
     from pipeline.data.prepared import Prepared

@@ -9,7 +9,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import identity
 from pipeline.errors import ConfigError, DamagedFileError
-from pipeline.files import CHANGED
+from pipeline.storage.sealed import CHANGED
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked

@@ -18,9 +18,10 @@ from pipeline.declaration.keys import write_declaration
 from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, DamagedFileError, warn
-from pipeline.files import escape_cells, write_text
+from pipeline.files import write_text
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
+from pipeline.storage.names import escape_cells
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.importance import importances, share_at
 from pipeline.sweeps.ledger import Trial

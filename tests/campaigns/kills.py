@@ -74,7 +74,7 @@ def run(case: dict[str, Any]) -> None:
     killer.install()
     from importlib import import_module
 
-    from pipeline.errors import exit_on_mistake
+    from pipeline.runs.command import exit_on_mistake
 
     main: Callable[[], None] = import_module(case["module"]).main
     code = 0

@@ -12,7 +12,7 @@ from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.settings import MOST_PROCESSES
 from pipeline.errors import UNSET
-from pipeline.files import NAME
+from pipeline.storage.names import NAME
 from pipeline.tasks.classification.demands import DEMANDS
 from tests.refusals import refused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.files import DIGESTS
+from pipeline.storage.sealed import DIGESTS
 
 
 def write_numbers(folder: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import CHANGED, DIFFERENT, DIGESTS, check_files
 from pipeline.runs import cache
 from pipeline.runs.cache import find_or_make, publish
+from pipeline.storage.sealed import CHANGED, DIFFERENT, DIGESTS, check_files
 from tests.refusals import refused
 from tests.runs.numbers import WRITTEN, refuse, tree, write_numbers
 

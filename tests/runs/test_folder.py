@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import CHANGED, write_text
+from pipeline.files import write_text
 from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
 from pipeline.runs.folder import RESULTS, RunFolder
+from pipeline.storage.sealed import CHANGED
 from tests.refusals import refused
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.files import CHANGED
 from pipeline.runs.lock import is_held, locked
+from pipeline.storage.sealed import CHANGED
 from pipeline.sweeps.ledger import Ledger, Trial
 from tests.refusals import refused
 

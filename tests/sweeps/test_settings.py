@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.files import NAME
+from pipeline.storage.names import NAME
 from pipeline.sweeps.settings import FREE, SearchSettings
 from tests.refusals import refused
 

@@ -10,10 +10,10 @@ import pytest
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.keys import fingerprint
 from pipeline.errors import DamagedFileError
-from pipeline.files import DIFFERENT
 from pipeline.runs import cache
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
+from pipeline.storage.sealed import DIFFERENT
 from pipeline.training.inputs import prepare
 from pipeline.training.run import RunRequest, check_unfinished, train
 from tests.makers import data_section, declaration, write_class_folders, write_files

@@ -21,7 +21,8 @@ from omegaconf import DictConfig
 
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
-from pipeline.errors import ConfigError, is_stopping, report_mistake
+from pipeline.errors import ConfigError
+from pipeline.runs.command import is_stopping, report_mistake
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands

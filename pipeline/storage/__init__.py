@@ -1,0 +1,1 @@
+"""What lies on the disk: safe names, digests that show damage, and a cache of computed values."""
