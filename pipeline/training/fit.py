@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -43,13 +44,15 @@ from pipeline.training.assemble import (
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.checks import check_augmented
 from pipeline.training.construction import build_augmentation
-from pipeline.training.inputs import Inputs
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
+
+if TYPE_CHECKING:
+    from pipeline.training.inputs import Inputs
 
 PAUSE = 1.0  # minimum seconds between two writes to MLflow
 

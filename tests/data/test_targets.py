@@ -141,4 +141,4 @@ def test_masks_are_not_checked_before_they_are_read() -> None:
 
 @pytest.mark.parametrize(("source", "kind"), [("class_folders", "label"), ("image_masks", "mask")])
 def test_opened_folder_has_the_kind_of_target_of_its_format(source: str, kind: str, tmp_path: Path) -> None:
-    assert Prepared.open(tmp_path, Facts(**data_section("", format=source))).kind is load_kind(kind)
+    assert Prepared.open(tmp_path, Facts(**data_section("images", format=source))).kind is load_kind(kind)

@@ -26,11 +26,14 @@ ORCHESTRATING = {
     "pipeline.declaration.checks",
     "pipeline.declaration.grants",
     "pipeline.declaration.keys",
+    "pipeline.declaration.loading",
+    "pipeline.declaration.ranges",
     "pipeline.declaration.targets",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
     "pipeline.training.run",
     "pipeline.training.tracked_run",
+    "pipeline.transfer.settings",
 }
 TRAIN = """
 import sys

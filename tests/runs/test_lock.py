@@ -29,10 +29,12 @@ FORK = """
 import multiprocessing, os, sys, time
 from pathlib import Path
 from pipeline.runs.lock import locked
+def sleep():
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
 with locked(Path(sys.argv[1]), waits=False), locked(Path(sys.argv[1]).with_name("other"), waits=False):
-    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
-    child.start()
-    print(child.pid, flush=True)
+    multiprocessing.get_context("fork").Process(target=sleep).start()
     time.sleep(600)
 """
 
