@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
-from pipeline.declaration.experiments import is_declaration, read_experiments, refuse_foreign
+from pipeline.declaration.experiments import is_declaration, is_digests, read_experiments, refuse_foreign
 from pipeline.declaration.grants import grant_typed
 from pipeline.declaration.keys import write_declaration
 from pipeline.errors import ConfigError, exit_on_mistake
@@ -48,7 +48,11 @@ def _written_before(folder: Path) -> list[Path]:
         ConfigError: there are others, which are not ours to remove.
     """
     written = [file for file in folder.glob("*.yaml") if is_declaration(file)]
-    files = {*written, *(file.with_suffix(".json") for file in written)}
+    files = {
+        *written,
+        *(file.with_suffix(".json") for file in written),
+        *filter(is_digests, folder.glob("*.json")),
+    }
     foreign = sorted(file.name for file in folder.iterdir() if file not in files)
     if foreign:
         raise ConfigError(

@@ -178,13 +178,19 @@ SPACE = "free some disk space, or raise the limit, then type the same command ag
 RIGHTS = "let this user read and write it, or work in a copy of the project"
 PLACE = "move away what is in its place"
 DESCRIPTORS = "raise the limit (ulimit -n), or lower trainer.num_workers"
-OF_FULL = {errno.ENOSPC: SPACE, errno.EDQUOT: SPACE, errno.EFBIG: SPACE, errno.EROFS: RIGHTS}
-OF_FULL |= {errno.EMFILE: DESCRIPTORS, errno.ENFILE: DESCRIPTORS}
-OF_PATH = {errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.ENOTDIR: PLACE, errno.EEXIST: PLACE}
-OF_SQLITE = {"FULL": SPACE, "IOERR": SPACE, "READONLY": RIGHTS, "CANTOPEN": RIGHTS}
+OF_FULL: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), SPACE),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), DESCRIPTORS),
+    errno.EROFS: RIGHTS,
+}
+OF_PATH: Final = {errno.EACCES: RIGHTS, errno.EPERM: RIGHTS, errno.ENOTDIR: PLACE, errno.EEXIST: PLACE}
+OF_SQLITE: Final = {"FULL": SPACE, "IOERR": SPACE, "READONLY": RIGHTS, "CANTOPEN": RIGHTS}
 # Libraries that write in C raise a RuntimeError with these texts.
-OF_TEXT = {"PytorchStreamWriter failed": SPACE, "No space left on device": SPACE}
-OF_TEXT |= {"Too many open files": DESCRIPTORS}
+OF_TEXT: Final = {
+    "PytorchStreamWriter failed": SPACE,
+    "No space left on device": SPACE,
+    "Too many open files": DESCRIPTORS,
+}
 
 UNNAMED = "a file"
 

@@ -35,6 +35,7 @@ DIGESTS = "digests.json"
 SEAL = '{\n "sha256": "'  # how a sealed file starts
 SEAL_LENGTH = 64  # hexadecimal digits
 CHANGED = "does not have the content that was written"
+DIFFERENT = f"does not have the content that {DIGESTS} records"
 
 Known = dict[str, dict[str, str]]
 
@@ -195,7 +196,7 @@ def check_files(
             raise DamagedFileError(file, "is missing", hint=hint)
         is_read = up_to is None or file.stat().st_size <= up_to
         if is_read and _digest(file, _identity(file)) != digest:
-            raise DamagedFileError(file, CHANGED if file.stat().st_size else "is empty", hint=hint)
+            raise DamagedFileError(file, DIFFERENT if file.stat().st_size else "is empty", hint=hint)
 
 
 def read_yaml(text: str, name: str = "YAML") -> Any:

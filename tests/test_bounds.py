@@ -76,6 +76,10 @@ SETTINGS: list[tuple[list[str], str, dict[str, Any]]] = [
     (["search.warmup=1000000000"], "search.warmup", {"got": 10**9, "allowed": "at most 1000000"}),
     (["search.rounds=1000000000"], "search.rounds", {"got": 10**9, "allowed": "at most search.trials=1"}),
     (["data.shape=[1,1000000,1000000]"], "data.shape", {"hint": "choose a smaller shape, or raise data.max_pixels"}),
+    (["augmentation.steps=[{_target_: albumentations.Resize, height: 100000, width: 100000}]"],
+     "augmentation.steps[0].height", {"got": 100_000}),
+    (["augmentation.steps=[{_target_: albumentations.OneOf, transforms: [{_target_: albumentations.Resize, "
+      "height: 8, width: 100000}]}]"], "augmentation.steps[0].transforms[0].width", {"got": 100_000}),
     (["data.max_pixels=0"], "data.max_pixels", {"got": 0, "allowed": "at least 1"}),
     (["data.max_file_bytes=0"], "data.max_file_bytes", {"got": 0, "allowed": "at least 1"}),
     (["data.root=''"], "data.root", {"got": "", "allowed": "the path of a folder or a zip file"}),

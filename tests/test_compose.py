@@ -263,3 +263,24 @@ def test_nothing_heavy_is_imported() -> None:
     loaded = set(done.stdout.split())
     assert "hydra" in loaded
     assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "zeroed tail", "deleted, as the error says"])
+def test_damaged_declaration_is_composed_again(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params_file(tmp_path, {"digits_lenet5": ""})
+    for arguments in (["params.yaml", "out"], ["out/digits_lenet5.yaml", "experiment=digits_lenet5"]):
+        monkeypatch.setattr(sys, "argv", ["compose", *arguments])
+        command()
+        file = tmp_path / "out" / "digits_lenet5.yaml"
+        whole = file.read_bytes()
+        half = whole[: len(whole) // 2]
+        if damage.startswith("deleted"):
+            file.unlink()
+        else:
+            damaged = {"empty": b"", "half": half, "zeroed tail": half + bytes(len(whole) - len(half))}
+            file.write_bytes(damaged[damage])
+        command()
+        assert file.read_bytes() == whole

@@ -178,7 +178,7 @@ def test_disk_that_fills_up_is_one_clear_error_and_leaves_nothing_behind(tmp_pat
     section = data_section("data.zip", format="image_masks", shape=[1, 64, 64])
     write_declaration(tmp_path / "tiny.yaml", section)
     arguments = ["tiny.yaml", "artifacts/prepare/tiny"]
-    full = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 8")  # KiB per file; arrays have 12
+    full = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 11")  # KiB per file; arrays have 12
     assert full.stderr == (
         "error: prepare: cannot write the result (File too large); free some disk space and try again; "
         "partial files were removed\n"

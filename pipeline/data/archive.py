@@ -133,7 +133,7 @@ class Zip:
                     got=info.filename,
                     hint="make the archive again, with names relative to its top",
                 )
-            if info.is_dir() or not is_visible(parts):
+            if info.filename.endswith("/") or not is_visible(parts):
                 continue
             check_name(self.root, info.filename)
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # 0 if made on Windows

@@ -129,8 +129,8 @@ class _Noting:
         """Warn once about all images read so far."""
         if self._misnamed:
             warn(
-                f"data.root: {len(self._misnamed)} images in {self.root} have another format than their suffix says, "
-                f"such as {min(self._misnamed)}; they are read as what they are"
+                f"data.root: images in {self.root} that have another format than their suffix says: "
+                f"{len(self._misnamed)}, such as {min(self._misnamed)}; they are read as what they are"
             )
 
 

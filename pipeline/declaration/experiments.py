@@ -6,9 +6,9 @@ import re
 import shlex
 from pathlib import Path
 
-from pipeline.declaration.declaration import HEADER, SEAL
-from pipeline.errors import ConfigError
-from pipeline.files import YAMLError, check_name, read_yaml
+from pipeline.declaration.declaration import HEADER, SEAL, SECTIONS
+from pipeline.errors import ConfigError, DamagedFileError
+from pipeline.files import YAMLError, check_name, read_json, read_yaml
 
 
 def read_experiments(params: Path) -> dict[str, list[str]]:
@@ -62,7 +62,7 @@ def refuse_foreign(path: Path) -> None:
     """Raise if a declaration would replace a file that is not one, or its digests the JSON file of something else."""
     beside = path.with_suffix(".json")
     foreign = path if path.exists() else beside
-    if foreign.exists() and not is_declaration(foreign):
+    if foreign.exists() and not (is_declaration(foreign) or is_digests(foreign)):
         raise ConfigError(
             str(foreign), "is not a composed declaration", hint="choose another name for the file to write"
         )
@@ -70,7 +70,16 @@ def refuse_foreign(path: Path) -> None:
 
 def is_declaration(file: Path) -> bool:
     """Return whether `write_declaration` wrote a file, which may have been damaged since; an empty one is nobody's."""
-    content = file.read_bytes() if file.is_file() else None
-    return content is not None and (
-        not content or content.startswith(HEADER.encode()) or SEAL.encode() in content
-    )
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        start = opened.read(len(HEADER) + len(SEAL))
+    return not start or start.startswith(HEADER.encode()) or SEAL.encode() in start
+
+
+def is_digests(file: Path) -> bool:
+    """Return whether a file holds the digests that `write_declaration` writes beside a declaration."""
+    try:
+        return {*SECTIONS, "code"} <= read_json(file).keys()
+    except (OSError, DamagedFileError):
+        return False

@@ -12,11 +12,11 @@ MOST_CHARACTERS = 1_000_000
 REFERENCE = re.compile(r"\$\{\s*(\.*)([^:{}]*?)\s*\}")  # leading dots, and a path; resolvers contain a colon
 
 
-def check_interpolations(config: Mapping[str, Any]) -> None:
+def check_interpolations(config: Any) -> None:
     """Check that a config does not get huge when it is resolved, as interpolations of interpolations can make it.
 
     Args:
-        config: plain values, not resolved.
+        config: mapping of plain values, not resolved.
 
     Raises:
         ConfigError: it does.
@@ -31,9 +31,7 @@ def check_interpolations(config: Mapping[str, Any]) -> None:
         )
 
 
-def _size(
-    node: Any, path: tuple[str, ...], config: Mapping[str, Any], known: dict[tuple[str, ...], int]
-) -> int:
+def _size(node: Any, path: tuple[str, ...], config: Any, known: dict[tuple[str, ...], int]) -> int:
     """Return the number of characters of a node at a path, and enter it in `known`; 0 while it is being counted."""
     if path in known:
         return known[path]

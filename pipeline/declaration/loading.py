@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.declaration.checks import check
 from pipeline.declaration.declaration import HEADER, SEAL, SECTIONS, Declaration, seal
 from pipeline.errors import ConfigError, DamagedFileError
-from pipeline.files import CHANGED, YAMLError, read_yaml
+from pipeline.files import CHANGED, YAMLError, read_json, read_yaml
 
 DEEPEST, MOST_VALUES = 64, 100_000  # of the values in a file; the largest network of conf/ has 1,000
 
@@ -24,7 +24,7 @@ def load(path: Path) -> Declaration:
     """
     if not path.is_file():
         raise ConfigError(str(path), "does not exist", hint="`dvc repro compose` writes it")
-    _check_seal(path)
+    is_sealed = _check_seal(path)
     try:
         loaded: Any = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except (YAMLError, UnicodeDecodeError, RecursionError):
@@ -38,9 +38,12 @@ def load(path: Path) -> Declaration:
         )
     try:
         _check_tree(sections)
-        return check(sections)
+        declaration = check(sections)
     except ConfigError as reason:
         raise reason.inside(path) from None
+    if is_sealed:
+        _check_partner(path, declaration)
+    return declaration
 
 
 def _check_tree(sections: Mapping[str, Any]) -> None:
@@ -70,13 +73,29 @@ def _values(node: Any) -> Iterable[Any]:
     return chain(node, node.values()) if isinstance(node, Mapping) else node
 
 
-def _check_seal(path: Path) -> None:
-    """Raise if the file contains a digest that is not that of the lines below it."""
+def _check_seal(path: Path) -> bool:
+    """Return whether the file contains a digest; raise if it is not that of the lines below it."""
     head, mark, rest = path.read_bytes().partition(SEAL.encode())
     written, _, body = rest.partition(b"\n")
-    if mark and head == HEADER.encode() and written != seal(body).encode():
+    is_sealed = bool(mark) and head == HEADER.encode()
+    if is_sealed and written != seal(body).encode():
         raise DamagedFileError(
             path,
             CHANGED,
             hint="delete it, and the command that wrote it writes it again; or remove its second line if you edited it",
+        )
+    return is_sealed
+
+
+def _check_partner(path: Path, declaration: Declaration) -> None:
+    """Check that a declaration belongs to the digests of its sections in the JSON file beside it, if there is one."""
+    partner = path.with_suffix(".json")
+    if not partner.exists():
+        return
+    known = read_json(partner)
+    if {key: known.get(key) for key in SECTIONS} != declaration.digests():
+        raise DamagedFileError(
+            path,
+            f"does not belong to {partner.name} beside it",
+            hint="delete both, and the command that wrote them writes them again",
         )

@@ -17,6 +17,8 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.network import check_memory, plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
+from pipeline.networks.planner import plan
+from pipeline.plans.network import Network
 from pipeline.tasks.demands import load_demands
 from pipeline.training.assemble import build_task, group_parameters, make_optimizer, make_scheduler
 from pipeline.training.construction import build_augmentation, build_mixing, wrap_errors
@@ -113,7 +115,7 @@ def check_optimizer(declaration: Declaration) -> None:
 
 
 def check_augmentation(declaration: Declaration) -> None:
-    """Build the augmentation, and apply it to a black image.
+    """Build the augmentation, and apply it to an image of noise.
 
     Raises:
         ConfigError: a step refuses its settings, or images of `data.shape`.
@@ -122,12 +124,12 @@ def check_augmentation(declaration: Declaration) -> None:
     if not declaration.augmentation.steps:
         return
     channels, rows, columns = declaration.data.shape
-    image = np.zeros((rows, columns, channels), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (rows, columns, channels), np.uint8)
     augmentation = build_augmentation(declaration, measure([image[None]], patch=None))
     assert augmentation is not None
-    mask = image[..., 0] if load_demands(declaration.task).is_dense else None
+    mask = np.zeros_like(image[..., 0]) if load_demands(declaration.task).is_dense else None
     try:
-        augmentation(image, mask, seed=0)
+        drawn = augmentation(image, mask, seed=0).image
     except ConfigError:
         raise
     except Exception as reason:  # steps may come from any library
@@ -135,6 +137,38 @@ def check_augmentation(declaration: Declaration) -> None:
         raise ConfigError(
             "augmentation", f"a step refuses the images of data.shape: {text}", hint="change that step"
         ) from reason
+    check_augmented(declaration, torch.from_numpy(drawn.reshape(*drawn.shape[:2], -1)).permute(2, 0, 1)[None])
+
+
+def check_augmented(declaration: Declaration, images: Tensor) -> None:
+    """Check that the model can process augmented images (N, C, H, W); dense tasks may train on smaller crops.
+
+    Raises:
+        ConfigError: they have another type or shape.
+    """
+    shape, usual = tuple(images.shape[1:]), plan_network(declaration)
+    if images.dtype != torch.uint8:
+        raise ConfigError(
+            "augmentation",
+            f"its steps turn bytes into {images.dtype}, which preprocess does itself",
+            hint="remove steps such as Normalize or ToFloat",
+        )
+    is_dense = load_demands(declaration.task).is_dense
+    if shape != usual.shape and not (is_dense and _count_weights(declaration, shape, usual) == usual.weights):
+        raise ConfigError(
+            "augmentation",
+            f"its steps turn images of data.shape {tuple(declaration.data.shape)} into {shape}, and model {usual.name} "
+            f"takes input_shape {usual.shape}",
+            hint="end with a step that restores it, or change input_shape",
+        )
+
+
+def _count_weights(declaration: Declaration, shape: tuple[int, ...], usual: Network) -> int | None:
+    """Return the number of weights of the network for another image shape; None if it cannot be built for it."""
+    try:
+        return plan(declaration.model, shape=shape, outputs=usual.outputs).weights
+    except ConfigError:
+        return None
 
 
 class _Weights(nn.Module):

@@ -23,9 +23,7 @@ from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.files import replacing, write_text
-from pipeline.networks.planner import plan
 from pipeline.pictures.curves import draw_curves
-from pipeline.plans.network import Network
 from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
@@ -43,6 +41,7 @@ from pipeline.training.assemble import (
     modules_by_level,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
+from pipeline.training.checks import check_augmented
 from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import Inputs
 from pipeline.training.learner import Learner, Row
@@ -96,15 +95,13 @@ def fit(
         if not _is_complete(resumed, declaration.trainer):
             _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)
         inputs.verify()
-        if learner.is_stopped:
-            return False
-        if tracked is not None:
-            history = learner.history or history  # the learner has no history if no epoch was left to train
+        if tracked is not None and not learner.is_stopped:
+            history = learner.history or history  # the former is empty if no epoch was left to train
             _write_results(declaration, folder, model, history, tracked)
             if observer.log_artifacts:
                 _log_results(declaration, folder, Decoded(model, task), data, tracked)
             folder.previous.unlink(missing_ok=True)
-        return True
+        return not learner.is_stopped
 
 
 def _make_data(
@@ -270,28 +267,6 @@ def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequent
         raise ConfigError(
             "augmentation", f"a step refuses the images of data.shape: {text}", hint="change that step"
         ) from reason
-    shape, usual = tuple(images.shape[1:]), plan_network(declaration)
-    if images.dtype != torch.uint8:
-        raise ConfigError(
-            "augmentation",
-            f"its steps turn bytes into {images.dtype}, which preprocess does itself",
-            hint="remove steps such as Normalize or ToFloat",
-        )
+    check_augmented(declaration, images)
     with torch.inference_mode():
         model.get_submodule("preprocess")(images)
-    is_dense = load_demands(declaration.task).is_dense
-    if shape != usual.shape and not (is_dense and _count_weights(declaration, shape, usual) == usual.weights):
-        raise ConfigError(
-            "augmentation",
-            f"its steps turn images of data.shape {tuple(declaration.data.shape)} into {shape}, and model {usual.name} "
-            f"takes input_shape {usual.shape}",
-            hint="end with a step that restores it, or change input_shape",
-        )
-
-
-def _count_weights(declaration: Declaration, shape: tuple[int, ...], usual: Network) -> int | None:
-    """Return the number of weights of the network for another image shape; None if it cannot be built for it."""
-    try:
-        return plan(declaration.model, shape=shape, outputs=usual.outputs).weights
-    except ConfigError:
-        return None

@@ -102,7 +102,8 @@ def check_unfinished(declaration: Declaration, *, root: Path) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    if not RunFolder(root / "runs" / fingerprint(declaration, root=root)).is_finished():
+    state = _state_of(RunFolder(root / "runs" / fingerprint(declaration, root=root)))
+    if state.get("state") != "finished":
         _check(declaration)
 
 
@@ -265,7 +266,7 @@ def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
 
 
 def _state_of(folder: RunFolder) -> dict[str, Any]:
-    """Return the state of another run; empty if it is damaged, which the next command that trains that run mends."""
+    """Return the state of a run; empty if it is damaged, which the next command that trains the run mends."""
     try:
         return folder.state()
     except DamagedFileError:

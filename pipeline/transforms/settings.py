@@ -13,6 +13,7 @@ Shape = tuple[int, ...]
 OWN = ("pipeline.transforms.preprocess.", "pipeline.transforms.mixing.")
 WHITENING = ("pipeline.transforms.preprocess.PcaWhiten", "pipeline.transforms.preprocess.ZcaWhiten")
 LARGEST_TILE = 4096  # values; larger covariance matrices take minutes to decompose
+LARGEST_NUMBER = 16_384  # in the arguments of a step, such as the rows to resize to
 MIRRORING = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
 KEEPING = (
     *MIRRORING[:2],
@@ -133,6 +134,13 @@ def check_augmentation(
         name = step["_target_"].rsplit(".", 1)[-1]
         if "p" in step and step["p"] not in Range(least=0, most=1):
             raise ConfigError(f"{where}.p", got=step["p"], allowed="a probability from 0 to 1")
+        for key, value in step.items():
+            if _largest(value) > LARGEST_NUMBER:
+                raise ConfigError(
+                    f"{where}.{key}",
+                    got=value,
+                    allowed=f"at most {LARGEST_NUMBER}, as images of such sides would take all memory",
+                )
         if name in COLOURED and shape[0] == 1:
             raise ConfigError(
                 where,
@@ -198,6 +206,13 @@ def check_views(
             "belong to another class; use views=whole"
         ]
     return []
+
+
+def _largest(value: Any) -> float:
+    """Return the largest number in an argument of a step; steps in it are looked at by themselves."""
+    if isinstance(value, list):
+        return max(map(_largest, value), default=0)
+    return value if isinstance(value, int | float) else 0
 
 
 def _check_crops(steps: Sequence[Mapping[str, Any]], shape: Shape) -> None:

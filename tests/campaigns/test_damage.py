@@ -52,7 +52,10 @@ SITUATIONS: dict[str, tuple[str, list[str], list[str]]] = {
     "prepared before": (
         "prepare",
         [],
-        [*below("cache/prepare/*", PREPARED), COMPOSED, "cache/digests.json", "cache/sources.json"],
+        [
+            *(COMPOSED, "artifacts/compose/tiny.json", "cache/digests.json", "cache/sources.json"),
+            *below("cache/prepare/*", PREPARED),
+        ],
     ),
     "measured before": ("statistics", [], below("cache/statistics/*", STATISTICS)),
     "augmented before": ("augment", [], below("cache/augment/*", COPIES)),
@@ -60,7 +63,11 @@ SITUATIONS: dict[str, tuple[str, list[str], list[str]]] = {
     "trained before": (
         "train",
         [],
-        [BEST, *below(RUN, [*TRAINED, "run.json", "timing.csv", "config.yaml", "weights.pt"])],
+        [
+            BEST,
+            "artifacts/search/tiny/best.json",
+            *below(RUN, [*TRAINED, "run.json", "timing.csv", "config.yaml", "weights.pt"]),
+        ],
     ),
     "inputs in the cache": ("train", [RUN], CACHED),
     "large inputs in the cache": ("train", [RUN], [each for each in CACHED if each.endswith("npy")]),
@@ -94,7 +101,7 @@ FEW = {
     ("trained before", f"{RUN}/weights.pt", "one byte"),
     ("trained before", f"{RUN}/run.json", "half"),
     ("trained before", BEST, "one byte"),
-    ("searched before", "runs/searches/tiny-small/trials/00000.json", "another's"),
+    ("searched before", "runs/searches/tiny-small/trials/00000.json", "half"),
     ("reported before", "artifacts/evaluate/tiny/scores.json", "empty"),
 }
 CASES = [
@@ -177,15 +184,16 @@ def test_damage_is_noticed_by_name_or_harmless_and_is_mended(
     pattern: str,
     damage: str,
     whole: Path,
-    other: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     stage, absent, _ = SITUATIONS[situation]
     root = Path(shutil.copytree(whole, tmp_path / "project"))
     if situation.startswith("large"):
         monkeypatch.setattr(cache, "LARGE", 0)
     file = find(root, pattern)
+    other: Path = request.getfixturevalue("other") if damage == "another's" else whole
     if not damage_file(file, damage, find(other, pattern).read_bytes()):
         pytest.skip("the content is the same")
     remove(root, absent)
@@ -213,6 +221,7 @@ def succeeded(ended: Ended) -> bool:
     return ended.error is None and ended.trace == ""
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_list_has_every_file_that_is_read(situation: str, whole: Path, tmp_path: Path, reads: Reads) -> None:
     stage, absent, _ = SITUATIONS[situation]

@@ -184,6 +184,14 @@ def test_name_in_a_folder_that_is_not_valid_is_refused(tmp_path: Path) -> None:
         archive.names()
 
 
+def test_entry_without_a_name_is_no_image(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "data.zip", {"a.png": b""})
+    with zipfile.ZipFile(root, "a") as file:
+        file.writestr(zipfile.ZipInfo(""), b"")
+    with opened(root) as archive:
+        assert archive.names() == ["", "a.png"]
+
+
 def test_two_files_of_one_name_in_a_zip_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "data.zip"
     with zipfile.ZipFile(root, "w") as file:
@@ -218,6 +226,6 @@ def test_images_whose_suffix_says_another_format_are_read_and_counted_in_one_war
     facts = Facts(**data_section(tmp_path / "data", format=source))
     write_prepared(facts, tmp_path / "prepared", data_digest="")
     assert capsys.readouterr().err == (
-        f"warning: data.root: 2 images in {tmp_path}/data have another format than their suffix says, such as "
+        f"warning: data.root: images in {tmp_path}/data that have another format than their suffix says: 2, such as "
         f"{names[0]}; they are read as what they are\n"
     )

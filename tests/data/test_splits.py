@@ -129,13 +129,13 @@ def read_samples(name: str) -> list[Sample]:
     facts = read_facts(name)
     if not (ROOT / facts["root"]).exists():
         pytest.skip(f"{facts['root']} is absent: run dvc pull")
-    section = data_section("", format=facts["format"], classes=facts["classes"])
+    section = data_section("images", format=facts["format"], classes=facts["classes"])
     with opened(ROOT / facts["root"]) as archive:
         return load_source(facts["format"]).samples(archive, Facts(**section))
 
 
 def fold(samples: Sequence[Sample], index: int, of: int, groups: str | None, **changes: Any) -> list[Sample]:
-    section = data_section("", groups=groups, fold={"index": index, "of": of}, **changes)
+    section = data_section("images", groups=groups, fold={"index": index, "of": of}, **changes)
     return fold_samples(samples, Facts(**section), stratum)
 
 
@@ -238,7 +238,7 @@ def test_masks_are_distributed_by_the_number_of_groups() -> None:
 
 def test_without_a_fold_samples_are_as_they_were() -> None:
     samples = make_samples("label", num_files=20, num_groups=20)
-    facts = Facts(**data_section("", groups="no name has this"))
+    facts = Facts(**data_section("images", groups="no name has this"))
     assert fold_samples(samples, facts, stratum) == samples
 
 

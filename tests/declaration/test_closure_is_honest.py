@@ -27,7 +27,6 @@ ORCHESTRATING = {
     "pipeline.declaration.grants",
     "pipeline.declaration.keys",
     "pipeline.declaration.targets",
-    "pipeline.training.checks",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
     "pipeline.training.run",

@@ -1,5 +1,6 @@
 """A declaration: typed sections made of plain values, which it keeps as they are written and digested."""
 
+import json
 import re
 import time
 from dataclasses import FrozenInstanceError
@@ -205,3 +206,18 @@ def test_file_of_anything_else_is_refused(content: bytes, tmp_path: Path) -> Non
     (tmp_path / "one.yaml").write_bytes(content)
     with refused(str(tmp_path / "one.yaml")):
         load(tmp_path / "one.yaml")
+
+
+def test_file_of_another_declaration_is_noticed_by_the_digests_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    made, other = (compose(["experiment=digits_lenet5", f"seed={seed}"]) for seed in (0, 1))
+    path.write_text(made.text())
+    path.with_suffix(".json").write_text(json.dumps({**made.digests(), "code": {}}))
+    assert load(path) == made
+    path.write_text(other.text())
+    with refused(str(path), hint="delete both") as caught:
+        load(path)
+    assert caught.value.problem == "does not belong to one.json beside it"
+    path.with_suffix(".json").write_text("")
+    with refused(str(path.with_suffix(".json"))):
+        load(path)

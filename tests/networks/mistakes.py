@@ -107,6 +107,9 @@ GRAMMAR = [
     Mistake(layers(*ENDLESS), DEEP, hint="flatten them",
             text=f"{DEEP}: in {{residual: [...]}} of model small, lists are nested more than 32 deep; flatten them"),
     Mistake(layers({"residual": nested_lists(32)}), DEEP, hint="flatten them"),
+    Mistake(layers({"norm": None, "repeat": 10**9}), FIRST, hint="repeat fewer of them",
+            text=f"{FIRST}: in {{norm:, repeat: {10**9}}} of model small, the network has more than 5000 layers; "
+            "repeat fewer of them"),
 ]  # fmt: skip
 
 PADDING = "same, valid or a whole number of at least 0"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import CHANGED, DIGESTS, check_files
+from pipeline.files import CHANGED, DIFFERENT, DIGESTS, check_files
 from pipeline.runs import cache
 from pipeline.runs.cache import find_or_make, publish, refuse_foreign
 from tests.refusals import refused
@@ -274,7 +274,8 @@ def test_damaged_result_is_set_aside_and_made_again(
     made = find_or_make(tmp_path, "prepare", "abc", write_numbers)
     spoil(made / name)
     assert tree(find_or_make(tmp_path, "prepare", "abc", write_numbers)) == WRITTEN
-    said = f"warning: {made / name} {CHANGED}; the folder was set aside as abc.damaged and is made again\n"
+    problem = CHANGED if name in ("key", DIGESTS) else DIFFERENT
+    said = f"warning: {made / name} {problem}; the folder was set aside as abc.damaged and is made again\n"
     assert capsys.readouterr().err == said
     aside = made.with_name("abc.damaged")
     assert not any((aside / name).read_bytes()), "zeros"
@@ -298,7 +299,9 @@ def test_damaged_artifact_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFix
     spoil(published / "numbers.txt")  # the same file as in the cache, where links are possible
     assert tree(find_or_make(tmp_path, "prepare", "abc", write_numbers)) == WRITTEN
     file = published / "numbers.txt"
-    said = f"warning: {file} {CHANGED}; {published} is not used, delete it and `dvc repro` writes it again\n"
+    said = (
+        f"warning: {file} {DIFFERENT}; {published} is not used, delete it and `dvc repro` writes it again\n"
+    )
     assert capsys.readouterr().err == said
 
 

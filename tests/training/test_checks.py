@@ -86,17 +86,23 @@ STEP = {"_target_": "albumentations.HorizontalFlip", "p": 0.5}
 
 
 def augmented(*steps: dict[str, Any]) -> Declaration:
-    return declared(augmentation={"steps": list(steps), "mixing": None, "copies": None})
+    """Return a declaration of steps, and of a network that takes the images of `data_section`."""
+    model = compose_sections(["model=linear"])["model"]
+    return declared(model=model, augmentation={"steps": list(steps), "mixing": None, "copies": None})
 
 
 def test_step_is_built_and_applied_without_any_data() -> None:
-    check_augmentation(declared())
     check_augmentation(augmented(STEP))
     with refused("augmentation.steps[1].p", got=3.0, hint="correct them"):
         check_augmentation(augmented(STEP, {**STEP, "p": 3.0}))
     wide = {"_target_": "albumentations.Crop", "x_min": 0, "y_min": 0, "x_max": 64, "y_max": 64, "p": 1.0}
     with refused("augmentation", hint="change that step"):
         check_augmentation(augmented(wide))
+    small = {"_target_": "albumentations.CenterCrop", "height": 4, "width": 4, "p": 1.0}
+    with refused("augmentation", hint="end with a step that restores it, or change input_shape"):
+        check_augmentation(augmented(small))
+    with refused("augmentation", hint="remove steps such as Normalize or ToFloat"):
+        check_augmentation(augmented({"_target_": "albumentations.ToFloat", "p": 1.0}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -1,4 +1,4 @@
-"""Damaged inputs of a training: nothing is kept of them, and they are made again while the command runs."""
+"""Damaged inputs and states of a training: nothing is kept of them, and the same command makes them again."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.keys import fingerprint
 from pipeline.errors import DamagedFileError
+from pipeline.files import DIFFERENT
 from pipeline.runs import cache
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.training.inputs import prepare
-from pipeline.training.run import RunRequest, train
-from tests.makers import data_section, declaration, write_class_folders
+from pipeline.training.run import RunRequest, check_unfinished, train
+from tests.makers import data_section, declaration, write_class_folders, write_files
 from tests.refusals import refused
 from tests.training.fitting import QUIET, Tracked, trained
 
@@ -47,4 +49,13 @@ def test_damage_that_makes_training_fail_is_mended_all_the_same(
     folder = train(tiny, request, RunContext(tmp_path))
     assert folder.is_finished()
     assert targets.read_bytes() == content
-    assert f"{targets} does not have the content that was written" in capsys.readouterr().err
+    assert f"{targets} {DIFFERENT}" in capsys.readouterr().err
+
+
+def test_damaged_state_does_not_stop_a_sweep_before_it_is_mended(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "data.zip")
+    tiny = declaration(data_section(tmp_path / "data.zip"), model=compose_sections(["model=linear"])["model"])
+    run = tmp_path / "runs" / fingerprint(tiny, root=tmp_path)
+    write_files(run, {"run.json": b""})
+    check_unfinished(tiny, root=tmp_path)
+    assert (run / "run.json").exists()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import os
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,6 @@ from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError
 from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.classification.demands import ClassificationDemands
@@ -234,32 +230,3 @@ def test_mlflow_is_told_of_short_epochs_together(
         history.append({"epoch": float(epoch)})
         report(history)
     assert log.told == told
-
-
-# What a training leaves open.
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-
-
-@pytest.mark.parametrize("ends", ["finished", "pruned", "refused"])
-def test_trainings_leave_no_file_open_before_garbage_is_collected(tmp_path: Path, ends: str) -> None:
-    observer = QUIET if ends != "pruned" else TrainingObserver(should_stop=lambda history: True)
-    overrides = ["trainer.max_epochs=1", *(["optimizer.lr=1e30"] if ends == "refused" else [])]
-
-    def train(number: int) -> None:
-        folder = RunFolder(tmp_path / str(number) / "run")
-        with pytest.raises(ConfigError) if ends == "refused" else nullcontext():
-            trained(folder, observer, *overrides, tracked=Tracked())
-
-    train(0)  # what is opened once
-    gc.collect()
-    gc.disable()
-    try:
-        before = open_files()
-        for number in range(1, 8):
-            train(number)
-        assert open_files() == before
-    finally:
-        gc.enable()

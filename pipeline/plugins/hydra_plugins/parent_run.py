@@ -94,16 +94,14 @@ class ParentRun(Callback):
         atexit.register(self._close_failed)
 
     def _close_failed(self) -> None:
-        """Close the parent of a sweep that failed or was stopped, still comparing the runs that finished."""
-        if self._parent is None:
-            return
-        store = self._parent.tracked.store
-        if is_stopping():
-            self._close("KILLED")
+        """Close the parent of a sweep that was stopped, or failed: then still comparing the runs that finished."""
+        if self._parent is not None and is_stopping():  # and has no time for a comparison
+            store = self._parent.tracked.store
+            self._parent.close("KILLED")
             close_dead_runs(
                 store.root, store.experiment
             )  # those of the launcher's workers, which it has killed
-        else:
+        elif self._parent is not None:
             self._close("FAILED", reason="a job failed")
 
     def _close(self, status: str, *, reason: str = "") -> None:
