@@ -52,7 +52,6 @@ def check(sections: Mapping[str, Any]) -> Declaration:
         ConfigError: the first problem found.
     """
     declaration = check_values(sections)
-    _check_texts(sections)
     _check_model(declaration.model)
     network = plan_network(declaration)
     check_size(network)
@@ -206,16 +205,11 @@ def _mirror_changes_label(declaration: Declaration) -> bool:
     return declaration.data.mirror_changes_label and not load_demands(declaration.task).is_dense
 
 
-def _check_texts(sections: Mapping[str, Any]) -> None:
-    """Check that names and paths are not empty."""
-    for section, key in (("data", "name"), ("data", "root"), ("model", "name")):
-        text = sections[section].get(key)
-        if not isinstance(text, str) or not text:
-            raise ConfigError(f"{section}.{key}", got=text, allowed="text that is not empty")
-
-
 def _check_model(model: Mapping[str, Any]) -> None:
-    """Check the default padding of a network, even if none of its layers uses it."""
+    """Check the name of a network, and its default padding, even if none of its layers uses it."""
+    name = model.get("name")
+    if not isinstance(name, str) or not name:
+        raise ConfigError("model.name", got=name, allowed="text that is not empty")
     padding = model.get("padding", "same")
     pixels = padding if isinstance(padding, list) and len(padding) == 2 else [padding]
     if padding not in ("same", "valid") and not all(side in PIXELS for side in pixels):

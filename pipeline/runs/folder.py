@@ -102,7 +102,7 @@ class RunFolder:
         """
         check_files(self.path, hint=self._remedy())
         state = self.state()
-        if state and state["fingerprint"] != self.result()["fingerprint"]:
+        if state and state.get("fingerprint") != self.result().get("fingerprint"):
             raise DamagedFileError(
                 self.path / "result.json", "is the result of another run", hint=self._remedy()
             )

@@ -19,7 +19,7 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.keys import declaration_digest
+from pipeline.declaration.digests import digest
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
@@ -225,7 +225,10 @@ def _write_results(
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
     state = folder.state()
-    decided = {"declaration": declaration_digest(declaration), "versions": state["identity"]["versions"]}
+    decided = {
+        "declaration": digest(state["identity"]["declaration"]),
+        "versions": state["identity"]["versions"],
+    }
     result = {key: state[key] for key in ("fingerprint", "data")} | decided
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
     tracked.log_history(history)

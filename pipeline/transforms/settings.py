@@ -131,24 +131,7 @@ def check_augmentation(
         Warnings about steps that are valid, but invalidate labels.
     """
     for where, step in _steps(settings.steps):
-        name = step["_target_"].rsplit(".", 1)[-1]
-        if "p" in step and step["p"] not in Range(least=0, most=1):
-            raise ConfigError(f"{where}.p", got=step["p"], allowed="a probability from 0 to 1")
-        for key, value in step.items():
-            if _largest(value) > LARGEST_NUMBER:
-                raise ConfigError(
-                    f"{where}.{key}",
-                    got=value,
-                    allowed=f"at most {LARGEST_NUMBER}, as images of such sides would take all memory",
-                )
-        if name in COLOURED and shape[0] == 1:
-            raise ConfigError(
-                where,
-                f"{name} needs colour images",
-                got=shape,
-                hint="remove the step, or use augmentation=color_jitter, which changes brightness and contrast of grey "
-                "images",
-            )
+        _check_step(step, where, shape)
     _check_crops(settings.steps, shape)
     mixing = settings.mixing
     if mixing is not None and mixing["_target_"].startswith(OWN):
@@ -169,6 +152,28 @@ def check_augmentation(
         for where, step in _steps(settings.steps)
         if step["_target_"].rsplit(".", 1)[-1] in MIRRORING
     ]
+
+
+def _check_step(step: Mapping[str, Any], where: str, shape: Shape) -> None:
+    """Check that the numbers of a step are in range, and that it can be applied to images of a shape."""
+    name = step["_target_"].rsplit(".", 1)[-1]
+    if "p" in step and step["p"] not in Range(least=0, most=1):
+        raise ConfigError(f"{where}.p", got=step["p"], allowed="a probability from 0 to 1")
+    for key, value in step.items():
+        if _largest(value) > LARGEST_NUMBER:
+            raise ConfigError(
+                f"{where}.{key}",
+                got=value,
+                allowed=f"at most {LARGEST_NUMBER}, as images of such sides would take all memory",
+            )
+    if name in COLOURED and shape[0] == 1:
+        raise ConfigError(
+            where,
+            f"{name} needs colour images",
+            got=shape,
+            hint="remove the step, or use augmentation=color_jitter, which changes brightness and contrast of grey "
+            "images",
+        )
 
 
 def check_views(

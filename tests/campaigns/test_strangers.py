@@ -19,7 +19,9 @@ from pipeline import augment, evaluate, prepare, report, search, statistics
 from pipeline import train as train_command
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
+from pipeline.files import write_digests
 from pipeline.runs.context import RUN
+from pipeline.runs.folder import RunFolder
 from pipeline.training.run import follow
 from tests.campaigns.attacks import ATTACKS, PLAIN, TEXTS, written
 from tests.campaigns.trap import happened, nothing_happens, set_trap, watched
@@ -56,7 +58,8 @@ def run_folder(text: str) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(text)
     (folder / "result.json").write_text(json.dumps({"fingerprint": folder.name, "data": "x"}))
-    (folder / "run.json").write_text(json.dumps({"state": "finished", "has_artifacts": True}))
+    write_digests(folder, ["result.json"])  # the attacker's own
+    RunFolder(folder).update(state="finished", fingerprint=folder.name, has_artifacts=True)
     return folder
 
 
@@ -81,6 +84,7 @@ def by_report(text: str) -> None:
     }.items():
         (Path("artifacts") / name).parent.mkdir(parents=True)
         (Path("artifacts") / name).write_text(content)
+        write_digests((Path("artifacts") / name).parent)
     command(report, "artifacts", "out")
 
 

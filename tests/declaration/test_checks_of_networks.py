@@ -114,8 +114,9 @@ def test_yaml_anchor_inside_itself_is_told_in_one_sentence(
     shutil.copytree(composition.CONF, tmp_path / "conf")
     monkeypatch.setattr(composition, "CONF", tmp_path / "conf")
     (tmp_path / "conf" / "model" / "endless.yaml").write_text(f"name: endless\nlayers: {layers}\n")
-    text = "conf: a YAML anchor refers to itself, or a value is nested too deep; write the list out, with fewer levels"
-    with refused("conf", text=text):
+    file = str(tmp_path / "conf" / "model" / "endless.yaml")
+    problem = "its aliases (*) make more than 20,000 values of it"
+    with refused(file, problem=problem, hint="write the values out"):
         compose(["model=endless", NO_DATA])
 
 

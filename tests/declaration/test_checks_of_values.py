@@ -100,8 +100,8 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("trainer.deterministic", "yes", "", {"allowed": "true, false or warn"}),
     ("tracking.log_model", "yes", "", {"allowed": "bool", "hint": "this is str; YAML writes"}),
     # Data.
-    ("data.root", "", "", {"allowed": "text that is not empty"}),
-    ("data.name", "", "", {"text": "data.name must be text that is not empty, got ''"}),
+    ("data.root", "", "", {"allowed": "the path of a folder or a zip file"}),
+    ("data.name", "", "", {"allowed": NAME}),
     ("data.digest", "md5:0123", "",
      {"text": "data.digest must be null or sha256: with 64 hexadecimal digits, got 'md5:0123'"}),
     ("data.groups", "", "", {"text": "data.groups must be null or an expression that is not empty, as it matches "

@@ -17,6 +17,7 @@ from pipeline.declaration.settings import (
     TrackingSettings,
     TrainerSettings,
 )
+from pipeline.storage.names import NAME
 from tests.refusals import refused
 
 CONF = Path(__file__).parents[2] / "conf" / "trainer"
@@ -121,5 +122,5 @@ def test_names_are_lightning_s_but_for_tpus() -> None:
 
 
 def test_experiment_without_a_name_is_refused() -> None:
-    with refused("tracking.experiment", got=" ", allowed="text, such as digits"):
+    with refused("tracking.experiment", got=" ", allowed=NAME):
         TrackingSettings(experiment=" ", log_model=False)

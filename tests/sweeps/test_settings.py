@@ -59,14 +59,14 @@ NARROWS = (
 )
 REFUSED: list[tuple[str, dict[str, Any], Any, str, str]] = [
     # setting, what is changed, what is allowed, the way out, what is said
-    ("trials", {"trials": 0}, "at least 1", "", "search.trials must be at least 1, got 0"),
+    ("trials", {"trials": 0}, "from 1 to 100000", "", "search.trials must be from 1 to 100000, got 0"),
     ("rounds", {"rounds": 0}, "at least 1", "", ""),
-    ("seeds", {"seeds": 0}, "at least 1", "", ""),
-    ("folds", {"folds": 0}, "at least 1", "", ""),
-    ("warmup", {"warmup": 0}, "at least 1", "", ""),
+    ("seeds", {"seeds": 0}, "from 1 to 1000", "", ""),
+    ("folds", {"folds": 0}, "from 1 to 1000", "", ""),
+    ("warmup", {"warmup": 0}, "from 1 to 1000000", "", ""),
     ("factor", {"factor": 1}, "at least 2", "", ""),
-    ("parallel", {"parallel": 0}, "at least 1", "", ""),
-    ("retries", {"retries": -1}, "at least 0", "", ""),
+    ("parallel", {"parallel": 0}, "from 1 to 1000", "", ""),
+    ("retries", {"retries": -1}, "from 0 to 1000", "", ""),
     ("seed", {"seed": -1}, "from 0 to 4294967295", "", ""),
     ("seed", {"seed": 2**32}, "from 0 to 4294967295", "", ""),
     ("keep", {"keep": 0.0}, SHARE, "", "search.keep must be above 0 and at most 1, got 0.0"),

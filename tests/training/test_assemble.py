@@ -45,7 +45,7 @@ def one_of(*steps: dict[str, Any]) -> dict[str, Any]:
 def declared(*, ignore_label: int | None = None, seed: int = 5, **augmentation: Any) -> Declaration:
     """Return a declaration of colour images of 8 x 8, of which the network sees 4 x 6."""
     return declaration(
-        data_section("", shape=[3, 8, 8], ignore_label=ignore_label),
+        data_section("images", shape=[3, 8, 8], ignore_label=ignore_label),
         augmentation={"steps": [], "mixing": None, "copies": None, **augmentation},
         input_shape=[3, 4, 6],
         seed=seed,
@@ -200,7 +200,7 @@ def test_training_split_takes_the_copies_drawn_in_advance(prepared: Prepared, tm
 
 
 def test_task_is_given_the_facts_that_it_demands_and_no_others() -> None:
-    facts = data_section("", classes=["a", "b", "c"], background=0, ignore_label=7)
+    facts = data_section("images", classes=["a", "b", "c"], background=0, ignore_label=7)
     task: Any = build_task(declaration(facts))
     assert isinstance(task, Classification)
     assert (task.classes, task.label_smoothing) == (["a", "b", "c"], 0.0)
@@ -212,7 +212,7 @@ def test_task_is_given_the_facts_that_it_demands_and_no_others() -> None:
 
 def test_optimizer_and_schedule_wait_for_what_they_work_on() -> None:
     settings = declaration(
-        data_section(""),
+        data_section("images"),
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.5, "momentum": 0.25},
         scheduler={"_target_": "torch.optim.lr_scheduler.StepLR", "step_size": 1, "gamma": 0.1},
     )

@@ -42,7 +42,7 @@ def sheets(monkeypatch: pytest.MonkeyPatch) -> Sheets:
 
 def declared(*steps: dict[str, Any], mixing: dict[str, Any] | None = None) -> Declaration:
     section = {"steps": list(steps), "mixing": mixing, "copies": None}
-    return declaration(data_section("", shape=[3, 8, 8]), augmentation=section, seed=3)
+    return declaration(data_section("images", shape=[3, 8, 8]), augmentation=section, seed=3)
 
 
 def preview(settings: Declaration, folder: Path, *, kind: str = "label") -> list[str]:
