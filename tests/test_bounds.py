@@ -67,13 +67,13 @@ def test_resolved_file_whose_aliases_multiply_is_refused(tmp_path: Path) -> None
 
 SETTINGS: list[tuple[list[str], str, dict[str, Any]]] = [
     # overrides                                          where                  fields of the error
-    (["search.trials=1000000000"], "search.trials", {"got": 10**9, "allowed": "at most 100000"}),
-    (["search.seeds=1000000000"], "search.seeds", {"got": 10**9, "allowed": "at most 1000"}),
-    (["search.folds=1000000000"], "search.folds", {"got": 10**9, "allowed": "at most 1000"}),
+    (["search.trials=1000000000"], "search.trials", {"got": 10**9, "allowed": "from 1 to 100000"}),
+    (["search.seeds=1000000000"], "search.seeds", {"got": 10**9, "allowed": "from 1 to 1000"}),
+    (["search.folds=1000000000"], "search.folds", {"got": 10**9, "allowed": "from 1 to 1000"}),
     (["search.seeds=1000", "search.folds=1000"], "search.seeds", {"got": 1000, "hint": "lower search.seeds"}),
-    (["search.parallel=1000000000"], "search.parallel", {"got": 10**9, "allowed": "at most 1000"}),
-    (["search.retries=1000000000"], "search.retries", {"got": 10**9, "allowed": "at most 1000"}),
-    (["search.warmup=1000000000"], "search.warmup", {"got": 10**9, "allowed": "at most 1000000"}),
+    (["search.parallel=1000000000"], "search.parallel", {"got": 10**9, "allowed": "from 1 to 1000"}),
+    (["search.retries=1000000000"], "search.retries", {"got": 10**9, "allowed": "from 0 to 1000"}),
+    (["search.warmup=1000000000"], "search.warmup", {"got": 10**9, "allowed": "from 1 to 1000000"}),
     (["search.rounds=1000000000"], "search.rounds", {"got": 10**9, "allowed": "at most search.trials=1"}),
     (["data.shape=[1,1000000,1000000]"], "data.shape", {"hint": "choose a smaller shape, or raise data.max_pixels"}),
     (["augmentation.steps=[{_target_: albumentations.Resize, height: 100000, width: 100000}]"],

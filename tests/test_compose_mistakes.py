@@ -94,7 +94,7 @@ FILES: list[tuple[str, str, dict[str, Any]]] = [
     (
         "data: {classes: &x [1, *x]}",
         "{file}",
-        {"text": "{file}: a YAML anchor refers to itself; write the list out"},
+        {"hint": "write the values out"},
     ),
     (
         f"data: {{classes: {'[' * 500}{']' * 500}}}",

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import files
 from pipeline.files import read_yaml, remove_drafts, write_text, yaml_text
+from pipeline.storage import sealed
 from pipeline.storage.memo import file_state, memoize_by_mtime
 from pipeline.storage.sealed import CHANGED, DIGESTS, check_files, read_sealed, write_digests, write_sealed
 from tests.refusals import refused
@@ -176,6 +177,7 @@ def test_everything_is_flushed_before_its_digest_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[Path] = []
+    monkeypatch.setattr(sealed, "sync", flushed.append)
     monkeypatch.setattr(files, "sync", flushed.append)
     write_result(tmp_path)
     names = [str(path.relative_to(tmp_path)) for path in flushed]

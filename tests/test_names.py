@@ -56,7 +56,7 @@ def test_name_that_climbs_out_is_refused_wherever_it_is_given(path: str) -> None
 def test_name_that_climbs_out_is_refused_in_a_resolved_file(tmp_path: Path) -> None:
     file = write_declaration(tmp_path / "tiny.yaml", data_section("data.zip"))
     file.write_text(file.read_text().replace("tiny_experiment", "../../my"))
-    with refused("name", got="../../my", allowed=NAME):
+    with refused(f"{file}: name", got="../../my", allowed=NAME):
         load(file)
 
 

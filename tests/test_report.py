@@ -132,7 +132,7 @@ def test_both_formats_tell_scores_origin_and_weights(name: str, page: Page, mark
 def test_scores_are_named_as_the_field_does(page: Page) -> None:
     assert "AUROC not defined" in page.text
     assert "calibration error (lower is better) 0.0328" in page.text
-    assert f"Dice, {NASTY} 0.9227 0.9190 to 0.9261" in page.text
+    assert "Dice, grey matter 0.9227 0.9190 to 0.9261" in page.text
     assert "test accuracy 0.950 (0.926 to 0.971)" in page.text
 
 
@@ -191,7 +191,7 @@ def test_markdown_tables_are_well_formed(markdown: str) -> None:
 
 
 def test_markdown_escapes_what_would_be_html(markdown: str) -> None:
-    assert r"Dice, g&lt;r>&amp;e\|y" in markdown
+    assert r"optimizer.lr: g&lt;r>&amp;e\|y lies" in markdown
     assert "<b>" not in markdown
 
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from pipeline.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@overload
+def load_class(target: str, kind: type[T], path: str) -> type[T]: ...
+
+
+@overload
+def load_class(target: str, kind: tuple[type, ...], path: str) -> type: ...
 
 
 def load_class(target: str, kind: type | tuple[type, ...], path: str) -> type:
@@ -18,6 +28,8 @@ def load_class(target: str, kind: type | tuple[type, ...], path: str) -> type:
     Raises:
         ConfigError: there is no such class, it is of another kind, or importing it fails.
     """
+    if "." not in str(target):
+        raise ConfigError(path, f"{target} has no package", got=target, hint="write it as in torch.nn.ReLU")
     found = import_name(target, path)
     if found is None:
         raise ConfigError(path, f"there is no {target}", got=target, hint="correct the name")

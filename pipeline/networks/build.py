@@ -44,12 +44,11 @@ def _module(node: Node) -> nn.Module:
             return modules[0]
         return nn.Sequential(*modules) if modules else nn.Identity()
     inside = [*map(_sequential, node.branches), *map(_module, node.after)]
-    container: nn.Module = load_class(node.target, nn.Module, node.where)(*inside, **node.arguments)
-    return container
+    return load_class(node.target, nn.Module, node.where)(*inside, **node.arguments)
 
 
 def _made(spec: Spec) -> nn.Module:
-    module: nn.Module = load_class(spec.target, nn.Module, "model")(**spec.arguments)
+    module = load_class(spec.target, nn.Module, "model")(**spec.arguments)
     if spec.init is not None:
         initialise(module, *spec.init)
     return module

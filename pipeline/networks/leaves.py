@@ -11,6 +11,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+from pipeline.errors import ConfigError
 from pipeline.layers.classes import load_class
 from pipeline.networks.filters import conv, depthwise, pool, up
 from pipeline.networks.grammar import PlanContext
@@ -123,7 +124,7 @@ def activation(context: PlanContext, kind: Any = None) -> Leaf:
     return context.leaf(f"activation {chosen.name}", (channels // pieces, *sides), *specs)
 
 
-def module(context: PlanContext, target: Any, **arguments: Any) -> Leaf:
+def module(context: PlanContext, target: str, **arguments: Any) -> Leaf:
     """Use any torch module, e.g. `{module: torch.nn.PixelShuffle, upscale_factor: 2}`; the escape hatch.
 
     Its shape and weights come from a forward pass on the meta device; its multiply-adds are not counted, and its
@@ -131,22 +132,22 @@ def module(context: PlanContext, target: Any, **arguments: Any) -> Leaf:
     """
     import torch
 
-    home, _, name = str(target).rpartition(".")
-    if not home:
-        raise context.invalid("module", "a class with its package, such as torch.nn.ReLU", target)
     try:
         with torch.device("meta"), torch.no_grad():
-            made = load_class(str(target), torch.nn.Module, context.where)(**arguments).eval()
+            made = load_class(target, torch.nn.Module, context.where)(**arguments).eval()
             shape = tuple(made(torch.empty(1, *context.flow.shape)).shape[1:])
+    except ConfigError as reason:  # of the class
+        raise context.error(reason.problem, hint=reason.hint) from None
     except Exception as reason:  # a third-party class can raise anything
         problem = f"{target} fails on its {times(context.flow.shape)} input ({' '.join(str(reason).split())})"
-        hint = "check its name, its arguments and the layer before it"
-        raise context.error(problem, hint=hint) from None
+        raise context.error(problem, hint="check its arguments and the layer before it") from None
     if len(shape) not in (1, 3):
         raise context.invalid(f"the output of {target}", "a map (C, H, W) or a vector", shape)
     weights = sum(each.numel() for each in made.parameters() if each.requires_grad)
-    spec = Spec(str(target), arguments, weights=((weights,),) if weights else ())
-    return context.leaf(f"module {name}", shape, spec, view=context.flow.view.whole(shape))
+    spec = Spec(target, arguments, weights=((weights,),) if weights else ())
+    return context.leaf(
+        f"module {target.rpartition('.')[2]}", shape, spec, view=context.flow.view.whole(shape)
+    )
 
 
 _FILTERS = (conv, depthwise, up, pool)

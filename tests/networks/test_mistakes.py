@@ -119,8 +119,6 @@ def test_every_key_must_be_written(key: str) -> None:
 
 
 REASONS = [
-    (module("no_such_package.Layer"), "there is no no_such_package.Layer: No module named 'no_such_package'"),
-    (module("torch.nn.init.zeros_"), "torch.nn.init.zeros_ is not a class derived from, or made like, "),
     (module("torch.nn.ReLU", slope=1), "ReLU.__init__() got an unexpected keyword argument 'slope'"),
     (
         module("torch.nn.GroupNorm", num_groups=2, num_channels=3),
@@ -135,6 +133,20 @@ def test_error_of_a_module_quotes_that_of_its_class(change: dict[str, Any], reas
     with refused(FIRST) as caught:
         plan_wrongly(change)
     assert f" fails on its 1x8x6 input ({reason}" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("torch.nn.Relu", "there is no torch.nn.Relu"),
+        ("no_such_package.Layer", "there is no no_such_package.Layer"),
+        ("torch.nn.init.zeros_", "torch.nn.init.zeros_ is not a class derived from, or made like, torch.nn."),
+    ],
+)
+def test_module_that_is_no_class_of_a_module_is_refused(target: str, problem: str) -> None:
+    with refused(FIRST) as caught:
+        plan_wrongly(module(target))
+    assert f" of model small, {problem}" in caught.value.problem
 
 
 def test_layer_is_shown_as_it_is_written() -> None:

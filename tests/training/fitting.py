@@ -81,7 +81,11 @@ def trained(
         np.save(prepared / f"{split}_targets.npy", np.arange(8, dtype=np.uint8))
     found = measure([np.load(prepared / "train_images.npy")], patch=None)
     if tracked is not None:  # as the run itself does before
-        folder.update(fingerprint=folder.path.name, data="sha256:01", identity={"versions": {"torch": "0.0"}})
+        folder.update(
+            fingerprint=folder.path.name,
+            data="sha256:01",
+            identity={"declaration": {}, "versions": {"torch": "0.0"}},
+        )
     log: Any = tracked
     return fit(
         declaration,

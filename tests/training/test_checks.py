@@ -20,7 +20,7 @@ SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9}
 def declared(*overrides: str, **sections: Any) -> Declaration:
     """Return a declaration of images that do not exist."""
     trainer = compose_sections(["trainer.accelerator=cpu", *overrides])["trainer"]
-    return declaration(data_section("nowhere.zip"), **{"trainer": trainer, **sections})
+    return declaration(data_section("nowhere.zip", shape=[1, 32, 32]), **{"trainer": trainer, **sections})
 
 
 def scheduled(name: str, **arguments: Any) -> Declaration:
@@ -51,7 +51,6 @@ REFUSED = [
     ("optimizer", {"_target_": "torch.optim.SparseAdam"}, "does not support dense gradients"),
     ("optimizer", {"_target_": "torch.optim.Muon"}, "only supports 2D parameters"),
     ("scheduler", {"_target_": SCHEDULER + "StepLR"}, "step_size"),
-    ("scheduler", {"_target_": SCHEDULER + "Stairs"}, "there is no"),
     ("scheduler", {"_target_": SCHEDULER + "StepLR", "step_size": 1, "last_epoch": 4}, "initial_lr"),
     ("scheduler", {"_target_": SCHEDULER + "CosineAnnealingLR", "T_max": 0}, "by zero"),
     ("scheduler", {"_target_": SCHEDULER + "OneCycleLR", "max_lr": 0.1, "total_steps": 19}, "total steps is 19"),
@@ -121,6 +120,12 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -
     allowed = "at most 2, the number of GPUs here, or auto"
     with refused("trainer.devices", got=3, allowed=allowed):
         check_devices(declared("trainer.accelerator=auto", "trainer.devices=3").trainer)
+
+
+def test_schedule_that_does_not_exist_is_named() -> None:
+    target = SCHEDULER + "Stairs"
+    with refused("scheduler._target_", got=target, hint="correct the name"):
+        check_optimizer(declared(optimizer=SGD, scheduler={"_target_": target}))
 
 
 def test_what_lightning_refuses_is_found_without_training() -> None:

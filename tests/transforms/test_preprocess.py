@@ -45,7 +45,7 @@ USES_STATISTICS = set(ROWS) - {"none", "unit", "per_image"}
 
 def preprocess_of(name: str, statistics: Statistics) -> nn.Module:
     section: dict[str, Any] = compose_sections([f"preprocess={name}"])["preprocess"]
-    made: nn.Module = construct(section, "preprocess", statistics=statistics)
+    made: nn.Module = construct(section, "preprocess", nn.Module, statistics=statistics)
     return made
 
 
