@@ -83,7 +83,7 @@ def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Search]:
 
 def test_declaration_without_a_search_is_its_own_best(run: Run, searches: list[Search]) -> None:
     out = run("experiment=digits_lenet5", "optimizer.lr=0.02")
-    assert {path.name for path in out.iterdir()} == {"best.yaml", "best.json"}
+    assert {path.name for path in out.iterdir()} == {"best.yaml", "best.json", "digests.json"}
     assert (out / "best.yaml").read_text() == Path("declared.yaml").read_text()
     digests, declared = (json.loads(path.read_text()) for path in (out / "best.json", Path("declared.json")))
     declared.pop("options", None)  # which the search alone depends on, as on other stages' code
@@ -104,6 +104,7 @@ def test_best_of_a_search_is_a_declaration_that_can_be_trained(run: Run, searche
         "trials.csv",
         "best.yaml",
         "best.json",
+        "digests.json",
         "remarks.txt",
         "search.html",
         "best_so_far.png",

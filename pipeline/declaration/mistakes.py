@@ -49,7 +49,7 @@ def explain_override(reason: OverrideParseException) -> ConfigError:
 
 
 def explain_depth(reason: RecursionError, conf: Path) -> ConfigError | None:
-    """Return the error for values that are nested too deep, or without end; None for recursion in other code."""
+    """Return the error for values that are nested too deep; None for recursion in other code."""
     frames = traceback.extract_tb(reason.__traceback__)
     places = {part for frame in frames for part in (*Path(frame.filename).parts, frame.name)}
     if places & {"override_parser", "_apply_overrides_to_config"}:
@@ -57,13 +57,10 @@ def explain_depth(reason: RecursionError, conf: Path) -> ConfigError | None:
     if not places & {"yaml", "omegaconf"}:
         return None
     for file in sorted(conf.rglob("*.yaml")):
-        depth, is_endless = _nesting(file)
-        if is_endless:
-            return ConfigError(str(file), "a YAML anchor refers to itself", hint="write the list out")
+        depth = _depth(file)
         if depth > DEEPEST:
             return ConfigError(str(file), "is nested too deep", got=depth, hint="write it with fewer levels")
-    hint = "write the list out, with fewer levels"
-    return ConfigError("conf", "a YAML anchor refers to itself, or a value is nested too deep", hint=hint)
+    return ConfigError("conf", "a value is nested too deep", hint="write it with fewer levels")
 
 
 def _quoted(key: str, value: str) -> str:
@@ -78,18 +75,16 @@ def _short(value: str, longest: int = 60) -> str:
     return value if len(value) <= longest else f"{value[:longest]}..."
 
 
-def _nesting(file: Path) -> tuple[int, bool]:
-    """Return how deep a YAML file is nested, and whether an anchor refers to itself."""
-    deepest, is_endless, anchors = 0, False, list[str | None]()
+def _depth(file: Path) -> int:
+    """Return how deep a YAML file is nested."""
+    depth = deepest = 0
     for event in _events(file):
         if isinstance(event, yaml.CollectionStartEvent):
-            anchors.append(event.anchor)
-            deepest = max(deepest, len(anchors))
+            depth += 1
+            deepest = max(deepest, depth)
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchors.pop()
-        elif isinstance(event, yaml.AliasEvent):
-            is_endless = is_endless or event.anchor in anchors
-    return deepest, is_endless
+            depth -= 1
+    return deepest
 
 
 def _events(file: Path) -> Iterator[yaml.Event]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import files
 from pipeline.runs import cache
+from pipeline.storage import memo, sealed
 from tests.campaigns.tiny import BEST, COMPOSED, STAGES, Ended, Reads, contents, make_project, run_stage
 
 RESULT = ["digests.json", "key"]
@@ -174,8 +174,8 @@ def is_out(argument: str, stage: str) -> bool:
 
 def forget() -> None:
     """Forget what this process knows of files, as another process would."""
-    files._digest.cache_clear()
-    files._load.cache_clear()
+    sealed._digest.cache_clear()
+    memo._load.cache_clear()
 
 
 @pytest.mark.parametrize(("situation", "pattern", "damage"), CASES)
