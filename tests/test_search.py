@@ -166,17 +166,19 @@ def test_search_around_another_starts_anew_around_that_one(run: Run, searches: l
     )
 
 
-def test_search_that_another_process_runs_is_refused_and_not_set_aside(
-    run: Run, searches: list[Search]
+def test_search_that_another_process_runs_is_not_set_aside(
+    run: Run, searches: list[Search], tmp_path: Path
 ) -> None:
+    """The stage would wait for that process, a sweep is refused."""
     run(*COARSE, "search.trials=2")
     before = {path: path.read_bytes() for path in LEDGER.rglob("*") if path.is_file() and path.name != "lock"}
     for changed in ([], ["search.seed=1"]):
+        search = load_search([*COARSE, "search.trials=2", *changed], root=tmp_path)
         with (
             locked(LEDGER / "lock", waits=False),
             refused("search digits_lenet5-coarse", hint="wait for it") as mistake,
         ):
-            run(*COARSE, "search.trials=2", *changed)
+            runner.run_search(search, root=tmp_path, entry_point="sweep")
         assert mistake.value.problem == f"is being run by process {os.getpid()} on {socket.gethostname()}"
         assert {path: path.read_bytes() for path in before} == before
     assert [path.name for path in LEDGER.parent.iterdir()] == [LEDGER.name]
