@@ -166,7 +166,8 @@ class TrackedRun:
             profile=json.dumps(dict(counts)),
         )
         inputs = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
-        self._client.log_inputs(self.run_id, [inputs])
+        with self.store.alone():  # MLflow fails where two runs add the same data set at once
+            self._client.log_inputs(self.run_id, [inputs])
 
     def log_model(
         self, model: Any, *, example: NDArray[np.uint8], outputs: Any, requirements: list[str]

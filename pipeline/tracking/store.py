@@ -10,6 +10,8 @@ import logging
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -59,7 +61,7 @@ class Store:
                 ) from None
             return
         _refuse_read_only(self.database)
-        with locked(self.database.with_name(f"{self.database.name}.lock"), waits=True):
+        with self.alone():
             try:
                 make_if_needed(self.database)
                 self.client = MlflowClient(self.uri)
@@ -71,6 +73,15 @@ class Store:
                     f"the MLflow database cannot be opened ({str(reason).splitlines()[0]})",
                     hint="repair it or move it away (a new one is created), or set MLFLOW_TRACKING_URI",
                 ) from None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock of the database, for what MLflow first looks up and then inserts; servers have their own."""
+        if self.database is None:
+            yield
+            return
+        with locked(self.database.with_name(f"{self.database.name}.lock"), waits=True):
+            yield
 
     def has_run(self, run_id: str) -> bool:
         """Return whether a run exists and is not deleted."""
