@@ -163,7 +163,14 @@ def cases(share: float) -> list[tuple[str, float]]:
     ]
 
 
-def check(
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in cases(0.01)),
+        *(pytest.param(*each, marks=pytest.mark.campaign) for each in cases(1.0)),
+    ],
+)
+def test_command_killed_at_any_event_ends_as_one_never_killed(
     server: Server,
     template: Path,
     wholes: dict[str, tuple[dict[str, Any], int]],
@@ -195,29 +202,3 @@ def check(
     assert found["left"] == wanted["left"] == [], about
     assert "Traceback" not in said, about
     shutil.rmtree(root)
-
-
-@pytest.mark.campaign
-@pytest.mark.parametrize(("name", "place"), cases(1.0))
-def test_command_killed_at_any_event_ends_as_one_never_killed(
-    server: Server,
-    template: Path,
-    wholes: dict[str, tuple[dict[str, Any], int]],
-    tmp_path: Path,
-    name: str,
-    place: float,
-) -> None:
-    check(server, template, wholes, tmp_path, name, place)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "place"), cases(0.01))
-def test_command_killed_at_some_event_ends_as_one_never_killed(
-    server: Server,
-    template: Path,
-    wholes: dict[str, tuple[dict[str, Any], int]],
-    tmp_path: Path,
-    name: str,
-    place: float,
-) -> None:
-    check(server, template, wholes, tmp_path, name, place)
