@@ -19,9 +19,9 @@ from pipeline import augment, evaluate, prepare, report, search, statistics
 from pipeline import train as train_command
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
-from pipeline.files import write_digests
 from pipeline.runs.context import RUN
 from pipeline.runs.folder import RunFolder
+from pipeline.storage.sealed import write_digests
 from pipeline.training.run import follow
 from tests.campaigns.attacks import ATTACKS, PLAIN, TEXTS, written
 from tests.campaigns.trap import happened, nothing_happens, set_trap, watched
