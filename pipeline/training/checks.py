@@ -6,6 +6,8 @@ trace. What can be checked without torch is checked on composition.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -128,16 +130,23 @@ def check_augmentation(declaration: Declaration) -> None:
     augmentation = build_augmentation(declaration, measure([image[None]], patch=None))
     assert augmentation is not None
     mask = np.zeros_like(image[..., 0]) if load_demands(declaration.task).is_dense else None
-    try:
+    with explain_steps():
         drawn = augmentation(image, mask, seed=0).image
+    check_augmented(declaration, torch.from_numpy(drawn.reshape(*drawn.shape[:2], -1)).permute(2, 0, 1)[None])
+
+
+@contextmanager
+def explain_steps() -> Iterator[None]:
+    """Turn whatever an augmentation step raises, as it may come from any library, into a `ConfigError`."""
+    try:
+        yield
     except ConfigError:
         raise
-    except Exception as reason:  # steps may come from any library
+    except Exception as reason:
         text = " ".join(str(reason).split())
         raise ConfigError(
             "augmentation", f"a step refuses the images of data.shape: {text}", hint="change that step"
         ) from reason
-    check_augmented(declaration, torch.from_numpy(drawn.reshape(*drawn.shape[:2], -1)).permute(2, 0, 1)[None])
 
 
 def check_augmented(declaration: Declaration, images: Tensor) -> None:

@@ -22,7 +22,6 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import TrainerSettings
-from pipeline.errors import ConfigError
 from pipeline.files import replacing, write_text
 from pipeline.pictures.curves import draw_curves
 from pipeline.plans.table import as_text
@@ -42,7 +41,7 @@ from pipeline.training.assemble import (
     modules_by_level,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
-from pipeline.training.checks import check_augmented
+from pipeline.training.checks import check_augmented, explain_steps
 from pipeline.training.construction import build_augmentation
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
@@ -264,15 +263,8 @@ def _log_network(declaration: Declaration, account: Account | None, tracked: Tra
 
 def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
     """Raise if the model cannot process the augmented images; dense tasks may train on smaller crops."""
-    try:
+    with explain_steps():
         images = data.train[0, [0]]["image"]
-    except ConfigError:
-        raise
-    except Exception as reason:  # steps may come from any library
-        text = " ".join(str(reason).split())
-        raise ConfigError(
-            "augmentation", f"a step refuses the images of data.shape: {text}", hint="change that step"
-        ) from reason
     check_augmented(declaration, images)
     with torch.inference_mode():
         model.get_submodule("preprocess")(images)
