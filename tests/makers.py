@@ -177,6 +177,8 @@ def declaration(data: Mapping[str, Any], **sections: Any) -> Declaration:
         "data": dict(data),
         "input_shape": data["shape"],
     }
+    if "optimizer" in sections:
+        sections["optimizer"] = {"decay_norms_and_biases": True, **sections["optimizer"]}
     return Declaration.parse({**plain, **sections})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.declaration.declaration import SECTIONS, Declaration
+from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declaration, class_and_arguments
 from pipeline.declaration.grants import check_granted, is_prefix
 from pipeline.declaration.network import check_size, plan_network
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
@@ -80,6 +80,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
         check_section(sections[key], schema, path=key)
     _check_search(sections)
     check_classes(sections)
+    _check_beside_arguments(sections)
     declaration = Declaration.parse(sections)
     check_arguments(sections)
     demands = load_demands(declaration.task)
@@ -154,10 +155,22 @@ def check_classes(sections: Mapping[str, Any]) -> None:
     check_allowed(target, where="task._target_", kind="task", allowed=allowed)
     given = {**GIVEN, "task": frozenset(load_demands(sections["task"]).facts)}
     for key in ("preprocess", "task", "optimizer", "scheduler"):
-        check_targets(sections[key], path=key, kind=key, allowed=allowed, given=given[key])
+        section = class_and_arguments(sections[key], key)
+        check_targets(section, path=key, kind=key, allowed=allowed, given=given[key])
     steps, mixing = augmentation["steps"], augmentation["mixing"]
     check_targets(steps, path="augmentation.steps", kind="step", allowed=allowed, given=given["augmentation"])
     check_targets(mixing, path="augmentation.mixing", kind="mixing", allowed=allowed)
+
+
+def _check_beside_arguments(sections: Mapping[str, Any]) -> None:
+    """Check the settings that stand beside the arguments of a section's class; all are true or false."""
+    for key, names in BESIDE_ARGUMENTS.items():
+        for name in names:
+            if name not in sections[key]:
+                problem, hint = "the setting is missing", "add it with its default from conf/config.yaml"
+                raise ConfigError(f"{key}.{name}", problem, hint=hint)
+            if not isinstance(sections[key][name], bool):
+                raise ConfigError(f"{key}.{name}", got=sections[key][name], allowed="true or false")
 
 
 def _check_steps(steps: Sequence[Any], path: str) -> None:

@@ -33,6 +33,8 @@ TYPED: dict[str, type] = {
 }
 HEADER = "# Written by the pipeline from conf/; edit that, not this.\n"
 SEAL = "# sha256: "  # of the lines below
+# Settings beside the arguments of a section's class.
+BESIDE_ARGUMENTS = {"optimizer": ("decay_norms_and_biases",)}
 KEYWORDS = {"from": "around"}  # a section whose name is a Python keyword
 
 
@@ -134,3 +136,12 @@ def _typed(key: str, value: Any) -> Any:
     except TypeError as reason:  # the file was written by another version; composition checks keys itself
         text = str(reason).removeprefix(f"{TYPED[key].__name__}.__init__() ")
         raise ConfigError(key, text, hint="compose the declaration again") from None
+
+
+def class_and_arguments(section: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the `_target_` of a section and its arguments, without the section's other settings.
+
+    Args:
+        key: name of the section.
+    """
+    return {name: value for name, value in section.items() if name not in BESIDE_ARGUMENTS.get(key, ())}

@@ -14,26 +14,40 @@ SMOOTHING = {"prewitt": (1.0, 1.0, 1.0), "sobel": (1.0, 2.0, 1.0), "scharr": (3.
 
 
 class Edges(nn.Module):
-    """Filter each channel by the derivative across columns and the one across rows; borders are replicated.
-
-    The two filters are scaled so that a ramp of slope 1 per pixel gives 1.
+    """Filter each channel by derivatives across columns and rows.
 
     Args:
-        channels: C in; 2 C come out, the two of each channel next to each other.
+        channels: C in; C times the number of directions come out, those of each channel next to each other.
         kind: `sobel`, `scharr` or `prewitt`.
+        scale: `unit`, so that a ramp of slope 1 per pixel gives 1, or `integer`, the weights as printed in textbooks.
+        direction: in which brightness rises where the output is positive: `right`, `left`, `down` or `up`; `both`
+            for right and down.
+        padding: `same` replicates the border, `valid` leaves the first and last row and column out.
     """
 
     filters: Tensor
 
-    def __init__(self, channels: int, *, kind: str) -> None:
+    def __init__(
+        self, channels: int, *, kind: str, scale: str = "unit", direction: str = "both", padding: str = "same"
+    ) -> None:
         super().__init__()
-        smoothing = torch.tensor(SMOOTHING[kind])
-        across = torch.outer(smoothing / smoothing.sum(), torch.tensor([-0.5, 0.0, 0.5]))
-        filters = torch.stack([across, across.T])[:, None]
+        smoothing, difference = torch.tensor(SMOOTHING[kind]), torch.tensor([-1.0, 0.0, 1.0])
+        if scale == "unit":
+            smoothing, difference = smoothing / smoothing.sum(), difference / 2
+        right = torch.outer(smoothing, difference)
+        rising = {
+            "right": [right],
+            "left": [-right],
+            "down": [right.T],
+            "up": [-right.T],
+            "both": [right, right.T],
+        }
+        filters = torch.stack(rising[direction])[:, None]
         self.register_buffer("filters", filters.repeat(channels, 1, 1, 1), persistent=False)
         self.channels = channels
+        self.border = 1 if padding == "same" else 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, 2 C, H, W)."""
-        padded = functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        """Map (N, C, H, W) to (N, C or 2 C, H, W); with `valid` padding, H - 2 rows and W - 2 columns."""
+        padded = functional.pad(x, (self.border,) * 4, mode="replicate")
         return functional.conv2d(padded, self.filters.to(x.dtype), groups=self.channels)

@@ -5,7 +5,8 @@ Source: LeCun et al. 1998, "Gradient-based learning applied to document recognit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -30,30 +31,25 @@ class WiredConv2d(nn.Module):
         kernel_size: tuple[int, int],
         stride: tuple[int, int],
         padding: tuple[int, int],
-        groups: int,
         bias: bool,
         wiring: Sequence[Sequence[int]],
+        dilation: tuple[int, int] = (1, 1),
     ) -> None:
         super().__init__()
-        assert groups == 1, "the wiring replaces groups"
-        pairs = [(out, into) for out, row in enumerate(wiring) for into in row]
-        self.weight = nn.Parameter(torch.empty(len(pairs), 1, *kernel_size))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
-        self.register_buffer("pairs", torch.tensor(pairs).T, persistent=False)
+        pairs = torch.tensor([(out, into) for out, row in enumerate(wiring) for into in row]).T
+        self.register_buffer("pairs", pairs, persistent=False)
         self.shape = (out_channels, in_channels, *kernel_size)
         self.stride = stride
         self.padding = padding
-        self.draw(lambda dense: nn.init.kaiming_uniform_(dense, a=5**0.5))
+        self.dilation = dilation
+        # As torch.nn.Conv2d: uniform between -1 / sqrt(fan-in) and 1 / sqrt(fan-in).
+        bounds = (pairs[0].bincount(minlength=out_channels) * prod(kernel_size)) ** -0.5
+        weight = torch.empty(pairs.shape[1], 1, *kernel_size).uniform_(-1, 1)
+        self.weight = nn.Parameter(weight * bounds[pairs[0]].view(-1, 1, 1, 1))
+        self.bias = nn.Parameter(torch.empty(out_channels).uniform_(-1, 1) * bounds) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, filters, H', W')."""
         dense = self.weight.new_zeros(self.shape)
         dense[self.pairs[0], self.pairs[1]] = self.weight[:, 0]
-        return functional.conv2d(x, dense, self.bias, self.stride, self.padding)
-
-    def draw(self, fill: Callable[[Tensor], object]) -> None:
-        """Draw the weights of filters that see every channel, and keep the wired ones."""
-        dense = self.weight.new_zeros(self.shape)
-        fill(dense)
-        with torch.no_grad():
-            self.weight.copy_(dense[self.pairs[0], self.pairs[1]][:, None])
+        return functional.conv2d(x, dense, self.bias, self.stride, self.padding, self.dilation)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pipeline.networks.grammar import PlanContext
+from pipeline.networks.grammar import NONE, PlanContext
 from pipeline.networks.parts import norm_and_activation
 from pipeline.plans.network import Leaf, Spec, side_or_sides, times
 from pipeline.plans.view import Pair
 
 
 def conv(
-    context: PlanContext, filters: Any, *, kernel: Any = 3, stride: Any = 1, padding: Any = None, groups: Any = 1,
-    wiring: Any = None, norm: Any = None, activation: Any = None, bias: Any = None, init: Any = None,
+    context: PlanContext, filters: Any, *, kernel: Any = 3, stride: Any = 1, padding: Any = None, dilation: Any = 1,
+    groups: Any = 1, wiring: Any = None, norm: Any = None, activation: Any = None, bias: Any = None, init: Any = None,
     width: Any = None,
 ) -> Leaf:  # fmt: skip
     """Convolve, then norm, then activation.
@@ -26,41 +26,47 @@ def conv(
         filters: output channels, or `outputs`; a layer of `outputs` has neither norm nor activation by default.
         padding: `same` (half the kernel, so that stride 1 keeps rows and columns), `valid` (none), or pixels; the
             network's by default.
+        dilation: distance between the inputs of neighbouring weights (Yu and Koltun 2016, arXiv:1511.07122).
         wiring: the input channels of each filter (LeCun et al. 1998, table 1); by default all those of its group.
         bias: by default only without a norm.
         width: factor on filters instead of the network's; `at_least_1` for the network's, but no less than 1.
     """
     count = context.width_of(filters, width)
-    side, step = context.pair("kernel", kernel), context.pair("stride", stride)
-    border = _padding(context, context.padding if padding is None else padding, side)
+    side, step, gap = map(context.pair, ("kernel", "stride", "dilation"), (kernel, stride, dilation))
+    reach = ((side[0] - 1) * gap[0] + 1, (side[1] - 1) * gap[1] + 1)
+    border = _padding(context, context.padding if padding is None else padding, reach)
     channels, num_groups = context.map()[0], context.whole("groups", groups)
     if channels % num_groups or count % num_groups:
         allowed = f"a divisor of {channels} input and {count} output channels"
         raise context.invalid("groups", allowed, num_groups)
-    shape = (count, *_filtered(context, side, step, border))
+    shape = (count, *filtered(context, reach, step, border))
     tail = norm_and_activation(context, shape, norm, activation, bias, init, filters == "outputs")
     arguments = {"in_channels": channels, "out_channels": tail.out_channels, "kernel_size": side}
     arguments |= {"stride": step, "padding": border, "groups": num_groups, "bias": tail.has_bias}
+    arguments |= {} if gap == (1, 1) else {"dilation": gap}
     target = "torch.nn.Conv2d"
     taps: tuple[int, ...] = (*side, channels // num_groups, tail.out_channels)
     if wiring is not None:
+        if tail.init[0] == "orthogonal":
+            raise context.error("orthogonal is not defined for wired filters", hint="use another init")
         wires = _wires(context, wiring, channels, tail.out_channels, num_groups)
         target, arguments["wiring"] = "pipeline.layers.wired.WiredConv2d", wires
+        del arguments["groups"]
         taps = (*side, sum(map(len, wires)))
     return context.leaf(
-        f"{'conv' if num_groups == 1 else f'conv in {num_groups} groups'} {count}, {_named(side, step)}",
+        f"{'conv' if num_groups == 1 else f'conv in {num_groups} groups'} {count}, {_named(side, step, gap)}",
         shape,
         Spec(target, arguments, tail.init, (taps, *tail.bias_weights)),
         *tail.specs,
-        view=context.flow.view.through(shape[1:], side, step, border),
-        window=(side, step, border),
+        view=context.flow.view.through(shape[1:], reach, step, border),
+        window=(reach, step, border),
         products=((*shape[1:], *taps),),
     )
 
 
 def depthwise(
     context: PlanContext, kernel: Any = 3, *, multiplier: Any = 1, stride: Any = 1, padding: Any = None,
-    norm: Any = None, activation: Any = None, bias: Any = None, init: Any = None,
+    dilation: Any = 1, norm: Any = None, activation: Any = None, bias: Any = None, init: Any = None,
 ) -> Leaf:  # fmt: skip
     """Convolve each channel by itself (Howard et al. 2017, arXiv:1704.04861, section 3.1).
 
@@ -69,7 +75,7 @@ def depthwise(
     """
     channels = context.map()[0]
     count = channels * context.whole("multiplier", multiplier)
-    window = {"kernel": kernel, "stride": stride, "padding": padding}
+    window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
     following = {"norm": norm, "activation": activation, "bias": bias, "init": init}
     made = conv(context, count, groups=channels, width=1, **window, **following)
     _, _, window_text = made.name.partition(f" {count}, ")
@@ -91,7 +97,9 @@ def up(
         allowed = f"at least as large as the stride {times(step)}"
         raise context.invalid("kernel", allowed, side, "a smaller one leaves gaps in the output")
     shape = (count, (rows - 1) * step[0] + side[0], (columns - 1) * step[1] + side[1])
-    tail = norm_and_activation(context, shape, norm, activation, bias, init, False)
+    # Its gain is that of its own activation: what follows it is a concatenation, not the network's activation.
+    alone = replace(context, activation=NONE)
+    tail = norm_and_activation(alone, shape, norm, activation, bias, init, False)
     arguments = {"in_channels": channels, "out_channels": tail.out_channels, "kernel_size": side}
     arguments |= {"stride": step, "bias": tail.has_bias}
     taps = (*side, channels, tail.out_channels)
@@ -133,7 +141,7 @@ def pool(
         raise context.invalid("padding", f"at most half the kernel {times(side)}", padding)
     target = "torch.nn.MaxPool2d" if kind == "max" else "torch.nn.AvgPool2d"
     spec = Spec(target, {"kernel_size": side, "stride": step, "padding": border})
-    sides = _filtered(context, side, step, border)
+    sides = filtered(context, side, step, border)
     return context.leaf(
         f"pool {kind}, {times(side)} / {side_or_sides(step)}",
         (channels, *sides),
@@ -143,8 +151,9 @@ def pool(
     )
 
 
-def _named(kernel: Pair, stride: Pair) -> str:
-    return times(kernel) + (f" / {side_or_sides(stride)}" if stride != (1, 1) else "")
+def _named(kernel: Pair, stride: Pair, dilation: Pair) -> str:
+    step = f" / {side_or_sides(stride)}" if stride != (1, 1) else ""
+    return f"{times(kernel)}{step}" + (f", dilation {side_or_sides(dilation)}" if dilation != (1, 1) else "")
 
 
 def _padding(context: PlanContext, value: Any, side: Pair) -> Pair:
@@ -158,7 +167,7 @@ def _padding(context: PlanContext, value: Any, side: Pair) -> Pair:
     return side[0] // 2, side[1] // 2
 
 
-def _filtered(context: PlanContext, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+def filtered(context: PlanContext, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
     """Return rows and columns of a filter's output; raise if the filter is larger than its input."""
     sides = context.map()[1:]
     axes = list(zip(sides, kernel, stride, padding, strict=True))

@@ -13,12 +13,17 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.layers.classes import load_class
-from pipeline.networks.filters import conv, depthwise, pool, up
+from pipeline.networks.filters import conv, depthwise, filtered, pool, up
 from pipeline.networks.grammar import PlanContext
 from pipeline.networks.parts import activation_specs, norm_and_activation, norm_specs, pieces_of
 from pipeline.plans.network import Leaf, Spec, side_or_sides, times
 
-EDGES = ("sobel", "scharr", "prewitt")
+EDGES = {
+    "edge": ("sobel", "scharr", "prewitt"),
+    "scale": ("unit", "integer"),
+    "direction": ("both", "right", "left", "down", "up"),
+    "padding": ("same", "valid"),
+}
 
 
 def linear(
@@ -92,17 +97,25 @@ def resize(context: PlanContext, factor: Any = 2, *, mode: Any = "nearest") -> L
     return context.leaf(f"resize x {side_or_sides(rise)}, {mode}", shape, spec, view=view)
 
 
-def edge(context: PlanContext, kind: Any = "sobel") -> Leaf:
-    """Filter each channel by a fixed pair of 3x3 derivatives, across columns and across rows; nothing is learnt.
+def edge(
+    context: PlanContext, kind: Any = "sobel", *, scale: Any = "unit", direction: Any = "both", padding: Any = "same"
+) -> Leaf:  # fmt: skip
+    """Filter each channel by fixed 3x3 derivatives; nothing is learnt.
 
-    `sobel`, `scharr` or `prewitt`; the output has twice as many channels, and borders are replicated.
+    Args:
+        kind: `sobel`, `scharr` or `prewitt`.
+        scale: `unit`, by which a ramp of slope 1 gives 1, or `integer`, the weights as printed in textbooks.
+        direction: in which brightness rises where the output is positive: `right`, `left`, `down`, `up`, or `both`,
+            that is right and down, which doubles the channels.
+        padding: `same` replicates the border, `valid` leaves the first and last row and column out.
     """
-    channels, rows, columns = context.map()
-    spec = Spec(
-        "pipeline.layers.edges.Edges", {"channels": channels, "kind": context.choice("edge", kind, EDGES)}
-    )
-    shape, window = (2 * channels, rows, columns), ((3, 3), (1, 1), (1, 1))
-    view = context.flow.view.through((rows, columns), *window)
+    options = {"scale": scale, "direction": direction, "padding": padding}
+    for name, value in {"edge": kind, **options}.items():
+        context.choice(name, value, EDGES[name])
+    window = ((3, 3), (1, 1), (int(padding == "same"),) * 2)
+    shape = (context.map()[0] * (1 + (direction == "both")), *filtered(context, *window))
+    spec = Spec("pipeline.layers.edges.Edges", {"channels": context.map()[0], "kind": kind, **options})
+    view = context.flow.view.through(shape[1:], *window)
     return context.leaf(f"edge {kind}", shape, spec, view=view, window=window, products=((*shape, 3, 3),))
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from pipeline.data.batches import Draws, PreparedSplit
 from pipeline.data.draws import OnTheFly, Precomputed
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.declaration import Declaration, class_and_arguments
 from pipeline.declaration.network import plan_network
 from pipeline.networks.build import build, pair_modules
 from pipeline.tasks.demands import load_demands
@@ -91,7 +91,9 @@ def make_train_split(
 
 def make_optimizer(declaration: Declaration) -> Callable[[Any], Any]:
     """Return a factory that maps parameters to the optimizer."""
-    return _waiting(declaration.optimizer, "optimizer", torch.optim.Optimizer)
+    return _waiting(
+        class_and_arguments(declaration.optimizer, "optimizer"), "optimizer", torch.optim.Optimizer
+    )
 
 
 def make_scheduler(declaration: Declaration) -> Callable[[Any], Any]:
@@ -102,9 +104,14 @@ def make_scheduler(declaration: Declaration) -> Callable[[Any], Any]:
 def group_parameters(
     declaration: Declaration, parameters: Iterable[nn.Parameter], levels: list[list[nn.Module]]
 ) -> list[dict[str, Any]]:
-    """Return optimizer parameter groups, with one learning rate per level as given by `model.lr_factors`."""
-    factors = declaration.model["lr_factors"]
-    return parameter_groups(parameters, levels, factors=factors, lr=declaration.optimizer.get("lr", 0.0))
+    """Return optimizer parameter groups, by `model.lr_factors` and `optimizer.decay_norms_and_biases`."""
+    return parameter_groups(
+        parameters,
+        levels,
+        factors=declaration.model["lr_factors"],
+        lr=declaration.optimizer.get("lr", 0.0),
+        decays_vectors=declaration.optimizer["decay_norms_and_biases"],
+    )
 
 
 def _waiting(section: Mapping[str, Any], path: str, kind: type) -> Callable[[Any], Any]:

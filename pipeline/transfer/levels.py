@@ -1,6 +1,7 @@
-"""Frozen levels, and learning rates per level.
+"""Frozen levels, learning rates per level, and which parameters decay.
 
-Source: a learning rate per level, Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
+Sources: a learning rate per level, Howard and Ruder 2018, arXiv:1801.06146, section 3.2; no weight decay of norms and
+biases, He et al. 2019, arXiv:1812.01187, section 3.1.
 """
 
 from __future__ import annotations
@@ -22,19 +23,39 @@ def frozen_modules(levels: Sequence[Level], *, freeze: int) -> list[nn.Module]:
 
 
 def parameter_groups(
-    parameters: Iterable[nn.Parameter], levels: Sequence[Level], *, factors: Sequence[float], lr: float
+    parameters: Iterable[nn.Parameter],
+    levels: Sequence[Level],
+    *,
+    factors: Sequence[float],
+    lr: float,
+    decays_vectors: bool = True,
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters by learning rate; the head, and parameters outside all levels, come first.
 
     Args:
         parameters: all parameters of the model.
-        factors: one per level, or none for a single group.
+        factors: one per level, or none for a single learning rate.
         lr: the learning rate at factor 1.
+        decays_vectors: whether weight decay applies to norms, biases and other vectors, too; otherwise these are
+            groups of their own.
 
     Returns:
         Optimizer groups; the first has the learning rate `lr` times the head's factor.
     """
-    trained = [each for each in parameters if each.requires_grad]
+    groups = _by_rate([each for each in parameters if each.requires_grad], levels, factors=factors, lr=lr)
+    if decays_vectors:
+        return groups
+    parts = []
+    for group in groups:
+        vectors = [each for each in group["params"] if each.ndim < 2]
+        parts.append({**group, "params": [each for each in group["params"] if each.ndim >= 2]})
+        parts.append({**group, "params": vectors, "weight_decay": 0.0})
+    return [part for part in parts if part["params"]]
+
+
+def _by_rate(
+    trained: Sequence[nn.Parameter], levels: Sequence[Level], *, factors: Sequence[float], lr: float
+) -> list[dict[str, Any]]:
     if not factors:
         return [{"params": trained}]
     factor_of = {

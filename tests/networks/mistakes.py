@@ -44,7 +44,8 @@ POSITIVE = "a number in (0, inf)"
 LIST = "a list of layers"
 DASH = "start each layer with a dash"
 CONV_OPTIONS = (
-    "activation", "bias", "groups", "init", "kernel", "norm", "padding", "repeat", "stride", "width", "wiring",
+    "activation", "bias", "dilation", "groups", "init", "kernel", "norm", "padding", "repeat", "stride", "width",
+    "wiring",
 )  # fmt: skip
 
 GRAMMAR = [
@@ -169,6 +170,7 @@ FILTERS = [
             "adaptive, bins: 2}"),
     Mistake(wired("all"), "model.layers[1]", "all", WIRES,
             text=f"model.layers[1]: in {{conv: 2, wiring: all}} of model small, wiring must be {WIRES}, got 'all'"),
+    Mistake(wired([[0], [1]], init="orthogonal"), "model.layers[1]", hint="use another init"),
     *[Mistake(wired(wiring), "model.layers[1]", wiring, WIRES) for wiring in ([[0]], [[0], []], [0, 1])],
     Mistake(wired([[0], [1]], activation={"maxout": 2}), "model.layers[1]", [[0], [1]],
             "a list of input channels for each of 4 filters"),
@@ -216,6 +218,10 @@ OTHER_LEAVES = [
     *[Mistake(layers({"scale": given}), FIRST, given, FINITE) for given in (True, float("inf"), float("-inf"))],
     Mistake(layers({"resize": 1.5}), FIRST, 1.5, WHOLE),
     Mistake(layers({"resize": 2, "mode": "bicubic"}), FIRST, "bicubic", ("bilinear", "nearest")),
+    Mistake(layers({"edge": "sobel", "scale": "pixel"}), FIRST, "pixel", ("integer", "unit")),
+    Mistake(layers({"edge": "sobel", "direction": "north"}), FIRST, "north", ("both", "down", "left", "right", "up")),
+    Mistake(layers({"edge": "sobel", "padding": 1}), FIRST, 1, ("same", "valid")),
+    Mistake(layers({"conv": 4, "dilation": 0}), FIRST, 0),
     Mistake(layers({"edge": "canny"}), FIRST, "canny", ("prewitt", "scharr", "sobel")),
     Mistake(layers({"edge": "sobell"}), FIRST, "sobell", ("prewitt", "scharr", "sobel"), "did you mean 'sobel'?"),
     Mistake(module("torch.nn.Relu"), FIRST, hint="correct the name",

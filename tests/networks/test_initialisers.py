@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.layers.initialisers import INITIALISE
+from pipeline.layers.wired import WiredConv2d
+from pipeline.networks.build import build
 from pipeline.networks.parts import ACTIVATIONS, AS_PUBLISHED, INITIALISERS
 from tests.networks.models import build_layers, layer_of, name_of
+from tests.plans.models import plan_conf
+from tests.refusals import refused
 
 FAN_IN, FAN_OUT = 32 * 9, 64 * 9  # of 64 filters of 3x3 on 32 channels
-TRUNCATED = 0.8796  # deviation of a standard normal variable cut at -2 and 2
 RECTIFIER = math.sqrt(2)  # gain: a rectifier lets half of the variance through
 
 
@@ -41,7 +44,7 @@ DRAWS = [
     Draw({"constant": 0.3}, 0.0, 0.3, mean=0.3),
     Draw({"normal": 0.05}, 0.05),
     uniform({"uniform": 0.07}, 0.07),
-    Draw({"truncated_normal": 0.05}, 0.05 * TRUNCATED, 0.1),
+    Draw({"truncated_normal": 0.05}, 0.05),  # cut at 40 deviations, as ConvNeXt's and timm's
     Draw("xavier_normal", math.sqrt(2 / (FAN_IN + FAN_OUT)), gain=RECTIFIER),
     Draw({"xavier_normal": 0.5}, 0.5 * math.sqrt(2 / (FAN_IN + FAN_OUT))),
     uniform("xavier_uniform", math.sqrt(6 / (FAN_IN + FAN_OUT)), gain=RECTIFIER),
@@ -131,6 +134,104 @@ def test_rows_of_an_orthogonal_weight_are_orthogonal() -> None:
     weight, *_ = build_layers({"conv": 64}, shape=(32, 4, 4), init="orthogonal").parameters()
     rows = weight.detach().flatten(1)
     torch.testing.assert_close(rows @ rows.T, torch.eye(64), atol=1e-5, rtol=0)
+
+
+WIRES = [[0], [0, 1], [1, 2, 3], [0, 1, 2, 3]] * 16
+FILTERS = [  # of every kind, on 4 channels
+    {"conv": 64},
+    {"conv": 64, "dilation": 2},
+    {"conv": 64, "groups": 4},
+    {"depthwise": 3, "multiplier": 16},
+    {"conv": 64, "wiring": WIRES},
+    {"up": 64},
+    {"up": 64, "kernel": 4, "stride": 2},
+    {"up": 64, "kernel": 3, "stride": 2},
+    {"up": 64, "kernel": [4, 3], "stride": [2, 1]},
+]
+
+
+def variances(layer: dict[str, Any], init: Any) -> tuple[Tensor, float]:
+    """Return the variance of each output channel, away from the border, and of the gradient of the inputs.
+
+    Both inputs and gradients of outputs are drawn from a standard normal distribution. Means over many draws of the
+    weights, since a draw has as few as 9 of them per filter.
+    """
+    outputs, gradients = [], []
+    for seed in range(20):
+        module = build_layers(layer, shape=(4, 20, 20), init=init, norm="none", activation="none", seed=seed)
+        image = torch.randn(4, 4, 20, 20, requires_grad=True)
+        output = module(image)
+        output.backward(torch.randn_like(output))
+        assert image.grad is not None
+        # Whole periods of a transposed convolution: the mean over its phases.
+        rows, columns = (slice(side // 2 - 6, side // 2 + 6) for side in output.shape[2:])
+        outputs.append(output.detach()[:, :, rows, columns].square().mean(dim=(0, 2, 3)))
+        gradients.append(float(image.grad[:, :, 7:13, 7:13].square().mean()))
+    return torch.stack(outputs).mean(dim=0), sum(gradients) / len(gradients)
+
+
+@pytest.mark.parametrize("layer", FILTERS, ids=str)
+@pytest.mark.parametrize("init", ["lecun", {"he_uniform": 1.0}], ids=str)
+def test_every_filter_keeps_the_variance_of_its_inputs(layer: dict[str, Any], init: Any) -> None:
+    outputs, _ = variances(layer, init)
+    assert float(outputs.mean()) == pytest.approx(1, rel=0.05)
+    if "wiring" in layer:  # whichever channels a filter sees
+        by_wires = outputs.view(-1, 4).mean(dim=0)
+        assert by_wires.tolist() == pytest.approx([1] * 4, rel=0.1)
+
+
+@pytest.mark.parametrize("layer", [each for each in FILTERS if "wiring" not in each], ids=str)
+@pytest.mark.parametrize("init", [{"xavier": 1.0}, {"xavier_normal": 1.0}], ids=str)
+def test_xavier_is_between_keeping_outputs_and_gradients(layer: dict[str, Any], init: Any) -> None:
+    """Their variances are fan-in and fan-out over their mean, whose sum is 2 (Glorot and Bengio 2010, eq. 12)."""
+    outputs, gradients = variances(layer, init)
+    assert float(outputs.mean()) + gradients == pytest.approx(2, rel=0.05)
+
+
+def test_weights_of_wired_filters_have_the_variance_of_their_fan_in() -> None:
+    """C3 of LeNet-5: filters that see 3, 4 and 6 maps."""
+    network = plan_conf("model=lenet5_1998", shape=(1, 32, 32), outputs=10)
+    drawn: dict[int, list[Tensor]] = {3: [], 4: [], 6: []}
+    for seed in range(40):
+        (wired,) = [each for each in build(network, seed=seed).modules() if isinstance(each, WiredConv2d)]
+        for index in range(16):
+            weights = wired.weight.detach()[wired.pairs[0] == index]
+            drawn[len(weights)].append(weights.flatten())
+    assert {fan: float(torch.cat(each).var()) for fan, each in drawn.items()} == {
+        fan: pytest.approx(1 / (25 * fan), rel=0.05) for fan in drawn
+    }
+
+
+def test_wired_filters_start_like_those_of_torch_by_default() -> None:
+    layer = {"conv": 64, "wiring": WIRES, "bias": True}
+    wired = layer_of(build_layers(layer, shape=(4, 6, 6), init="default", norm="none", activation="none"))
+    assert isinstance(wired, WiredConv2d)
+    assert wired.bias is not None
+    for count in range(1, 5):
+        seeing = [index for index, row in enumerate(WIRES) if len(row) == count]
+        weights = wired.weight.detach()[torch.isin(wired.pairs[0], torch.tensor(seeing))]
+        bound = (9 * count) ** -0.5
+        for drawn, least in ((weights, 0.95), (wired.bias.detach()[seeing], 0.5)):
+            assert least * bound < float(drawn.abs().max()) <= bound
+
+
+def test_truncated_normal_is_cut_at_two_as_in_torch_and_timm() -> None:
+    weight, _ = build_layers(
+        {"conv": 64}, shape=(32, 4, 4), init={"truncated_normal": 1.5}, norm="none"
+    ).parameters()
+    assert 1.9 < float(weight.detach().abs().max()) <= 2
+
+
+@pytest.mark.parametrize(("activation", "gain"), [("none", 1), ("relu", RECTIFIER), ("tanh", 5 / 3)])
+def test_gain_of_an_up_convolution_is_that_of_its_own_activation(activation: str, gain: float) -> None:
+    layer = {"up": 32, "activation": activation}
+    weight, _ = build_layers(layer, shape=(64, 4, 4), init="he", activation="relu").parameters()
+    assert float(weight.detach().std()) == pytest.approx(gain / 64**0.5, rel=0.03)
+
+
+def test_orthogonal_wired_filters_are_refused() -> None:
+    with refused("model.layers[0]", hint="use another init"):
+        build_layers({"conv": 64, "wiring": WIRES}, shape=(4, 6, 6), init="orthogonal")
 
 
 @pytest.mark.parametrize(

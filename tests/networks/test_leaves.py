@@ -89,7 +89,8 @@ WIRING = [[0], [0, 2], [3, 1, 0]]
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"stride": 2}, {"padding": "valid"}, {"kernel": [1, 5], "bias": False}]
+    "options",
+    [{}, {"stride": 2}, {"padding": "valid"}, {"kernel": [1, 5], "bias": False}, {"dilation": [1, 2]}],
 )
 def test_wired_convolution_equals_a_dense_one_with_zeros(options: dict[str, Any]) -> None:
     module = build_layers({"conv": 3, "wiring": WIRING, **options}, shape=MAP, **PLAIN)
@@ -102,18 +103,12 @@ def test_wired_convolution_equals_a_dense_one_with_zeros(options: dict[str, Any]
     for filter_index, channels in enumerate(WIRING):
         for channel in channels:
             dense[filter_index, channel] = next(taken)
-    padding = 0 if options.get("padding") == "valid" else (kernel[0] // 2, kernel[1] // 2)
+    dilation = tuple(options.get("dilation", (1, 1)))
+    padding = 0 if options.get("padding") == "valid" else (kernel[0] // 2, kernel[1] // 2 * dilation[1])
     image = torch.randn(2, *MAP)
-    expected = functional.conv2d(image, dense, wired.bias, stride=options.get("stride", 1), padding=padding)
+    settings = {"stride": options.get("stride", 1), "padding": padding, "dilation": dilation}
+    expected = functional.conv2d(image, dense, wired.bias, **settings)
     torch.testing.assert_close(module(image), expected)
-
-
-def test_wired_convolution_is_drawn_as_a_dense_one() -> None:
-    layer = {"conv": 64, "kernel": 5, "wiring": [[i % 32, (i + 1) % 32] for i in range(64)]}
-    wired = layer_of(build_layers(layer, shape=(32, 6, 6), init="he_normal", **PLAIN))
-    assert isinstance(wired.weight, nn.Parameter)
-    fan_in = 32 * 25  # though each filter sees 2 of the 32 channels
-    assert float(wired.weight.detach().std()) == pytest.approx(1 / math.sqrt(fan_in), rel=0.05)
 
 
 def windows(image: Tensor, kernel: int, stride: int) -> Tensor:
@@ -205,6 +200,56 @@ def test_edge_filter_is_the_published_mask(kind: str) -> None:
     mask = torch.outer(weights / (2 * weights.sum()), torch.tensor([-1.0, 0.0, 1.0]))
     torch.testing.assert_close(column_edge[1:4, 1:4], mask.flip(0, 1))  # an impulse shows the mask mirrored
     torch.testing.assert_close(row_edge[1:4, 1:4], mask.T.flip(0, 1))
+
+
+STEP = [[10, 10, 10, 0, 0, 0]] * 6  # bright to the left, dark to the right
+
+
+@pytest.mark.parametrize(
+    ("options", "row"),
+    [
+        ({"direction": "left"}, [0, 30, 30, 0]),  # the lecture's vertical edge, by (1, 0, -1) in each row
+        ({"direction": "right"}, [0, -30, -30, 0]),
+        ({"direction": "left", "scale": "unit"}, [0, 5, 5, 0]),
+        ({"direction": "left", "padding": "same"}, [0, 0, 30, 30, 0, 0]),
+        ({"direction": "left", "edge": "sobel"}, [0, 40, 40, 0]),
+        ({"direction": "left", "edge": "scharr"}, [0, 160, 160, 0]),
+    ],
+    ids=str,
+)
+def test_edge_between_bright_and_dark(options: dict[str, Any], row: list[float]) -> None:
+    layer = {"edge": "prewitt", "scale": "integer", "padding": "valid", **options}
+    image = torch.tensor(STEP, dtype=torch.float)[None, None]
+    sides = len(row)
+    torch.testing.assert_close(run(layer, image), torch.tensor([[[row] * sides]], dtype=torch.float))
+    turned = {"left": "up", "right": "down"}[options["direction"]]
+    expected = torch.tensor([[[row] * sides]], dtype=torch.float).mT
+    torch.testing.assert_close(run({**layer, "direction": turned}, image.mT), expected)
+
+
+def test_both_directions_of_an_edge_are_right_and_down() -> None:
+    image = torch.randn(2, *MAP)
+    both = run({"edge": "sobel", "scale": "integer"}, image).unflatten(1, (4, 2))
+    for index, direction in enumerate(("right", "down")):
+        one = run({"edge": "sobel", "scale": "integer", "direction": direction}, image)
+        torch.testing.assert_close(both[:, :, index], one)
+
+
+def test_dilated_filter_is_one_with_zeros_between_its_weights() -> None:
+    image = torch.randn(2, 4, 12, 11)
+    for layer in ({"conv": 8, "stride": 2}, {"depthwise": 3}, {"conv": 8, "groups": 2, "padding": "valid"}):
+        dilated = build_layers({**layer, "dilation": [2, 3]}, shape=(4, 12, 11), **PLAIN)
+        wide = build_layers(
+            {**layer, "kernel" if "conv" in layer else "depthwise": [5, 7]}, shape=(4, 12, 11), **PLAIN
+        )
+        weight, bias = (each.detach() for each in dilated.parameters())
+        with torch.no_grad():
+            for mine, other in zip(
+                wide.parameters(), (torch.zeros(len(weight), weight.shape[1], 5, 7), bias), strict=True
+            ):
+                mine.copy_(other)
+            next(wide.parameters())[:, :, ::2, ::3] = weight
+        torch.testing.assert_close(dilated(image), wide(image))
 
 
 def test_edge_learns_nothing_and_sees_none_at_the_border_of_a_flat_image() -> None:

@@ -120,6 +120,9 @@ def layers() -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(
         window.map(lambda each: {"conv": 1, "padding": "valid", **each}),
         st.sampled_from([3, 5]).map(lambda kernel: {"conv": 1, "kernel": kernel, "padding": "same"}),
+        st.tuples(st.sampled_from([3, 5]), st.integers(1, 3)).map(
+            lambda each: {"conv": 1, "kernel": each[0], "dilation": each[1]}
+        ),
         window.map(lambda each: {"pool": "avg", **each}),
         st.integers(1, 5).map(lambda bins: {"pool": "adaptive", "bins": bins}),
         st.tuples(sides, st.integers(0, 2)).map(

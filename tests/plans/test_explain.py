@@ -102,6 +102,10 @@ LISTS: list[list[Any]] = [
     [{"pool": "adaptive", "bins": 6}, {"pool": "global"}, "flatten", {"linear": 5, "norm": "batch"}],
     [{"conv": 3, "wiring": [[0], [0, 2], [1]]}, {"module": "torch.nn.PixelShuffle", "upscale_factor": 1}],
     [{"up": 4, "kernel": 3}, {"conv": 4, "kernel": 2, "padding": 0}],  # a field of two pixels and a half
+    [
+        {"conv": 4, "dilation": [2, 3], "stride": 2},
+        {"edge": "prewitt", "direction": "left", "padding": "valid"},
+    ],
     [{"conv": 4, "padding": 3}],  # a filter that makes the map larger is no `up`
     [{"pool": "max", "kernel": 2, "stride": [1, 2], "padding": 1}],
     ["flatten", {"activation": {"maxout": 2}}],
