@@ -36,6 +36,7 @@ class StopHandler:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._on_terminal = [number for number in (1, 2) if os.isatty(number)]  # a closed one is none any more
 
     def __call__(self, number: int, _: object) -> None:
         """Handle a signal."""
@@ -46,8 +47,15 @@ class StopHandler:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(GRACE)  # ends the process even if a library swallows the exception
         if number == signal.SIGHUP:
-            _leave_terminal()
+            self._leave_terminal()
         raise Stopped(number)
+
+    def _leave_terminal(self) -> None:
+        """Send the output nowhere if it went to the terminal that was closed, since writing there raises errors."""
+        for number in self._on_terminal:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)
 
 
 @contextmanager
@@ -73,15 +81,6 @@ def is_stopping() -> bool:
     """Return whether a signal has asked this process to stop."""
     handler = signal.getsignal(signal.SIGTERM)
     return isinstance(handler, StopHandler) and handler.received is not None
-
-
-def _leave_terminal() -> None:
-    """Send the output nowhere if its terminal was closed, since writing there raises errors."""
-    for number in (1, 2):
-        if os.isatty(number):
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, number)
-            os.close(null)
 
 
 def exit_on_mistake(main: Callable[[], None]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -109,6 +112,36 @@ def test_stopped_run_is_killed_within_ten_seconds_and_goes_on_to_the_same_result
     assert "epoch 1/6" not in project.python("pipeline.train", *RESUMED), "it started anew"
     assert_same_results(only_run(whole.root), only_run(project.root))
     assert statuses(project.root) == ["FINISHED"]
+
+
+def test_run_whose_terminal_is_closed_is_killed_and_writes_no_error(project: Project) -> None:
+    """A terminal that is gone refuses what is written to it, so the progress bar would end the run as FAILED."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(project.root)
+        command = [sys.executable, "-m", "pipeline.train", *LONG, "tracking.log_model=false"]
+        os.execve(sys.executable, command, {**project.environment, "TERM": "xterm"})
+    closing = threading.Event()
+    reader = threading.Thread(target=show, args=(terminal, closing))
+    reader.start()
+    try:
+        wait_until(lambda: num_training(project.root), "a checkpoint", seconds=240)
+    finally:
+        closing.set()
+        reader.join()
+        os.close(terminal)
+    start = time.monotonic()
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert time.monotonic() - start < 10
+    assert statuses(project.root) == ["KILLED"]
+
+
+def show(terminal: int, closing: threading.Event) -> None:
+    """Read what is written to a terminal until it is to be closed."""
+    while not closing.is_set():
+        if select.select([terminal], [], [], 0.1)[0]:
+            os.read(terminal, 65536)
 
 
 @pytest.fixture(scope="module")
