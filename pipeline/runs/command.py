@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from pipeline.errors import ConfigError, StorageError
 
@@ -36,7 +36,9 @@ class StopHandler:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._on_terminal = [number for number in (1, 2) if os.isatty(number)]  # a closed one is none any more
+        self._on_terminal = [
+            number for number in (1, 2) if os.isatty(number)
+        ]  # a closed one is none any more
 
     def __call__(self, number: int, _: object) -> None:
         """Handle a signal."""
@@ -83,13 +85,24 @@ def is_stopping() -> bool:
     return isinstance(handler, StopHandler) and handler.received is not None
 
 
+_ending = ExitStack()
+
+
+def at_end(call: Callable[[], None]) -> None:
+    """Call a function when this command ends, in whatever way.
+
+    Unlike `atexit`, while threads can still be started, and so that an error is one of the command.
+    """
+    _ending.callback(call)
+
+
 def exit_on_mistake(main: Callable[[], None]) -> None:
     """Run a command; report a `ConfigError` in one sentence on stderr, and exit with code 1.
 
     A signal that asks the command to stop ends it in an orderly way, with code 128 plus its number.
     """
     try:
-        with stoppable():
+        with stoppable(), _ending:
             report_mistake(main)
     except Stopped as stop:
         with suppress(OSError):

@@ -6,7 +6,6 @@ done, a comparison of the children is logged to it.
 
 from __future__ import annotations
 
-import atexit
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +21,7 @@ from omegaconf import DictConfig
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError
-from pipeline.runs.command import is_stopping, report_mistake
+from pipeline.runs.command import at_end, is_stopping, report_mistake
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
 from pipeline.tasks.demands import load_demands
@@ -92,7 +91,7 @@ class ParentRun(Callback):
         self._lock.enter_context(locked(Path(folder) / "lock", waits=False))  # before the run exists
         tracked = TrackedRun.start(Store(Path.cwd(), experiment), name=title, parent=None, tags=tags)
         self._parent = Parent(tracked, swept=(each.get_key_element().lstrip("+") for each in swept))
-        atexit.register(self._close_failed)
+        at_end(self._close_failed)
 
     def _close_failed(self) -> None:
         """Close the parent of a sweep that was stopped, or failed: then still comparing the runs that finished."""
