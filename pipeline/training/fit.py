@@ -20,6 +20,7 @@ from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
+from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.files import replacing, write_text
@@ -45,6 +46,7 @@ from pipeline.training.checks import check_augmented, explain_steps
 from pipeline.training.construction import build_augmentation
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
+from pipeline.training.threads import declared_threads
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
@@ -79,6 +81,19 @@ def fit(
         DamagedFileError: an input is damaged; nothing was kept of it.
     """
     quieten()
+    with declared_threads(declaration.trainer):
+        return _fit(declaration, folder, inputs=inputs, tracked=tracked, observer=observer, is_child=is_child)
+
+
+def _fit(
+    declaration: Declaration,
+    folder: RunFolder,
+    *,
+    inputs: Inputs,
+    tracked: TrackedRun | None,
+    observer: TrainingObserver,
+    is_child: bool,
+) -> bool:
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
     if observer.has_stopped(history):
@@ -153,7 +168,7 @@ def _train(
     inputs: Inputs,
 ) -> None:
     """Train the remaining epochs of a run; its history is logged even if training raises."""
-    demands, settings = load_demands(declaration.task), declaration.trainer
+    demands, settings = load_demands(declaration.task), resolve(declaration.trainer, probe())
     slots = folder.path.parent / "slots"
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
         monitor = f"val/{demands.score}"

@@ -54,14 +54,17 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
     Raises:
         ConfigError: the declaration cannot be trained, or another process is training it.
     """
-    decides = identity(declaration, root=context.root)
-    folder = RunFolder(context.root / "runs" / name_identity(decides))
-    if not is_leader():
+    folder, decides = _identify(declaration, context.root)
+    is_done = is_leader() and _is_done(folder, request.observer)
+    if not is_done:
         _check(declaration)
+        folder, decides = _identify(
+            declaration, context.root
+        )  # again, as torch is imported now: see find_hardware
+    if not is_leader():
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
-    if not _is_done(folder, request.observer):
-        _check(declaration)
+    if not is_done:
         try:
             with locked(folder.lock, waits=request.waits, on_wait=_report_wait(folder)):
                 if not _is_done(folder, request.observer):
@@ -105,6 +108,12 @@ def check_unfinished(declaration: Declaration, *, root: Path) -> None:
     state = _state_of(RunFolder(root / "runs" / fingerprint(declaration, root=root)))
     if state.get("state") != "finished":
         _check(declaration)
+
+
+def _identify(declaration: Declaration, root: Path) -> tuple[RunFolder, dict[str, Any]]:
+    """Return the folder of a run, and what decides it."""
+    decides = identity(declaration, root=root)
+    return RunFolder(root / "runs" / name_identity(decides)), decides
 
 
 def _check(declaration: Declaration) -> None:
@@ -151,7 +160,8 @@ def _train_locked(
         "dirty": git["dirty"],
         "data": data_digest(declaration, root=context.root),
     }
-    about |= {"versions": versions(), "hardware": hardware(), "name": declaration.name}
+    used = {name: str(value) for name, value in decides["resolved"].items()}
+    about |= {"versions": versions(), "hardware": hardware() | used, "name": declaration.name}
     folder.update(state="running", fingerprint=folder.path.name, identity=decides, **about)
     tracked = open_tracked_run(declaration, folder, store, context, request.entry_point, request.name)
     if "patch" in git:
@@ -252,7 +262,7 @@ def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
             continue
         names = {"data": "data", "code": "code", "pretrained": "pretrained weights"}
         reasons = [name for key, name in names.items() if known.get(key) != decides[key]]
-        there, here = known.get("versions", {}), decides["versions"]
+        there, here = (each.get("resolved", {}) | each.get("versions", {}) for each in (known, decides))
         reasons += [
             f"{name} {there.get(name, 'absent')} instead of {here.get(name, 'absent')}"
             for name in sorted({*there, *here})
