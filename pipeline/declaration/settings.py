@@ -27,6 +27,9 @@ STRATEGIES = (
 # Most processes that one run may start here; a declaration may be meant for a larger machine.
 MOST_PROCESSES = max(64, 4 * (os.cpu_count() or 1))
 MOST_THREADS = 1024
+SCORED_IN = (
+    "32-true"  # precision of all scores and of the exported model, whatever training steps are computed in
+)
 # Settings that affect only speed and display, and are therefore not part of the fingerprint.
 NOT_DECIDING = ("num_workers", "progress")
 
@@ -46,7 +49,7 @@ class TrainerSettings:
         devices: number of devices, at most `MOST_PROCESSES`; or auto.
         strategy: one of `STRATEGIES`, as Lightning names them.
         precision: of training, one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed on hardware with
-            bf16 matrix multiplication, else 32-true. Scores are always computed in 32-true.
+            bf16 matrix multiplication, else 32-true. Scores are always computed in `SCORED_IN`.
         threads: threads of each process on the CPU, at most `MOST_THREADS`; null for OMP_NUM_THREADS or, without it,
             all cores of the process. Decides the result, since sums are split among them.
         channels_last: whether to use the channels-last memory format.

@@ -6,7 +6,7 @@ last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history;
 previous.ckpt the one before it, used if the last one is damaged; removed on completion
 best.ckpt     weights of the best epoch so far
 weights.pt    the model of the kept epoch, including preprocessing; written on completion, as are the files below
-result.json   fingerprint, digest of the data, versions of the libraries used
+result.json   fingerprint, digest of the data, versions of the libraries used, precision of the scores
 history.csv   one row per epoch
 timing.csv    seconds per epoch; only this file and run.json differ between two equal runs
 metrics.json  validation scores of the kept epoch

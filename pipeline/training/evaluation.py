@@ -27,7 +27,7 @@ from pipeline.tasks.intervals import Interval, with_intervals
 from pipeline.tasks.task import Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
-from pipeline.training.assemble import build_model, build_task
+from pipeline.training.assemble import arrange, build_model, build_task
 from pipeline.training.inputs import prepare
 from pipeline.training.threads import declared_threads
 from pipeline.transforms.statistics import Statistics
@@ -101,7 +101,7 @@ def _check_declaration(run: RunFolder, given: Declaration | None) -> Declaration
 
 
 def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
-    """Return the test images with the model's evidence and predictions."""
+    """Return the test images with the model's evidence and predictions, in single precision."""
     model = build_model(declaration, Statistics.load(run.path / "statistics"))
     model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
     hardware = probe()
@@ -109,7 +109,7 @@ def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared
     device = torch.device(
         wanted if wanted == hardware.gpu else "cpu"
     )  # it may be another machine than trained it
-    model = model.eval().to(device)
+    model = arrange(model, declaration.trainer).eval().to(device)
     seen = declaration.input_shape[1:]
     views = make_views(declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), seen)
     split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)

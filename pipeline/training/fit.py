@@ -22,7 +22,7 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.network import plan_network
-from pipeline.declaration.settings import TrainerSettings
+from pipeline.declaration.settings import SCORED_IN, TrainerSettings
 from pipeline.files import replacing, write_text
 from pipeline.pictures.curves import draw_curves
 from pipeline.plans.table import as_text
@@ -32,6 +32,7 @@ from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.assemble import (
+    arrange,
     build_model,
     build_task,
     group_parameters,
@@ -142,11 +143,9 @@ def _make_learner(
     declaration: Declaration, model: nn.Sequential, task: Task, report: _EpochReport
 ) -> Learner:
     levels = modules_by_level(declaration, model)
-    if declaration.trainer.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(declaration)
     return Learner(
-        model,
+        arrange(model, declaration.trainer),
         task=task,
         make_optimizer=lambda parameters: optimizer(group_parameters(declaration, parameters, levels)),
         make_scheduler=make_scheduler(declaration),
@@ -243,7 +242,7 @@ def _write_results(
         "declaration": digest(state["identity"]["declaration"]),
         "versions": state["identity"]["versions"],
     }
-    result = {key: state[key] for key in ("fingerprint", "data")} | decided
+    result = {key: state[key] for key in ("fingerprint", "data")} | decided | {"scored_in": SCORED_IN}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
     tracked.log_history(history)
     tracked.log_final(scores)
