@@ -1,7 +1,7 @@
 """The folder of a run, `runs/<fingerprint>/`: its state, checkpoints and results.
 
 config.yaml   the declaration, resolved
-run.json      state (running, finished), identity, MLflow run, git commit, versions, hardware
+run.json      state (running, trained, finished), what failed after training, identity, MLflow run, commit, hardware
 last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
 previous.ckpt the one before it, used if the last one is damaged; removed on completion
 best.ckpt     weights of the best epoch so far

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,8 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
     if not is_done:
+        if request.observer.log_artifacts:
+            _check_export(declaration)
         try:
             with locked(folder.lock, waits=request.waits, on_wait=_report_wait(folder)):
                 if not _is_done(folder, request.observer):
@@ -116,6 +119,14 @@ def _identify(declaration: Declaration, root: Path) -> tuple[RunFolder, dict[str
     return RunFolder(root / "runs" / name_identity(decides)), decides
 
 
+def _check_export(declaration: Declaration) -> None:
+    from pipeline.training.export import check_export
+    from pipeline.training.threads import declared_threads
+
+    with declared_threads(declaration.trainer):
+        check_export(declaration)
+
+
 def _check(declaration: Declaration) -> None:
     from pipeline.training.checks import check_trainable  # imports torch, which a finished run does not need
 
@@ -146,6 +157,7 @@ def _train_locked(
     """Train while holding the lock of the folder; set the status of the MLflow run accordingly."""
     from pipeline.tracking.provenance import git_state, hardware, versions
     from pipeline.tracking.store import Store
+    from pipeline.training.finishing import complete
 
     store = Store(context.root, declaration.tracking.experiment)
     git = git_state(context.root)
@@ -173,12 +185,14 @@ def _train_locked(
         tracked.end("KILLED")
         raise
     except BaseException as reason:
-        tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
+        with suppress(Exception):  # MLflow may be what failed
+            tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
         raise
     if is_finished:
         folder.seal()
-        tracked.end("FINISHED")  # first, as nothing resumes a finished run
-        folder.update(state="finished", has_artifacts=request.observer.log_artifacts)
+        # First, as nothing resumes a finished run.
+        complete(folder, {"its MLflow run cannot be closed": lambda: tracked.end("FINISHED")})
+        folder.update(state="finished", failure=None, has_artifacts=request.observer.log_artifacts)
     else:
         tracked.end("KILLED", reason=f"pruned by search.pruner={declaration.search.pruner}")
 
