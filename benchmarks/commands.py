@@ -101,7 +101,7 @@ def _time_to_score(key: str) -> Iterator[Figure]:
     for seed in range(TRAININGS):
         for who, each in races.items():
             with tempfile.TemporaryDirectory() as folder:
-                own = ["pipeline.train", *WORKLOADS[key].overrides(Path(folder))]
+                own = ["pipeline.train", *WORKLOADS[key].overrides(Path(folder)), "trainer.threads=null"]
                 command = own if who == "ours" else ["benchmarks.contenders", key]
                 each.add(_told([*command, f"seed={seed}"], Path(folder), enough=score), score)
     name = WORKLOADS[key].name

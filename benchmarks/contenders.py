@@ -26,9 +26,9 @@ from benchmarks.plain import PlainImages, Sample, fit_plainly, loader_of, networ
 from benchmarks.turns import Contender
 from benchmarks.workloads import Job, job_of
 from pipeline.data.batches import EpochBatches, PreparedSplit, Request
+from pipeline.declaration.hardware import probe, resolve
 from pipeline.training.assemble import build_model, build_task, make_scheduler, make_train_split
 from pipeline.training.construction import build_augmentation
-from pipeline.training.trainer import device_precision
 
 LEAST = 1.0  # seconds of the bound's epoch
 STEPS = 8  # at most, by which the loop chooses its loader
@@ -76,7 +76,7 @@ def bound(job: Job, contender: Contender) -> None:
     batch = split[next(iter(requests))]
     model: nn.Module = build_model(declaration, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task, optimizer = build_task(declaration), optimizer_for(job, model)
-    is_half = device_precision(settings) == "bf16-mixed"
+    is_half = resolve(settings, probe()).precision == "bf16-mixed"
     while True:
         contender.begins_epoch()
         start, steps = time.perf_counter(), 0

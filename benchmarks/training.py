@@ -27,7 +27,11 @@ def measured() -> Iterator[Figure]:
     """Measure each workload in a project of its own, which is removed."""
     for key, workload in WORKLOADS.items():
         with tempfile.TemporaryDirectory() as folder:
-            job = job_of(key, Path(folder), ["trainer.progress=false", f"trainer.max_epochs={MANY}"])
+            job = job_of(
+                key,
+                Path(folder),
+                ["trainer.progress=false", "trainer.threads=null", f"trainer.max_epochs={MANY}"],
+            )
             yield from _figures(workload.name, _laps(job), GOALS[key])
 
 

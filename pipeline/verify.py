@@ -124,10 +124,11 @@ def _environment_differences(root: Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Return processor, cores, threads, accelerators, and the versions of Python and of relevant packages."""
+    """Return the hardware, what settings left to it resolve to, and the versions of Python and of relevant packages."""
+    from pipeline.declaration.hardware import probe
     from pipeline.tracking.provenance import hardware, versions  # imports torch
 
-    return {**hardware(), **versions()}
+    return {**hardware(), **probe().describe(), **versions()}
 
 
 def _at_head(root: Path, path: str) -> str | None:

@@ -19,6 +19,7 @@ from pipeline.data.facts import NOT_DECIDING
 from pipeline.data.sources import load_source
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest, import_closure
+from pipeline.declaration.hardware import resolved
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import NOT_DECIDING as NOT_DECIDING_SETTINGS
 from pipeline.declaration.signatures import find_module, module_file
@@ -109,11 +110,16 @@ def name_identity(decides: Mapping[str, Any]) -> str:
 
 
 def identity(declaration: Declaration, *, root: Path) -> dict[str, Any]:
-    """Return all that decides a run: declaration, data, statistics, weights it starts from, code, versions."""
+    """Return all that decides a run: declaration, data, statistics, weights it starts from, hardware, code, versions.
+
+    Of the hardware, only what settings resolve to counts: the type of the processor or GPU changes rounding, and is
+    recorded beside.
+    """
     return {
         "declaration": deciding(declaration),
         "data": [prepared_key(declaration, root=root), statistics_key(declaration, root=root)],
         "pretrained": _pretrained_digest(declaration),
+        "resolved": resolved(declaration.trainer, root=root),
         **training_code(declaration, root=root),
     }
 

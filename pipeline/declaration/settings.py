@@ -26,6 +26,10 @@ STRATEGIES = (
 )
 # Most processes that one run may start here; a declaration may be meant for a larger machine.
 MOST_PROCESSES = max(64, 4 * (os.cpu_count() or 1))
+MOST_THREADS = 1024
+SCORED_IN = (
+    "32-true"  # precision of all scores and of the exported model, whatever training steps are computed in
+)
 # Settings that affect only speed and display, and are therefore not part of the fingerprint.
 NOT_DECIDING = ("num_workers", "progress")
 
@@ -44,8 +48,10 @@ class TrainerSettings:
         accelerator: one of `ACCELERATORS`, as Lightning names them.
         devices: number of devices, at most `MOST_PROCESSES`; or auto.
         strategy: one of `STRATEGIES`, as Lightning names them.
-        precision: one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed on hardware with bf16 matrix
-            multiplication, else 32-true.
+        precision: of training, one of `PRECISIONS`, as Lightning names them; auto is bf16-mixed on hardware with
+            bf16 matrix multiplication, else 32-true. Scores are always computed in `SCORED_IN`.
+        threads: threads of each process on the CPU, at most `MOST_THREADS`; null for OMP_NUM_THREADS or, without it,
+            all cores of the process. Decides the result, since sums are split among them.
         channels_last: whether to use the channels-last memory format.
         deterministic: whether to use deterministic algorithms only; `warn` allows others with a warning.
         num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, and on a GPU all but one
@@ -63,6 +69,7 @@ class TrainerSettings:
     devices: int | str
     strategy: str
     precision: str
+    threads: int | None
     channels_last: bool
     deterministic: bool | str
     num_workers: int | str
@@ -72,10 +79,15 @@ class TrainerSettings:
         """Raise if settings are out of range."""
         for name in ("max_epochs", "batch_size"):
             Range(least=1).check(f"trainer.{name}", getattr(self, name))
-        for name, least in (("num_workers", 0), ("devices", 1)):
-            if getattr(self, name) != "auto":
-                span = Range(least=least, most=MOST_PROCESSES)
-                span.check(f"trainer.{name}", getattr(self, name), besides="auto")
+        for name, least, most, other in (
+            ("num_workers", 0, MOST_PROCESSES, "auto"),
+            ("devices", 1, MOST_PROCESSES, "auto"),
+            ("threads", 1, MOST_THREADS, None),
+        ):
+            if getattr(self, name) != other:
+                Range(least=least, most=most).check(
+                    f"trainer.{name}", getattr(self, name), besides=other or "null"
+                )
         named = {"precision": PRECISIONS, "accelerator": ACCELERATORS, "strategy": STRATEGIES}
         for name, names in named.items():
             if getattr(self, name) not in names:

@@ -1,12 +1,12 @@
 """The folder of a run, `runs/<fingerprint>/`: its state, checkpoints and results.
 
 config.yaml   the declaration, resolved
-run.json      state (running, finished), identity, MLflow run, git commit, versions, hardware
+run.json      state (running, trained, finished), what failed after training, identity, MLflow run, commit, hardware
 last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history; after every epoch
 previous.ckpt the one before it, used if the last one is damaged; removed on completion
 best.ckpt     weights of the best epoch so far
 weights.pt    the model of the kept epoch, including preprocessing; written on completion, as are the files below
-result.json   fingerprint, digest of the data, versions of the libraries used
+result.json   fingerprint, digest of the data, versions of the libraries used, precision of the scores
 history.csv   one row per epoch
 timing.csv    seconds per epoch; only this file and run.json differ between two equal runs
 metrics.json  validation scores of the kept epoch

@@ -58,7 +58,6 @@ def hardware() -> dict[str, str]:
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
-        "threads": str(torch.get_num_threads()),
         "accelerators": ", ".join(names) or "none",
     }
 

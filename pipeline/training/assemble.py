@@ -15,6 +15,7 @@ from pipeline.data.draws import OnTheFly, Precomputed
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration, class_and_arguments
 from pipeline.declaration.network import plan_network
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.networks.build import build, pair_modules
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Task
@@ -35,6 +36,13 @@ def build_model(declaration: Declaration, statistics: Statistics) -> nn.Sequenti
             network=build(plan_network(declaration), seed=declaration.seed),
         )
     )
+
+
+def arrange(model: nn.Sequential, settings: TrainerSettings) -> nn.Sequential:
+    """Put the weights of a model into the declared memory format, and return it; other formats round differently."""
+    if settings.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def get_network(model: nn.Sequential) -> nn.Sequential:

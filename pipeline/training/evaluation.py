@@ -14,6 +14,7 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.checks import check_test_views
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.keys import data_digest, declaration_digest
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
@@ -26,8 +27,9 @@ from pipeline.tasks.intervals import Interval, with_intervals
 from pipeline.tasks.task import Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
-from pipeline.training.assemble import build_model, build_task
+from pipeline.training.assemble import arrange, build_model, build_task
 from pipeline.training.inputs import prepare
+from pipeline.training.threads import declared_threads
 from pipeline.transforms.statistics import Statistics
 from pipeline.transforms.views import make_views, see
 
@@ -65,7 +67,8 @@ def evaluate(
         )
     prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
     task = build_task(declaration)
-    evaluated = _evaluate_split(declaration, run, prepared, task)
+    with declared_threads(declaration.trainer):
+        evaluated = _evaluate_split(declaration, run, prepared, task)
     scores = with_intervals(task.scores, evaluated.evidence, seed=declaration.seed)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
@@ -98,11 +101,15 @@ def _check_declaration(run: RunFolder, given: Declaration | None) -> Declaration
 
 
 def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
-    """Return the test images with the model's evidence and predictions."""
+    """Return the test images with the model's evidence and predictions, in single precision."""
     model = build_model(declaration, Statistics.load(run.path / "statistics"))
     model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    model = model.eval().to(device)
+    hardware = probe()
+    wanted = resolve(declaration.trainer, hardware).accelerator
+    device = torch.device(
+        wanted if wanted == hardware.gpu else "cpu"
+    )  # it may be another machine than trained it
+    model = arrange(model, declaration.trainer).eval().to(device)
     seen = declaration.input_shape[1:]
     views = make_views(declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), seen)
     split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)

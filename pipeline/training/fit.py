@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -20,10 +20,11 @@ from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
+from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.network import plan_network
-from pipeline.declaration.settings import TrainerSettings
+from pipeline.declaration.settings import SCORED_IN, TrainerSettings
+from pipeline.errors import warn
 from pipeline.files import replacing, write_text
-from pipeline.pictures.curves import draw_curves
 from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
@@ -31,6 +32,7 @@ from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.assemble import (
+    arrange,
     build_model,
     build_task,
     group_parameters,
@@ -43,10 +45,11 @@ from pipeline.training.assemble import (
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.checks import check_augmented, explain_steps
 from pipeline.training.construction import build_augmentation
+from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
+from pipeline.training.threads import declared_threads
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
-from pipeline.transfer.folding import fold_norms
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transfer.matching import Account
 
@@ -79,6 +82,19 @@ def fit(
         DamagedFileError: an input is damaged; nothing was kept of it.
     """
     quieten()
+    with declared_threads(declaration.trainer):
+        return _fit(declaration, folder, inputs=inputs, tracked=tracked, observer=observer, is_child=is_child)
+
+
+def _fit(
+    declaration: Declaration,
+    folder: RunFolder,
+    *,
+    inputs: Inputs,
+    tracked: TrackedRun | None,
+    observer: TrainingObserver,
+    is_child: bool,
+) -> bool:
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
     if observer.has_stopped(history):
@@ -99,9 +115,14 @@ def fit(
         inputs.verify()
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
-            _write_results(declaration, folder, model, history, tracked)
+            scores = _write_results(declaration, folder, model, history)
+            folder.update(state="trained")
+            steps: dict[str, Callable[[], object]] = {
+                "the scores cannot be logged": lambda: _log_scores(tracked, history, scores)
+            }
             if observer.log_artifacts:
-                _log_results(declaration, folder, Decoded(model, task), data, tracked)
+                steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
+            complete(folder, steps)
             folder.previous.unlink(missing_ok=True)
         return not learner.is_stopped
 
@@ -127,11 +148,9 @@ def _make_learner(
     declaration: Declaration, model: nn.Sequential, task: Task, report: _EpochReport
 ) -> Learner:
     levels = modules_by_level(declaration, model)
-    if declaration.trainer.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(declaration)
     return Learner(
-        model,
+        arrange(model, declaration.trainer),
         task=task,
         make_optimizer=lambda parameters: optimizer(group_parameters(declaration, parameters, levels)),
         make_scheduler=make_scheduler(declaration),
@@ -153,7 +172,7 @@ def _train(
     inputs: Inputs,
 ) -> None:
     """Train the remaining epochs of a run; its history is logged even if training raises."""
-    demands, settings = load_demands(declaration.task), declaration.trainer
+    demands, settings = load_demands(declaration.task), resolve(declaration.trainer, probe())
     slots = folder.path.parent / "slots"
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
         monitor = f"val/{demands.score}"
@@ -161,9 +180,11 @@ def _train(
         trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
         try:
             trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
-        finally:
+        except BaseException:
             if tracked is not None:
-                tracked.log_history(learner.history)
+                with suppress(Exception):  # what ended training is told, not what that led to
+                    tracked.log_history(learner.history)
+            raise
 
 
 class _EpochReport:
@@ -185,13 +206,23 @@ class _EpochReport:
     def __call__(self, history: list[Row]) -> bool:
         now = time.monotonic()
         if self._tracked is not None and now - self._logged_at >= PAUSE:
-            self._tracked.log_history(history)
+            self._log(self._tracked, history)
             self._logged_at = now
         if self._prints:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
         return self._observer.stops(history)
+
+    def _log(self, tracked: TrackedRun, history: list[Row]) -> None:
+        """Log the epochs so far; a failure does not end training, since they are logged again at its end."""
+        try:
+            tracked.log_history(history)
+        except Exception as reason:  # a server or a database may fail in any way
+            text = " ".join(str(reason).split())
+            warn(
+                f"MLflow takes no metrics now ({type(reason).__name__}: {text}); they are logged after training"
+            )
 
 
 def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool:
@@ -206,9 +237,9 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
 
 
 def _write_results(
-    declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row], tracked: TrackedRun
-) -> None:
-    """Write and log the weights, history and scores of a trained run; load the kept weights into `model`."""
+    declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row]
+) -> dict[str, float]:
+    """Write the weights, history and scores of a trained run; load the kept weights into `model`, return the scores."""
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
@@ -228,29 +259,14 @@ def _write_results(
         "declaration": digest(state["identity"]["declaration"]),
         "versions": state["identity"]["versions"],
     }
-    result = {key: state[key] for key in ("fingerprint", "data")} | decided
+    result = {key: state[key] for key in ("fingerprint", "data")} | decided | {"scored_in": SCORED_IN}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
+    return scores
+
+
+def _log_scores(tracked: TrackedRun, history: list[Row], scores: dict[str, float]) -> None:
     tracked.log_history(history)
     tracked.log_final(scores)
-
-
-def _log_results(
-    declaration: Declaration, folder: RunFolder, model: Decoded, data: PreparedData, tracked: TrackedRun
-) -> None:
-    """Draw the figures of a trained run; log them and the exported model."""
-    kept = int(folder.metrics()["epoch"])
-    draw_curves(folder.history(), folder.path / "pictures" / "learning_curves.png", kept=kept)
-    tracked.log_files(folder.path / "pictures", "pictures")
-    tracked.log_files(folder.path / "statistics", "statistics")
-    if declaration.tracking.log_model and not folder.state().get("is_model_logged"):
-        example = data.val[0, [0, -1]]["image"]
-        exported = fold_norms(model.eval())
-        with torch.inference_mode():
-            outputs = exported(example).numpy()
-        requirements = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
-        example_array = example.contiguous().numpy()
-        tracked.log_model(exported, example=example_array, outputs=outputs, requirements=requirements)
-        folder.update(is_model_logged=True)
 
 
 def _log_network(declaration: Declaration, account: Account | None, tracked: TrackedRun) -> None:

@@ -1,6 +1,7 @@
 """The learner: a LightningModule that trains a model on a task.
 
-Each epoch is seeded from (seed, epoch), so resuming does not require a saved random state.
+Each epoch is seeded from (seed, epoch), so resuming does not require a saved random state. Steps are computed in the
+precision of the trainer, scores in single precision, as is the exported model.
 Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W).
 """
 
@@ -113,10 +114,11 @@ class Learner(pl.LightningModule):
         self._evidence = []
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Accumulate the loss and evidence of a batch."""
-        outputs = self(batch["image"])
-        self._val.add(self.task.loss(outputs, batch).detach(), len(batch["image"]))
-        self._evidence.append(self.task.evidence(outputs.float(), batch).cpu())
+        """Accumulate the loss and evidence of a batch, in single precision as those of test images."""
+        with torch.autocast(self.device.type, enabled=False):
+            outputs = self(batch["image"])
+            self._val.add(self.task.loss(outputs, batch).detach(), len(batch["image"]))
+            self._evidence.append(self.task.evidence(outputs.float(), batch).cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Gather the evidence from all processes and compute the scores."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,14 +55,19 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
     Raises:
         ConfigError: the declaration cannot be trained, or another process is training it.
     """
-    decides = identity(declaration, root=context.root)
-    folder = RunFolder(context.root / "runs" / name_identity(decides))
-    if not is_leader():
+    folder, decides = _identify(declaration, context.root)
+    is_done = is_leader() and _is_done(folder, request.observer)
+    if not is_done:
         _check(declaration)
+        folder, decides = _identify(
+            declaration, context.root
+        )  # again, as torch is imported now: see find_hardware
+    if not is_leader():
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
-    if not _is_done(folder, request.observer):
-        _check(declaration)
+    if not is_done:
+        if request.observer.log_artifacts:
+            _check_export(declaration)
         try:
             with locked(folder.lock, waits=request.waits, on_wait=_report_wait(folder)):
                 if not _is_done(folder, request.observer):
@@ -107,6 +113,20 @@ def check_unfinished(declaration: Declaration, *, root: Path) -> None:
         _check(declaration)
 
 
+def _identify(declaration: Declaration, root: Path) -> tuple[RunFolder, dict[str, Any]]:
+    """Return the folder of a run, and what decides it."""
+    decides = identity(declaration, root=root)
+    return RunFolder(root / "runs" / name_identity(decides)), decides
+
+
+def _check_export(declaration: Declaration) -> None:
+    from pipeline.training.export import check_export
+    from pipeline.training.threads import declared_threads
+
+    with declared_threads(declaration.trainer):
+        check_export(declaration)
+
+
 def _check(declaration: Declaration) -> None:
     from pipeline.training.checks import check_trainable  # imports torch, which a finished run does not need
 
@@ -137,6 +157,7 @@ def _train_locked(
     """Train while holding the lock of the folder; set the status of the MLflow run accordingly."""
     from pipeline.tracking.provenance import git_state, hardware, versions
     from pipeline.tracking.store import Store
+    from pipeline.training.finishing import complete
 
     store = Store(context.root, declaration.tracking.experiment)
     git = git_state(context.root)
@@ -151,7 +172,8 @@ def _train_locked(
         "dirty": git["dirty"],
         "data": data_digest(declaration, root=context.root),
     }
-    about |= {"versions": versions(), "hardware": hardware(), "name": declaration.name}
+    used = {name: str(value) for name, value in decides["resolved"].items()}
+    about |= {"versions": versions(), "hardware": hardware() | used, "name": declaration.name}
     folder.update(state="running", fingerprint=folder.path.name, identity=decides, **about)
     tracked = open_tracked_run(declaration, folder, store, context, request.entry_point, request.name)
     if "patch" in git:
@@ -163,12 +185,14 @@ def _train_locked(
         tracked.end("KILLED")
         raise
     except BaseException as reason:
-        tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
+        with suppress(Exception):  # MLflow may be what failed
+            tracked.end("FAILED", reason=f"{type(reason).__name__}: {reason}")
         raise
     if is_finished:
         folder.seal()
-        tracked.end("FINISHED")  # first, as nothing resumes a finished run
-        folder.update(state="finished", has_artifacts=request.observer.log_artifacts)
+        # First, as nothing resumes a finished run.
+        complete(folder, {"its MLflow run cannot be closed": lambda: tracked.end("FINISHED")})
+        folder.update(state="finished", failure=None, has_artifacts=request.observer.log_artifacts)
     else:
         tracked.end("KILLED", reason=f"pruned by search.pruner={declaration.search.pruner}")
 
@@ -252,7 +276,7 @@ def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
             continue
         names = {"data": "data", "code": "code", "pretrained": "pretrained weights"}
         reasons = [name for key, name in names.items() if known.get(key) != decides[key]]
-        there, here = known.get("versions", {}), decides["versions"]
+        there, here = (each.get("resolved", {}) | each.get("versions", {}) for each in (known, decides))
         reasons += [
             f"{name} {there.get(name, 'absent')} instead of {here.get(name, 'absent')}"
             for name in sorted({*there, *here})

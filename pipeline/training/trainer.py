@@ -21,6 +21,7 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 
+from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
@@ -29,17 +30,6 @@ from pipeline.runs.lock import POLL, Held, locked
 from pipeline.training.checkpoints import Checkpoints, DurableCheckpointIO
 
 Devices = int | str | list[int]
-
-
-def device_precision(settings: TrainerSettings) -> str:
-    """Return Lightning's precision for `trainer.precision`, resolving `auto` by the hardware."""
-    if settings.precision != "auto":
-        return settings.precision
-    if torch.cuda.is_available() and settings.accelerator != "cpu":
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        has_bf16 = torch.cpu.get_capabilities().get("amx_tile", False)
-    return "bf16-mixed" if has_bf16 else "32-true"
 
 
 class OwnSignals(Callback):
@@ -105,11 +95,12 @@ def make_trainer(
     Args:
         monitor: score that selects the best epoch.
         mode: `max` if a higher score is better, `min` if a lower one is.
-        devices: passed to Lightning's `Trainer`.
+        devices: passed to Lightning's `Trainer`; `trainer.devices` is not.
 
     Raises:
         ConfigError: Lightning rejects the settings on this machine.
     """
+    settings = resolve(settings, probe())
     callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode), OwnSignals()]
     if settings.early_stopping is not None:
         callbacks.append(
@@ -128,7 +119,7 @@ def make_trainer(
             accelerator=settings.accelerator,
             devices=devices,
             strategy=settings.strategy,
-            precision=device_precision(settings),  # type: ignore[arg-type]
+            precision=settings.precision,  # type: ignore[arg-type]
             max_epochs=settings.max_epochs,
             gradient_clip_val=settings.gradient_clip,
             deterministic=settings.deterministic,  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 Wholes = NDArray[np.int64]
@@ -146,8 +147,12 @@ def cut_tiles(images: NDArray[Value], patch: tuple[int, int]) -> NDArray[Value]:
 
 
 def principal_axes(covariance: Floats) -> tuple[Floats, Floats]:
-    """Return variances, largest first, and axes as columns; the largest part of each axis is positive."""
-    variances, axes = np.linalg.eigh(covariance)
+    """Return variances, largest first, and axes as columns; the largest part of each axis is positive.
+
+    They are computed on one thread, since LAPACK's last bits depend on the number of threads.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        variances, axes = np.linalg.eigh(covariance)
     variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1]
     signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))])
     return variances, np.ascontiguousarray(axes * signs)

@@ -27,7 +27,13 @@ OVERRIDES = [
         "data.mirror_changes_label=false",
     ),
     *(f"augmentation.steps=[{FLIP}]", "augmentation.copies=2", "model=linear"),
-    *("trainer.max_epochs=2", "trainer.batch_size=4", "trainer.progress=false", "tracking.log_model=false"),
+    *(
+        "trainer.max_epochs=2",
+        "trainer.threads=1",
+        "trainer.batch_size=4",
+        "trainer.progress=false",
+        "tracking.log_model=false",
+    ),
     *("name=tiny", "search.name=small", "search.trials=2"),
     "+search.space={optimizer.lr: 'tag(log, interval(1.0e-4, 1.0))'}",
 ]

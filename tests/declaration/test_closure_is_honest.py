@@ -55,6 +55,7 @@ TRAINER = {
     "devices": 1,
     "strategy": "auto",
     "precision": "32-true",
+    "threads": 1,
     "channels_last": False,
     "deterministic": "warn",
     "num_workers": 0,

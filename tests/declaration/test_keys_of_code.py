@@ -50,6 +50,9 @@ HAS_A_SAY: list[tuple[str, set[str]]] = [
     ("pipeline.data.images", {"code", "data"}),
     ("pipeline.data.prepared", {"code", "data"}),
     ("pipeline.transforms.statistics", {"code", "data"}),
+    ("pipeline.training.measurement", {"data"}),  # which split the statistics are of
+    ("pipeline.training.threads", {"code"}),
+    ("pipeline.declaration.hardware", {"code"}),
     ("pipeline.layers.norms", set()),
     ("pipeline.tasks.segmentation.task", set()),
     ("pipeline.tasks.segmentation.demands", set()),

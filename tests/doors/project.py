@@ -19,7 +19,13 @@ from tests.warm import Warm
 ROOT = Path(__file__).parents[2]
 
 # LeNet-5 on digits, small enough for tests: a few seconds on one core.
-TINY = ["experiment=digits_lenet5", "trainer.batch_size=256", "augmentation=none", "tracking.log_model=false"]
+TINY = [
+    "experiment=digits_lenet5",
+    "trainer.batch_size=256",
+    "augmentation=none",
+    "tracking.log_model=false",
+    "trainer.threads=1",
+]
 
 
 @cache

@@ -15,7 +15,10 @@ from tests.doors.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
 
-TINY = "search=tiny trainer.max_epochs=1 trainer.batch_size=256 augmentation=none tracking.log_model=false"
+TINY = (
+    "search=tiny trainer.max_epochs=1 trainer.threads=1 trainer.batch_size=256 augmentation=none "
+    "tracking.log_model=false"
+)
 PARAMS = f'experiments:\n  digits_lenet5: {{data: digits, overrides: "{TINY}"}}\naugmented: {{}}\n'
 SPACE = """\
 # @package _global_

@@ -27,6 +27,7 @@ TINY = [
     "model=lenet5",
     "trainer.max_epochs=3",
     "trainer.batch_size=16",
+    "trainer.threads=1",
     "tracking.log_model=false",
 ]
 DATA = """\

@@ -16,7 +16,8 @@ from tests.doors.project import ROOT, TINY, Project
 
 ALONE = [
     "-m",
-    *(each for each in TINY if "batch_size" not in each),
+    *(each for each in TINY if "batch_size" not in each and "threads" not in each),
+    "trainer.threads=2",
     "trainer.progress=false",
     "search=coarse",
     "search.trials=3",
@@ -24,13 +25,6 @@ ALONE = [
 ]
 TOGETHER = [*ALONE, "hydra/launcher=joblib", "search.parallel=2"]
 TABLE = Path("runs") / "searches" / "digits_lenet5-coarse" / "results" / "trials.csv"
-
-
-@pytest.fixture
-def one_thread(project: Project) -> Project:
-    """Return a project whose trainings sum in the same order wherever they run: on one thread each."""
-    project.environment["OMP_NUM_THREADS"] = "1"
-    return project
 
 
 def parents_of_runs(root: Path) -> dict[str, str | None]:
@@ -41,16 +35,15 @@ def parents_of_runs(root: Path) -> dict[str, str | None]:
 
 @pytest.mark.slow
 def test_trials_side_by_side_are_those_one_after_the_other(
-    one_thread: Project, tmp_path_factory: pytest.TempPathFactory
+    project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    one_thread.python("pipeline.train", *TOGETHER)
+    project.python("pipeline.train", *TOGETHER)
     alone = Project(tmp_path_factory.mktemp("alone"))
-    alone.environment["OMP_NUM_THREADS"] = "1"
     (alone.root / "data").symlink_to(ROOT / "data")
     alone.python("pipeline.train", *ALONE)
-    assert (one_thread.root / TABLE).read_text() == (alone.root / TABLE).read_text()
-    assert (one_thread.root / TABLE).read_text().count("finished") == 3
-    parents = parents_of_runs(one_thread.root)
+    assert (project.root / TABLE).read_text() == (alone.root / TABLE).read_text()
+    assert (project.root / TABLE).read_text().count("finished") == 3
+    parents = parents_of_runs(project.root)
     (parent,) = [run for run, above in parents.items() if above is None]
     assert sorted(map(str, parents.values())) == sorted(["None", *[parent] * 3])
 
@@ -65,17 +58,17 @@ def worker_of(root: Path) -> int | None:
 
 
 @pytest.mark.slow
-def test_search_whose_worker_is_killed_ends_with_all_its_trials(one_thread: Project) -> None:
-    process = one_thread.start(sys.executable, "-m", "pipeline.train", *TOGETHER, "search.trials=2")
-    while (worker := worker_of(one_thread.root)) is None:
-        assert process.poll() is None, (one_thread.root / "out.txt").read_text()
+def test_search_whose_worker_is_killed_ends_with_all_its_trials(project: Project) -> None:
+    process = project.start(sys.executable, "-m", "pipeline.train", *TOGETHER, "search.trials=2")
+    while (worker := worker_of(project.root)) is None:
+        assert process.poll() is None, (project.root / "out.txt").read_text()
         time.sleep(0.01)
     assert worker != process.pid
     os.kill(worker, signal.SIGKILL)
-    assert process.wait(timeout=300) == 0, (one_thread.root / "out.txt").read_text()
-    rows = (one_thread.root / TABLE).read_text().splitlines()[1:]
+    assert process.wait(timeout=300) == 0, (project.root / "out.txt").read_text()
+    rows = (project.root / TABLE).read_text().splitlines()[1:]
     assert [row.split(",")[:2] for row in rows] == [[str(trial), "finished"] for trial in range(2)]
-    parents = parents_of_runs(one_thread.root)
+    parents = parents_of_runs(project.root)
     assert len([run for run, above in parents.items() if above is None]) == 1
 
 

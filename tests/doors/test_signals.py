@@ -24,7 +24,13 @@ Begin = Callable[..., "subprocess.Popen[str]"]
 
 pytestmark = pytest.mark.slow
 
-RESUMED = [*TINY[:2], "trainer.max_epochs=6", "tracking.log_model=false", "trainer.num_workers=2"]
+RESUMED = [
+    *TINY[:2],
+    "trainer.threads=1",
+    "trainer.max_epochs=6",
+    "tracking.log_model=false",
+    "trainer.num_workers=2",
+]
 LONG = ["trainer.max_epochs=2000", *(each for each in TINY if "batch_size" not in each)]
 JOBLIB = ["-m", *LONG, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 

@@ -92,7 +92,12 @@ def test_second_process_is_refused_by_name(here: Path) -> None:
         train(declaration, RunRequest("hydra", "x", waits=False), RunContext(here))
 
 
-RESUMED = [*TINY[:2], "trainer.max_epochs=4", "tracking.log_model=false"]  # with random augmentation
+RESUMED = [
+    *TINY[:2],
+    "trainer.threads=1",
+    "trainer.max_epochs=4",
+    "tracking.log_model=false",
+]  # with random augmentation
 
 
 @pytest.fixture(scope="module")

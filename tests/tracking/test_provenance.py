@@ -78,7 +78,7 @@ def test_versions_are_those_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_hardware_is_told_in_words() -> None:
     found = hardware()
-    assert set(found) == {"processor", "cores", "threads", "accelerators"}
+    assert set(found) == {"processor", "cores", "accelerators"}
     assert all(isinstance(text, str) and text for text in found.values())
     assert int(found["cores"]) >= 1
 

@@ -69,7 +69,7 @@ def trained(
                 "trainer.max_epochs=4",
                 "trainer.batch_size=4",
             ),
-            *("trainer.progress=false", "model.width=0.5", *overrides),
+            *("trainer.progress=false", "trainer.threads=1", "model.width=0.5", *overrides),
         ]
     )
     prepared = folder.path.parent / "prepared"

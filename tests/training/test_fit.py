@@ -106,7 +106,8 @@ def test_result_tells_what_decided_the_run_and_nothing_of_its_machine(tmp_path: 
     trained(folder, QUIET, tracked=Tracked())
     result = json.loads((folder.path / "result.json").read_text())
     assert result == result | {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
-    assert result.keys() == {"fingerprint", "data", "declaration", "versions"}
+    assert result.keys() == {"fingerprint", "data", "declaration", "versions", "scored_in"}
+    assert result["scored_in"] == "32-true"
 
 
 def test_equal_runs_have_equal_results_byte_by_byte_and_times_apart(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pipeline.transforms import statistics
 from pipeline.transforms.statistics import Statistics, cut_tiles, measure, pieces_of, principal_axes
@@ -243,3 +244,14 @@ def test_centred_keeps_the_middle_of_the_mean_image_and_all_else() -> None:
     )
     np.testing.assert_array_equal(found.centred(5, 3).mean_image, found.mean_image[1:6, 1:4])
     assert_equal(found.centred(8, 6), found)
+
+
+def test_principal_axes_do_not_depend_on_the_threads_of_blas() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (2000, 512)).astype(np.float64)
+    covariance = np.cov(values.T)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads):
+            found.append(principal_axes(covariance))
+    for one, two in zip(*found, strict=True):
+        assert np.array_equal(one, two)

@@ -1,0 +1,102 @@
+"""What follows a training: figures, logs, the logged model. Its failure loses nothing that was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import numpy as np
+import torch
+
+from pipeline.data.module import PreparedData
+from pipeline.declaration.declaration import Declaration
+from pipeline.errors import ConfigError, StorageError
+from pipeline.pictures.curves import draw_curves
+from pipeline.runs.folder import RunFolder
+from pipeline.tasks.task import Decoded
+from pipeline.tracking.run import TrackedRun
+from pipeline.training.export import EXAMPLES, export
+
+LONGEST_REASON = 200  # characters of a library's message
+AGAIN = "type the same command again, which trains nothing and completes what is missing"
+
+
+class UnfinishedRunError(ConfigError):
+    """A run is trained and its results are written, but something after that failed.
+
+    Args:
+        folder: of the run.
+        failures: what failed, such as `the learning curves cannot be drawn`, and why.
+    """
+
+    def __init__(self, folder: RunFolder, failures: Mapping[str, Exception]) -> None:
+        told = [f"{problem} ({_describe(reason)})" for problem, reason in failures.items()]
+        behind = [StorageError.behind(reason) for reason in failures.values()]
+        first = next((f"{each.hint.partition(',')[0]}, then " for each in behind if each is not None), "")
+        super().__init__(
+            f"runs/{folder.path.name}",
+            f"it is trained and its results are written, but {' and '.join(told)}",
+            hint=first + AGAIN,
+        )
+
+
+def complete(folder: RunFolder, steps: Mapping[str, Callable[[], object]]) -> None:
+    """Take the steps that follow a training, each whether or not others fail.
+
+    Args:
+        steps: what a failure of the step means, such as `the learning curves cannot be drawn`, and the step.
+
+    Raises:
+        UnfinishedRunError: some failed; the state of the run names them.
+    """
+    failures: dict[str, Exception] = {}
+    for problem, step in steps.items():
+        try:
+            step()
+        except Exception as reason:  # any library may fail, in any way
+            failures[problem] = reason
+    if failures:
+        error = UnfinishedRunError(folder, failures)
+        with suppress(OSError):  # the disk may be what is full
+            folder.update(state="trained", failure=error.problem)
+        raise error from next(iter(failures.values()))
+
+
+def log_results(
+    declaration: Declaration, folder: RunFolder, model: Decoded, data: PreparedData, tracked: TrackedRun
+) -> Mapping[str, Callable[[], object]]:
+    """Return the steps that draw the figures of a trained run, and log them and the exported model."""
+    pictures = folder.path / "pictures"
+
+    def draw() -> None:
+        kept = int(folder.metrics()["epoch"])
+        draw_curves(folder.history(), pictures / "learning_curves.png", kept=kept)
+
+    def log_files() -> None:
+        tracked.log_files(pictures, "pictures")
+        tracked.log_files(folder.path / "statistics", "statistics")
+
+    def log_model() -> None:
+        if declaration.tracking.log_model and not folder.state().get("is_model_logged"):
+            _log_model(model, data, tracked)
+            folder.update(is_model_logged=True)
+
+    return {
+        "the learning curves cannot be drawn": draw,
+        "the pictures cannot be logged": log_files,
+        "the model cannot be logged": log_model,
+    }
+
+
+def _log_model(model: Decoded, data: PreparedData, tracked: TrackedRun) -> None:
+    examples = data.val[0, [0, -1][:EXAMPLES]]["image"]
+    exported, outputs = export(model, examples)
+    requirements = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
+    tracked.log_model(
+        exported, example=examples.contiguous().numpy(), outputs=outputs, requirements=requirements
+    )
+
+
+def _describe(reason: Exception) -> str:
+    text = " ".join(str(reason).split())[:LONGEST_REASON]
+    return text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}"

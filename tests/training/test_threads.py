@@ -1,0 +1,55 @@
+"""Threads: as many as declared compute a run, whatever the environment says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric.utilities.distributed import _set_num_threads_if_needed
+from threadpoolctl import threadpool_info
+
+from pipeline.declaration.composition import compose
+from pipeline.runs.folder import RunFolder
+from pipeline.runs.observer import TrainingObserver
+from pipeline.training.threads import declared_threads
+from tests.training.fitting import trained
+
+SETTINGS = compose([]).trainer
+
+
+def blas() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_torch_and_blas_use_the_declared_threads_and_afterwards_what_they_used_before() -> None:
+    before = (torch.get_num_threads(), blas(), os.environ.get("OMP_NUM_THREADS"))
+    assert before[1], "numpy has a BLAS"
+    with declared_threads(replace(SETTINGS, threads=3)):
+        assert torch.get_num_threads() == 3
+        assert set(blas()) == {3}
+        assert os.environ["OMP_NUM_THREADS"] == "3", "for processes that are started"
+        _set_num_threads_if_needed(num_processes=2)  # by Lightning, for each of several processes
+        assert torch.get_num_threads() == 3
+    assert (torch.get_num_threads(), blas(), os.environ.get("OMP_NUM_THREADS")) == before
+
+
+@pytest.mark.parametrize("variable", ["1", "2", None])
+def test_training_uses_the_declared_threads(
+    variable: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    seen: list[int] = []
+
+    def look(history: Any) -> bool:
+        seen.append(torch.get_num_threads())
+        return False
+
+    observer = TrainingObserver(log_artifacts=False, should_stop=look)
+    trained(RunFolder(tmp_path / "run"), observer, "trainer.threads=3", "trainer.max_epochs=1")
+    assert set(seen) == {3}
