@@ -12,11 +12,8 @@ import torch
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
-from pipeline.declaration.checks import check_test_views
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.hardware import probe, resolve
-from pipeline.declaration.keys import data_digest, declaration_digest
-from pipeline.declaration.loading import load
+from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import write_text
 from pipeline.runs.folder import RunFolder
@@ -24,14 +21,12 @@ from pipeline.storage.names import escape_cells
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import Interval, with_intervals
-from pipeline.tasks.task import Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
-from pipeline.training.assemble import arrange, build_model, build_task
+from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
 from pipeline.training.threads import declared_threads
-from pipeline.transforms.statistics import Statistics
-from pipeline.transforms.views import make_views, see
+from pipeline.training.trained import Predictor, Trained, open_trained
 
 BATCH = 64  # images per forward pass; does not affect scores
 
@@ -43,8 +38,7 @@ def evaluate(
 
     Args:
         run: the folder of a finished run, or one that its results were published to.
-        declaration: of the run, such as one with other views; None for the one in its folder, which only folders below
-            runs/ hold.
+        declaration: of the run, such as one with other views; None for the one that `open_trained` finds.
 
     Returns:
         Score -> {value, low, high}, with a 95 % bootstrap interval over test images.
@@ -53,11 +47,8 @@ def evaluate(
         ConfigError: the folder does not contain a finished run, or the data have changed since.
         DamagedFileError: a result of the run is damaged.
     """
-    if not run.has_results():
-        raise ConfigError(str(run.path), "holds no finished run", hint="train it first")
-    run.check()
-    declaration = _check_declaration(run, declaration)
-    check_test_views(declaration)
+    trained = open_trained(run, root=root, declaration=declaration)
+    declaration = trained.declaration
     found, trained_on = data_digest(declaration, root=root), run.result()["data"]
     if found != trained_on:
         raise ConfigError(
@@ -68,7 +59,7 @@ def evaluate(
     prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
     task = build_task(declaration)
     with declared_threads(declaration.trainer):
-        evaluated = _evaluate_split(declaration, run, prepared, task)
+        evaluated = _evaluate_split(trained, prepared)
     scores = with_intervals(task.scores, evaluated.evidence, seed=declaration.seed)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
@@ -80,50 +71,19 @@ def evaluate(
     return scores
 
 
-def _check_declaration(run: RunFolder, given: Declaration | None) -> Declaration:
-    """Return the given declaration of a run, or the one in its folder.
-
-    Raises:
-        ConfigError: it is that of another run.
-    """
-    declaration = load(run.declaration) if given is None else given
-    if declaration_digest(declaration) == run.result()["declaration"]:
-        return declaration
-    if given is None:
-        raise DamagedFileError(
-            run.declaration, "is the declaration of another run", hint="train the run again, which writes it"
-        )
-    raise ConfigError(
-        str(run.path),
-        "was trained by another declaration than the given one",
-        hint="name the declaration that it was trained by",
-    )
-
-
-def _evaluate_split(declaration: Declaration, run: RunFolder, prepared: Prepared, task: Task) -> Evaluated:
+def _evaluate_split(trained: Trained, prepared: Prepared) -> Evaluated:
     """Return the test images with the model's evidence and predictions, in single precision."""
-    model = build_model(declaration, Statistics.load(run.path / "statistics"))
-    model.load_state_dict(torch.load(run.path / "weights.pt", map_location="cpu", weights_only=True))
-    hardware = probe()
-    wanted = resolve(declaration.trainer, hardware).accelerator
-    device = torch.device(
-        wanted if wanted == hardware.gpu else "cpu"
-    )  # it may be another machine than trained it
-    model = arrange(model, declaration.trainer).eval().to(device)
-    seen = declaration.input_shape[1:]
-    views = make_views(declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), seen)
+    predictor = Predictor(trained)
     split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)
     evidence, decoded = [], []
-    with torch.inference_mode():
-        for start in range(0, len(split), BATCH):
-            batch = split[0, list(range(start, min(start + BATCH, len(split))))]
-            on_device = {
-                key: value.to(device) for key, value in batch.items() if isinstance(value, torch.Tensor)
-            }
-            shown = [model(see(on_device["image"], view, seen)) for view in views]
-            outputs = task.merge(shown, [view.is_mirrored for view in views])
-            evidence.append(task.evidence(outputs, on_device).cpu())
-            decoded.append(task.decode(outputs).cpu())
+    for start in range(0, len(split), BATCH):
+        batch = split[0, list(range(start, min(start + BATCH, len(split))))]
+        outputs = predictor.outputs(batch["image"])
+        on_device = {
+            key: value.to(predictor.device) for key, value in batch.items() if isinstance(value, torch.Tensor)
+        }
+        evidence.append(predictor.task.evidence(outputs, on_device).cpu())
+        decoded.append(predictor.task.decode(outputs).cpu())
     return Evaluated(
         torch.cat(evidence).numpy(),
         torch.cat(decoded).numpy(),

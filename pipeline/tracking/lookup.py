@@ -1,0 +1,68 @@
+"""Find the folder of a run by what MLflow knows of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.tracking.uri import FOLDER_TAG, tracking_uri
+
+MODELS = "models:/"  # how URIs of MLflow's registry begin
+MODEL = re.compile(rf"{MODELS}([^@/]+)([@/])(.+)")
+
+
+def find_run_folder(run_id: str, root: Path) -> str:
+    """Return the folder of an MLflow run, relative to the project.
+
+    Raises:
+        ConfigError: MLflow has no such run, or its folder is not in this project.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder: str | None = MlflowClient(tracking_uri(root)).get_run(run_id).data.tags.get(FOLDER_TAG)
+    except MlflowException as reason:
+        raise ConfigError("run", f"MLflow does not know it ({_first_line(reason)})", got=run_id) from None
+    if folder is None or not (root / folder).is_dir():
+        raise ConfigError(
+            "run",
+            "this project does not hold the folder of this MLflow run",
+            got=run_id,
+            hint="train it again here",
+        )
+    return folder
+
+
+def find_registered_run(uri: str, root: Path) -> str:
+    """Return the id of the MLflow run that logged a model of the registry.
+
+    Args:
+        uri: `models:/<name>@<alias>` or `models:/<name>/<version>`.
+
+    Raises:
+        ConfigError: the registry has no such model.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    parts = MODEL.fullmatch(uri)
+    if parts is None:
+        raise ConfigError("run", got=uri, allowed=f"{MODELS}<name>@<alias> or {MODELS}<name>/<version>")
+    name, sign, chosen = parts.groups()
+    client = MlflowClient(tracking_uri(root))
+    find = client.get_model_version_by_alias if sign == "@" else client.get_model_version
+    try:
+        return str(find(name, chosen).run_id)
+    except MlflowException as reason:
+        raise ConfigError(
+            "run",
+            f"MLflow's registry has no such model ({_first_line(reason)})",
+            got=uri,
+            hint="register it, or name a run",
+        ) from None
+
+
+def _first_line(reason: Exception) -> str:
+    return str(reason).splitlines()[0].rstrip(".")

@@ -1,0 +1,160 @@
+"""Find a trained run by what a user calls it, and predict with its model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.declaration.checks import check_test_views
+from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.hardware import probe, resolve
+from pipeline.declaration.keys import declaration_digest
+from pipeline.declaration.loading import load
+from pipeline.errors import ConfigError, DamagedFileError, warn
+from pipeline.runs.folder import RunFolder
+from pipeline.tasks.task import Task
+from pipeline.tracking.lookup import MODELS, find_registered_run, find_run_folder
+from pipeline.training.assemble import arrange, build_model, build_task
+from pipeline.transforms.statistics import Statistics
+from pipeline.transforms.views import make_views, see
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")  # of MLflow
+FORMS = "a folder of runs/ or artifacts/train/, an experiment's name, the id of an MLflow run or models:/<name>@<alias>"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run with the declaration that it was trained by."""
+
+    folder: RunFolder
+    declaration: Declaration
+
+
+def find_trained(named: str, *, root: Path) -> Trained:
+    """Return the finished run that a user names: one of `FORMS`.
+
+    The name of an experiment of `dvc repro` means what was published last, any other name the run of that name that
+    finished last.
+
+    Raises:
+        ConfigError: there is no such run, or it has not finished.
+        DamagedFileError: a result of the run is damaged.
+    """
+    if named.startswith(MODELS):
+        folder = RunFolder(root / find_run_folder(find_registered_run(named, root), root))
+    elif RUN_ID.fullmatch(named):
+        folder = RunFolder(root / find_run_folder(named, root))
+    elif Path(named).is_dir():
+        folder = RunFolder(Path(named))
+    elif (root / "artifacts" / "train" / named).is_dir():
+        folder = RunFolder(root / "artifacts" / "train" / named)
+    else:
+        folder = _last_of(named, root)
+    return open_trained(folder, root=root)
+
+
+def open_trained(folder: RunFolder, *, root: Path, declaration: Declaration | None = None) -> Trained:
+    """Check the results of a run, and find its declaration.
+
+    Args:
+        folder: of a finished run, or one that its results were published to.
+        declaration: of the run, such as one with other views; None for that in its folder, or, of published results,
+            in the folder of the run or in that of the search before it.
+
+    Raises:
+        ConfigError: the folder holds no finished run, or the declaration is that of another run.
+        DamagedFileError: a result of the run is damaged.
+    """
+    if not folder.has_results():
+        raise ConfigError(str(folder.path), "holds no finished run", hint="train it first")
+    folder.check()
+    file = folder.declaration
+    if declaration is None and not file.is_file():
+        file = _published_declaration(folder, root)
+    found = load(file) if declaration is None else declaration
+    check_test_views(found)
+    if declaration_digest(found) == folder.result()["declaration"]:
+        return Trained(folder, found)
+    if declaration is None:
+        raise DamagedFileError(
+            file, "is the declaration of another run", hint="train the run again, which writes it"
+        )
+    raise ConfigError(
+        str(folder.path),
+        "was trained by another declaration than the given one",
+        hint="name the declaration that it was trained by",
+    )
+
+
+class Predictor:
+    """The model of a run on the device that its declaration chooses, in single precision.
+
+    Args:
+        trained: its declaration says how images are seen, too.
+
+    Attributes:
+        task: of the run.
+        device: of the model.
+    """
+
+    def __init__(self, trained: Trained) -> None:
+        declaration, path = trained.declaration, trained.folder.path
+        model = build_model(declaration, Statistics.load(path / "statistics"))
+        model.load_state_dict(torch.load(path / "weights.pt", map_location="cpu", weights_only=True))
+        hardware = probe()
+        wanted = resolve(declaration.trainer, hardware).accelerator
+        # It may be another machine than the one that trained it.
+        self.device = torch.device(wanted if wanted == hardware.gpu else "cpu")
+        self.task: Task = build_task(declaration)
+        self._model = arrange(model, declaration.trainer).eval().to(self.device)
+        self._seen = declaration.input_shape[1:]
+        self._views = make_views(
+            declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), self._seen
+        )
+
+    @torch.inference_mode()
+    def outputs(self, images: Tensor) -> Tensor:
+        """Return the outputs for uint8 images (N, C, *data.shape), merged over the views."""
+        shown = [self._model(see(images.to(self.device), view, self._seen)) for view in self._views]
+        return self.task.merge(shown, [view.is_mirrored for view in self._views])
+
+
+def _published_declaration(folder: RunFolder, root: Path) -> Path:
+    """Return the file of the declaration by which published results were trained."""
+    kept = root / "runs" / folder.result()["fingerprint"] / "config.yaml"
+    beside = folder.path.parent.parent / "search" / folder.path.name / "best.yaml"
+    for file in (kept, beside):
+        if file.is_file():
+            return file
+    raise ConfigError(
+        str(folder.path), f"neither {kept} nor {beside} declares it", hint="run dvc repro, which writes both"
+    )
+
+
+def _last_of(name: str, root: Path) -> RunFolder:
+    """Return the run with the given name that finished last."""
+    found = [RunFolder(file.parent) for file in _results(root)]
+    own = [folder for folder in found if load(folder.declaration).name == name]
+    if not own:
+        names = sorted({load(folder.declaration).name for folder in found})
+        raise ConfigError(
+            "run",
+            "no finished run has this name",
+            got=name,
+            hint=f"name {FORMS}; finished: {', '.join(names) or 'none'}",
+        )
+    last = max(own, key=lambda folder: (folder.path / "result.json").stat().st_mtime_ns)
+    if len(own) > 1:
+        warn(f"{len(own)} finished runs are called {name}; {last.path} finished last, and is used")
+    return last
+
+
+def _results(root: Path) -> Iterator[Path]:
+    for file in sorted((root / "runs").glob("*/result.json")):
+        if file.with_name("config.yaml").is_file():
+            yield file
