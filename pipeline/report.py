@@ -21,6 +21,7 @@ from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.folder import RESULTS
 from pipeline.storage.sealed import check_files
 from pipeline.tasks.demands import load_demands
+from pipeline.tasks.intervals import FEWEST_UNITS
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,14 @@ def report(artifacts: Path, out: Path) -> None:
         demands = load_demands(declaration.task)
         titles = demands.scores(declaration.data)
         minimized = [score for score in titles if demands.direction(f"val/{score}") == "minimize"]
-        chapter = load_chapter(name, artifacts, declaration.sections, titles, minimized=minimized)
+        chapter = load_chapter(
+            name,
+            artifacts,
+            declaration.sections,
+            titles,
+            minimized=minimized,
+            fewest_groups=FEWEST_UNITS,
+        )
         chapters.append((chapter, NetworkTable.of(plan_network(declaration))))
     out.mkdir(parents=True, exist_ok=True)
     for file in ("report.html", "report.md"):
