@@ -209,12 +209,26 @@ def _members(evidence: Evidence, groups: Sequence[str] | None) -> list[NDArray[n
     return np.split(np.argsort(places, kind="stable"), np.bincount(places).cumsum()[:-1])
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean and bounds of Student's 95 % interval of the mean; NaN bounds for a single value."""
+def mean_interval(values: Sequence[float], *, bounds: Bounds | None = None) -> tuple[float, float, float]:
+    """Return mean and bounds of Student's 95 % interval of the mean; NaN bounds for a single value.
+
+    Args:
+        values: of repeated trainings.
+        bounds: least and greatest possible value, which the interval does not cross: it is taken on the scale of the
+            logit of the mean, whose standard error follows by the delta method. So single values may equal a bound; if
+            all of them do, or are equal otherwise, the interval has no width. None for the plain interval.
+    """
+    from scipy.special import expit, logit
     from scipy.stats import t as student
 
     mean, count = float(np.mean(values)), len(values)
     if count < 2:
         return mean, float("nan"), float("nan")
     half = float(student.ppf((1 + COVERED) / 2, count - 1) * np.std(values, ddof=1) / count**0.5)
-    return mean, mean - half, mean + half
+    if bounds is None or not half:
+        return mean, mean - half, mean + half
+    least, span = bounds[0], bounds[1] - bounds[0]
+    place = (mean - least) / span
+    half /= span * place * (1 - place)
+    low, high = expit(logit(place) - half), expit(logit(place) + half)
+    return mean, float(least + span * low), float(least + span * high)
