@@ -73,8 +73,9 @@ def report(artifacts: Path, out: Path) -> None:
 
 
 def _check_whole(name: str, artifacts: Path) -> None:
-    """Raise if the declaration or the training of an evaluated experiment is missing, or if a result is damaged."""
-    for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "result.json"):
+    """Raise if a file that an evaluated experiment needs is missing, or if a result is damaged."""
+    for file in (f"search/{name}/best.yaml", f"train/{name}/result.json", f"evaluate/{name}/groups.csv"):
+        place = artifacts / file
         if not place.is_file():
             raise ConfigError(
                 str(place),

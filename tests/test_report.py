@@ -256,16 +256,16 @@ def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path
         report(tmp_path, tmp_path / "report")
 
 
-@pytest.mark.parametrize("missing", ["search/digits_lenet5/best.yaml", "train/digits_lenet5/result.json"])
+@pytest.mark.parametrize("missing", ["search/X/best.yaml", "train/X/result.json", "evaluate/X/groups.csv"])
 def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, "digits_lenet5")
-    (tmp_path / missing).unlink()
+    (place := tmp_path / missing.replace("X", "digits_lenet5")).unlink()
     evaluated = tmp_path / "evaluate" / "digits_lenet5"
     text = (
-        f"{tmp_path / missing}: the file is missing, but {evaluated} exists; `dvc repro` writes it, or remove "
+        f"{place}: the file is missing, but {evaluated} exists; `dvc repro` writes it, or remove "
         f"{evaluated} if the experiment was given up"
     )
-    with refused(str(tmp_path / missing), hint="`dvc repro`", text=text):
+    with refused(str(place), hint="`dvc repro`", text=text):
         report(tmp_path, tmp_path / "report")
 
 
