@@ -21,6 +21,7 @@ from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.folder import RESULTS
 from pipeline.storage.sealed import check_files
 from pipeline.tasks.demands import load_demands
+from pipeline.tasks.intervals import FEWEST_UNITS
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,14 @@ def report(artifacts: Path, out: Path) -> None:
         demands = load_demands(declaration.task)
         titles = demands.scores(declaration.data)
         minimized = [score for score in titles if demands.direction(f"val/{score}") == "minimize"]
-        chapter = load_chapter(name, artifacts, declaration.sections, titles, minimized=minimized)
+        chapter = load_chapter(
+            name,
+            artifacts,
+            declaration.sections,
+            titles,
+            minimized=minimized,
+            fewest_groups=FEWEST_UNITS,
+        )
         chapters.append((chapter, NetworkTable.of(plan_network(declaration))))
     out.mkdir(parents=True, exist_ok=True)
     for file in ("report.html", "report.md"):
@@ -65,8 +73,9 @@ def report(artifacts: Path, out: Path) -> None:
 
 
 def _check_whole(name: str, artifacts: Path) -> None:
-    """Raise if the declaration or the training of an evaluated experiment is missing, or if a result is damaged."""
-    for place in (artifacts / "search" / name / "best.yaml", artifacts / "train" / name / "result.json"):
+    """Raise if a file that an evaluated experiment needs is missing, or if a result is damaged."""
+    for file in (f"search/{name}/best.yaml", f"train/{name}/result.json", f"evaluate/{name}/groups.csv"):
+        place = artifacts / file
         if not place.is_file():
             raise ConfigError(
                 str(place),

@@ -135,7 +135,11 @@ def test_key_does_not_depend_on_other_sections(tiny: Declaration, tmp_path: Path
             "copies": 2,
         },
         "preprocess": {"_target_": "pipeline.transforms.preprocess.ZcaWhiten", "patch": 4, "epsilon": 0.1},
-        "task": {"_target_": "pipeline.tasks.segmentation.task.Segmentation", "dice_weight": 1.0},
+        "task": {
+            "_target_": "pipeline.tasks.segmentation.task.Segmentation",
+            "dice_weight": 1.0,
+            "dice_background": True,
+        },
     }
     assert prepared_key(tiny.replace(**changes), root=tmp_path) == prepared_key(tiny, root=tmp_path)
 

@@ -1,6 +1,7 @@
 """The report: everything of three experiments, in one file that needs no other."""
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -106,7 +107,7 @@ def said_of(name: str) -> list[str]:
         f"{score[part]:.4f}"
         for score in EXPERIMENTS[name]["scores"].values()
         for part in ("value", "low", "high")
-        if score["value"] == score["value"]
+        if not math.isnan(score[part])
     ]
     weights = f"{plan_network(declaration).weights:,}"
     learning_rate = f"lr={declaration.optimizer['lr']}"
@@ -134,6 +135,15 @@ def test_scores_are_named_as_the_field_does(page: Page) -> None:
     assert "calibration error (lower is better) 0.0328" in page.text
     assert "Dice, grey matter 0.9227 0.9190 to 0.9261" in page.text
     assert "test accuracy 0.950 (0.926 to 0.971)" in page.text
+
+
+def test_groups_that_are_too_few_for_an_interval_show_their_scores(page: Page, markdown: str) -> None:
+    assert "test accuracy 0.960 (0.942 to 0.982 in 2 groups)" in page.text
+    assert f"score form04 (130) {NASTY} (120) accuracy 0.9423 0.9824 AUROC not defined 0.9911" in page.text
+    assert "accuracy 0.9600 none AUROC 0.9900 none" in page.text
+    assert r"| score | form04 (130) | g&lt;r>&amp;e\|y (120) |" in markdown
+    assert "| AUROC | not defined | 0.9911 |" in markdown
+    assert page.text.count("2 groups are too few") == markdown.count("2 groups are too few") == 1
 
 
 def test_score_of_a_class_is_better_when_higher_whatever_the_class_is_called(
@@ -181,7 +191,7 @@ def tables_in(markdown: str) -> list[list[str]]:
 def test_markdown_tables_are_well_formed(markdown: str) -> None:
     tables = tables_in(markdown)
     num_searches = sum("trials" in about for about in EXPERIMENTS.values())
-    assert len(tables) == 1 + 4 * len(EXPERIMENTS) + num_searches
+    assert len(tables) == 1 + 4 * len(EXPERIMENTS) + num_searches + 1  # of the groups of one
     for table in tables:
         assert len(table) >= 3
         assert set(table[1]) == {"|", "-"}
@@ -246,16 +256,16 @@ def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path
         report(tmp_path, tmp_path / "report")
 
 
-@pytest.mark.parametrize("missing", ["search/digits_lenet5/best.yaml", "train/digits_lenet5/result.json"])
+@pytest.mark.parametrize("missing", ["search/X/best.yaml", "train/X/result.json", "evaluate/X/groups.csv"])
 def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, "digits_lenet5")
-    (tmp_path / missing).unlink()
+    (place := tmp_path / missing.replace("X", "digits_lenet5")).unlink()
     evaluated = tmp_path / "evaluate" / "digits_lenet5"
     text = (
-        f"{tmp_path / missing}: the file is missing, but {evaluated} exists; `dvc repro` writes it, or remove "
+        f"{place}: the file is missing, but {evaluated} exists; `dvc repro` writes it, or remove "
         f"{evaluated} if the experiment was given up"
     )
-    with refused(str(tmp_path / missing), hint="`dvc repro`", text=text):
+    with refused(str(place), hint="`dvc repro`", text=text):
         report(tmp_path, tmp_path / "report")
 
 

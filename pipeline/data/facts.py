@@ -41,7 +41,8 @@ class Facts:
             file name, so that a file keeps its split when others are added.
         groups: a regular expression, searched in the names of images in the archive; images with the same match (a
             writer, a patient, a scan) are assigned to the same split. The match is its capturing group if it has one,
-            else the whole match. Null if every image is its own group. Not used for `split: folders`.
+            else the whole match. Null if every image is its own group. `split: folders` is not changed by it, but folds
+            and the intervals of test scores are.
         fold: {index: 0, of: 5} pools train and val, cuts them into `of` parts and validates on part `index`; the
             test split is unchanged. Null to use train and val as `split` defines them.
         background: index of the class to exclude from mean scores; null to include every class.

@@ -27,7 +27,7 @@ from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
 from pipeline.data.images import decode_image, is_misnamed, load_formats
 from pipeline.data.sources import Sample, load_source
-from pipeline.data.splits import fold_samples
+from pipeline.data.splits import find_group, fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError, warn
@@ -69,6 +69,12 @@ class Prepared:
             files = [row["file"] for row in csv.DictReader(file) if row["split"] == split]
         return unescape_cells(files)
 
+    def groups(self, split: str, facts: Facts) -> list[str] | None:
+        """Return the group of each image of a split, as `data.groups` finds it; None if each is its own."""
+        if facts.groups is None:
+            return None
+        return [find_group(file, facts.groups) for file in self.files(split)]
+
     def about(self) -> dict[str, Any]:
         """Return the contents of `prepared.json`: facts, digest, counts."""
         text = (self.folder / "prepared.json").read_text(encoding="utf-8")
@@ -91,6 +97,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         archive = _Noting(found)
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
         _check_counts(samples, facts)
+        _check_groups(samples, facts)
         kind.check(samples, facts)
         _check_disk(len(samples), facts, kind, folder)
         with (
@@ -193,6 +200,14 @@ def _check_counts(samples: Sequence[Sample], facts: Facts) -> None:
                 f"{facts.root} has no image in the {split} split",
                 hint="add images to it or change data.split",
             )
+
+
+def _check_groups(samples: Sequence[Sample], facts: Facts) -> None:
+    """Raise if a test image has no group: its scores could not be told apart by groups after a long training."""
+    if facts.groups is not None:
+        for sample in samples:
+            if sample.split == "test":
+                find_group(sample.file, facts.groups)
 
 
 def _check_disk(count: int, facts: Facts, kind: TargetKind, folder: Path) -> None:

@@ -7,6 +7,7 @@ import csv
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,33 @@ class Picture:
 
 @dataclass(frozen=True)
 class Score:
-    """A score on the test split with its interval; `name` is human-readable."""
+    """A score on the test split with its interval, NaN if there is none; `name` is human-readable."""
 
     name: str
     value: float
     low: float
     high: float
     is_better_when_lower: bool
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there is an interval that can be trusted."""
+        return not isnan(self.low)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The scores of groups of test images that are too few for an interval.
+
+    Args:
+        header: each group with its number of images.
+        rows: (score, its values), one value per group.
+        range: the lowest and the highest value of the first score that is defined, in words.
+    """
+
+    header: list[str]
+    rows: list[tuple[str, list[str]]]
+    range: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +98,7 @@ class Chapter:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
         search: the outcome of the search; None without one.
         scores: test scores; the one that selects the best epoch comes first.
+        groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
     """
 
@@ -85,6 +107,7 @@ class Chapter:
     declaration: list[tuple[str, str]]
     search: Found | None
     scores: list[Score]
+    groups: Groups | None
     epochs: int
     kept_epoch: int
     origin: list[tuple[str, str]]
@@ -99,6 +122,7 @@ def load_chapter(
     titles: Mapping[str, str],
     *,
     minimized: Collection[str],
+    fewest_groups: int,
 ) -> Chapter:
     """Collect the chapter of an experiment.
 
@@ -107,6 +131,7 @@ def load_chapter(
         config: the sections of its declaration, with the best values of its search.
         titles: score name -> human-readable title.
         minimized: the scores for which lower is better.
+        fewest_groups: the least number of groups of test images that have an interval.
     """
     searched = artifacts / "search" / name
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
@@ -119,18 +144,46 @@ def load_chapter(
         Score(titles.get(key, key), **parts, is_better_when_lower=key in minimized)
         for key, parts in scores.items()
     ]
-    first = rows[0]
+    groups = _groups(evaluated / "groups.csv", [row.name for row in rows], fewest_groups)
     return Chapter(
         name=name,
-        summary=f"test {first.name} {first.value:.3f} ({first.low:.3f} to {first.high:.3f})",
+        summary=_summary(rows[0], groups),
         declaration=_declaration(config),
         search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
         scores=rows,
+        groups=groups,
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
         origin=_origin(result),
         train_pictures=_pictures([trained / "statistics", trained / "pictures"], artifacts),
         test_pictures=_pictures([evaluated / "pictures"], artifacts),
+    )
+
+
+def _summary(score: Score, groups: Groups | None) -> str:
+    """Return a score in one line, with its interval or what stands in for it."""
+    span = "no interval" if groups is None else groups.range
+    if score.has_interval:
+        span = f"{score.low:.3f} to {score.high:.3f}"
+    return f"test {score.name} {score.value:.3f} ({span})"
+
+
+def _groups(file: Path, names: Sequence[str], fewest: int) -> Groups | None:
+    """Return the scores of groups from a `groups.csv`; None if there are none, or enough for an interval."""
+    with file.open(newline="", encoding="utf-8") as opened:
+        found = list(csv.reader(opened))[1:]
+    if not 0 < len(found) < fewest:
+        return None
+    columns = list(zip(*([float(text or "nan") for text in row[2:]] for row in found), strict=True))
+    defined = [value for value in columns[0] if not isnan(value)] or [float("nan")]
+    labels = unescape_cells(row[0] for row in found)
+    return Groups(
+        header=[f"{label} ({row[1]})" for label, row in zip(labels, found, strict=True)],
+        rows=[
+            (name, ["not defined" if isnan(value) else f"{value:.4f}" for value in column])
+            for name, column in zip(names, columns, strict=True)
+        ],
+        range=f"{min(defined):.3f} to {max(defined):.3f} in {len(found)} group{'s' * (len(found) > 1)}",
     )
 
 

@@ -27,6 +27,12 @@ class Demands:
         target: the required kind of target, a module of `pipeline/data/targets`.
         score: name of the score that selects the best epoch.
         mode: `max` if a higher score is better, `min` if a lower one is.
+        bounds: the least and the greatest value that this score can have, which intervals over seeds do not cross;
+            None if there is no such pair.
+        shares: names of the scores that are a mean of 0 or 1 for each image, such as accuracy: their intervals over
+            test images are Wilson's, all others are bootstrapped.
+        biased: names of the scores that are systematically higher or lower on few images than on many, and so have no
+            interval that can be trusted.
         facts: names of the data facts to pass to the task's constructor.
         crops: the supported crops of test images, see `views.crops`.
         is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
@@ -37,6 +43,9 @@ class Demands:
     target: str
     score: str
     mode: str = "max"
+    bounds: tuple[float, float] | None = None
+    shares: tuple[str, ...] = ()
+    biased: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     crops: tuple[str, ...] = CENTRE
     is_dense: bool = False

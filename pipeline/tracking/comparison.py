@@ -14,14 +14,14 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.storage.names import escape_cells
-from pipeline.tasks.intervals import mean_interval
+from pipeline.tasks.intervals import Bounds, mean_interval
 from pipeline.tracking.run import TrackedRun
 
 SCORE = "final/score"
 BEST_TAG = "convoy.best_of"
 
 
-def log_comparison(parent: TrackedRun, *, mode: str) -> str:
+def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = None) -> str:
     """Log the results of the finished children of a parent, best first.
 
     Logs `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and `convoy.best_name`, and
@@ -29,6 +29,7 @@ def log_comparison(parent: TrackedRun, *, mode: str) -> str:
 
     Args:
         mode: `max` if a higher score is better, `min` if a lower one is.
+        bounds: the least and the greatest value that the score can have, which no interval crosses; None for no bounds.
 
     Returns:
         The contents of `over_seeds.md`; empty if it is not written.
@@ -48,7 +49,7 @@ def log_comparison(parent: TrackedRun, *, mode: str) -> str:
     parent.log_text(_table(children, differing), "comparison.csv")
     seeds = _over_seeds(children, differing)
     seeds.sort(key=lambda group: _rank(group[1], sign), reverse=True)
-    means = _means(seeds) if len(seeds) < len(children) else ""
+    means = _means(seeds, bounds) if len(seeds) < len(children) else ""
     if means:
         parent.log_text(means, "over_seeds.md")
         scored = seeds
@@ -104,11 +105,11 @@ def _shared_name(runs: list[Run]) -> str:
     return " ".join(words) or "all"
 
 
-def _means(seeds: list[tuple[str, list[float]]]) -> str:
+def _means(seeds: list[tuple[str, list[float]]], bounds: Bounds | None) -> str:
     """Return a Markdown table: name, number of seeds, mean score, and its 95 % interval."""
     lines = ["| run | seeds | mean score | 95 % interval |", "|---|---|---|---|"]
     for name, scores in seeds:
-        mean, low, high = mean_interval(scores)
+        mean, low, high = mean_interval(scores, bounds=bounds)
         lines.append(f"| {name} | {len(scores)} | {mean:.4f} | {low:.4f} to {high:.4f} |")
     return "\n".join(lines) + "\n"
 

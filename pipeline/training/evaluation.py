@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.data.batches import PreparedSplit
@@ -20,7 +21,7 @@ from pipeline.runs.folder import RunFolder
 from pipeline.storage.names import escape_cells
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
-from pipeline.tasks.intervals import Interval, with_intervals
+from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.assemble import build_task
@@ -41,7 +42,8 @@ def evaluate(
         declaration: of the run, such as one with other views; None for the one that `open_trained` finds.
 
     Returns:
-        Score -> {value, low, high}, with a 95 % bootstrap interval over test images.
+        Score -> {value, low, high}, with a 95 % interval over test images, or over the groups of `data.groups`; bounds
+        are NaN where there is none that can be trusted.
 
     Raises:
         ConfigError: the folder does not contain a finished run, or the data have changed since.
@@ -60,10 +62,17 @@ def evaluate(
     task = build_task(declaration)
     with declared_threads(declaration.trainer):
         evaluated = _evaluate_split(trained, prepared)
-    scores = with_intervals(task.scores, evaluated.evidence, seed=declaration.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
-    write_text(out / "metrics.json", json.dumps(_summary(declaration, run, scores), indent=2) + "\n")
+    demands, groups = load_demands(declaration.task), prepared.groups("test", declaration.data)
+    scores = with_intervals(
+        task.scores,
+        evaluated.evidence,
+        seed=declaration.seed,
+        shares=demands.shares,
+        biased=demands.biased,
+        groups=groups,
+    )
+    grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
+    _write_scores(out, scores, grouped, _summary(declaration, run, scores, grouped))
     cases = load_cases(declaration.task["_target_"])
     _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
@@ -93,20 +102,47 @@ def _evaluate_split(trained: Trained, prepared: Prepared) -> Evaluated:
     )
 
 
-def _summary(declaration: Declaration, run: RunFolder, scores: Mapping[str, Interval]) -> dict[str, Any]:
+def _write_scores(
+    out: Path, scores: Mapping[str, Interval], grouped: Mapping[str, GroupScores], summary: Mapping[str, Any]
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    write_text(out / "metrics.json", json.dumps(summary, indent=2) + "\n")
+    _write_rows(out / "groups.csv", ("group", "images", *scores), _group_rows(grouped))
+
+
+def _summary(
+    declaration: Declaration,
+    run: RunFolder,
+    scores: Mapping[str, Interval],
+    grouped: Mapping[str, GroupScores],
+) -> dict[str, Any]:
     """Return the row shown by `dvc metrics show`: the score that selected the epoch, and its interval.
 
-    DVC sorts columns by name, so the score comes first.
+    With too few groups for an interval, the lowest and the highest score of a group take its place. DVC sorts columns
+    by name, so the score comes first.
     """
     demands = load_demands(declaration.task)
     first = scores[demands.score]
-    return {
-        "score": first["value"],
-        "score_from": first["low"],
-        "score_to": first["high"],
+    row: dict[str, Any] = {"score": first["value"]}
+    if not np.isnan(first["low"]):
+        row |= {"score_from": first["low"], "score_to": first["high"]}
+    if grouped:
+        row |= {"score_groups": len(grouped)}
+    values = [values[demands.score] for _, values in grouped.values()]
+    defined = [value for value in values if not np.isnan(value)]
+    if defined and len(grouped) < FEWEST_UNITS:
+        row |= {"score_highest": max(defined), "score_lowest": min(defined)}
+    return row | {
         "scored_by": demands.scores(declaration.data)[demands.score],
         "val_score": run.metrics()["score"],
     }
+
+
+def _group_rows(grouped: Mapping[str, GroupScores]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each group; a score that is not defined leaves its cell empty."""
+    for name, (count, scores) in grouped.items():
+        yield name, str(count), *("" if np.isnan(value) else f"{value:.6f}" for value in scores.values())
 
 
 def _track(
@@ -130,10 +166,12 @@ def _track(
             f"test/{name}{'' if part == 'value' else f'_{part}'}": value
             for name, parts in scores.items()
             for part, value in parts.items()
+            if part == "value" or not np.isnan(value)
         }
     )
     tracked.log_files(out / "pictures", "test")
     tracked.log_files(out / "cases.csv", "test")
+    tracked.log_files(out / "groups.csv", "test")
 
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

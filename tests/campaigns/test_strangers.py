@@ -79,10 +79,11 @@ def by_evaluate_with_best(text: str) -> None:
 def by_report(text: str) -> None:
     for name, content in {
         "evaluate/x/scores.json": "{}",
+        "evaluate/x/groups.csv": "",
         "train/x/result.json": "{}",
         "search/x/best.yaml": text,
     }.items():
-        (Path("artifacts") / name).parent.mkdir(parents=True)
+        (Path("artifacts") / name).parent.mkdir(parents=True, exist_ok=True)
         (Path("artifacts") / name).write_text(content)
         write_digests((Path("artifacts") / name).parent)
     command(report, "artifacts", "out")

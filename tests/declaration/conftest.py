@@ -12,7 +12,11 @@ from pipeline.declaration.digests import Closure, import_closure
 from tests.makers import data_section, declaration, write_class_folders, write_image_masks
 
 MIRROR = {"_target_": "albumentations.HorizontalFlip", "p": 0.5}
-SEGMENTATION = {"_target_": "pipeline.tasks.segmentation.task.Segmentation", "dice_weight": 0.5}
+SEGMENTATION = {
+    "_target_": "pipeline.tasks.segmentation.task.Segmentation",
+    "dice_weight": 0.5,
+    "dice_background": True,
+}
 MODEL = {**compose_sections([])["model"], "name": "tiny", "layers": [{"conv": 2}]}
 
 

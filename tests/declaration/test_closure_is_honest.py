@@ -63,7 +63,11 @@ TRAINER = {
 }
 AFFINE = {"_target_": "pipeline.transforms.steps.affine.Affine", "rotate": [-10.0, 10.0], "p": 1.0}
 MIXUP = {"_target_": "pipeline.transforms.mixing.Mixup", "alpha": 0.2}
-SEGMENTATION = {"_target_": "pipeline.tasks.segmentation.task.Segmentation", "dice_weight": 0.5}
+SEGMENTATION = {
+    "_target_": "pipeline.tasks.segmentation.task.Segmentation",
+    "dice_weight": 0.5,
+    "dice_background": True,
+}
 NORM = {"layer": "channels"}
 
 

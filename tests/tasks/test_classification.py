@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn import metrics
 from torch.nn import functional
-from torchmetrics.functional.classification import multiclass_auroc
+from torchmetrics.functional.classification import multiclass_auroc, multiclass_f1_score
 
 from pipeline.data.facts import Facts
 from pipeline.tasks.classification.demands import DEMANDS
@@ -114,6 +114,29 @@ def test_class_without_images_is_left_out_of_recall_and_auroc() -> None:
     assert scores["balanced_accuracy"] == pytest.approx((1 + 1 / 2) / 2)
     assert scores["macro_f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
     assert scores["auroc"] == 1.0
+
+
+def test_absent_classes_are_scored_as_scikit_learn_and_torchmetrics_do() -> None:
+    """Four classes: 0 and 1 have images, 2 is named but has none, 3 is neither."""
+    evidence = make_evidence(seed=3, num_classes=4)
+    evidence = evidence[evidence[:, -1] < 2]
+    evidence[:, 3] = 0
+    evidence[:, :-1] /= evidence[:, :-1].sum(axis=1, keepdims=True)
+    probabilities, labels = evidence[:, :-1], evidence[:, -1].astype(int)
+    guesses = probabilities.argmax(axis=1)
+    assert set(guesses) == {0, 1, 2}
+    scores = make_task(classes="abcd").scores(evidence)
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        wanted = metrics.balanced_accuracy_score(labels, guesses)
+    assert scores["balanced_accuracy"] == pytest.approx(wanted)
+    assert scores["macro_f1"] == pytest.approx(metrics.f1_score(labels, guesses, average="macro"))
+    by_torchmetrics = multiclass_f1_score(torch.tensor(guesses), torch.tensor(labels), num_classes=4)
+    assert scores["macro_f1"] == pytest.approx(float(by_torchmetrics))
+    # scikit-learn refuses the mean over classes of which one is absent; ours is over the classes that are there.
+    with pytest.raises(ValueError, match=r"[Nn]umber of classes"):
+        metrics.roc_auc_score(labels, probabilities, multi_class="ovr")
+    areas = [metrics.roc_auc_score(labels == index, probabilities[:, index]) for index in range(2)]
+    assert scores["auroc"] == pytest.approx(np.mean(areas))
 
 
 def test_class_that_is_neither_true_nor_named_counts_nowhere() -> None:

@@ -8,8 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchmetrics.functional.classification import multiclass_f1_score, multiclass_jaccard_index
 
+from pipeline.data.facts import Facts
+from pipeline.tasks.segmentation.demands import DEMANDS
 from pipeline.tasks.segmentation.task import Segmentation, per_image_scores
+from tests.makers import data_section
 from tests.refusals import refused
 
 NAMES = ("other", "grey", "white")
@@ -17,7 +21,8 @@ IGNORED = 9
 
 
 def make_task(**changed: Any) -> Segmentation:
-    settings: dict[str, Any] = {"classes": NAMES, "background": 0, "ignore_label": None, "dice_weight": 1.0}
+    settings: dict[str, Any] = {"classes": NAMES, "background": 0, "ignore_label": None}
+    settings |= {"dice_weight": 1.0, "dice_background": True}
     return Segmentation(**settings | changed)
 
 
@@ -64,6 +69,13 @@ def test_means_leave_out_the_background_and_images_that_say_nothing() -> None:
             "iou": ((1 / 4 + 1) / 2 + 0) / 2,
             "iou_grey": (1 / 4 + 1) / 2,
             "iou_white": 0.0,
+            # All pixels of both images; grey: 3 in common, 4 guessed, 5 true; white: 1 guessed.
+            "pooled_dice": (6 / 9 + 0) / 2,
+            "pooled_dice_grey": 6 / 9,
+            "pooled_dice_white": 0.0,
+            "pooled_iou": (3 / 6 + 0) / 2,
+            "pooled_iou_grey": 3 / 6,
+            "pooled_iou_white": 0.0,
         }
     )
     np.testing.assert_allclose(task.image_scores(evidence), [(2 / 5 + 0) / 2, 1])
@@ -89,6 +101,45 @@ def test_images_with_nothing_but_background_score_nan_and_do_not_warn() -> None:
     evidence = task.evidence(as_outputs(nothing), {"target": torch.tensor(nothing)}).numpy()
     assert all(math.isnan(value) for value in task.scores(evidence).values())
     assert math.isnan(task.image_scores(evidence)[0])
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_pooled_scores_are_torchmetrics_over_all_pixels(ignored: bool) -> None:
+    outputs, targets = random_batch(seed=9, ignored=ignored)
+    task = make_task(background=None, ignore_label=IGNORED if ignored else None)
+    scores = task.scores(task.evidence(outputs, {"target": targets}).numpy())
+    guesses, settings = (
+        outputs.argmax(dim=1),
+        {"num_classes": 3, "ignore_index": IGNORED if ignored else None},
+    )
+    iou = multiclass_jaccard_index(guesses, targets, average=None, **settings)
+    dice = multiclass_f1_score(guesses, targets, average=None, **settings)  # Dice of pixels is their F1
+    for index, name in enumerate(NAMES):
+        assert scores[f"pooled_iou_{name}"] == pytest.approx(float(iou[index]))
+        assert scores[f"pooled_dice_{name}"] == pytest.approx(float(dice[index]))
+    assert scores["pooled_iou"] == pytest.approx(float(iou.mean()))
+
+
+def test_small_and_large_objects_count_alike_per_image_and_by_their_pixels_pooled() -> None:
+    evidence = np.array(
+        [[0, 0, 0, 90, 100, 100], [0, 0, 0, 0, 1, 1]], float
+    )  # a large one found, a small one missed
+    scores = make_task(classes=("other", "object")).scores(evidence)
+    assert scores["dice"] == pytest.approx((0.9 + 0) / 2)
+    assert scores["pooled_dice"] == pytest.approx(180 / 202)
+    assert scores["pooled_iou"] == pytest.approx(90 / 112)
+
+
+@pytest.mark.parametrize(("classes", "background"), [(("other", "object"), 0), (("object", "other"), 1)])
+def test_binary_task_says_each_number_once(classes: tuple[str, str], background: int) -> None:
+    task = make_task(classes=classes, background=background)
+    evidence = np.array([[2.0, 3, 3, 1, 2, 3]])
+    scores = task.scores(evidence)
+    assert list(scores) == ["dice", "iou", "pooled_dice", "pooled_iou"]
+    first = 3 * (1 - background)
+    assert scores["dice"] == 2 * evidence[0, first] / evidence[0, first + 1 :][:2].sum()
+    facts = Facts(**data_section("data.zip", classes=list(classes), background=background))
+    assert list(DEMANDS.scores(facts)) == list(scores)
 
 
 def test_iou_follows_from_dice() -> None:
@@ -137,7 +188,9 @@ def test_image_of_ignored_pixels_alone_has_no_loss_and_no_score() -> None:
     assert task.evidence(outputs, {"target": targets}).sum() == 0
 
 
-def loss_in_numpy(outputs: np.ndarray, targets: np.ndarray, *, dice_weight: float) -> float:
+def loss_in_numpy(
+    outputs: np.ndarray, targets: np.ndarray, *, dice_weight: float, background: bool = True
+) -> float:
     """Go over pixels one by one: mean of -log p, and 1 - mean over classes of smoothed Dice."""
     num_classes = outputs.shape[1]
     entropies = []
@@ -152,7 +205,7 @@ def loss_in_numpy(outputs: np.ndarray, targets: np.ndarray, *, dice_weight: floa
         common[label] += shares[label]
         true[label] += 1
         guessed += shares
-    soft_dice = (2 * common + 1) / (guessed + true + 1)
+    soft_dice = ((2 * common + 1) / (guessed + true + 1))[0 if background else 1 :]
     return float(np.mean(entropies) + dice_weight * (1 - soft_dice.mean()))
 
 
@@ -163,6 +216,29 @@ def test_loss_is_entropy_plus_soft_dice(dice_weight: float, ignored: bool) -> No
     task = make_task(dice_weight=dice_weight, ignore_label=IGNORED if ignored else None)
     wanted = loss_in_numpy(outputs.double().numpy(), targets.numpy(), dice_weight=dice_weight)
     assert float(task.loss(outputs, {"target": targets.to(torch.uint8)})) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_background_is_left_out_of_the_soft_dice_loss_on_demand() -> None:
+    outputs, targets = random_batch(seed=4)
+    task = make_task(dice_background=False)
+    wanted = loss_in_numpy(outputs.double().numpy(), targets.numpy(), dice_weight=1.0, background=False)
+    assert float(task.loss(outputs, {"target": targets})) == pytest.approx(wanted, rel=1e-5)
+    assert wanted != loss_in_numpy(outputs.double().numpy(), targets.numpy(), dice_weight=1.0)
+
+
+def test_background_that_cannot_be_left_out_is_refused() -> None:
+    text = (
+        "task.dice_background must be true for data without a background, got False; set data.background to the class "
+        "to leave out"
+    )
+    with refused("task.dice_background", got=False, text=text):
+        make_task(background=None, dice_background=False)
+    text = (
+        "task.dice_background must be true with task.dice_weight=0, got False; without the soft Dice loss, there is "
+        "nothing to leave the background out of"
+    )
+    with refused("task.dice_background", got=False, text=text):
+        make_task(dice_weight=0.0, dice_background=False)
 
 
 def test_loss_without_dice_is_torchs_cross_entropy() -> None:

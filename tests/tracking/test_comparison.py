@@ -84,9 +84,17 @@ def test_parent_without_finished_children_has_no_comparison(parent: TrackedRun) 
     assert parent.store.client.list_artifacts(parent.run_id) == []
 
 
-@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize(
+    ("mode", "bounds", "span"),
+    # Student's quantile of 2 degrees of freedom is 4.3027; 0.8 +- 4.3027 * 0.1 / sqrt(3), or on the scale of the logit.
+    [
+        ("max", None, "0.5516 to 1.0484"),
+        ("min", None, "0.5516 to 1.0484"),
+        ("max", (0.0, 1.0), "0.4585 to 0.9497"),
+    ],
+)
 def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(
-    mode: str, parent: TrackedRun
+    mode: str, bounds: tuple[float, float] | None, span: str, parent: TrackedRun
 ) -> None:
     for rate, scores in ((0.1, [0.7, 0.8, 0.9]), (0.2, [0.5, 0.5, 0.5])):
         for seed, score in enumerate(scores):
@@ -96,12 +104,11 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(
             child.log_config({"optimizer": {"lr": rate}, "seed": seed})
             child.log_final({"score": score})
             child.end("FINISHED")
-    means = log_comparison(parent, mode=mode)
+    means = log_comparison(parent, mode=mode, bounds=bounds)
     parent.end("FINISHED")
     assert artifact(parent, "over_seeds.md").read_text(encoding="utf-8") == means
-    # Student's quantile of 2 degrees of freedom is 4.3027; 0.8 +- 4.3027 * 0.1 / sqrt(3).
     rows = [
-        "| optimizer.lr=0.1 | 3 | 0.8000 | 0.5516 to 1.0484 |",
+        f"| optimizer.lr=0.1 | 3 | 0.8000 | {span} |",
         "| optimizer.lr=0.2 | 3 | 0.5000 | 0.5000 to 0.5000 |",
     ]
     assert means.splitlines()[2:] == (rows if mode == "max" else rows[::-1])

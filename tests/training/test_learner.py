@@ -233,7 +233,9 @@ def test_diverged_segmentation_is_refused_too(tmp_path: Path) -> None:
         def masked(batch: Batch) -> Batch:
             return {**batch, "target": batch["target"][:, None, None].expand(-1, 2, 2)}
 
-    task = Masks(classes=["a", "b", "c"], background=0, ignore_label=None, dice_weight=1.0)
+    task = Masks(
+        classes=["a", "b", "c"], background=0, ignore_label=None, dice_weight=1.0, dice_background=True
+    )
     with refused("optimizer.lr", got=0.1) as caught:
         fit(tmp_path, Pixels(), epochs=1, task=task)
     assert caught.value.problem == "training diverged: the loss is nan in epoch 0"

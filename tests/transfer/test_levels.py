@@ -15,9 +15,8 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, StepLR
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.layers.containers import Auxiliary
-from pipeline.layers.scales import Scale
 from pipeline.tasks.classification.task import Classification
-from pipeline.training.assemble import build_model, group_parameters, make_optimizer, modules_by_level
+from pipeline.training.assemble import build_model, group_parameters, modules_by_level
 from pipeline.training.learner import Learner
 from pipeline.transfer.levels import frozen_modules, parameter_groups
 from pipeline.transfer.settings import check_transfer
@@ -266,49 +265,6 @@ def test_frozen_level_needs_no_group() -> None:
     assert frozen_modules(levels, freeze=2) == [levels[0][0], levels[1][0]]
     (group,) = parameter_groups(parameters_of(levels), levels, factors=[0.1, 0.2, 1], lr=1.0)
     assert group == {"params": parameters_of(levels[2:]), "lr": 1.0}
-
-
-@pytest.mark.parametrize("factors", [[], [0.1, 0.5, 1, 1, 0.3, 2]], ids=["one rate", "rates"])
-def test_norms_and_biases_are_spared_weight_decay_where_that_is_declared(factors: list[float]) -> None:
-    """One step of SGD with gradients of zero: what decays shrinks by lr * weight_decay, all else stands still."""
-    chosen = [
-        "optimizer.weight_decay=0.5",
-        "optimizer.lr=0.1",
-        "optimizer.momentum=0",
-        "optimizer.nesterov=false",
-    ]
-    network = ["model=lenet5", "model.norm=batch", f"model.lr_factors={factors}"]
-    declaration = compose([*chosen, *network, "optimizer.decay_norms_and_biases=false"])
-    model = build_model(declaration, GREY)
-    before = {}
-    for name, parameter in model.named_parameters():
-        with torch.no_grad():
-            parameter.add_(1.0)
-        parameter.grad = torch.zeros_like(parameter)
-        before[name] = parameter.detach().clone()
-    levels = modules_by_level(declaration, model)
-    make_optimizer(declaration)(group_parameters(declaration, model.parameters(), levels)).step()
-    for level, factor in zip(levels, factors or [1] * 6, strict=True):
-        owned = {id(parameter) for module in level for parameter in module.parameters()}
-        for name, parameter in model.named_parameters():
-            if id(parameter) in owned:
-                kept = 1.0 if parameter.ndim == 1 else 1 - 0.1 * factor * 0.5
-                torch.testing.assert_close(parameter.detach(), before[name] * kept)
-
-
-def test_parameters_are_one_group_where_norms_and_biases_decay_too() -> None:
-    levels = [[nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)]]
-    (group,) = parameter_groups(parameters_of(levels), levels, factors=[], lr=1.0)
-    assert group == {"params": parameters_of(levels)}
-    weights, vectors = parameter_groups(
-        parameters_of(levels), levels, factors=[], lr=1.0, decays_vectors=False
-    )
-    assert weights == {"params": [levels[0][0].weight]}
-    assert vectors == {"params": parameters_of(levels)[1:], "weight_decay": 0.0}
-
-
-def test_layer_scales_are_spared_weight_decay_like_norms() -> None:
-    assert Scale(4, start=0.5).weight.ndim == 1
 
 
 def test_auxiliary_heads_belong_to_no_level() -> None:

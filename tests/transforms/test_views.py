@@ -19,7 +19,9 @@ IMAGES = torch.arange(2 * 3 * 7 * 11, dtype=torch.float32).view(2, 3, 7, 11)  # 
 WHOLE, FLIPS = ViewSettings(crops="centre", mirror=False), ViewSettings(crops="centre", mirror=True)
 TEN, FIVE = ViewSettings(crops="corners", mirror=True), ViewSettings(crops="corners", mirror=False)
 LABELS = Classification(classes=["a", "b"], label_smoothing=0.0)
-MASKS = Segmentation(classes=["a", "b"], background=None, ignore_label=None, dice_weight=1.0)
+MASKS = Segmentation(
+    classes=["a", "b"], background=None, ignore_label=None, dice_weight=1.0, dice_background=True
+)
 
 
 class Recorder:

@@ -24,7 +24,7 @@ from pipeline.errors import ConfigError
 from pipeline.runs.command import at_end, is_stopping, report_mistake
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
-from pipeline.tasks.demands import load_demands
+from pipeline.tasks.demands import Demands, load_demands
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import check_unfinished
@@ -42,7 +42,7 @@ class ParentRun(Callback):
 
     def __init__(self) -> None:
         self._parent: Parent | None = None
-        self._mode = "max"  # direction of the score by which the children are compared
+        self._demands = Demands()  # of the task whose score the children are compared by
         self._lock = ExitStack()  # held while the sweep runs, so that other processes see that it is alive
 
     def __reduce__(self) -> tuple[type[ParentRun], tuple[()]]:
@@ -85,7 +85,7 @@ class ParentRun(Callback):
             "mlflow.source.name": "pipeline.train",
             FOLDER_TAG: folder,
         }
-        self._mode = load_demands(jobs[0].task).mode
+        self._demands = load_demands(jobs[0].task)
         experiment = _one_experiment(jobs)
         close_dead_runs(Path.cwd(), experiment)
         self._lock.enter_context(locked(Path(folder) / "lock", waits=False))  # before the run exists
@@ -108,7 +108,7 @@ class ParentRun(Callback):
         from pipeline.tracking.comparison import log_comparison
 
         assert self._parent is not None
-        means = log_comparison(self._parent.tracked, mode=self._mode)
+        means = log_comparison(self._parent.tracked, mode=self._demands.mode, bounds=self._demands.bounds)
         if means:
             sys.stdout.write(f"\nOver seeds, with Student's interval of the mean:\n{means}")
         self._parent.close(status, reason=reason)

@@ -16,6 +16,9 @@ class ClassificationDemands(Demands):
     name = "classification"
     target = "label"
     score = "accuracy"
+    bounds = (0.0, 1.0)
+    shares = ("accuracy",)
+    biased = ("calibration_error",)
     facts = ("classes",)
     crops = ("centre", "corners")
     mixes = True

@@ -10,7 +10,7 @@ from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
 
-TITLES = {"dice": "Dice", "iou": "IoU"}
+TITLES = {"dice": "Dice", "iou": "IoU", "pooled_dice": "pooled Dice", "pooled_iou": "pooled IoU"}
 
 
 class SegmentationDemands(Demands):
@@ -19,6 +19,7 @@ class SegmentationDemands(Demands):
     name = "segmentation"
     target = "mask"
     score = "dice"
+    bounds = (0.0, 1.0)
     facts = ("classes", "background", "ignore_label")
     is_dense = True
     mixes = True
@@ -38,12 +39,19 @@ class SegmentationDemands(Demands):
                 )
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Check the weight of the soft Dice loss.
+        """Check the weight of the soft Dice loss, and that a loss of no weight is not asked to leave something out.
 
         Raises:
-            ConfigError: it is negative.
+            ConfigError: the weight is negative, or 0 where the background is to be left out.
         """
         Range(least=0).check("task.dice_weight", settings["dice_weight"])
+        if not settings["dice_weight"] and not settings["dice_background"]:
+            raise ConfigError(
+                "task.dice_background",
+                got=settings["dice_background"],
+                allowed="true with task.dice_weight=0",
+                hint="without the soft Dice loss, there is nothing to leave the background out of",
+            )
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
@@ -59,12 +67,16 @@ class SegmentationDemands(Demands):
         return made[0] == wanted[0] and all(a <= b for a, b in zip(made[1:], wanted[1:], strict=True))
 
     def scores(self, facts: Facts) -> dict[str, str]:
-        """Return score name -> title: means over classes, and the scores of each class except the background."""
+        """Return score name -> title: means over classes, and the scores of each class except the background.
+
+        If only one class is left, its scores are the means, and are named as these.
+        """
         kept = [name for index, name in enumerate(facts.classes) if index != facts.background]
         titles = {}
         for score, title in TITLES.items():
             titles[score] = title
-            titles |= {f"{score}_{name}": f"{title}, {name}" for name in kept}
+            if len(kept) > 1:
+                titles |= {f"{score}_{name}": f"{title}, {name}" for name in kept}
         return titles
 
     def direction(self, metric: str) -> str:

@@ -1,9 +1,12 @@
 """Segmentation: one label per pixel.
 
-Dice (Dice 1945) and IoU (Jaccard 1912) are computed per image and class. The loss is cross-entropy plus soft Dice over
-the batch (Isensee et al. 2021, arXiv:1904.08128, online methods).
+Dice (Dice 1945) and IoU (Jaccard 1912) are computed per image and class, then averaged over images; pooled scores are
+the ratio of counts summed over all images (as Cityscapes does, Cordts et al. 2016, arXiv:1604.01685, section 4.1). Both
+are then averaged over classes. The loss is cross-entropy plus soft Dice over the batch (Isensee et al. 2021,
+arXiv:1904.08128, online methods).
 Absent classes: an image in which a class is absent from both truth and prediction is excluded from the mean of that
-class; if the class is absent from the truth but predicted, the image scores 0.
+class; if the class is absent from the truth but predicted, the image scores 0 (both as nnU-Net evaluates).
+Unlike nnU-Net's loss, soft Dice includes the background by default, see `dice_background`.
 Shapes: N images, K classes, H rows, W columns; outputs (N, K, H, W), masks (N, H, W).
 """
 
@@ -16,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.errors import ConfigError
 from pipeline.layers.crops import centred
 from pipeline.tasks.segmentation.demands import DEMANDS
 from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
@@ -31,6 +35,10 @@ class Segmentation:
         background: index of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value that is excluded from loss and scores.
         dice_weight: weight of the soft Dice loss relative to the cross-entropy, at least 0.
+        dice_background: whether the soft Dice loss is a mean over all classes, or over those but the background.
+
+    Raises:
+        ConfigError: a setting is out of range, or would leave out a background that there is not.
     """
 
     def __init__(
@@ -40,12 +48,22 @@ class Segmentation:
         background: int | None,
         ignore_label: int | None,
         dice_weight: float,
+        dice_background: bool,
     ) -> None:
-        DEMANDS.check_settings({"dice_weight": dice_weight})
+        DEMANDS.check_settings({"dice_weight": dice_weight, "dice_background": dice_background})
+        if background is None and not dice_background:
+            raise ConfigError(
+                "task.dice_background",
+                got=dice_background,
+                allowed="true for data without a background",
+                hint="set data.background to the class to leave out",
+            )
         self.classes = list(classes)
         self.background = background
         self.ignore_label = ignore_label
         self.dice_weight = dice_weight
+        self._kept = [index for index in range(len(self.classes)) if index != background]
+        self._learnt = list(range(len(self.classes))) if dice_background else self._kept
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return cross-entropy plus weighted soft Dice loss over all pixels that are not ignored."""
@@ -61,7 +79,8 @@ class Segmentation:
         entropy = (entropy * valid).sum() / num_valid
         if not self.dice_weight:
             return entropy
-        return entropy + self.dice_weight * _soft_dice_loss(outputs.softmax(dim=1), targets, valid)
+        soft_dice = _soft_dice(outputs.softmax(dim=1), targets, valid)
+        return entropy + self.dice_weight * (1 - soft_dice[self._learnt].mean())
 
     def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (N, 3 K): pixel counts of intersection, prediction and truth per class."""
@@ -74,14 +93,23 @@ class Segmentation:
         return torch.stack(counts, dim=2).flatten(1)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
-        """Return Dice and IoU per class, and their means over all classes except the background."""
+        """Return Dice and IoU, per image and pooled: means over all classes except the background, and each class."""
         dice, iou = per_image_scores(evidence)
-        kept = [index for index in range(len(self.classes)) if index != self.background]
+        pooled_dice, pooled_iou = per_image_scores(evidence.sum(axis=0, keepdims=True))
         scores = {}
-        for name, values in (("dice", dice), ("iou", iou)):
-            means = [_mean(values[:, index]) for index in range(len(self.classes))]
-            scores[name] = _mean(np.array([means[index] for index in kept]))
-            scores |= {f"{name}_{self.classes[index]}": means[index] for index in kept}
+        for name, values in (
+            ("dice", dice),
+            ("iou", iou),
+            ("pooled_dice", pooled_dice),
+            ("pooled_iou", pooled_iou),
+        ):
+            means = np.array([_mean(values[:, index]) for index in self._kept])
+            scores[name] = _mean(means)
+            if len(self._kept) > 1:  # the mean over one class is that class
+                scores |= {
+                    f"{name}_{self.classes[index]}": float(mean)
+                    for index, mean in zip(self._kept, means, strict=True)
+                }
         return scores
 
     def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
@@ -96,8 +124,7 @@ class Segmentation:
     def image_scores(self, evidence: Evidence) -> Evidence:
         """Return (N,): the Dice score of each image, averaged over its classes except the background."""
         dice = per_image_scores(evidence)[0]
-        kept = [index for index in range(len(self.classes)) if index != self.background]
-        return np.array([_mean(row[kept]) for row in dice])
+        return np.array([_mean(row[self._kept]) for row in dice])
 
     def _valid(self, targets: Tensor) -> Tensor:
         if self.ignore_label is None:
@@ -113,14 +140,14 @@ def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:
         return 2 * common / total, common / (total - common)
 
 
-def _soft_dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-    """Return 1 - mean over classes of (2 |p g| + 1) / (|p| + |g| + 1), with sums over the whole batch."""
+def _soft_dice(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Return (K,): (2 |p g| + 1) / (|p| + |g| + 1) of each class, with sums over the whole batch."""
     truth = _one_hot(targets, probabilities.shape[1], valid)
     probabilities = probabilities * valid[:, None]
     axes = (0, 2, 3)
     common = (probabilities * truth.permute(0, 3, 1, 2)).sum(dim=axes)
     total = probabilities.sum(dim=axes) + truth.sum(dim=(0, 1, 2))
-    return 1 - ((2 * common + 1) / (total + 1)).mean()
+    return (2 * common + 1) / (total + 1)
 
 
 def _one_hot(classes: Tensor, num_classes: int, valid: Tensor) -> Tensor:

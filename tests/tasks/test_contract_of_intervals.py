@@ -1,0 +1,38 @@
+"""What every task announces about its scores, on which their intervals rely."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.tasks.demands import load_demands
+from pipeline.training.assemble import build_task
+from tests.tasks.rows import ROWS
+from tests.tasks.test_contract import EACH, balanced, batch_of, declare
+
+
+@EACH
+def test_shares_are_means_of_0_or_1_for_each_image(name: str, tmp_path: Path) -> None:
+    declaration = declare(name, tmp_path)
+    demands, task, targets = load_demands(declaration.task), build_task(declaration), balanced(name)
+    assert {*demands.shares, *demands.biased} <= demands.scores(declaration.data).keys()
+    assert set(demands.shares).isdisjoint(demands.biased)
+    noise = torch.randn(ROWS[name].perfect(targets).shape, generator=torch.manual_seed(0))
+    evidence = task.evidence(ROWS[name].perfect(targets) + 20 * noise, batch_of(targets)).numpy()
+    whole, single = task.scores(evidence), [task.scores(evidence[[place]]) for place in range(len(evidence))]
+    for share in demands.shares:
+        values = [each[share] for each in single]
+        assert set(values) <= {0.0, 1.0}
+        assert whole[share] == pytest.approx(np.mean(values))
+
+
+@EACH
+def test_selecting_score_stays_inside_its_bounds(name: str, tmp_path: Path) -> None:
+    declaration = declare(name, tmp_path)
+    demands, task, targets = load_demands(declaration.task), build_task(declaration), balanced(name)
+    least, most = demands.bounds or (-np.inf, np.inf)
+    noise = torch.randn(ROWS[name].perfect(targets).shape, generator=torch.manual_seed(0))
+    for outputs in (ROWS[name].perfect(targets), ROWS[name].constant(targets), 20 * noise):
+        score = task.scores(task.evidence(outputs, batch_of(targets)).numpy())[demands.score]
+        assert least <= score <= most
