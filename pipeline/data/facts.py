@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
 SPLITS = ("train", "val", "test")
+SPELLED = {True: "yes", False: "no"}  # as whoever named a class so probably wrote it
 # Facts that do not decide the prepared data: the archive's own digest does.
 NOT_DECIDING = (
     "name",
@@ -29,6 +30,8 @@ NOT_DECIDING = (
 @dataclass(frozen=True)
 class Facts:
     """Properties of a data set that hold for every experiment on it.
+
+    What most data sets leave out has its default in `conf/facts/default.yaml`.
 
     Args:
         name: short name, under which runs on the same data are compared.
@@ -116,6 +119,25 @@ class Facts:
             )
         if not self.root or "\0" in self.root:
             raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
+
+
+def check_class_names(classes: object) -> None:
+    """Check that the names of classes are text, as YAML takes yes and no for booleans and 0 for a number.
+
+    Raises:
+        ConfigError: a name is something else.
+    """
+    if not isinstance(classes, list) or all(isinstance(name, str) for name in classes):
+        return
+    quoted = ", ".join(
+        f'"{SPELLED.get(name, name) if isinstance(name, bool) else name}"' for name in classes[:9]
+    )
+    raise ConfigError(
+        "data.classes",
+        got=classes,
+        allowed="names in quotes, as YAML reads yes and no as booleans and digits as numbers",
+        hint=f"write [{quoted}{', ...' if len(classes) > 9 else ''}]",
+    )
 
 
 def _check_digest(digest: str | None) -> None:
