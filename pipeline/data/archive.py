@@ -12,6 +12,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.data.entries import (
+    HIDDEN,
     check_name,
     check_size,
     is_regular,
@@ -46,9 +48,15 @@ UNREADABLE = (
 
 
 class Archive(Protocol):
-    """Names and bytes of the files in a folder or zip; safe to read from several threads."""
+    """Names and bytes of the files in a folder or zip; safe to read from several threads.
+
+    Args:
+        root: the folder or zip.
+        skipped: how many entries `names` has left out, by reason.
+    """
 
     root: Path
+    skipped: Counter[str]
 
     def names(self) -> list[str]:
         """Return the names of all files, with slashes, sorted; hidden files are left out."""
@@ -68,6 +76,7 @@ class Folder:
 
     def __init__(self, root: Path, max_bytes: int | None = None) -> None:
         self.root = root
+        self.skipped: Counter[str] = Counter()
         self._max_bytes = max_bytes
 
     def names(self) -> list[str]:
@@ -78,10 +87,13 @@ class Folder:
         """
         found: list[str] = []
         folders = [""]
+        self.skipped.clear()
         while folders:
             prefix = folders.pop()
             with reading(self.root, prefix or "the folder"), os.scandir(self.root / prefix) as entries:
-                visible = [entry for entry in entries if is_visible((entry.name,))]
+                every = list(entries)
+            visible = [entry for entry in every if is_visible((entry.name,))]
+            self.skipped[HIDDEN] += len(every) - len(visible)
             for entry in visible:
                 name = f"{prefix}{entry.name}"
                 check_name(self.root, name)
@@ -114,6 +126,7 @@ class Zip:
 
     def __init__(self, root: Path, file: zipfile.ZipFile, max_bytes: int | None = None) -> None:
         self.root = root
+        self.skipped: Counter[str] = Counter()
         self._file = file
         self._max_bytes = max_bytes
 
@@ -124,6 +137,7 @@ class Zip:
             ConfigError: a name leads out of the archive or stands there twice, or an entry is no regular file.
         """
         names = []
+        self.skipped.clear()
         for info in self._file.infolist():
             parts = tuple(info.filename.split("/"))
             if ".." in parts or info.filename.startswith("/"):
@@ -133,7 +147,10 @@ class Zip:
                     got=info.filename,
                     hint="make the archive again, with names relative to its top",
                 )
-            if info.filename.endswith("/") or not is_visible(parts):
+            if info.filename.endswith("/"):
+                continue
+            if not is_visible(parts):
+                self.skipped[HIDDEN] += 1
                 continue
             check_name(self.root, info.filename)
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # 0 if made on Windows

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError
 
+HIDDEN = "hidden, or made by the system"  # why an entry is passed over
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -66,9 +66,8 @@ def decode_image(
         ConfigError: unreadable, too large, or not convertible without loss (16 bits, CMYK, transparency, colour
             where C is 1, several frames).
     """
-    image = _opaque(_opened(data, name, max_pixels), name)
     channels, rows, columns = shape
-    pixels = _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
+    pixels = convert(open_image(data, name, max_pixels), name, channels)
     if pixels.size != (columns, rows):
         pixels = pixels.resize((columns, rows), Image.Resampling.BILINEAR)
     return np.asarray(pixels, dtype=np.uint8).reshape(rows, columns, channels)
@@ -95,7 +94,7 @@ def decode_mask(
         ConfigError: unreadable, more than one channel, another shape than its image, a value that is
             neither a class nor the ignore label.
     """
-    mask = _opened(data, name, max_pixels)
+    mask = open_image(data, name, max_pixels)
     if mask.mode == "1":
         mask = mask.convert("L").point(lambda value: value // 255)
     if mask.mode not in ("L", "P"):
@@ -133,7 +132,12 @@ def read_sides(data: bytes) -> tuple[int, int]:
     return (image.width, image.height) if is_turned else (image.height, image.width)
 
 
-def _opened(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
+def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.Image:
+    """Decode an image of any mode and apply its EXIF orientation.
+
+    Raises:
+        ConfigError: unreadable, too large, of 16-bit colour, or of several frames.
+    """
     try:
         image = Image.open(io.BytesIO(data), formats=ALLOWED)
         num_pixels = image.width * image.height
@@ -157,6 +161,24 @@ def _opened(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
         if isinstance(reason, ConfigError):
             raise
         raise ConfigError(name, f"unreadable image ({reason})", hint="replace or remove it") from None
+
+
+def convert(image: Image.Image, name: str, channels: int) -> Image.Image:
+    """Convert an image to grey (1 channel) or RGB (3 channels) without loss.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    image = _opaque(image, name)
+    return _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Return whether a converted image has equal channels."""
+    if image.mode != "RGB":
+        return True
+    red, green, blue = image.split()
+    return red.tobytes() == green.tobytes() == blue.tobytes()
 
 
 def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
@@ -203,14 +225,14 @@ def _to_grey(image: Image.Image, name: str) -> Image.Image:
         return image.convert("L")
     if image.mode.startswith("I"):
         return _from_16_bits(image, name)
-    red, green, blue = _to_rgb(image, name).split()
-    if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
+    colour = _to_rgb(image, name)
+    if not is_grey(colour):
         raise ConfigError(
             name,
             "image is in colour, but data.shape has 1 channel",
             hint="set 3 channels in data.shape, or save it in grey",
         )
-    return red
+    return colour.getchannel("R")
 
 
 def _from_16_bits(image: Image.Image, name: str) -> Image.Image:

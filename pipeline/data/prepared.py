@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.data.archive import Archive, opened
+from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
 from pipeline.data.images import decode_image, is_misnamed, load_formats
-from pipeline.data.sources import Sample, load_source
+from pipeline.data.sources import Sample, load_source, open_source
 from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
@@ -87,10 +87,10 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     """
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
-    with opened(Path(facts.root), max_bytes=facts.max_file_bytes) as found:
+    with open_source(facts) as found:
         archive = _Noting(found)
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
-        _check_counts(samples, facts)
+        check_counts(samples, facts)
         kind.check(samples, facts)
         _check_disk(len(samples), facts, kind, folder)
         with (
@@ -115,6 +115,7 @@ class _Noting:
     def __init__(self, archive: Archive) -> None:
         self.root = archive.root
         self.names = archive.names
+        self.skipped = archive.skipped
         self._archive = archive
         self._misnamed: list[str] = []
 
@@ -185,7 +186,12 @@ def _write_split(
             yield sample.split, index, sample.file, sample.target, made.digest
 
 
-def _check_counts(samples: Sequence[Sample], facts: Facts) -> None:
+def check_counts(samples: Sequence[Sample], facts: Facts) -> None:
+    """Check that no split is empty.
+
+    Raises:
+        ConfigError: one is; the message names it.
+    """
     for split in SPLITS:
         if not any(sample.split == split for sample in samples):
             raise ConfigError(

@@ -1,18 +1,20 @@
 """Sources: on-disk formats, one module per value of `data.format`.
 
 Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), and
-`samples(archive, facts) -> list[Sample]`.
+`samples(archive, facts) -> list[Sample]`. A format that is neither a folder nor a zip also exports
+`opened(facts)`, a context manager that yields its `Archive`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from pipeline.data.archive import Archive
+from pipeline.data.archive import Archive, opened
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.errors import ConfigError
 
@@ -64,6 +66,19 @@ def load_source(name: str) -> Source:
     if name not in formats:
         raise ConfigError.unknown("data.format", name, formats, what="format")
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+@contextmanager
+def open_source(facts: Facts) -> Iterator[Archive]:
+    """Open the archive of a data set.
+
+    Raises:
+        ConfigError: it is missing or damaged, or the format is unknown.
+    """
+    opens = getattr(load_source(facts.format), "opened", None)
+    root = Path(facts.root)
+    with opened(root, max_bytes=facts.max_file_bytes) if opens is None else opens(facts) as archive:
+        yield archive
 
 
 def is_image(name: str) -> bool:

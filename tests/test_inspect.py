@@ -1,0 +1,163 @@
+"""The command `inspect`: it finds the format, declares it once, shows all that is in it, and says what to type next."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline import inspect
+from pipeline.declaration import composition
+from pipeline.declaration.composition import compose
+from pipeline.errors import ConfigError
+from pipeline.training.inputs import prepare
+from tests.makers import encode, write_class_folders, write_files, write_image_masks
+from tests.refusals import refused
+from tests.test_summary import HEAVY
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return a function that runs the command in a project of its own and returns what it prints."""
+    project = tmp_path / "project"
+    shutil.copytree(composition.CONF, project / "conf")
+    monkeypatch.setattr(composition, "CONF", project / "conf")
+    monkeypatch.chdir(project)
+
+    def run_inspect(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["inspect", *map(str, arguments)])
+        inspect.main()
+        return capsys.readouterr().out
+
+    return run_inspect
+
+
+def declared(name: str) -> Any:
+    return yaml.safe_load(Path(f"conf/data/{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize("root", ["pets", "pets.zip"])
+def test_class_folders_are_declared_with_what_has_no_default_alone(
+    root: str, run: Any, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path / root, splits=(), num_images=20, sides=(48, 64), channels=3)
+    said = run(tmp_path / root)
+    assert declared("pets") == {
+        "name": "pets",
+        "format": "class_folders",
+        "root": str(tmp_path / root),
+        "shape": [3, 48, 64],
+        "classes": ["cat", "dog"],
+    }
+    assert "Type next: python -m pipeline.train data=pets model=resnet18\n" in said
+    made = prepare(compose(["data=pets", "model=resnet18"]), root=Path.cwd())
+    assert np.load(made / "train_images.npy").shape[1:] == (48, 64, 3)
+
+
+def test_folders_of_splits_and_masks_are_declared(run: Any, tmp_path: Path) -> None:
+    write_image_masks(tmp_path / "tiles", num_classes=3, sides=(50, 30))
+    said = run(tmp_path / "tiles", "name=cells")
+    facts = declared("cells")
+    assert (facts["format"], facts["split"], facts["shape"]) == ("image_masks", "folders", [1, 48, 32])
+    assert facts["classes"] == ["background", "class_1", "class_2"]
+    assert "Type next: python -m pipeline.train data=cells task=segmentation model=unet_small\n" in said
+    prepare(compose(["data=cells", "task=segmentation", "model=unet_small"]), root=Path.cwd())
+
+
+def test_folder_around_everything_is_opened(run: Any, tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "download" / "inner" / "pets", splits=(), num_images=20)
+    run(tmp_path / "download")
+    assert declared("download")["root"] == str(tmp_path / "download" / "inner" / "pets")
+
+
+def test_names_that_readers_of_yaml_take_for_something_else_are_quoted(run: Any, tmp_path: Path) -> None:
+    names = ["yes", "no", "1e3", "0", "null", "a: b", "\u00e9"]
+    write_class_folders(tmp_path / "odd", classes=names, splits=(), num_images=20)
+    run(tmp_path / "odd")
+    assert declared("odd")["classes"] == sorted(names) == compose(["data=odd", "model=resnet18"]).data.classes
+
+
+def test_file_that_was_edited_is_left_alone(run: Any, tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "pets", splits=(), num_images=20)
+    run(tmp_path / "pets")
+    file = Path("conf/data/pets.yaml")
+    before = file.read_text()
+    run(tmp_path / "pets")
+    assert file.read_text() == before
+    file.write_text(before.replace("[cat, dog]", "[dog, cat]"))
+    text = (
+        f"{file.resolve()}: was written or edited by hand, and is left as it is; type data=pets to inspect what it "
+        "declares, name=<other> to write another file, or force=true to replace it"
+    )
+    with refused(str(file.resolve()), text=text):
+        run(tmp_path / "pets")
+    assert declared("pets")["classes"] == ["dog", "cat"]
+    assert "pets: 40 images" in run("data=pets")
+    run(tmp_path / "pets", "force=true")
+    assert file.read_text() == before
+
+
+def test_everything_is_counted_and_every_damaged_file_named(run: Any, tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "pets", splits=(), num_images=20)
+    bad = {f"cat/bad{index:02}.png": b"" for index in range(13)} | {"dog/cut.png": encode(np.eye(8) > 0)[:50]}
+    write_files(tmp_path / "pets", {**bad, "notes.txt": b"", ".DS_Store": b"", "cat/.hidden.png": b""})
+    said = run(tmp_path / "pets").splitlines()
+    assert "pets: 54 images, class_folders, " in "".join(said[1:3])
+    assert max(map(len, said[3:-1])) <= 80
+    words = [line.split() for line in said]
+    assert next(line for line in words if line[:2] == ["is", "not"])[-1] == "13"
+    assert ["hidden,", "or", "made", "by", "the", "system", "2"] in words
+    assert ["not", "an", "image", "(.txt)", "1"] in words
+    assert "and 3 more for the same reason" in said
+    sentences = Path("artifacts/inspect/pets/refused.txt").read_text().splitlines()
+    assert {sentence.split(":")[0] for sentence in sentences} == bad.keys()
+    page = Path("artifacts/inspect/pets/inspect.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "Always guessing &#39;cat&#39; has accuracy" in page
+
+
+def test_declared_data_set_is_shown_with_its_overrides(run: Any, tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "pets", splits=(), num_images=20)
+    run(tmp_path / "pets")
+    said = run("data=pets", "data.shape=[1,64,96]", "data.split={val:0.4,test:0.4,seed:0}")
+    assert "64 x 96, grey" in said
+    assert not Path("runs").exists()
+
+
+MISTAKES: list[tuple[list[str], dict[str, bytes], str]] = [
+    (["absent"], {}, "absent: no such file or folder; usage: "),
+    (["data"], {"readme.txt": b""}, "data: has no images, only other files: 1 .txt"),
+    (["data"], {"a.png": b"", "b.png": b""}, "data: has 2 images in no layout that is known, such as a.png; put the"),
+    (["data"], {"train/a/1.png": b"", "valid/a/1.png": b""}, "data: has splits by other names, got ['train', 'valid'];"
+     " rename valid/ to val/"),
+    (["data"], {"train/a/1.png": b"", "test/a/1.png": b""}, "data: has no val folder, got ['test', 'train']; move"),
+    (["data"], {"a/1.png": b"", "b/1.png": b""}, "data.root: none of the 2 images of data can be used, the first as: "),
+    (["data", "data"], {}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
+    (["data", "nam=x"], {"a/1.png": b""}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
+    (["data", "name=a/b"], {"a/1.png": b""}, "name must be a name of at most"),
+    ([], {}, "python -m pipeline.inspect: names neither one path nor data=<name>, got []; usage: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "files", "text"), MISTAKES)
+def test_mistake_is_one_sentence_with_the_way_out(
+    arguments: list[str], files: dict[str, bytes], text: str, run: Any
+) -> None:
+    if files:
+        write_files(Path("data"), files)
+    with pytest.raises(ConfigError) as caught:
+        run(*arguments)
+    assert str(caught.value).startswith(text)
+    assert not {"data.yaml", "absent.yaml"} & {path.name for path in Path("conf/data").iterdir()}
+
+
+def test_no_heavy_library_is_imported_before_images_are_drawn() -> None:
+    code = f"import sys, pipeline.inspect; print(sorted({HEAVY!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
