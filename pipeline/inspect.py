@@ -2,10 +2,11 @@
 
     python -m pipeline.inspect /data/pets
     python -m pipeline.inspect /data/pets.zip name=cats_and_dogs
+    python -m pipeline.inspect /data/cells/labels.csv label=diagnosis
     python -m pipeline.inspect data=digits
 
-The first two write `conf/data/<name>.yaml` with what has no default; a file that somebody edited is left alone, unless
-`force=true` is given. All write a page with a contact sheet to `artifacts/inspect/<name>/`.
+All but the last write `conf/data/<name>.yaml` with what has no default; a file that somebody edited is left alone,
+unless `force=true` is given. Every form writes a page with a contact sheet to `artifacts/inspect/<name>/`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.facts import Facts, check_class_names
-from pipeline.data.sources import load_source
+from pipeline.data.sources import check_source, load_source
 from pipeline.declaration import composition
 from pipeline.declaration.checks import SCHEMAS
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.targets import check_section
 from pipeline.errors import ConfigError
 from pipeline.files import read_yaml
+from pipeline.inspection.columns import describe_columns
 from pipeline.inspection.declared import check_free, write_facts
 from pipeline.inspection.inspected import Inspected, inspect_data
 from pipeline.inspection.layout import find_layout, make_name
@@ -31,9 +33,9 @@ from pipeline.storage.names import check_name
 from pipeline.tasks.demands import Demands, load_demands
 
 COMMAND = "python -m pipeline.inspect"
-OPTIONS = ("name", "force")
-USAGE = f"usage: {COMMAND} <folder, zip or CSV> [name=<name>] [force=true], or {COMMAND} data=<name>"
-WRITTEN = ("name", "format", "root", "shape", "classes", "split")
+OPTIONS = ("name", "label", "force")
+USAGE = f"usage: {COMMAND} <folder, zip or CSV> [name=<name>] [label=<column>] [force=true], or {COMMAND} data=<name>"
+WRITTEN = ("name", "format", "root", "table", "columns", "shape", "classes", "split")
 PROVISIONAL = [3, 32, 32]  # shape, until the images have been looked at
 
 
@@ -50,8 +52,8 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     file = composition.CONF / "data" / f"{name}.yaml"
     if options.get("force") != "true":
         check_free(file)
-    layout = find_layout(path)
     defaults = read_yaml((composition.CONF / "facts" / "default.yaml").read_text(encoding="utf-8"))
+    layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
     open_facts = ("shape", "classes") if load_source(layout["format"]).TARGET == "mask" else ("shape",)
@@ -63,6 +65,8 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     count = len(inspected.survey.samples)
     write_facts(file, told, title=f"{count:,} images, declared by `{COMMAND} {path}`.")
     print(f"wrote {_shorten(file, root)}")
+    if facts.columns is not None:
+        print(describe_columns(facts.columns))
     return inspected
 
 
@@ -72,6 +76,7 @@ def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     check_class_names(section["classes"])
     check_section(section, SCHEMAS["data"], path="data")
     facts = Facts(**section)
+    check_source(facts)
     return inspect_data(facts, _folder(root, facts.name))
 
 

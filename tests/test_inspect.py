@@ -122,6 +122,53 @@ def test_everything_is_counted_and_every_damaged_file_named(run: Any, tmp_path: 
     assert "Always guessing &#39;cat&#39; has accuracy" in page
 
 
+TABLES: list[tuple[str, list[str], dict[str, Any]]] = [
+    # lines of the table                               options    what is declared
+    ("cells/a{n}.png,patient{g},{label}", [], {"columns": {"file": 0, "label": 2}}),
+    ("cells/a{n}.png   {p}.0   {label}", [], {"columns": {"file": 0, "label": 1}, "classes": ["0.0", "1.0", "2.0"]}),
+    ("cells/a{n}.png   {p}.0   {label}", ["label=2"], {"columns": {"file": 0, "label": 2}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "options", "facts"), TABLES)
+@pytest.mark.parametrize("typed", ["set", "set/labels.csv", "set.zip"])
+def test_table_of_labels_is_declared(
+    line: str, options: list[str], facts: dict[str, Any], typed: str, run: Any, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 20, 20), dtype=np.uint8)
+    lines = [line.format(n=n, p=n % 3, g=n, label=["mono", "poly"][n % 2]) for n in range(60)]
+    files = {f"cells/a{n}.png": encode(image) for n, image in enumerate(images)}
+    write_files(tmp_path / typed.partition("/")[0], {"labels.csv": "\n".join(lines).encode(), **files})
+    said = run(tmp_path / typed, "name=solar", *options)
+    expected = {"format": "csv_labels", "table": "labels.csv", "classes": ["mono", "poly"], **facts}
+    assert {key: declared("solar")[key] for key in expected} == expected
+    assert "Passed over" not in said
+    prepare(compose(["data=solar", "model=resnet18"]), root=Path.cwd())
+
+
+def test_headers_tell_labels_splits_and_groups(run: Any, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (30, 20, 20), dtype=np.uint8)
+    lines = [f"{n},a{n}.png,p{n % 5},{['train', 'val', 'test'][n % 3]},{'xy'[n % 2]}" for n in range(30)]
+    files = {f"a{n}.png": encode(image) for n, image in enumerate(images)}
+    table = "\n".join(["age,Image,patient,split,diagnosis", *lines]).encode()
+    write_files(tmp_path / "scans", {"list.tsv": table.replace(b",", b"\t"), **files})
+    said = run(tmp_path / "scans")
+    columns = {"file": "Image", "label": "diagnosis", "split": "split", "group": "patient"}
+    assert declared("scans")["columns"] == columns
+    assert "columns: file in column Image, label in column diagnosis, split in column split" in said
+
+
+def test_table_of_pixels_is_declared(run: Any, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 36), dtype=np.uint8)
+    lines = [",".join(map(str, [*image, n % 3])) for n, image in enumerate(images)]
+    (tmp_path / "mnist.csv").write_text("\n".join(lines))
+    run(tmp_path / "mnist.csv")
+    facts = declared("mnist")
+    assert (facts["format"], facts["columns"], facts["shape"]) == ("csv_pixels", {"label": 36}, [1, 32, 32])
+    assert facts["classes"] == ["0", "1", "2"]
+    prepare(compose(["data=mnist", "model=resnet18"]), root=Path.cwd())
+
+
 def test_declared_data_set_is_shown_with_its_overrides(run: Any, tmp_path: Path) -> None:
     write_class_folders(tmp_path / "pets", splits=(), num_images=20)
     run(tmp_path / "pets")
@@ -141,6 +188,12 @@ MISTAKES: list[tuple[list[str], dict[str, bytes], str]] = [
     (["data", "data"], {}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "nam=x"], {"a/1.png": b""}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "name=a/b"], {"a/1.png": b""}, "name must be a name of at most"),
+    (["data", "label=y"], {"a/1.png": b""}, "label: no table names the images, got 'y'; name the CSV file itself"),
+    (["data/t.csv"], {"data/t.csv": b"x,y\n1,2\n"}, "data/t.csv: holds neither pixels, nor a column of names of"),
+    (["data/t.csv"], {"data/t.csv": b"1.png,a\n2.png,a\n", "data/1.png": b"", "data/2.png": b""},
+     "t.csv: has no column of labels: none has from 2 values to half as many as rows; name one by label=<column>"),
+    (["data/t.csv", "label=c"], {"data/t.csv": b"f,b\n1.png,a\n", "data/1.png": b""},
+     "label: unknown column of t.csv:"),
     ([], {}, "python -m pipeline.inspect: names neither one path nor data=<name>, got []; usage: "),
 ]  # fmt: skip
 
@@ -150,7 +203,7 @@ def test_mistake_is_one_sentence_with_the_way_out(
     arguments: list[str], files: dict[str, bytes], text: str, run: Any
 ) -> None:
     if files:
-        write_files(Path("data"), files)
+        write_files(Path(), files) if "data/" in arguments[0] else write_files(Path("data"), files)
     with pytest.raises(ConfigError) as caught:
         run(*arguments)
     assert str(caught.value).startswith(text)

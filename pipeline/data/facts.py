@@ -49,6 +49,10 @@ class Facts:
             test split is unchanged. Null to use train and val as `split` defines them.
         background: index of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value to exclude from loss and scores; null if there is none.
+        table: for the format `csv_labels`: name of the table of labels in the archive; null for other formats.
+        columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
+            the table has a header, else by number from 0. A column `split` takes the place of the fact `split`, and
+            `group` that of `groups`. Null for other formats.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
         max_pixels: rows times columns of the largest image or mask that is decoded, which takes up to 8 bytes of memory
@@ -71,6 +75,8 @@ class Facts:
     licence: str
     max_pixels: int
     max_file_bytes: int
+    table: str | None
+    columns: dict[str, str | int] | None
 
     def __post_init__(self) -> None:
         """Raise if values are out of range or contradict each other."""

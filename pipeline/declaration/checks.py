@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import check_class_names
+from pipeline.data.sources import check_source
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.grants import check_granted, is_prefix
 from pipeline.declaration.network import check_size, plan_network
@@ -83,6 +84,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     _check_search(sections)
     check_classes(sections)
     declaration = Declaration.parse(sections)
+    check_source(declaration.data)
     check_arguments(sections)
     demands = load_demands(declaration.task)
     demands.check(declaration.data)

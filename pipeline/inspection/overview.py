@@ -51,7 +51,7 @@ def describe(archive: Archive, facts: Facts, survey: Survey, stratum: Stratum) -
         _images(facts, survey),
         _masks(survey),
         _duplicates(equal, near),
-        _skipped(archive, survey),
+        _skipped(archive, facts, survey),
         _refused(survey),
     ]
     return [block for block in blocks if block.rows or block.remarks]
@@ -145,8 +145,8 @@ def _duplicates(equal: Duplicates, near: Duplicates) -> Block:
     return Block("Duplicates", ("", "groups", "images", "across classes", "across splits"), rows, remarks)
 
 
-def _skipped(archive: Archive, survey: Survey) -> Block:
-    used = {sample.file for sample in survey.samples}
+def _skipped(archive: Archive, facts: Facts, survey: Survey) -> Block:
+    used = {facts.table, archive.root.name, *(sample.file for sample in survey.samples)}
     others = Counter(
         f"not an image ({PurePosixPath(name).suffix or 'no suffix'})"
         for name in archive.names()
