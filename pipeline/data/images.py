@@ -147,7 +147,9 @@ def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.I
                 f"has {num_pixels:,} pixels, more than data.max_pixels={max_pixels}",
                 hint="downscale it, or raise data.max_pixels",
             )
-        if getattr(image, "is_animated", False):
+        if (
+            getattr(image, "is_animated", False) and image.format != "MPO"
+        ):  # a JPEG with more pictures behind it
             raise ConfigError(name, "has several frames", hint="save the frame you need to a file of its own")
         _refuse_deep_colour(image, name)
         image.load()

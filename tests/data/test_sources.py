@@ -125,6 +125,13 @@ def test_image_and_mask_may_differ_in_suffix_and_lie_deeper(tmp_path: Path) -> N
     assert (found.file, found.target) == ("images/a/1.v2.JPG", "masks/a/1.v2.png")
 
 
+def test_class_is_found_whatever_unicode_form_its_folder_has(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "data", {"caf\u00e9/1.png": b"", "te/1.png": b""})
+    for name in ("cafe\u0301", "caf\u00e9"):
+        found = list_samples(root, classes=["te", name], split=SHARES)
+        assert [sample.target for sample in found] == [1, 0]
+
+
 ELSEWHERE = "move it there, or set data.split={val: 0.15, test: 0.15, seed: 0} to split by file name"
 REFUSED = [
     # format        split  files                    path            got            hint            what follows the path

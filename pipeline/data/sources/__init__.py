@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
+from unicodedata import normalize
 
 from pipeline.data.archive import Archive, opened
 from pipeline.data.facts import SPLITS, Facts
@@ -24,6 +25,7 @@ FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jfif": "JPEG",
     ".bmp": "BMP",
     ".gif": "GIF",
     ".tif": "TIFF",
@@ -120,6 +122,11 @@ def open_source(facts: Facts) -> Iterator[Archive]:
 def is_image(name: str) -> bool:
     """Return whether a file name has an image suffix."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def index_classes(facts: Facts) -> dict[str, int]:
+    """Return the index of each class by its name in Unicode form NFC, as names in archives and tables are compared."""
+    return {normalize("NFC", name): index for index, name in enumerate(facts.classes)}
 
 
 def read_split(name: str, archive: Archive) -> str:

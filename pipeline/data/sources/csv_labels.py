@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from posixpath import dirname, normpath
+from unicodedata import normalize
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
-from pipeline.data.sources import Sample, read_split
+from pipeline.data.sources import Sample, index_classes, read_split
 from pipeline.data.splits import find_group, split_by_name
 from pipeline.data.tables import Table, has_header, read_table
 from pipeline.errors import ConfigError
@@ -46,7 +47,7 @@ def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
     """List the images of a table, sorted by name; see `samples`."""
     columns = facts.columns or {}
     cells = {
-        key: [row[index] for row in table.rows]
+        key: [normalize("NFC", row[index]) for row in table.rows]
         for key, column in columns.items()
         for index in [table.find(column, path=f"data.columns.{key}")]
     }
@@ -54,7 +55,8 @@ def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
     files = [normpath(f"{folder}/{name}" if folder else name) if name else "" for name in cells["file"]]
     _check_files(table, files, archive)
     _check_labels(table, files, cells["label"], facts)
-    labels = {name: facts.classes.index(label) for name, label in zip(files, cells["label"], strict=True)}
+    classes = index_classes(facts)
+    labels = {name: classes[label] for name, label in zip(files, cells["label"], strict=True)}
     groups = _read_groups(table, files, cells.get("group"), facts)
     if "split" in cells:
         _check(
@@ -126,7 +128,7 @@ def _check_labels(table: Table, files: Sequence[str], labels: Sequence[str], fac
         "name a file that another row names, too",
         way="keep one row of each file",
     )
-    classes = set(facts.classes)
+    classes = index_classes(facts)
     for index, label in enumerate(labels):
         if label not in classes:
             count = sum(each not in classes for each in labels)
