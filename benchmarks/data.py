@@ -142,6 +142,7 @@ def _facts(root: Path) -> Facts:
         max_file_bytes=2**28,
         table=None,
         columns=None,
+        mask_values=None,
         licence="none, it is noise",
     )
 

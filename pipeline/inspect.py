@@ -35,7 +35,19 @@ from pipeline.tasks.demands import Demands, load_demands
 COMMAND = "python -m pipeline.inspect"
 OPTIONS = ("name", "label", "force")
 USAGE = f"usage: {COMMAND} <folder, zip or CSV> [name=<name>] [label=<column>] [force=true], or {COMMAND} data=<name>"
-WRITTEN = ("name", "format", "root", "table", "columns", "shape", "classes", "split")
+WRITTEN = (
+    "name",
+    "format",
+    "root",
+    "table",
+    "columns",
+    "shape",
+    "classes",
+    "mask_values",
+    "background",
+    "ignore_label",
+    "split",
+)
 PROVISIONAL = [3, 32, 32]  # shape, until the images have been looked at
 
 
@@ -59,9 +71,8 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     open_facts = ("shape", "classes") if load_source(layout["format"]).TARGET == "mask" else ("shape",)
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
-    told = {
-        key: getattr(inspected.facts, key) for key in WRITTEN if key in layout or key in ("name", "shape")
-    }
+    found = {key: getattr(inspected.facts, key) for key in WRITTEN}
+    told = {key: value for key, value in found.items() if key not in defaults or value != defaults[key]}
     count = len(inspected.survey.samples)
     write_facts(file, told, title=f"{count:,} images, declared by `{COMMAND} {path}`.")
     print(f"wrote {_shorten(file, root)}")

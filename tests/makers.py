@@ -167,6 +167,7 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "max_file_bytes": 2**28,
         "table": None,
         "columns": None,
+        "mask_values": None,
     }
     return {**section, **changes}
 

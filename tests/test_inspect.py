@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from pipeline import inspect
+from pipeline.data.prepared import Prepared
 from pipeline.declaration import composition
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
@@ -68,6 +70,75 @@ def test_folders_of_splits_and_masks_are_declared(run: Any, tmp_path: Path) -> N
     assert facts["classes"] == ["background", "class_1", "class_2"]
     assert "Type next: python -m pipeline.train data=cells task=segmentation model=unet_small\n" in said
     prepare(compose(["data=cells", "task=segmentation", "model=unet_small"]), root=Path.cwd())
+
+
+def indexed(values: Any, colours: list[int]) -> bytes:
+    image = Image.fromarray(values).convert("P")
+    image.putdata(values.ravel().tolist())
+    image.putpalette(colours + [0] * (768 - len(colours)))
+    return encode(image)
+
+
+CODINGS: list[tuple[str, Any, dict[str, Any]]] = [
+    # what              encodes a mask of classes 0, 1 and 2 of a file       what is declared
+    ("0 and 255", lambda mask, _: encode((mask > 0) * np.uint8(255)),
+     {"mask_values": {0: "background", 255: "foreground"}, "classes": ["background", "foreground"], "background": 0}),
+    ("one bit", lambda mask, _: encode(Image.fromarray((mask > 0) * np.uint8(255)).convert("1")),
+     {"classes": ["background", "foreground"], "background": 0}),
+    ("three values", lambda mask, _: encode(mask * np.uint8(100) + np.uint8(3)),
+     {"mask_values": {3: "class_3", 103: "class_103", 203: "class_203"}}),
+    ("ignored", lambda mask, _: encode(np.where(mask == 2, 255, mask).astype(np.uint8)),
+     {"classes": ["background", "foreground"], "ignore_label": 255, "background": 0}),
+    ("16 bits", lambda mask, _: encode(mask.astype(np.uint16) * 500),
+     {"mask_values": {0: "background", 500: "class_500", 1000: "class_1000"}, "background": 0}),
+    ("colours", lambda mask, _: encode(np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)[mask]),
+     {"mask_values": {"#000000": "background", "#0000ff": "colour_0000ff", "#ff0000": "colour_ff0000"}}),
+    ("palette", lambda mask, _: indexed(mask, [9, 9, 9, 255, 0, 0, 0, 0, 255]),
+     {"classes": ["background", "class_1", "class_2"]}),
+    ("contradicting palettes",
+     lambda mask, n: indexed(np.array([0, 1 + n % 2, 2 - n % 2], np.uint8)[mask],
+                             [0, 0, 0, *([255, 0, 0, 0, 0, 255] if n % 2 else [0, 0, 255, 255, 0, 0])]),
+     {"mask_values": {"#000000": "background", "#0000ff": "colour_0000ff", "#ff0000": "colour_ff0000"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "write", "facts"), CODINGS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_masks_of_any_values_or_colours_are_declared_and_prepared(
+    what: str, write: Any, facts: dict[str, Any], run: Any, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    masks = [random.integers(0, 3, (32, 48), dtype=np.uint8) for _ in range(24)]
+    files = {f"images/{n}.png": encode(random.integers(0, 256, (32, 48), dtype=np.uint8)) for n in range(24)}
+    write_files(
+        tmp_path / "tiles", files | {f"masks/{n}.png": write(mask, n) for n, mask in enumerate(masks)}
+    )
+    said = run(tmp_path / "tiles")
+    assert {key: declared("tiles")[key] for key in facts} == facts
+    assert "Training would refuse" not in said
+    assert "Refused" not in said
+    declaration = compose(["data=tiles", "task=segmentation", "model=unet_small"])
+    prepared = Prepared.open(prepare(declaration, root=Path.cwd()), declaration.data)
+    first = int(prepared.files("train")[0].split("/")[1].removesuffix(".png"))
+    classes = declaration.data.classes
+    target = prepared.targets("train")[0]
+    for index in np.unique(masks[first]):  # each class of the picture becomes one class of the declaration
+        assert len(np.unique(target[masks[first] == index])) == 1
+    assert len(np.unique(target)) == len(classes) + (declaration.data.ignore_label is not None)
+
+
+def test_masks_of_shades_and_lossy_masks_are_refused(run: Any, tmp_path: Path) -> None:
+    shades = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) // 20
+    files = {"images/1.png": encode(np.eye(64) > 0), "masks/1.png": encode(shades.astype(np.uint8))}
+    root = write_files(tmp_path / "shades", files)
+    with refused("data.mask_values", hint="save one value for each class: neither shades, ") as caught:
+        run(root)
+    assert caught.value.problem == "masks have 205 different values, such as 0, 1, 2, 3, 4, 5"
+    root = write_files(tmp_path / "lossy", files | {"masks/1.png": encode(np.eye(64) > 0, "JPEG")})
+    with refused("data.root") as caught:
+        run(root)
+    assert "masks/1.png: is a mask saved as JPEG, which changes its values" in caught.value.problem
 
 
 def test_folder_around_everything_is_opened(run: Any, tmp_path: Path) -> None:

@@ -73,58 +73,6 @@ def decode_image(
     return np.asarray(pixels, dtype=np.uint8).reshape(rows, columns, channels)
 
 
-def decode_mask(
-    data: bytes,
-    *,
-    name: str,
-    image_sides: tuple[int, int],
-    sides: tuple[int, int],
-    num_classes: int,
-    ignore_label: int | None,
-    max_pixels: int | None = None,
-) -> Pixels:
-    """Decode a mask and resize it (nearest).
-
-    Args:
-        image_sides: rows and columns of its image on disk.
-        sides: rows and columns to return.
-        max_pixels: rows times columns of the largest mask on disk to decode; None for any.
-
-    Raises:
-        ConfigError: unreadable, more than one channel, another shape than its image, a value that is
-            neither a class nor the ignore label.
-    """
-    mask = open_image(data, name, max_pixels)
-    if mask.mode == "1":
-        mask = mask.convert("L").point(lambda value: value // 255)
-    if mask.mode not in ("L", "P"):
-        raise ConfigError(
-            name, got=mask.mode, allowed="a mask with one channel of at most 8 bits (mode 1, L or P)"
-        )
-    if (mask.height, mask.width) != image_sides:
-        raise ConfigError(
-            name,
-            got=(mask.height, mask.width),
-            allowed=f"a mask of shape {image_sides}, like its image",
-            hint="save both in the same shape",
-        )
-    values = np.asarray(mask, dtype=np.uint8)
-    allowed = np.zeros(256, dtype=bool)
-    allowed[:num_classes] = True
-    allowed[[] if ignore_label is None else ignore_label] = True
-    wrong = np.unique(values[~allowed[values]])
-    if wrong.size:
-        ignored = "" if ignore_label is None else f", or {ignore_label} (data.ignore_label)"
-        raise ConfigError(
-            name,
-            got=int(wrong[0]),
-            allowed=f"a mask with class indices from 0 to {num_classes - 1}{ignored}",
-        )
-    if values.shape != sides:
-        mask = Image.fromarray(values).resize((sides[1], sides[0]), Image.Resampling.NEAREST)
-    return np.asarray(mask, dtype=np.uint8)
-
-
 def read_sides(data: bytes) -> tuple[int, int]:
     """Return rows and columns of a readable image on disk, EXIF orientation applied."""
     image = Image.open(io.BytesIO(data), formats=ALLOWED)

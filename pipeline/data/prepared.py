@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -153,14 +153,16 @@ def _decoded(
     """Yield the decoded samples in order; raise at the first one that is invalid."""
     load_formats()
     piece = max(1, min(PIECE_IMAGES, PIECE // math.prod(facts.shape)))
-    return in_order(partial(_decode, archive, facts, kind), samples, piece=piece)
+    return in_order(partial(_decode, archive, facts, kind.reader(archive, facts)), samples, piece=piece)
 
 
-def _decode(archive: Archive, facts: Facts, kind: TargetKind, sample: Sample) -> _Decoded:
+def _decode(
+    archive: Archive, facts: Facts, read_target: Callable[[Sample, bytes], Array], sample: Sample
+) -> _Decoded:
     channels, rows, columns = facts.shape
     data = archive.read(sample.file)
     image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
-    target = kind.read(sample, archive, facts, image=data)
+    target = read_target(sample, data)
     return _Decoded(image, target, hashlib.sha256(data).hexdigest())
 
 

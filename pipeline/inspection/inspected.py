@@ -15,6 +15,7 @@ from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.errors import ConfigError
 from pipeline.inspection.advice import suggest_shape
+from pipeline.inspection.mask_facts import find_mask_facts
 from pipeline.inspection.overview import Block, describe
 from pipeline.inspection.shown import draw_contact_sheet, follow_progress
 from pipeline.inspection.survey import Survey, survey
@@ -63,17 +64,9 @@ def _find_facts(found: Survey, open_facts: Collection[str]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if "shape" in open_facts:
         facts["shape"] = suggest_shape(found)
-    if "classes" in open_facts and found.pixels:
-        facts["classes"] = _name_values(found)
+    if "classes" in open_facts:
+        facts |= find_mask_facts(found)
     return facts
-
-
-def _name_values(found: Survey) -> list[str]:
-    """Return a name for each value of the masks, from 0 to the largest."""
-    largest = max((int(value) for value in found.pixels if value.isdigit()), default=1)
-    if largest == 1:
-        return ["background", "foreground"]
-    return ["background", *(f"class_{value}" for value in range(1, largest + 1))]
 
 
 def _find_problems(samples: list[Sample], facts: Facts, kind: TargetKind) -> list[str]:

@@ -49,7 +49,7 @@ def describe(archive: Archive, facts: Facts, survey: Survey, stratum: Stratum) -
     blocks = [
         _classes(facts, survey, stratum),
         _images(facts, survey),
-        _masks(survey),
+        _masks(facts, survey),
         _duplicates(equal, near),
         _skipped(archive, facts, survey),
         _refused(survey),
@@ -120,16 +120,35 @@ def _depth(mode: str) -> str:
     return f"{DEPTHS.get(mode, mode)}, {bits}"
 
 
-def _masks(survey: Survey) -> Block:
+def _masks(facts: Facts, survey: Survey) -> Block:
+    meaning = _meaning(facts)
     total = sum(survey.pixels.values())
-    frequent = survey.pixels.most_common(MOST_ROWS)
-    rows = [(value, f"{count / total:.2%}", f"{survey.masks[value]:,}") for value, count in frequent]
-    remarks = (
-        [f"and {len(survey.pixels) - MOST_ROWS:,} rarer values"] if len(survey.pixels) > MOST_ROWS else []
-    )
+    rows = [
+        (value, meaning(value), f"{count / total:.2%}", f"{survey.masks[value]:,}")
+        for value, count in survey.pixels.most_common(MOST_ROWS)
+    ]
+    remarks = []
+    if len(survey.pixels) > MOST_ROWS:
+        remarks.append(f"and {len(survey.pixels) - MOST_ROWS:,} rarer values")
     if rows:
-        remarks.append(f"Always guessing '{rows[0][0]}' is right for {rows[0][1]} of the pixels.")
-    return Block("Values of masks", ("value", "share of pixels", "masks"), rows, remarks)
+        remarks.append(
+            f"Always guessing '{rows[0][1] or rows[0][0]}' is right for {rows[0][2]} of the pixels."
+        )
+    if survey.has_contradictions():
+        remarks.append(
+            "Palettes of masks contradict each other: colours tell the classes, and values do not."
+        )
+    return Block("Values of masks", ("value", "class", "share of pixels", "masks"), rows, remarks)
+
+
+def _meaning(facts: Facts) -> Callable[[str], str]:
+    """Return a function that returns the class of a value or colour of masks; empty text if it has none."""
+    names = {str(index): name for index, name in enumerate(facts.classes)}
+    if facts.mask_values is not None:
+        names = {str(value): name or "ignored" for value, name in facts.mask_values.items()}
+    if facts.ignore_label is not None:
+        names.setdefault(str(facts.ignore_label), "ignored")
+    return lambda value: names.get(value, "")
 
 
 def _duplicates(equal: Duplicates, near: Duplicates) -> Block:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from PIL import Image
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
 from pipeline.data.images import convert, is_grey, is_misnamed, load_formats, open_image
+from pipeline.data.masks import read_palette, refuse_lossy
 from pipeline.data.sources import Sample
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError
@@ -39,7 +41,8 @@ class Look(NamedTuple):
         mode: as Pillow calls it, such as `L`, `RGB` or `I;16`.
         digest: of the bytes of the file.
         thumbnail: grey values, row by row.
-        values: value or colour -> pixels of its mask; None if it has none.
+        values: value or colour -> pixels of its mask.
+        palette: value -> colour of its mask, if that has a palette.
         refusal: why preparation would refuse it; None if it would not.
     """
 
@@ -49,7 +52,8 @@ class Look(NamedTuple):
     thumbnail: bytes = b""
     is_colour: bool = False
     is_misnamed: bool = False
-    values: dict[str, int] | None = None
+    values: Mapping[str, int] = MappingProxyType({})
+    palette: Mapping[str, str] = MappingProxyType({})
     refusal: ConfigError | None = None
 
 
@@ -65,6 +69,7 @@ class Survey:
         thumbnails: 72 bytes of each readable image.
         pixels: value or colour of masks -> pixels.
         masks: value or colour of masks -> masks that have it.
+        colours: value and colour of masks with palettes -> pixels.
         refused: reason -> sentences, each of which names its file.
     """
 
@@ -76,6 +81,7 @@ class Survey:
     thumbnails: bytearray = field(default_factory=bytearray)
     pixels: Counter[str] = field(default_factory=Counter)
     masks: Counter[str] = field(default_factory=Counter)
+    colours: Counter[tuple[str, str]] = field(default_factory=Counter)
     refused: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     num_misnamed: int = 0
     is_colour: bool = False
@@ -92,8 +98,14 @@ class Survey:
         self.thumbnails += look.thumbnail
         self.num_misnamed += look.is_misnamed
         self.is_colour |= look.is_colour
-        self.pixels.update(look.values or {})
-        self.masks.update((look.values or {}).keys())
+        self.pixels.update(look.values)
+        self.masks.update(look.values.keys())
+        for value, colour in look.palette.items():
+            self.colours[value, colour] += look.values[value]
+
+    def has_contradictions(self) -> bool:
+        """Return whether a value of masks has several colours, in palettes of several files."""
+        return len(self.colours) > len({value for value, _ in self.colours})
 
 
 def survey(
@@ -122,9 +134,9 @@ def _look(archive: Archive, found: Survey, max_pixels: int, sample: Sample) -> L
         data = archive.read(sample.file)
         image = open_image(data, sample.file, max_pixels)
         colour = convert(image, sample.file, 3)
-        values = None
+        values, palette = dict[str, int](), dict[str, str]()
         if isinstance(sample.target, str):
-            values = _look_at_mask(archive, sample.target, (image.height, image.width), max_pixels)
+            values, palette = _look_at_mask(archive, sample.target, (image.height, image.width), max_pixels)
     except ConfigError as refusal:
         return Look(refusal=refusal)
     grey = image if image.mode == "L" else colour.convert("L")
@@ -137,12 +149,17 @@ def _look(archive: Archive, found: Survey, max_pixels: int, sample: Sample) -> L
         is_colour=found.is_colour or (image.mode != "L" and not is_grey(colour)),
         is_misnamed=is_misnamed(data, sample.file),
         values=values,
+        palette=palette,
     )
 
 
-def _look_at_mask(archive: Archive, name: str, sides: tuple[int, int], max_pixels: int) -> dict[str, int]:
-    """Return the values, or where it is in colour the colours, of a mask with their pixels."""
-    mask = open_image(archive.read(name), name, max_pixels)
+def _look_at_mask(
+    archive: Archive, name: str, sides: tuple[int, int], max_pixels: int
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the values, or where it is in colour the colours, of a mask with their pixels; and its palette."""
+    data = archive.read(name)
+    mask = open_image(data, name, max_pixels)
+    refuse_lossy(mask, data, name)
     if (mask.height, mask.width) != sides:
         raise ConfigError(
             name,
@@ -154,15 +171,17 @@ def _look_at_mask(archive: Archive, name: str, sides: tuple[int, int], max_pixel
         mask = mask.convert("L").point(lambda value: value // 255)
     if mask.mode in ("L", "P"):
         counts = np.bincount(np.asarray(mask).ravel(), minlength=256)
-        return {str(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    if mask.mode == "RGB":
-        colours: Any = mask.getcolors(MOST_COLOURS)
-        if colours is not None:
-            return {f"#{bytes(colour).hex()}": count for count, colour in colours}
+        palette = (
+            {str(value): colour for value, colour in read_palette(mask).items()} if mask.mode == "P" else {}
+        )
+        return {str(value): int(counts[value]) for value in np.flatnonzero(counts)}, palette
+    if mask.mode.startswith("I"):
+        values, numbers = np.unique(np.asarray(mask), return_counts=True)
+        return dict(zip(map(str, values.tolist()), numbers.tolist(), strict=True)), {}
+    colours: Any = convert(mask, name, 3).getcolors(MOST_COLOURS)
+    if colours is None:
         raise ConfigError(name, f"has more than {MOST_COLOURS} colours", hint="save one colour per class")
-    raise ConfigError(
-        name, got=mask.mode, allowed="a mask of 8-bit values or of colours (mode 1, L, P or RGB)"
-    )
+    return {f"#{bytes(colour).hex()}": count for count, colour in colours}, {}
 
 
 def _reason(refusal: ConfigError) -> str:

@@ -35,7 +35,7 @@ FORMATS = {
     ".pgm": "PPM",
 }
 IMAGE_SUFFIXES = tuple(FORMATS)
-SPECIAL = ("table", "columns")  # facts of some formats only
+SPECIAL = ("table", "columns", "mask_values")  # facts of some formats only
 
 
 @dataclass(frozen=True)
