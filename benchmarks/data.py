@@ -143,6 +143,7 @@ def _facts(root: Path) -> Facts:
         table=None,
         columns=None,
         mask_values=None,
+        allow_duplicates=False,
         licence="none, it is noise",
     )
 

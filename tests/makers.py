@@ -168,6 +168,7 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "table": None,
         "columns": None,
         "mask_values": None,
+        "allow_duplicates": False,
     }
     return {**section, **changes}
 

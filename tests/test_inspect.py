@@ -240,6 +240,18 @@ def test_table_of_pixels_is_declared(run: Any, tmp_path: Path) -> None:
     prepare(compose(["data=mnist", "model=resnet18"]), root=Path.cwd())
 
 
+def test_images_in_several_splits_are_told_before_training_refuses_them(run: Any, tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "pets")
+    shutil.copy(tmp_path / "pets/train/cat/000.png", tmp_path / "pets/test/cat/000.png")
+    said = run(tmp_path / "pets")
+    assert (
+        "Training would refuse it: images that are in several splits: 1; remove one of each, or set data"
+        in said
+    )
+    assert ["same", "bytes", "1", "2", "0", "1"] in [line.split() for line in said.splitlines()]
+    assert "Training would refuse" not in run("data=pets", "data.allow_duplicates=true")
+
+
 def test_declared_data_set_is_shown_with_its_overrides(run: Any, tmp_path: Path) -> None:
     write_class_folders(tmp_path / "pets", splits=(), num_images=20)
     run(tmp_path / "pets")

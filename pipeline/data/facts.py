@@ -58,6 +58,7 @@ class Facts:
         mask_values: for masks whose values are no class indices: the class of each value, such as {0: other, 255:
             cell}, or of each colour, such as {"#ff0000": car}; null as a class for what `ignore_label` stands for.
             Null if values are class indices.
+        allow_duplicates: whether files of the same bytes may be in several splits, where they make scores too good.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
         max_pixels: rows times columns of the largest image or mask that is decoded, which takes up to 8 bytes of memory
@@ -83,6 +84,7 @@ class Facts:
     table: str | None
     columns: dict[str, str | int] | None
     mask_values: dict[str | int, str | None] | None
+    allow_duplicates: bool
 
     def __post_init__(self) -> None:
         """Raise if values are out of range or contradict each other."""

@@ -88,7 +88,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
     with open_source(facts) as found:
-        archive = _Noting(found)
+        archive, repeats = _Noting(found), _Repeats()
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
         check_counts(samples, facts)
         kind.check(samples, facts)
@@ -101,8 +101,11 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
             rows.writerow(["split", "index", "file", source.TARGET, "digest"])
             for split in SPLITS:
                 chosen = [sample for sample in samples if sample.split == split]
-                rows.writerows(map(escape_cells, _write_split(chosen, decoded, facts, kind, folder)))
+                for row in _write_split(chosen, decoded, facts, kind, folder):
+                    repeats.note(split, row[2], row[-1])
+                    rows.writerow(escape_cells(row))
         archive.warn_of_misnamed()
+        repeats.check(facts)
     counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
     deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
     about = {"facts": deciding, "digest": data_digest, "counts": counts}
@@ -132,6 +135,31 @@ class _Noting:
             warn(
                 f"data.root: images in {self.root} that have another format than their suffix says: "
                 f"{len(self._misnamed)}, such as {min(self._misnamed)}; they are read as what they are"
+            )
+
+
+class _Repeats:
+    """Images that are in several splits: a network would be tested on what it was trained on."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, tuple[str, str]] = {}  # digest -> split and file
+        self._count = 0
+        self._example = ""
+
+    def note(self, split: str, file: str, digest: str) -> None:
+        """Note an image by the digest of its file."""
+        other, first = self._first.setdefault(bytes.fromhex(digest[:32]), (split, file))
+        if other != split:
+            self._count += 1
+            self._example = self._example or f"{first} ({other}) and {file} ({split})"
+
+    def check(self, facts: Facts) -> None:
+        """Raise if images are in several splits, and `data.allow_duplicates` does not allow that."""
+        if self._count and not facts.allow_duplicates:
+            raise ConfigError(
+                "data.root",
+                f"images of {facts.root} that are in another split, too: {self._count:,}, such as {self._example}",
+                hint="remove one of each, or set data.allow_duplicates=true if scores on them are what you want",
             )
 
 

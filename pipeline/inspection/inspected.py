@@ -15,6 +15,7 @@ from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.errors import ConfigError
 from pipeline.inspection.advice import suggest_shape
+from pipeline.inspection.duplicates import find_equal, find_near
 from pipeline.inspection.mask_facts import find_mask_facts
 from pipeline.inspection.overview import Block, describe
 from pipeline.inspection.shown import draw_contact_sheet, follow_progress
@@ -56,8 +57,15 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
         facts = replace(facts, **_find_facts(found, open_facts))
         folder.mkdir(parents=True, exist_ok=True)
         draw_contact_sheet(folder, archive, facts, found, kind)
-        blocks = describe(archive, facts, found, kind.stratum)
-    return Inspected(facts, found, blocks, _find_problems(samples, facts, kind))
+        duplicates = find_equal(found, kind.stratum), find_near(found, kind.stratum)
+        blocks = describe(archive, facts, found, kind.stratum, duplicates)
+    problems = _find_problems(samples, facts, kind)
+    if duplicates[0].across_splits and not facts.allow_duplicates:
+        problems.append(
+            f"images that are in several splits: {duplicates[0].across_splits:,}; remove one of each, or set "
+            "data.allow_duplicates=true"
+        )
+    return Inspected(facts, found, blocks, problems)
 
 
 def _find_facts(found: Survey, open_facts: Collection[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.sources import is_image
 from pipeline.inspection.advice import count_squashed
-from pipeline.inspection.duplicates import Duplicates, find_equal, find_near
+from pipeline.inspection.duplicates import Duplicates
 from pipeline.inspection.survey import COLUMNS, ROWS, Survey
 
 MOST_ROWS = 20  # of a table; the page of a data set has no more either
@@ -39,18 +39,24 @@ class Block:
     remarks: Sequence[str] = ()
 
 
-def describe(archive: Archive, facts: Facts, survey: Survey, stratum: Stratum) -> list[Block]:
+def describe(
+    archive: Archive,
+    facts: Facts,
+    survey: Survey,
+    stratum: Stratum,
+    duplicates: tuple[Duplicates, Duplicates],
+) -> list[Block]:
     """Return the blocks of a data set, those without content left out.
 
     Args:
         stratum: the class of a sample; None if it does not have a single class.
+        duplicates: of the same bytes, and near ones.
     """
-    equal, near = find_equal(survey, stratum), find_near(survey, stratum)
     blocks = [
         _classes(facts, survey, stratum),
         _images(facts, survey),
         _masks(facts, survey),
-        _duplicates(equal, near),
+        _duplicates(*duplicates),
         _skipped(archive, facts, survey),
         _refused(survey),
     ]

@@ -107,7 +107,7 @@ SETS: list[tuple[str, Callable[[Files], object], bool, tuple[str, ...]]] = [
     ("image in a split", put("train/a.png", encode(GREY)), False, SOURCES),
     ("one image of each", lambda c: [drop(f"{n:03}")(c) for n in (1, 2)], True, SOURCES),
     ("one image in all", lambda c: [drop(each)(c) for each in ("val", "test", "001", "002", "dog")], False, SOURCES),
-    ("same images in two splits", repeat, True, SOURCES),
+    ("same images in two splits", repeat, False, SOURCES),
     ("hidden files", put("train/.a.png", b"no image"), True, SOURCES),
     ("files of a Mac", put("__MACOSX/train/cat/000.png", b"no image"), True, SOURCES),
     ("thumbnails of Windows", put("train/Thumbs.db", b"no image"), True, SOURCES),
@@ -214,6 +214,8 @@ FACTS: list[tuple[str, dict[str, Any], bool]] = [
     ("small bound on bytes", {"max_file_bytes": 60}, False),
     ("more classes than there are", {"classes": ["cat", "dog", "bird"]}, False),
     ("other shape", {"shape": [3, 5, 7]}, True),
+    ("values of masks for labels", {"mask_values": {0: "cat", 1: "dog"}, "format": "class_folders"}, False),
+    ("table for folders", {"table": "labels.csv"}, False),
     ("other digest", {"digest": "sha256:0"}, False),
 ]
 
