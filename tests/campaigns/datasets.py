@@ -214,8 +214,6 @@ FACTS: list[tuple[str, dict[str, Any], bool]] = [
     ("small bound on bytes", {"max_file_bytes": 60}, False),
     ("more classes than there are", {"classes": ["cat", "dog", "bird"]}, False),
     ("other shape", {"shape": [3, 5, 7]}, True),
-    ("values of masks for labels", {"mask_values": {0: "cat", 1: "dog"}, "format": "class_folders"}, False),
-    ("table for folders", {"table": "labels.csv"}, False),
     ("other digest", {"digest": "sha256:0"}, False),
 ]
 

@@ -241,29 +241,6 @@ def test_first_file_that_cannot_be_used_is_named_though_a_later_one_failed_soone
     assert failed.is_set()
 
 
-@pytest.mark.parametrize("source", ["class_folders", "image_masks"])
-def test_images_in_several_splits_are_refused_unless_that_is_allowed(
-    source: str, tmp_path: Path, folder: Path
-) -> None:
-    write = write_class_folders if source == "class_folders" else write_image_masks
-    write(tmp_path / "data")
-    where = "cat" if source == "class_folders" else "images"
-    for index, (before, after) in enumerate((("train", "val"), ("train", "test"), ("val", "test"))):
-        name = f"{where}/00{index}.png"
-        shutil.copy(tmp_path / "data" / before / name, tmp_path / "data" / after / name)
-    shutil.copy(tmp_path / "data" / f"train/{where}/002.png", tmp_path / "data" / f"train/{where}/000.png")
-    hint = "remove one of each, or set data.allow_duplicates=true if scores on them are what you want"
-    text = (
-        f"data.root: images of {tmp_path / 'data'} that are in another split, too: 2, such as train/{where}/001.png "
-        f"(train) and test/{where}/001.png (test); {hint}"
-    )
-    section = data_section(tmp_path / "data", format=source)
-    with refused("data.root", hint=hint, text=text):
-        prepare(section, folder)
-    prepared = prepare({**section, "allow_duplicates": True}, folder)
-    assert len(prepared.files("test")) == len(prepared.files("train"))
-
-
 def test_formats_are_loaded_before_threads_open_files(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
