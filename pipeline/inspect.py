@@ -20,6 +20,7 @@ from pipeline.data.sources import check_source, load_source
 from pipeline.declaration import composition
 from pipeline.declaration.checks import SCHEMAS
 from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.conf_files import check_option
 from pipeline.declaration.targets import check_section
 from pipeline.errors import ConfigError
 from pipeline.files import read_yaml
@@ -61,6 +62,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
         raise ConfigError(str(path), "no such file or folder", hint=USAGE)
     name = options.get("name") or make_name(path)
     check_name("name", name)
+    check_option(name, path="name")
     file = composition.CONF / "data" / f"{name}.yaml"
     if options.get("force") != "true":
         check_free(file)

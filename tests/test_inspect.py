@@ -271,6 +271,7 @@ MISTAKES: list[tuple[list[str], dict[str, bytes], str]] = [
     (["data", "data"], {}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "nam=x"], {"a/1.png": b""}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "name=a/b"], {"a/1.png": b""}, "name must be a name of at most"),
+    (["data", "name=a b"], {"a/1.png": b""}, "name must be the name of a file in conf/"),
     (["data", "label=y"], {"a/1.png": b""}, "label: no table names the images, got 'y'; name the CSV file itself"),
     (["data/t.csv"], {"data/t.csv": b"x,y\n1,2\n"}, "data/t.csv: holds neither pixels, nor a column of names of"),
     (["data/t.csv"], {"data/t.csv": b"1.png,a\n2.png,a\n", "data/1.png": b"", "data/2.png": b""},

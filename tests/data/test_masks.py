@@ -1,5 +1,6 @@
 """Masks: the exact values of every accepted file, the name and a reason for every refused one."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.data.facts import Facts
 from pipeline.data.images import read_sides
 from pipeline.data.masks import Coding, Palettes, decode_mask
+from pipeline.data.prepared import write_prepared
+from pipeline.errors import ConfigError
 from tests.data.orientations import TURNS, oriented
-from tests.makers import Pixels, encode
+from tests.makers import Pixels, data_section, encode, write_image_masks
 from tests.refusals import refused
 
 RANDOM = np.random.default_rng(0)
@@ -211,6 +215,24 @@ def test_palettes_that_contradict_each_other_are_refused_with_both_files() -> No
     unused = indexed(CLASSES * 0)
     unused.putpalette([255, 0, 0, 1, 2, 3] + [0] * 762)
     mask_of(encode(unused), palettes=palettes, name="d.png")  # it has no value that means something else
+
+
+def test_palettes_of_a_data_set_are_compared(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_image_masks(root)
+    files = sorted((root / "train" / "masks").iterdir())
+    for file, colours in zip(
+        files, ([0, 0, 0, 255, 0, 0], [0, 0, 0, 255, 0, 0], [0, 0, 0, 0, 255, 0]), strict=True
+    ):
+        mask = indexed(np.asarray(Image.open(file)))
+        mask.putpalette(colours + [0] * 762)
+        mask.save(file)
+    facts = Facts(**data_section(root, format="image_masks"))
+    with pytest.raises(
+        ConfigError, match=r"value 1 is #.* in its palette, but #.* in that of train/masks/00"
+    ) as caught:
+        write_prepared(facts, tmp_path, data_digest="")
+    assert caught.value.path.startswith("train/masks/00")
 
 
 def test_unreadable_mask_is_refused_by_name() -> None:
