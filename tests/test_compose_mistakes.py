@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError
 from tests.refusals import OF_SGD, refused
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-GROUPS = [path.name for path in CONF.iterdir() if path.is_dir()]
+GROUPS = [path.name for path in CONF.iterdir() if path.is_dir() and path.name != "facts"]
 MODELS = [path.stem for path in (CONF / "model").glob("*.yaml")]
 # The override, where it is refused, and the fields of the refusal; once per message its whole wording.
 OVERRIDES: list[tuple[str, str, dict[str, Any]]] = [
@@ -29,6 +29,7 @@ OVERRIDES: list[tuple[str, str, dict[str, Any]]] = [
     ("model=lenet6", "model", {"got": "lenet6", "allowed": MODELS, "hint": "did you mean 'lenet5'? "}),
     ("experiment=nope", "experiment",
      {"allowed": EXPERIMENTS, "text": f"experiment: unknown option 'nope'; allowed: {', '.join(EXPERIMENTS)}"}),
+    ("facts=other", "facts", {"got": "facts", "allowed": {*SECTIONS, *GROUPS}}),
     ("modle=lenet5", "modle", {"got": "modle", "hint": "did you mean 'model'? "}),
     ("model@net=unet", "model@net",
      {"got": "model@net", "allowed": {*SECTIONS, *GROUPS}, "hint": "did you mean 'model'? "}),

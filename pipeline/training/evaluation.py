@@ -62,7 +62,7 @@ def evaluate(
     task = build_task(declaration)
     with declared_threads(declaration.trainer):
         evaluated = _evaluate_split(trained, prepared)
-    demands, groups = load_demands(declaration.task), prepared.groups("test", declaration.data)
+    demands, groups = load_demands(declaration.task), prepared.groups("test")
     scores = with_intervals(
         task.scores,
         evaluated.evidence,

@@ -118,7 +118,11 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("data.shape", [1, 0, 32], "", {"allowed": ALLOWED_SHAPE}),
     ("data.classes", ["a"], "", {"allowed": "at least two different names"}),
     ("data.classes", ["a", "a"], "", {"allowed": "at least two different names"}),
-    ("data.classes", [0, 1], "", {"allowed": "list[str]", "hint": "this is list; YAML writes"}),
+    ("data.classes", [0, 1], "", {"hint": 'write ["0", "1"]'}),
+    ("data.classes", [True, False], "",
+     {"text": "data.classes must be names in quotes, as YAML reads yes and no as booleans and digits as numbers, "
+              'got [True, False]; write ["yes", "no"]'}),
+    ("data.classes", "cat", "", {"allowed": "list[str]"}),
     ("data.classes", MANY, "", {"got": 256, "allowed": "at most 255 names"}),
     ("data.background", 10, "", {"allowed": "null or a class index from 0 to 9"}),
     ("data.ignore_label", 9, "", {"allowed": "null or a value from 10 to 255, beyond the class indices"}),
