@@ -3,7 +3,8 @@
 The formula is that of Araujo et al. 2019, "Computing receptive fields of convolutional neural networks", eq. 2. It is
 exact where elements are whole pixels apart. Behind a layer that enlarges a map, or pools it to bins, elements differ in
 what they see, so the first and last pixel of each are kept, too. The border is taken to continue: a field that
-reaches over it counts in full, up to the size of the image; but not that of a bin.
+reaches over it counts in full, up to the size of the image; but not that of a bin. The holes between the weights of a
+dilated filter are counted, too.
 """
 
 from __future__ import annotations

@@ -121,7 +121,8 @@ def layers() -> st.SearchStrategy[dict[str, Any]]:
         window.map(lambda each: {"conv": 1, "padding": "valid", **each}),
         st.sampled_from([3, 5]).map(lambda kernel: {"conv": 1, "kernel": kernel, "padding": "same"}),
         st.tuples(st.sampled_from([3, 5]), st.integers(1, 3)).map(
-            lambda each: {"conv": 1, "kernel": each[0], "dilation": each[1]}
+            # Where a dilated filter reaches over the border, a pixel between its weights may be the first.
+            lambda each: {"conv": 1, "kernel": each[0], "dilation": each[1], "padding": "valid"}
         ),
         window.map(lambda each: {"pool": "avg", **each}),
         st.integers(1, 5).map(lambda bins: {"pool": "adaptive", "bins": bins}),
