@@ -64,7 +64,7 @@ def show(summary: Summary, runs: Sequence[Trained], out: Path) -> None:
     """Print how much was predicted, how often each class, and where the results are."""
     console = Console(width=WIDTH, highlight=False, soft_wrap=True)
     rate = summary.num_predicted / summary.seconds
-    names = ", ".join(f"{run.declaration.name} ({run.folder.path})" for run in runs)
+    names = ", ".join(run.title(Path.cwd()) for run in runs)
     averaged = f"the mean of {len(runs)} runs: " if len(runs) > 1 else ""
     console.print(f"predicted by {averaged}{names}", markup=False)
     console.print(f"{summary.num_predicted:,} images in {summary.seconds:.1f} s, {rate:,.0f} images/s")

@@ -104,3 +104,23 @@ def test_mistakes_of_the_command_are_one_sentence(trained: tuple[Project, str]) 
     ):
         assert project.python("pipeline.predict", *arguments, fails=True).startswith(sentence)
     assert not (project.root / "x").exists()
+
+
+def test_run_is_scored_on_other_data_by_the_command(trained: tuple[Project, str]) -> None:
+    project, run = trained
+    other = ["data=digits", "data.name=other", "data.root=digits", "data.digest=null", "data.groups=null"]
+    said = project.python("pipeline.evaluate", "digits_lenet5", "elsewhere", *other)
+    assert said.startswith(f"digits_lenet5 ({run}), 380 images of other, split test\nscore ")
+    assert " to " in said, "there are intervals"
+    assert said.endswith("elsewhere/scores.json, cases.csv, groups.csv, pictures/\n")
+    assert max(map(len, said.splitlines())) <= 80
+    for more, sentence in (
+        (["data.root=digits"], "error: data.root: belongs to other data; add data=<name>"),
+        (
+            ["seed=1"],
+            "error: python -m pipeline.evaluate: unknown option 'seed'; allowed: data, split, views",
+        ),
+        (["data=brain"], "error: data.classes must be ['0', '1', "),
+        (["x.yaml", "views=flips"], "error: x.yaml: is a declaration, beside which nothing else is taken"),
+    ):
+        assert project.python("pipeline.evaluate", run, "no", *more, fails=True).startswith(sentence)
