@@ -6,21 +6,18 @@ Shapes: images (H, W, C).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from pipeline.data.archive import Archive, Folder, opened
 from pipeline.data.facts import Facts
 from pipeline.data.images import Pixels, decode_image, load_formats, read_sides
 from pipeline.data.sources import is_image
-from pipeline.data.threads import in_order
+from pipeline.data.threads import AHEAD, in_order, num_threads
 from pipeline.errors import ConfigError
-
-PIECE = 2**18  # approximate number of decoded bytes per work item of a thread
-PIECE_IMAGES = 16  # maximum number of images per work item, as files may be large
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,14 @@ class UnlabelledImages:
         self.files = [name for name in names if is_image(name)]
         self.num_others = len(names) - len(self.files)
 
-    def decoded(self) -> Generator[UnlabelledImage | Unreadable]:
-        """Yield the images in the order of `files`, decoded on all cores a few ahead."""
+    def decoded(self, *, ahead: int = 1) -> Generator[UnlabelledImage | Unreadable]:
+        """Yield the images in the order of `files`, decoded on all cores.
+
+        Args:
+            ahead: number of images that are decoded before they are asked for, at least.
+        """
         load_formats()
-        piece = max(1, min(PIECE_IMAGES, PIECE // math.prod(self._facts.shape)))
-        return in_order(self._decode, self.files, piece=piece)
+        return in_order(self._decode, self.files, piece=ceil(ahead / (AHEAD * num_threads())))
 
     def original(self, image: UnlabelledImage) -> Pixels:
         """Return the pixels of an image in its own size."""

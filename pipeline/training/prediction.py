@@ -137,7 +137,7 @@ Row = tuple[list[str], Presented | None]
 def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer) -> Generator[Row]:
     """Yield a row for each image; those of a batch are written while the model computes the next one."""
     pending: list[Future[Row]] = []
-    with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded()) as decoded:
+    with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as decoded:
         while items := list(islice(decoded, BATCH)):
             readable = [each for each in items if isinstance(each, UnlabelledImage)]
             predictions = iter(ensemble.predict([each.pixels for each in readable]))
