@@ -140,6 +140,10 @@ def _facts(root: Path) -> Facts:
         mirror_changes_label=False,
         max_pixels=100_000_000,
         max_file_bytes=2**28,
+        table=None,
+        columns=None,
+        mask_values=None,
+        allow_duplicates=False,
         licence="none, it is noise",
     )
 

@@ -165,6 +165,10 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "licence": "none, it is noise",
         "max_pixels": 100_000_000,
         "max_file_bytes": 2**28,
+        "table": None,
+        "columns": None,
+        "mask_values": None,
+        "allow_duplicates": False,
     }
     return {**section, **changes}
 

@@ -32,7 +32,7 @@ DECLARED: dict[str, dict[str, str]] = yaml.safe_load((ROOT / "params.yaml").read
 GROUPS = {
     folder.name: [f"{folder.name}={path.stem}" for path in sorted(folder.glob("*.yaml"))]
     for folder in sorted(CONF.iterdir())
-    if folder.is_dir()
+    if folder.is_dir() and folder.name != "facts"  # defaults of `data`, which nobody chooses from
 }
 FITTED = ("data", "task", "model")
 BOUND = [option for group in FITTED for option in GROUPS[group]]

@@ -14,21 +14,22 @@ from pipeline.errors import ConfigError
 from tests.refusals import OF_SGD, refused
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-GROUPS = [path.name for path in CONF.iterdir() if path.is_dir()]
+GROUPS = [path.name for path in CONF.iterdir() if path.is_dir() and path.name != "facts"]
 MODELS = [path.stem for path in (CONF / "model").glob("*.yaml")]
 # The override, where it is refused, and the fields of the refusal; once per message its whole wording.
 OVERRIDES: list[tuple[str, str, dict[str, Any]]] = [
     ("optimizer.lrr=0.1", "optimizer.lrr",
      {"got": "lrr", "text": "optimizer.lrr: unknown key 'lrr'; did you mean 'lr'? "
-                            "allowed: _target_, lr, momentum, nesterov, weight_decay"}),
+                            "allowed: _target_, decay_norms_and_biases, lr, momentum, nesterov, weight_decay"}),
     ("+optimizer.lrr=0.1", "optimizer.lrr", {"got": "lrr", "allowed": OF_SGD, "hint": "did you mean 'lr'? "}),
     ("trainer.max_epoch=3", "trainer.max_epoch", {"got": "max_epoch", "hint": "did you mean 'max_epochs'? "}),
-    ("+data.colour=red", "data.colour", {"got": "colour", "hint": "allowed: background, classes, "}),
+    ("+data.colour=red", "data.colour", {"got": "colour", "hint": "allowed: allow_duplicates, background, classes, "}),
     ("seeed=3", "seeed", {"got": "seeed", "allowed": {*SECTIONS, "hydra"}, "hint": "did you mean 'seed'? "}),
     ("+extra=3", "extra", {"got": "extra", "allowed": SECTIONS}),
     ("model=lenet6", "model", {"got": "lenet6", "allowed": MODELS, "hint": "did you mean 'lenet5'? "}),
     ("experiment=nope", "experiment",
      {"allowed": EXPERIMENTS, "text": f"experiment: unknown option 'nope'; allowed: {', '.join(EXPERIMENTS)}"}),
+    ("facts=other", "facts", {"got": "facts", "allowed": {*SECTIONS, *GROUPS}}),
     ("modle=lenet5", "modle", {"got": "modle", "hint": "did you mean 'model'? "}),
     ("model@net=unet", "model@net",
      {"got": "model@net", "allowed": {*SECTIONS, *GROUPS}, "hint": "did you mean 'model'? "}),

@@ -141,8 +141,12 @@ def test_every_default_is_a_file() -> None:
         if each == "_self_":
             continue
         ((group, option),) = each.items()
-        assert option is None or (CONF / group / f"{option}.yaml").is_file()
+        folder = CONF / group.partition("@")[0]
+        assert option is None or (folder / f"{option}.yaml").is_file()
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     assert groups == {
-        key for each in read(CONF / "config.yaml")["defaults"] if each != "_self_" for key in each
+        key.partition("@")[0]
+        for each in read(CONF / "config.yaml")["defaults"]
+        if each != "_self_"
+        for key in each
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.data.sources import FORMATS
 from pipeline.declaration.composition import compose_sections
 from pipeline.networks.parts import ACTIVATIONS, AS_PUBLISHED, INITIALISERS, NORMS
 from pipeline.networks.structures import LAYERS
@@ -43,6 +44,13 @@ def test_tables_of_transforms_are_those_of_conf(heading: str, group: str) -> Non
     rows = re.findall(r"^\| (`[^|]*`) \|", section(heading, TRANSFORMS), flags=re.MULTILINE)
     shown = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(shown) == sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def test_page_of_own_images_names_every_format() -> None:
+    page = (ROOT / "docs" / "own-images.md").read_text()
+    formats = {path.stem for path in (ROOT / "pipeline" / "data" / "sources").glob("[!_]*.py")}
+    assert [name for name in formats if f"`{name}`" not in page] == []
+    assert [each for each in set(FORMATS.values()) if each.lower() not in page.lower()] == []
 
 
 def test_every_figure_of_the_readme_and_the_docs_is_there() -> None:

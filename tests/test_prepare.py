@@ -178,11 +178,11 @@ def test_failure_leaves_nothing_half_written_and_the_next_call_works(tmp_path: P
 
 
 def test_disk_that_fills_up_is_one_clear_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    write_image_masks(tmp_path / "data.zip", sides=(64, 64))
-    section = data_section("data.zip", format="image_masks", shape=[1, 64, 64])
+    write_image_masks(tmp_path / "data.zip", sides=(96, 96))
+    section = data_section("data.zip", format="image_masks", shape=[1, 96, 96])
     write_declaration(tmp_path / "tiny.yaml", section)
     arguments = ["tiny.yaml", "artifacts/prepare/tiny"]
-    full = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 11")  # KiB per file; arrays have 12
+    full = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 24")  # KiB per file; arrays have 27
     assert full.stderr == (
         "error: prepare: cannot write the result (File too large); free some disk space and try again; "
         "partial files were removed\n"
@@ -191,10 +191,10 @@ def test_disk_that_fills_up_is_one_clear_error_and_leaves_nothing_behind(tmp_pat
     assert [path.suffix for path in (tmp_path / "cache" / "prepare").iterdir()] == [".lock"]
     assert not (tmp_path / "artifacts").exists()
 
-    enough = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 16")
+    enough = run("pipeline.prepare", arguments, tmp_path, limit="ulimit -f 32")
     assert (enough.returncode, enough.stderr) == (0, "")
     published = opened(tmp_path / "artifacts" / "prepare" / "tiny", load(tmp_path / "tiny.yaml"))
-    assert published.targets("test").shape == (3, 64, 64)
+    assert published.targets("test").shape == (3, 96, 96)
     assert unfinished(tmp_path) == []
 
 

@@ -178,7 +178,7 @@ MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
     ("compare=[lenet5] format=jsn", "format", {"got": "jsn", "hint": "did you mean 'json'? "}),
     ("compare=[lenet5] model=resnet18", "compare",
      {"text": "compare: names the networks, and model= would be ignored; remove one of them"}),
-    ("+data.colour=red", "data.colour", {"got": "colour", "hint": "allowed: background, classes, "}),
+    ("+data.colour=red", "data.colour", {"got": "colour", "hint": "allowed: allow_duplicates, background, classes, "}),
 ]  # fmt: skip
 
 

@@ -7,26 +7,29 @@ its files.
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.data.entries import (
+    HIDDEN,
     check_name,
     check_size,
-    is_regular,
+    find_top,
     is_visible,
     no_regular_file,
+    normalize,
     reading,
     restore,
+    sort_names,
 )
+from pipeline.data.folder import Folder
 from pipeline.errors import ConfigError
 from pipeline.storage.memo import file_state, memoize_by_mtime
 
@@ -46,63 +49,23 @@ UNREADABLE = (
 
 
 class Archive(Protocol):
-    """Names and bytes of the files in a folder or zip; safe to read from several threads."""
+    """Names and bytes of the files in a folder or zip; safe to read from several threads.
+
+    Args:
+        root: the folder or zip.
+        skipped: how many entries `names` has left out, by reason.
+    """
 
     root: Path
+    skipped: Counter[str]
 
     def names(self) -> list[str]:
-        """Return the names of all files, with slashes, sorted; hidden files are left out."""
+        """Return the names of all files, with slashes, in Unicode form NFC, sorted; hidden files are left out."""
         ...
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
         ...
-
-
-class Folder:
-    """An archive that is a folder.
-
-    Args:
-        max_bytes: size of the largest file that may be read; None for any size.
-    """
-
-    def __init__(self, root: Path, max_bytes: int | None = None) -> None:
-        self.root = root
-        self._max_bytes = max_bytes
-
-    def names(self) -> list[str]:
-        """Return the names of all files, with slashes, sorted; hidden files are left out.
-
-        Raises:
-            ConfigError: there is something else than files, folders and links to files, or a folder cannot be read.
-        """
-        found: list[str] = []
-        folders = [""]
-        while folders:
-            prefix = folders.pop()
-            with reading(self.root, prefix or "the folder"), os.scandir(self.root / prefix) as entries:
-                visible = [entry for entry in entries if is_visible((entry.name,))]
-            for entry in visible:
-                name = f"{prefix}{entry.name}"
-                check_name(self.root, name)
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(f"{name}/")
-                elif is_regular(entry):
-                    found.append(name)
-                else:
-                    raise no_regular_file(self.root, name)
-        return sorted(found)
-
-    def read(self, name: str) -> bytes:
-        """Return the bytes of a file.
-
-        Raises:
-            ConfigError: it cannot be read, or is too large.
-        """
-        path = self.root / name
-        with reading(self.root, name):
-            check_size(name, path.stat().st_size, self._max_bytes)
-            return path.read_bytes()
 
 
 class Zip:
@@ -114,16 +77,21 @@ class Zip:
 
     def __init__(self, root: Path, file: zipfile.ZipFile, max_bytes: int | None = None) -> None:
         self.root = root
+        self.skipped: Counter[str] = Counter()
         self._file = file
         self._max_bytes = max_bytes
+        self._stored: dict[str, str] = {}  # names that differ from those in the file
 
     def names(self) -> list[str]:
-        """Return the names of all files, with slashes, sorted; hidden files are left out.
+        """Return the names of all files, with slashes, in Unicode form NFC, sorted; hidden files are left out.
+
+        A folder around all files is left out of their names, unless it is one of splits, images or masks.
 
         Raises:
             ConfigError: a name leads out of the archive or stands there twice, or an entry is no regular file.
         """
-        names = []
+        found = []
+        self.skipped.clear()
         for info in self._file.infolist():
             parts = tuple(info.filename.split("/"))
             if ".." in parts or info.filename.startswith("/"):
@@ -133,22 +101,20 @@ class Zip:
                     got=info.filename,
                     hint="make the archive again, with names relative to its top",
                 )
-            if info.filename.endswith("/") or not is_visible(parts):
+            if info.filename.endswith("/"):
+                continue
+            if not is_visible(parts):
+                self.skipped[HIDDEN] += 1
                 continue
             check_name(self.root, info.filename)
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # 0 if made on Windows
                 raise no_regular_file(self.root, info.filename)
-            names.append(info.filename)
-        names.sort()
-        for name, following in pairwise(names):
-            if name == following:
-                raise ConfigError(
-                    "data.root",
-                    f"{self.root} has two files of the same name",
-                    got=name,
-                    hint="make the archive again without one of them",
-                )
-        return names
+            found.append(info.filename)
+        top = find_top(found)
+        self._stored.clear()
+        return sort_names(
+            self.root, [normalize(name.removeprefix(top), self._stored, stored_name=name) for name in found]
+        )
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file.
@@ -156,7 +122,7 @@ class Zip:
         Raises:
             ConfigError: it cannot be read, or is too large.
         """
-        info = self._file.getinfo(name)
+        info = self._file.getinfo(self._stored.get(name, name))
         check_size(name, info.file_size, self._max_bytes)
         if info.compress_type not in BOUNDED:
             raise ConfigError(
@@ -235,10 +201,10 @@ def _hash_of(root: Path) -> str:
     if not root.is_dir():
         with reading(root, "the file"):
             return _file_hash(root)
-    whole = hashlib.sha256()
-    for name in Folder(root).names():
+    whole, folder = hashlib.sha256(), Folder(root)
+    for name in folder.names():
         with reading(root, name):
-            whole.update(f"{name}\0{_file_hash(root / name)}\n".encode())
+            whole.update(f"{name}\0{_file_hash(folder.path(name))}\n".encode())
     return whole.hexdigest()
 
 
@@ -251,8 +217,8 @@ def _file_hash(path: Path) -> str:
 
 
 def _folder_state(root: Path) -> str:
-    stamps = []
-    for name in Folder(root).names():
+    stamps, folder = [], Folder(root)
+    for name in folder.names():
         with reading(root, name):
-            stamps.append(f"{name} {file_state(root / name)}")
+            stamps.append(f"{name} {file_state(folder.path(name))}")
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from pipeline.errors import ConfigError
 
+OF_SYSTEMS = frozenset(("__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"))
+MEANT = frozenset(("train", "val", "test", "images", "masks"))  # folders that formats know
+HIDDEN = "hidden, or made by the system"  # why an entry is passed over
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -69,5 +74,51 @@ def reading(root: Path, name: str) -> Iterator[None]:
 
 
 def is_visible(parts: tuple[str, ...]) -> bool:
-    """Return whether no part of a name is hidden, as by a leading dot."""
-    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    """Return whether no part of a name is hidden, as by a leading dot, or made by a system beside the files."""
+    return not any(part.startswith(".") or part in OF_SYSTEMS for part in parts)
+
+
+def normalize(name: str, stored: dict[str, str], *, stored_name: str | None = None) -> str:
+    """Return a name in Unicode form NFC, as macOS decomposes letters with accents and others do not.
+
+    Args:
+        stored: takes the name as it is stored, where that differs.
+        stored_name: the name as it is stored; None for the same.
+    """
+    stored_name = name if stored_name is None else stored_name
+    normal = name if name.isascii() else unicodedata.normalize("NFC", name)
+    if normal != stored_name:
+        stored[normal] = stored_name
+    return normal
+
+
+def sort_names(root: Path, names: list[str]) -> list[str]:
+    """Return names in order.
+
+    Raises:
+        ConfigError: two are the same.
+    """
+    names = sorted(names)
+    for name, following in pairwise(names):
+        if name == following:
+            raise ConfigError(
+                "data.root",
+                f"{root} has two files of the same name",
+                got=name,
+                hint="make the archive again without one of them",
+            )
+    return names
+
+
+def find_top(names: Sequence[str]) -> str:
+    """Return the folder, with a slash, that all files lie in and that holds folders; empty if there is none.
+
+    Folders of splits, images and masks have a meaning of their own and are none.
+    """
+    top = ""
+    while True:
+        inner = [name.removeprefix(top) for name in names]
+        tops = {name.partition("/")[0] for name in inner}
+        if len(tops) != 1 or tops & MEANT or not any(name.count("/") > 1 for name in inner):
+            return top
+        top += f"{tops.pop()}/"

@@ -6,18 +6,18 @@ Unlike the data of training, it need not have splits, nor images of every class.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.data.archive import Archive, opened
+from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import Pixels, decode_image, load_formats
 from pipeline.data.prepared import PIECE_IMAGES, Prepared
-from pipeline.data.sources import Sample, is_image, load_source
+from pipeline.data.sources import Sample, is_image, load_source, open_source
 from pipeline.data.splits import find_group
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
@@ -43,7 +43,7 @@ def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
         raise ConfigError.unknown("split", split, CHOICES, what="choice")
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
-    with opened(Path(facts.root), max_bytes=facts.max_file_bytes) as archive:
+    with open_source(facts) as archive:
         found = source.samples(archive, _of_one_set(facts, archive) if split == ALL else facts)
         samples = [sample for sample in found if split in (ALL, sample.split)]
         if not samples:
@@ -52,40 +52,54 @@ def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
                 f"{facts.root} has no image in the {split} split, and {len(found)} in all",
                 hint="set split=all to score all of them" if found else "name another archive",
             )
-        for sample in samples if facts.groups is not None else ():
-            find_group(sample.file, facts.groups or "")
-        _write(archive, samples, facts, kind, folder)
+        groups = [_find_group(sample, facts) for sample in samples]
+        _write(archive, samples, groups, facts, kind, folder)
     return Prepared(folder, kind)
 
 
 def _of_one_set(facts: Facts, archive: Archive) -> Facts:
     """Return facts that read an archive without train/, val/ and test/, where all of its images are wanted."""
-    tops = {name.split("/")[0] for name in archive.names() if is_image(name)}
-    if facts.split != "folders" or tops & set(SPLITS):
+    if facts.split != "folders" or facts.columns is not None:
         return facts
-    return replace(facts, split={"val": 1 / 3, "test": 1 / 3, "seed": 0})  # any, as all of them are taken
+    tops = {name.split("/")[0] for name in archive.names() if is_image(name)}
+    anyhow = {"val": 1 / 3, "test": 1 / 3, "seed": 0}  # as all of them are taken
+    return facts if tops & set(SPLITS) else replace(facts, split=anyhow)
 
 
-def _write(archive: Archive, samples: Sequence[Sample], facts: Facts, kind: TargetKind, folder: Path) -> None:
+def _find_group(sample: Sample, facts: Facts) -> str:
+    return find_group(sample.file, facts.groups) if facts.groups is not None else sample.group or ""
+
+
+def _write(
+    archive: Archive,
+    samples: Sequence[Sample],
+    groups: Sequence[str],
+    facts: Facts,
+    kind: TargetKind,
+    folder: Path,
+) -> None:
     channels, rows, columns = facts.shape
     load_formats()
+    decode = partial(_decode, archive, facts, kind.reader(archive, facts))
     with (
         (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
         (folder / f"{TEST}_images.npy").open("wb") as images,
         kind.writing(folder, TEST, len(samples), facts) as write_target,
-        closing(in_order(partial(_decode, archive, facts, kind), samples, piece=PIECE_IMAGES)) as decoded,
+        closing(in_order(decode, samples, piece=PIECE_IMAGES)) as decoded,
     ):
         table = csv.writer(manifest, lineterminator="\n")
-        table.writerow(["split", "index", "file"])
+        table.writerow(["split", "index", "file", "group"])
         start_array(images, (len(samples), rows, columns, channels))
-        for index, (sample, (image, target)) in enumerate(zip(samples, decoded, strict=True)):
+        for index, (sample, group, (image, target)) in enumerate(zip(samples, groups, decoded, strict=True)):
             images.write(image.data)
             write_target(target)
-            table.writerow(escape_cells([TEST, index, sample.file]))
+            table.writerow(escape_cells([TEST, index, sample.file, group]))
 
 
-def _decode(archive: Archive, facts: Facts, kind: TargetKind, sample: Sample) -> tuple[Pixels, Array]:
+def _decode(
+    archive: Archive, facts: Facts, read_target: Callable[[Sample, bytes], Array], sample: Sample
+) -> tuple[Pixels, Array]:
     channels, rows, columns = facts.shape
     data = archive.read(sample.file)
     image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
-    return image, kind.read(sample, archive, facts, image=data)
+    return image, read_target(sample, data)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
 SPLITS = ("train", "val", "test")
+COLOUR = re.compile(r"#[0-9a-f]{6}")
+SPELLED = {True: "yes", False: "no"}  # as whoever named a class so probably wrote it
 # Facts that do not decide the prepared data: the archive's own digest does.
 NOT_DECIDING = (
     "name",
@@ -29,6 +32,8 @@ NOT_DECIDING = (
 @dataclass(frozen=True)
 class Facts:
     """Properties of a data set that hold for every experiment on it.
+
+    What most data sets leave out has its default in `conf/facts/default.yaml`.
 
     Args:
         name: short name, under which runs on the same data are compared.
@@ -47,6 +52,14 @@ class Facts:
             test split is unchanged. Null to use train and val as `split` defines them.
         background: index of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value to exclude from loss and scores; null if there is none.
+        table: for the format `csv_labels`: name of the table of labels in the archive; null for other formats.
+        columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
+            the table has a header, else by number from 0. A column `split` takes the place of the fact `split`, and
+            `group` that of `groups`. Null for other formats.
+        mask_values: for masks whose values are no class indices: the class of each value, such as {0: other, 255:
+            cell}, or of each colour, such as {"#ff0000": car}; null as a class for what `ignore_label` stands for.
+            Null if values are class indices.
+        allow_duplicates: whether files of the same bytes may be in several splits, where they make scores too good.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
         max_pixels: rows times columns of the largest image or mask that is decoded, which takes up to 8 bytes of memory
@@ -69,6 +82,10 @@ class Facts:
     licence: str
     max_pixels: int
     max_file_bytes: int
+    table: str | None
+    columns: dict[str, str | int] | None
+    mask_values: dict[str | int, str | None] | None
+    allow_duplicates: bool
 
     def __post_init__(self) -> None:
         """Raise if values are out of range or contradict each other."""
@@ -95,12 +112,51 @@ class Facts:
                 got=self.ignore_label,
                 allowed=f"null or a value from {len(self.classes)} to 255, beyond the class indices",
             )
+        if self.mask_values is not None:
+            self._check_mask_values(self.mask_values)
         _check_digest(self.digest)
         _check_split(self.split)
         if self.groups is not None:
             _check_groups(self.groups)
         if self.fold is not None:
             _check_fold(self.fold)
+
+    def mask_indices(self) -> dict[Any, int] | None:
+        """Return what each value or colour of masks is stored as: a class index or the ignore label."""
+        if self.mask_values is None:
+            return None
+        indices = {name: index for index, name in enumerate(self.classes)}
+        return {
+            value: indices[name]
+            if name is not None
+            else self.ignore_label or 0  # where null, no value is ignored
+            for value, name in self.mask_values.items()
+        }
+
+    def _check_mask_values(self, values: Mapping[str | int, str | None]) -> None:
+        """Raise if values of masks are neither numbers nor colours, or do not mean all classes."""
+        is_number = [type(value) is int and 0 <= value <= 65535 for value in values]
+        is_colour = [isinstance(value, str) and COLOUR.fullmatch(value) is not None for value in values]
+        if not values or not (all(is_number) or all(is_colour)):
+            raise ConfigError(
+                "data.mask_values",
+                got=dict(values),
+                allowed='values from 0 to 65535 or colours such as "#ff0000", in quotes, and their classes',
+            )
+        for name in values.values():
+            if name is not None and name not in self.classes:
+                raise ConfigError.unknown("data.mask_values", name, self.classes, what="class")
+        for name in self.classes:
+            if name not in values.values():
+                raise ConfigError(
+                    "data.mask_values", f"no value is class '{name}'", hint="add one, or remove the class"
+                )
+        if None in values.values() and self.ignore_label is None:
+            raise ConfigError(
+                "data.mask_values",
+                "a value is null, to be ignored, but data.ignore_label is null",
+                hint="set data.ignore_label=255",
+            )
 
     def _check_bounds(self) -> None:
         """Raise if a bound on what is read is none, or the prepared images exceed it."""
@@ -117,6 +173,25 @@ class Facts:
             )
         if not self.root or "\0" in self.root:
             raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
+
+
+def check_class_names(classes: object) -> None:
+    """Check that the names of classes are text, as YAML takes yes and no for booleans and 0 for a number.
+
+    Raises:
+        ConfigError: a name is something else.
+    """
+    if not isinstance(classes, list) or all(isinstance(name, str) for name in classes):
+        return
+    quoted = ", ".join(
+        f'"{SPELLED.get(name, name) if isinstance(name, bool) else name}"' for name in classes[:9]
+    )
+    raise ConfigError(
+        "data.classes",
+        got=classes,
+        allowed="names in quotes, as YAML reads yes and no as booleans and digits as numbers",
+        hint=f"write [{quoted}{', ...' if len(classes) > 9 else ''}]",
+    )
 
 
 def _check_digest(digest: str | None) -> None:

@@ -66,64 +66,11 @@ def decode_image(
         ConfigError: unreadable, too large, or not convertible without loss (16 bits, CMYK, transparency, colour
             where C is 1, several frames).
     """
-    image = _opaque(_opened(data, name, max_pixels), name)
     channels, rows, columns = shape
-    pixels = _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
+    pixels = convert(open_image(data, name, max_pixels), name, channels)
     if pixels.size != (columns, rows):
         pixels = pixels.resize((columns, rows), Image.Resampling.BILINEAR)
     return np.asarray(pixels, dtype=np.uint8).reshape(rows, columns, channels)
-
-
-def decode_mask(
-    data: bytes,
-    *,
-    name: str,
-    image_sides: tuple[int, int],
-    sides: tuple[int, int],
-    num_classes: int,
-    ignore_label: int | None,
-    max_pixels: int | None = None,
-) -> Pixels:
-    """Decode a mask and resize it (nearest).
-
-    Args:
-        image_sides: rows and columns of its image on disk.
-        sides: rows and columns to return.
-        max_pixels: rows times columns of the largest mask on disk to decode; None for any.
-
-    Raises:
-        ConfigError: unreadable, more than one channel, another shape than its image, a value that is
-            neither a class nor the ignore label.
-    """
-    mask = _opened(data, name, max_pixels)
-    if mask.mode == "1":
-        mask = mask.convert("L").point(lambda value: value // 255)
-    if mask.mode not in ("L", "P"):
-        raise ConfigError(
-            name, got=mask.mode, allowed="a mask with one channel of at most 8 bits (mode 1, L or P)"
-        )
-    if (mask.height, mask.width) != image_sides:
-        raise ConfigError(
-            name,
-            got=(mask.height, mask.width),
-            allowed=f"a mask of shape {image_sides}, like its image",
-            hint="save both in the same shape",
-        )
-    values = np.asarray(mask, dtype=np.uint8)
-    allowed = np.zeros(256, dtype=bool)
-    allowed[:num_classes] = True
-    allowed[[] if ignore_label is None else ignore_label] = True
-    wrong = np.unique(values[~allowed[values]])
-    if wrong.size:
-        ignored = "" if ignore_label is None else f", or {ignore_label} (data.ignore_label)"
-        raise ConfigError(
-            name,
-            got=int(wrong[0]),
-            allowed=f"a mask with class indices from 0 to {num_classes - 1}{ignored}",
-        )
-    if values.shape != sides:
-        mask = Image.fromarray(values).resize((sides[1], sides[0]), Image.Resampling.NEAREST)
-    return np.asarray(mask, dtype=np.uint8)
 
 
 def read_sides(data: bytes) -> tuple[int, int]:
@@ -133,7 +80,12 @@ def read_sides(data: bytes) -> tuple[int, int]:
     return (image.width, image.height) if is_turned else (image.height, image.width)
 
 
-def _opened(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
+def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.Image:
+    """Decode an image of any mode and apply its EXIF orientation.
+
+    Raises:
+        ConfigError: unreadable, too large, of 16-bit colour, or of several frames.
+    """
     try:
         image = Image.open(io.BytesIO(data), formats=ALLOWED)
         num_pixels = image.width * image.height
@@ -143,7 +95,9 @@ def _opened(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
                 f"has {num_pixels:,} pixels, more than data.max_pixels={max_pixels}",
                 hint="downscale it, or raise data.max_pixels",
             )
-        if getattr(image, "is_animated", False):
+        if (
+            getattr(image, "is_animated", False) and image.format != "MPO"
+        ):  # a JPEG with more pictures behind it
             raise ConfigError(name, "has several frames", hint="save the frame you need to a file of its own")
         _refuse_deep_colour(image, name)
         image.load()
@@ -157,6 +111,24 @@ def _opened(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
         if isinstance(reason, ConfigError):
             raise
         raise ConfigError(name, f"unreadable image ({reason})", hint="replace or remove it") from None
+
+
+def convert(image: Image.Image, name: str, channels: int) -> Image.Image:
+    """Convert an image to grey (1 channel) or RGB (3 channels) without loss.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    image = _opaque(image, name)
+    return _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Return whether a converted image has equal channels."""
+    if image.mode != "RGB":
+        return True
+    red, green, blue = image.split()
+    return red.tobytes() == green.tobytes() == blue.tobytes()
 
 
 def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
@@ -203,14 +175,14 @@ def _to_grey(image: Image.Image, name: str) -> Image.Image:
         return image.convert("L")
     if image.mode.startswith("I"):
         return _from_16_bits(image, name)
-    red, green, blue = _to_rgb(image, name).split()
-    if red.tobytes() != green.tobytes() or red.tobytes() != blue.tobytes():
+    colour = _to_rgb(image, name)
+    if not is_grey(colour):
         raise ConfigError(
             name,
             "image is in colour, but data.shape has 1 channel",
             hint="set 3 channels in data.shape, or save it in grey",
         )
-    return red
+    return colour.getchannel("R")
 
 
 def _from_16_bits(image: Image.Image, name: str) -> Image.Image:

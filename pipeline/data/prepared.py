@@ -1,8 +1,8 @@
 """Prepared data: uint8 arrays at training resolution, memory-mapped, with a manifest.
 
 A prepared folder contains, for each split, `<split>_images.npy` (N, H, W, C) and `<split>_targets.npy`, whose layout
-depends on the kind of target; `manifest.csv` (split, index, file, target, digest of the file's bytes); and
-`prepared.json` with the facts it was prepared with.
+depends on the kind of target; `manifest.csv` (split, index, file, target, group, digest of the file's bytes);
+and `prepared.json` with the facts it was prepared with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.data.archive import Archive, opened
+from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
 from pipeline.data.images import decode_image, is_misnamed, load_formats
-from pipeline.data.sources import Sample, load_source
+from pipeline.data.sources import Sample, load_source, open_source
 from pipeline.data.splits import find_group, fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
@@ -65,15 +65,16 @@ class Prepared:
 
     def files(self, split: str) -> list[str]:
         """Return the archive file names of the images of a split."""
-        with (self.folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-            files = [row["file"] for row in csv.DictReader(file) if row["split"] == split]
-        return unescape_cells(files)
+        return self._column("file", split)
 
-    def groups(self, split: str, facts: Facts) -> list[str] | None:
-        """Return the group of each image of a split, as `data.groups` finds it; None if each is its own."""
-        if facts.groups is None:
-            return None
-        return [find_group(file, facts.groups) for file in self.files(split)]
+    def groups(self, split: str) -> list[str] | None:
+        """Return the group of each image of a split; None if none are declared."""
+        groups = self._column("group", split)
+        return groups if any(groups) else None
+
+    def _column(self, name: str, split: str) -> list[str]:
+        with (self.folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+            return unescape_cells([row[name] for row in csv.DictReader(file) if row["split"] == split])
 
     def about(self) -> dict[str, Any]:
         """Return the contents of `prepared.json`: facts, digest, counts."""
@@ -93,11 +94,11 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     """
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
-    with opened(Path(facts.root), max_bytes=facts.max_file_bytes) as found:
-        archive = _Noting(found)
+    with open_source(facts) as found:
+        archive, repeats = _Noting(found), _Repeats()
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
-        _check_counts(samples, facts)
-        _check_groups(samples, facts)
+        check_counts(samples, facts)
+        groups = _groups(samples, facts)
         kind.check(samples, facts)
         _check_disk(len(samples), facts, kind, folder)
         with (
@@ -105,11 +106,15 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
             closing(_decoded(archive, samples, facts, kind)) as decoded,
         ):
             rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["split", "index", "file", source.TARGET, "digest"])
+            rows.writerow(["split", "index", "file", source.TARGET, "group", "digest"])
             for split in SPLITS:
                 chosen = [sample for sample in samples if sample.split == split]
-                rows.writerows(map(escape_cells, _write_split(chosen, decoded, facts, kind, folder)))
+                for index, (sample, digest) in enumerate(_write_split(chosen, decoded, facts, kind, folder)):
+                    repeats.note(split, sample.file, digest)
+                    row = (split, index, sample.file, sample.target, groups[sample.file], digest)
+                    rows.writerow(escape_cells(row))
         archive.warn_of_misnamed()
+        repeats.check(facts)
     counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
     deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
     about = {"facts": deciding, "digest": data_digest, "counts": counts}
@@ -122,6 +127,7 @@ class _Noting:
     def __init__(self, archive: Archive) -> None:
         self.root = archive.root
         self.names = archive.names
+        self.skipped = archive.skipped
         self._archive = archive
         self._misnamed: list[str] = []
 
@@ -138,6 +144,31 @@ class _Noting:
             warn(
                 f"data.root: images in {self.root} that have another format than their suffix says: "
                 f"{len(self._misnamed)}, such as {min(self._misnamed)}; they are read as what they are"
+            )
+
+
+class _Repeats:
+    """Images that are in several splits: a network would be tested on what it was trained on."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, tuple[str, str]] = {}  # digest -> split and file
+        self._count = 0
+        self._example = ""
+
+    def note(self, split: str, file: str, digest: str) -> None:
+        """Note an image by the digest of its file."""
+        other, first = self._first.setdefault(bytes.fromhex(digest[:32]), (split, file))
+        if other != split:
+            self._count += 1
+            self._example = self._example or f"{first} ({other}) and {file} ({split})"
+
+    def check(self, facts: Facts) -> None:
+        """Raise if images are in several splits, and `data.allow_duplicates` does not allow that."""
+        if self._count and not facts.allow_duplicates:
+            raise ConfigError(
+                "data.root",
+                f"images of {facts.root} that are in another split, too: {self._count:,}, such as {self._example}",
+                hint="remove one of each, or set data.allow_duplicates=true if scores on them are what you want",
             )
 
 
@@ -159,21 +190,23 @@ def _decoded(
     """Yield the decoded samples in order; raise at the first one that is invalid."""
     load_formats()
     piece = max(1, min(PIECE_IMAGES, PIECE // math.prod(facts.shape)))
-    return in_order(partial(_decode, archive, facts, kind), samples, piece=piece)
+    return in_order(partial(_decode, archive, facts, kind.reader(archive, facts)), samples, piece=piece)
 
 
-def _decode(archive: Archive, facts: Facts, kind: TargetKind, sample: Sample) -> _Decoded:
+def _decode(
+    archive: Archive, facts: Facts, read_target: Callable[[Sample, bytes], Array], sample: Sample
+) -> _Decoded:
     channels, rows, columns = facts.shape
     data = archive.read(sample.file)
     image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
-    target = kind.read(sample, archive, facts, image=data)
+    target = read_target(sample, data)
     return _Decoded(image, target, hashlib.sha256(data).hexdigest())
 
 
 def _write_split(
     samples: Sequence[Sample], decoded: Iterator[_Decoded], facts: Facts, kind: TargetKind, folder: Path
-) -> Iterator[tuple[str, int, str, str | int, str]]:
-    """Write the arrays of one split; yield the rows of its manifest.
+) -> Iterator[tuple[Sample, str]]:
+    """Write the arrays of one split; yield each sample with the digest of its file.
 
     Args:
         decoded: the decoded samples of this split, followed by those of later splits.
@@ -186,13 +219,18 @@ def _write_split(
     ):
         start_array(images, (count, rows, columns, channels))
         own = islice(decoded, len(samples))
-        for index, (sample, made) in enumerate(zip(samples, own, strict=True)):
+        for sample, made in zip(samples, own, strict=True):
             images.write(made.image.data)
             write_target(made.target)
-            yield sample.split, index, sample.file, sample.target, made.digest
+            yield sample, made.digest
 
 
-def _check_counts(samples: Sequence[Sample], facts: Facts) -> None:
+def check_counts(samples: Sequence[Sample], facts: Facts) -> None:
+    """Check that no split is empty.
+
+    Raises:
+        ConfigError: one is; the message names it.
+    """
     for split in SPLITS:
         if not any(sample.split == split for sample in samples):
             raise ConfigError(
@@ -202,12 +240,16 @@ def _check_counts(samples: Sequence[Sample], facts: Facts) -> None:
             )
 
 
-def _check_groups(samples: Sequence[Sample], facts: Facts) -> None:
-    """Raise if a test image has no group: its scores could not be told apart by groups after a long training."""
-    if facts.groups is not None:
-        for sample in samples:
-            if sample.split == "test":
-                find_group(sample.file, facts.groups)
+def _groups(samples: Sequence[Sample], facts: Facts) -> dict[str, str]:
+    """Return file -> group, as a table tells it or `data.groups` finds it; empty if images have none.
+
+    Raises:
+        ConfigError: an image has no group, although they are declared.
+    """
+    return {
+        sample.file: find_group(sample.file, facts.groups) if facts.groups is not None else sample.group or ""
+        for sample in samples
+    }
 
 
 def _check_disk(count: int, facts: Facts, kind: TargetKind, folder: Path) -> None:

@@ -77,10 +77,7 @@ def fold_samples(
     if facts.fold is None:
         return list(samples)
     pool = sorted((sample for sample in samples if sample.split != "test"), key=lambda sample: sample.file)
-    if facts.groups is None:
-        groups = [sample.file for sample in pool]
-    else:
-        groups = [find_group(sample.file, facts.groups) for sample in pool]
+    groups = [_group(sample, facts) for sample in pool]
     strata = [stratum(sample) for sample in pool]
     _check_parts(strata, groups, facts, facts.fold["of"])
     parts = _cut(strata, groups, facts.fold["of"])
@@ -96,10 +93,17 @@ def fold_samples(
     return [replace(sample, split=splits.get(sample.file, sample.split)) for sample in samples]
 
 
+def _group(sample: Sample, facts: Facts) -> str:
+    if sample.group is not None:
+        return sample.group
+    return sample.file if facts.groups is None else find_group(sample.file, facts.groups)
+
+
 def _check_parts(strata: Sequence[int | None], groups: Sequence[str], facts: Facts, num_parts: int) -> None:
     """Raise if there are more parts than groups or images; warn about classes that are missing from some parts."""
-    unit = "images" if facts.groups is None else f"groups (data.groups: '{facts.groups}')"
     num_groups = len(set(groups))
+    unit = "images" if num_groups == len(groups) else "groups (data.columns.group)"
+    unit = unit if facts.groups is None else f"groups (data.groups: '{facts.groups}')"
     if num_groups < num_parts:
         raise ConfigError(
             "data.fold.of",

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from pipeline.data.archive import Archive, Folder, opened
+from pipeline.data.archive import Archive, opened
 from pipeline.data.facts import Facts
+from pipeline.data.folder import Folder
 from pipeline.data.images import Pixels, decode_image, load_formats, read_sides
 from pipeline.data.sources import is_image
 from pipeline.data.threads import AHEAD, in_order, num_threads

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.data.facts import check_class_names
+from pipeline.data.sources import check_source
 from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declaration, class_and_arguments
 from pipeline.declaration.grants import check_granted, is_prefix
 from pipeline.declaration.network import check_size, plan_network
@@ -76,12 +78,14 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
             raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
     _check_plain(sections)
     check_finite(sections)
+    check_class_names(sections["data"].get("classes"))
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)
     check_classes(sections)
     _check_beside_arguments(sections)
     declaration = Declaration.parse(sections)
+    check_source(declaration.data)
     check_arguments(sections)
     demands = load_demands(declaration.task)
     demands.check(declaration.data)

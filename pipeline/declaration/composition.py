@@ -38,6 +38,9 @@ from pipeline.declaration.mistakes import explain_depth, explain_override
 from pipeline.errors import ConfigError
 
 RESOLVERS = ("oc.select", "oc.dict.keys", "oc.dict.values")  # look up nothing but the config itself
+DEFAULTS_OF_DATA = (
+    "facts"  # a folder of conf/ that conf/config.yaml reads into `data`, and nobody chooses from
+)
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -218,7 +221,8 @@ def _explain_yaml(reason: yaml.YAMLError) -> ConfigError:
 
 
 def _choices() -> list[str]:
-    return [*SECTIONS, *(path.name for path in CONF.iterdir() if path.is_dir())]
+    groups = (path.name for path in CONF.iterdir() if path.is_dir())
+    return [*SECTIONS, *(name for name in groups if name != DEFAULTS_OF_DATA)]
 
 
 def _first_line(reason: Exception) -> str:

@@ -16,8 +16,8 @@ class Scale(nn.Module):
 
     def __init__(self, channels: int, *, start: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((channels,), start))
+        self.weight = nn.Parameter(torch.full((channels, 1, 1), start))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        return x * self.weight[:, None, None]
+        return x * self.weight

@@ -40,8 +40,8 @@ class Presented:
 
     Args:
         cells: column -> text.
-        arrays: column -> array that is written to a file, whose name is put into the cell; bytes (H, W) as PNG, others
-            as NPY.
+        arrays: column -> array that is written to a file, whose name is put into the cell: (H, W) of 8 or 16 bits and
+            (H, W, 3) of 8 bits as PNG, others as NPY.
         shares: class -> part of this image that it has, for the means that are printed at the end; empty for none.
         mask: class indices (H, W) to paint over the image on disk, 0 is transparent; None to write the caption instead.
         caption: short text about the image.

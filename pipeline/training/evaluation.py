@@ -142,7 +142,7 @@ def _score(
     task, run = build_task(declaration), trained.folder
     with declared_threads(declaration.trainer):
         evaluated = _evaluate_split(trained, task, prepared)
-    demands, groups = load_demands(declaration.task), prepared.groups("test", declaration.data)
+    demands, groups = load_demands(declaration.task), prepared.groups("test")
     scores = with_intervals(
         task.scores,
         evaluated.evidence,

@@ -117,7 +117,9 @@ class Learner(pl.LightningModule):
         """Accumulate the loss and evidence of a batch, in single precision as those of test images."""
         with torch.autocast(self.device.type, enabled=False):
             outputs = self(batch["image"])
-            self._val.add(self.task.loss(outputs, batch).detach(), len(batch["image"]))
+            # Outputs that are not finite have a loss of NaN, even where the task would not notice.
+            loss = self.task.loss(outputs, batch).detach().where(outputs.isfinite().all(), float("nan"))
+            self._val.add(loss, len(batch["image"]))
             self._evidence.append(self.task.evidence(outputs.float(), batch).cpu())
 
     def on_validation_epoch_end(self) -> None:
@@ -127,19 +129,20 @@ class Learner(pl.LightningModule):
         self._scores = {f"val/{name}": value for name, value in scores.items()}
 
     def on_train_epoch_end(self) -> None:
-        """Append the epoch's row to the history and step the scheduler; raise if the loss is not finite.
+        """Append the epoch's row to the history and step the scheduler; raise if a loss is not finite.
 
         Lightning would step the scheduler only after the checkpoint is written, so that a resumed run would miss
         that step.
         """
         loss = self._train.value()
-        if not np.isfinite(loss):
-            raise ConfigError(
-                "optimizer.lr",
-                f"training diverged: the loss is {loss} in epoch {self.current_epoch}",
-                got=self._learning_rate(),
-                hint="lower it, or set trainer.gradient_clip",
-            )
+        for name, value in (("the loss", loss), ("the loss of validation images", self._scores["val/loss"])):
+            if not np.isfinite(value):
+                raise ConfigError(
+                    "optimizer.lr",
+                    f"training diverged: {name} is {value} in epoch {self.current_epoch}",
+                    got=self._learning_rate(),
+                    hint="lower it, or set trainer.gradient_clip",
+                )
         row = {
             "epoch": float(self.current_epoch),
             "lr": self._learning_rate(),

@@ -194,7 +194,8 @@ class _Writer:
 
     def _save(self, stem: str, array: Array) -> str:
         """Write an array as PNG if it is an image, else as NPY; return the name of the file."""
-        is_image = array.dtype == np.uint8 and array.ndim in (2, 3)
+        is_mask = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
+        is_image = is_mask or (array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8)
         name = f"{stem}{'.png' if is_image else '.npy'}"
         path = self._out / name
         path.parent.mkdir(parents=True, exist_ok=True)

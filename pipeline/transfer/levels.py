@@ -47,10 +47,16 @@ def parameter_groups(
         return groups
     parts = []
     for group in groups:
-        vectors = [each for each in group["params"] if each.ndim < 2]
-        parts.append({**group, "params": [each for each in group["params"] if each.ndim >= 2]})
-        parts.append({**group, "params": vectors, "weight_decay": 0.0})
+        parts.append({**group, "params": [each for each in group["params"] if not _is_vector(each)]})
+        parts.append(
+            {**group, "params": [each for each in group["params"] if _is_vector(each)], "weight_decay": 0.0}
+        )
     return [part for part in parts if part["params"]]
+
+
+def _is_vector(parameter: nn.Parameter) -> bool:
+    """Return whether a parameter is a vector, or a scale of channels, (C, 1, 1)."""
+    return parameter.ndim < 2 or parameter.shape[1:] == (1, 1)
 
 
 def _by_rate(

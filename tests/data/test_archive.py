@@ -34,6 +34,56 @@ def test_bytes_are_those_of_the_files(root: Path) -> None:
         assert {name: found.read(name) for name in found.names()} == FILES
 
 
+def test_what_systems_leave_beside_files_is_passed_over_and_counted(tmp_path: Path) -> None:
+    left = [
+        "Thumbs.db",
+        "cat/desktop.ini",
+        "cat/.DS_Store",
+        ".git/config",
+        "__MACOSX/cat/._a.png",
+        "@eaDir/a.png",
+    ]
+    files = {"cat/a.png": b"", **dict.fromkeys(left, b"")}
+    for root in (write_files(tmp_path / "data", files), write_files(tmp_path / "data.zip", files)):
+        with opened(root) as found:
+            assert found.names() == found.names() == ["cat/a.png"]
+            assert found.skipped.total() == 6
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["pets/cat/1.png", "pets/dog/1.png", "__MACOSX/x"], ["cat/1.png", "dog/1.png"]),
+        (["a/b/train/cat/1.png", "a/b/val/cat/1.png"], ["train/cat/1.png", "val/cat/1.png"]),
+        (["set/labels.csv", "set/images/1.png"], ["images/1.png", "labels.csv"]),
+        (["train/cat/1.png", "train/dog/1.png"], ["train/cat/1.png", "train/dog/1.png"]),
+        (["cat/1.png", "cat/2.png"], ["cat/1.png", "cat/2.png"]),
+        (["cat/1.png", "dog/1.png"], ["cat/1.png", "dog/1.png"]),
+    ],
+)
+def test_folder_around_all_files_of_a_zip_is_opened(
+    files: list[str], names: list[str], tmp_path: Path
+) -> None:
+    root = write_files(tmp_path / "data.zip", {name: name.encode() for name in files})
+    with opened(root) as found:
+        assert found.names() == names
+        assert [next(file for file in files if file.endswith(name)).encode() for name in names] == [
+            found.read(name) for name in names
+        ]
+
+
+def test_names_are_in_one_unicode_form(root: Path) -> None:
+    composed, apart = "caf\u00e9/\uc22b.png", "cafe\u0301/\u1109\u116e\u11ba.png"
+    folder = root.with_name(f"other_{root.name}")
+    write_files(folder, {apart: b"1", "b/c.png": b"2"})
+    with opened(folder) as found:
+        assert found.names() == ["b/c.png", composed]
+        assert found.read(composed) == b"1"
+    write_files(root.with_name(f"both_{root.name}"), {apart: b"1", composed: b"2"})
+    with opened(root.with_name(f"both_{root.name}")) as found, refused("data.root", got=composed):
+        found.names()
+
+
 def test_threads_may_read_at_once(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     files = {f"{name}.png": random.bytes(100_000) for name in "abcdefgh"}

@@ -95,7 +95,6 @@ SPECIAL = {
     "device": lambda path: path.symlink_to("/dev/zero"),
     "broken link": lambda path: path.symlink_to("nowhere"),
     "loop of links": lambda path: path.symlink_to(path.name),
-    "link to a folder": lambda path: path.symlink_to("dog"),
 }
 
 
@@ -143,6 +142,56 @@ def test_link_to_a_file_is_followed(tmp_path: Path) -> None:
     (tmp_path / "data" / "a.png").symlink_to(tmp_path / "cache" / "a")  # as DVC links to its cache
     with opened(tmp_path / "data") as archive:
         assert archive.read(archive.names()[0]) == b"bytes"
+
+
+def test_link_to_a_folder_inside_is_followed(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "data", {"all/a.png": b"a", "all/deep/b.png": b"b"})
+    (root / "train").mkdir()
+    (root / "train" / "cat").symlink_to("../all")
+    (root / "train" / "dog").symlink_to(root / "all" / "deep")
+    names = ["all/a.png", "all/deep/b.png", "train/cat/a.png", "train/cat/deep/b.png", "train/dog/b.png"]
+    with opened(root) as archive:
+        assert archive.names() == names
+        assert archive.read("train/dog/b.png") == b"b"
+    (tmp_path / "link").symlink_to(root)
+    with opened(tmp_path / "link") as archive:
+        assert archive.names() == names
+    assert archive_digest(root, memory=tmp_path / "m.json") == archive_digest(
+        tmp_path / "link", memory=tmp_path / "n"
+    )
+
+
+LINKS = {
+    "outside": ("..", "a link to a folder outside", "or set data.root to them"),
+    "beside, by a name that begins alike": (
+        "../data2",
+        "a link to a folder outside",
+        "or set data.root to them",
+    ),
+    "root": (".", "a link to a folder that it lies in", "remove it"),
+    "to and fro": ("sub", "a link to a folder that it lies in", "remove it"),
+}
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_link_to_a_folder_outside_or_around_itself_is_refused(kind: str, tmp_path: Path) -> None:
+    root = write_files(tmp_path / "data", {"sub/a.png": b""})
+    (tmp_path / "data2").mkdir()
+    target, problem, hint = LINKS[kind]
+    link = root / "sub" / "up" if kind == "to and fro" else root / "up"
+    link.symlink_to(root / target, target_is_directory=True)
+    name = link.relative_to(root).as_posix()
+    with opened(root) as archive, refused("data.root", got=name, hint=hint) as caught:
+        archive.names()
+    assert caught.value.problem == f"{root} has {problem}"
+
+
+def test_link_that_leads_round_two_folders_is_refused(tmp_path: Path) -> None:
+    root = write_files(tmp_path / "data", {"a/1.png": b"", "b/2.png": b""})
+    (root / "a" / "x").symlink_to(root / "b")
+    (root / "b" / "y").symlink_to(root / "a")
+    with opened(root) as archive, refused("data.root", hint="remove it"):
+        archive.names()
 
 
 def test_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,20 @@ REFUSED = [
     ("fold", {"index": 5, "of": 5}, "data.fold.index", 5, "from 0 to 4 with data.fold.of=5"),
     ("fold", {"index": -1, "of": 2}, "data.fold.index", -1, "from 0 to 1 with data.fold.of=2"),
 ]  # fmt: skip
+MASK_VALUES = 'values from 0 to 65535 or colours such as "#ff0000", in quotes, and their classes'
+OF_MASKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"mask_values": {}}, {"allowed": MASK_VALUES}),
+    ({"mask_values": {0: "cat", -1: "dog"}}, {"allowed": MASK_VALUES}),
+    ({"mask_values": {0: "cat", "#ff0000": "dog"}}, {"allowed": MASK_VALUES}),
+    ({"mask_values": {"#FF0000": "cat", "#000000": "dog"}},
+     {"text": f"data.mask_values must be {MASK_VALUES}, got {{'#FF0000': 'cat', '#000000': 'dog'}}"}),
+    ({"mask_values": {0: "cat", 1: "dgo"}}, {"got": "dgo", "hint": "did you mean 'dog'? "}),
+    ({"mask_values": {0: "cat"}},
+     {"text": "data.mask_values: no value is class 'dog'; add one, or remove the class"}),
+    ({"mask_values": {0: "cat", 1: "dog", 2: None}},
+     {"text": "data.mask_values: a value is null, to be ignored, but data.ignore_label is null; set "
+              "data.ignore_label=255"}),
+]  # fmt: skip
 TEXTS = [
     # key         value                     path          the whole sentence
     ("shape", [8, 8], "data.shape", f"data.shape must be {SHAPE}, got [8, 8]"),
@@ -90,6 +104,20 @@ def test_facts_out_of_range_are_refused(key: str, value: Any, path: str, got: An
 def test_refusal_names_the_setting_and_the_way_out(key: str, value: Any, path: str, text: str) -> None:
     with refused(path, text=text):
         Facts(**data_section("data.zip", **{key: value}))
+
+
+@pytest.mark.parametrize(("changes", "fields"), OF_MASKS)
+def test_values_of_masks_that_mean_no_class_are_refused(
+    changes: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    with refused("data.mask_values", **fields):
+        Facts(**data_section("data.zip", **changes))
+
+
+def test_values_of_masks_become_indices() -> None:
+    values = {"#0000ff": "dog", "#ff0000": "cat", "#00ff00": "dog", "#ffffff": None}
+    facts = Facts(**data_section("data.zip", mask_values=values, ignore_label=9))
+    assert facts.mask_indices() == {"#0000ff": 1, "#ff0000": 0, "#00ff00": 1, "#ffffff": 9}
 
 
 @pytest.mark.parametrize("changes", ACCEPTED)

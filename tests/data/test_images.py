@@ -76,6 +76,13 @@ def test_jpeg_of_one_colour_keeps_it(channels: int, values: list[int]) -> None:
     assert np.abs(decoded.astype(int) - values).max() <= 3
 
 
+def test_first_picture_of_a_camera_s_file_of_several_is_read() -> None:
+    alone = encode(COLOUR, "JPEG", quality=95)
+    several = encode(COLOUR, "MPO", save_all=True, append_images=[Image.fromarray(255 - COLOUR)], quality=95)
+    decoded = [decode_image(data, name="a.jpg", shape=(3, 5, 7)) for data in (alone, several)]
+    np.testing.assert_array_equal(*decoded)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_image_is_resized_to_rows_and_columns_of_the_shape(channels: int) -> None:
     halves = np.zeros((40, 60), np.uint8)

@@ -1,5 +1,6 @@
 """Masks: the exact values of every accepted file, the name and a reason for every refused one."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.data.images import decode_mask, read_sides
+from pipeline.data.facts import Facts
+from pipeline.data.images import read_sides
+from pipeline.data.masks import Coding, Palettes, decode_mask
+from pipeline.data.prepared import write_prepared
+from pipeline.errors import ConfigError
 from tests.data.orientations import TURNS, oriented
-from tests.makers import Pixels, encode
+from tests.makers import Pixels, data_section, encode, write_image_masks
 from tests.refusals import refused
 
 RANDOM = np.random.default_rng(0)
@@ -23,8 +28,14 @@ WIDE = GREY.astype(np.uint16) * 257  # 0..255 widened to 0..65535
 
 
 def mask_of(data: bytes, **changes: Any) -> Pixels:
-    facts: dict[str, Any] = {"image_sides": (5, 7), "sides": (5, 7), "num_classes": 3, "ignore_label": None}
-    return decode_mask(data, name="train/masks/a.png", **facts | changes)
+    coding = {"num_classes": 3, "ignore_label": None}
+    coding |= {
+        key: changes.pop(key)
+        for key in ("num_classes", "ignore_label", "values", "colours")
+        if key in changes
+    }
+    facts: dict[str, Any] = {"name": "train/masks/a.png", "image_sides": (5, 7), "sides": (5, 7), **changes}
+    return decode_mask(data, coding=Coding(**coding), **facts)
 
 
 def indexed(values: Pixels) -> Image.Image:
@@ -88,7 +99,10 @@ def test_mask_of_another_shape_is_refused_with_both_shapes() -> None:
 
 def test_mask_value_beyond_the_classes_is_refused() -> None:
     allowed = "a mask with class indices from 0 to 1"
-    text = f"train/masks/a.png must be {allowed}, got 2"
+    text = (
+        f"train/masks/a.png must be {allowed}, got 2; set data.mask_values={{0: <class>, 1: <class>, 2: <class>}} if "
+        "other values stand for classes"
+    )
     with refused("train/masks/a.png", got=2, allowed=allowed, text=text):
         mask_of(encode(CLASSES), num_classes=2)
 
@@ -112,9 +126,113 @@ def test_mask_of_more_than_one_8_bit_channel_is_refused(data: bytes, mode: str) 
         "train/masks/a.png",
         got=mode,
         allowed=allowed,
-        text=f"train/masks/a.png must be {allowed}, got {mode!r}",
+        text=f"train/masks/a.png must be {allowed}, got {mode!r}; or set "
+        'data.mask_values={"#ff0000": <class>, ...} if its colours stand for classes',
     ):
         mask_of(data)
+
+
+WHITE = (CLASSES > 0) * np.uint8(255)
+RED_GREEN = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 0]], np.uint8)[CLASSES]
+MEANINGS = {"#ff0000": 0, "#00ff00": 1, "#000000": 2}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(WHITE),
+        encode(Image.fromarray(WHITE).convert("1")),
+        encode(WHITE, "TIFF"),
+        encode(WHITE, "WEBP", lossless=True),
+        encode(np.repeat(WHITE[..., None], 3, axis=-1)),
+        encode(WHITE.astype(np.uint16)),
+    ],
+    ids=["grey", "one bit", "TIFF", "WebP", "RGB of equal channels", "16 bits"],
+)
+def test_values_mean_the_classes_that_are_declared(data: bytes) -> None:
+    np.testing.assert_array_equal(mask_of(data, values={0: 2, 255: 1}), np.where(CLASSES > 0, 1, 2))
+
+
+def test_one_bit_may_be_declared_as_0_and_1() -> None:
+    bits = Image.fromarray(WHITE).convert("1")
+    np.testing.assert_array_equal(mask_of(encode(bits), values={0: 1, 1: 0}), CLASSES == 0)
+
+
+def test_values_of_16_bits_are_read() -> None:
+    wide = CLASSES.astype(np.uint16) * 1000
+    np.testing.assert_array_equal(mask_of(encode(wide), values={0: 0, 1000: 1, 2000: 2}), CLASSES)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [encode(RED_GREEN), encode(Image.fromarray(RED_GREEN).quantize(8)), encode(RED_GREEN, "BMP")],
+    ids=["RGB", "palette", "BMP"],
+)
+def test_colours_mean_the_classes_that_are_declared(data: bytes) -> None:
+    np.testing.assert_array_equal(mask_of(data, colours=MEANINGS), CLASSES)
+    doubled = CLASSES.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(mask_of(data, colours=MEANINGS, sides=(10, 14)), doubled)
+
+
+UNKNOWN: list[tuple[bytes, dict[str, Any], str]] = [
+    (encode(WHITE), {"values": {0: 0, 1: 1}},
+     "must be a mask of the values in data.mask_values: 0, 1, got '255'; add it there with its class, or with null to "
+     "ignore it"),
+    (encode(RED_GREEN), {"colours": {"#ff0000": 0, "#00ff00": 1}},
+     "must be a mask of the values in data.mask_values: #ff0000, #00ff00, got '#000000'; add it there with its class, "
+     "or with null to ignore it"),
+    (encode(RED_GREEN), {"values": {0: 0, 1: 1}},
+     "must be a mask with one channel, as data.mask_values has numbers, got 'RGB'; write colours, as in "
+     'data.mask_values={"#ff0000": <class>}'),
+    (encode(CLASSES, "JPEG"), {}, ": is a mask saved as JPEG, which changes its values; save it again as PNG, from "
+     "what it was made of"),
+    (encode(CLASSES, "WEBP"), {}, ": is a mask saved as WebP with loss, which changes its values; save it again as "
+     "PNG, from what it was made of"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "coding", "text"), UNKNOWN)
+def test_mask_that_does_not_have_the_declared_values_is_refused(
+    data: bytes, coding: dict[str, Any], text: str
+) -> None:
+    space = "" if text.startswith(":") else " "
+    with refused("train/masks/a.png", text=f"train/masks/a.png{space}{text}"):
+        mask_of(data, **coding)
+
+
+def test_palettes_that_contradict_each_other_are_refused_with_both_files() -> None:
+    first, second = indexed(CLASSES), indexed(CLASSES)
+    second.putpalette([255, 0, 0, 0, 255, 0, 9, 9, 9] + [0] * 759)
+    palettes = Palettes()
+    mask_of(encode(first), palettes=palettes)
+    mask_of(encode(first), palettes=palettes, name="b.png")
+    text = (
+        "c.png: value 1 is #00ff00 in its palette, but #0000ff in that of train/masks/a.png; tell classes by colour: "
+        'data.mask_values={"#0000ff": <class>, ...}'
+    )
+    with refused("c.png", text=text):
+        mask_of(encode(second), palettes=palettes, name="c.png")
+    unused = indexed(CLASSES * 0)
+    unused.putpalette([255, 0, 0, 1, 2, 3] + [0] * 762)
+    mask_of(encode(unused), palettes=palettes, name="d.png")  # it has no value that means something else
+
+
+def test_palettes_of_a_data_set_are_compared(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_image_masks(root)
+    files = sorted((root / "train" / "masks").iterdir())
+    for file, colours in zip(
+        files, ([0, 0, 0, 255, 0, 0], [0, 0, 0, 255, 0, 0], [0, 0, 0, 0, 255, 0]), strict=True
+    ):
+        mask = indexed(np.asarray(Image.open(file)))
+        mask.putpalette(colours + [0] * 762)
+        mask.save(file)
+    facts = Facts(**data_section(root, format="image_masks"))
+    with pytest.raises(
+        ConfigError, match=r"value 1 is #.* in its palette, but #.* in that of train/masks/00"
+    ) as caught:
+        write_prepared(facts, tmp_path, data_digest="")
+    assert caught.value.path.startswith("train/masks/00")
 
 
 def test_unreadable_mask_is_refused_by_name() -> None:

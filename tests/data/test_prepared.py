@@ -97,6 +97,7 @@ def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> No
     write_class_folders(tmp_path / "data.zip", num_images=4)
     section = data_section(tmp_path / "data.zip")
     deciding = ("format", "shape", "classes", "split", "groups", "fold", "ignore_label")
+    deciding += ("table", "columns", "mask_values", "allow_duplicates")
     facts = {name: section[name] for name in deciding}
     expected = {"facts": facts, "digest": "sha256:0123", "counts": {"train": 8, "val": 8, "test": 8}}
     assert prepare(section, folder).about() == expected
@@ -132,7 +133,7 @@ def test_every_fold_validates_on_its_share_of_each_class(tmp_path: Path) -> None
     for index in range(4):
         folder = tmp_path / f"prepared_{index}"
         folder.mkdir()
-        section = data_section(tmp_path / "data", fold={"index": index, "of": 4})
+        section = data_section(tmp_path / "data", fold={"index": index, "of": 4}, allow_duplicates=True)
         assert sorted(prepare(section, folder).targets("val")) == [0, 1, 1, 1]  # a quarter of 4 and of 12
 
 

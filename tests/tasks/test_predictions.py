@@ -55,6 +55,30 @@ def test_border_that_the_network_does_not_see_belongs_to_no_class(
     assert np.array_equal(shown.mask, np.where(expected == value, 0, expected)), "the border is not painted"
 
 
+@pytest.mark.parametrize(
+    ("values", "ignore_label", "expected"),
+    [
+        ({0: "cat", 255: "dog"}, None, [[0, 255, 254]]),
+        ({7: "cat", 8: "cat", 9: "dog", 3: None}, 255, [[7, 9, 3]]),
+        ({300: "cat", 2: "dog"}, None, [[300, 2, 255]]),
+        ({"#ff0000": "cat", "#000000": "dog"}, None, [[[255, 0, 0], [0, 0, 0], [1, 1, 1]]]),
+        (
+            {"#ff0000": "cat", "#0000ff": "dog", "#102030": None},
+            255,
+            [[[255, 0, 0], [0, 0, 255], [16, 32, 48]]],
+        ),
+    ],
+)
+def test_mask_has_the_values_of_the_masks_of_the_user(
+    values: dict[int | str, str | None], ignore_label: int | None, expected: list[Any]
+) -> None:
+    mask = np.array([[0, 1, segmentation.NO_CLASS]], np.uint8)
+    where = facts(format="image_masks", mask_values=values, ignore_label=ignore_label)
+    found = segmentation.to_user_values(mask, where)
+    assert found.tolist() == expected
+    assert found.dtype == (np.uint16 if np.max(expected) > 255 else np.uint8)
+
+
 def test_task_without_predictions_of_its_own_has_its_numbers_as_cells_and_arrays_as_files() -> None:
     assert load_present("pipeline.layers.task.Nothing") is present_numbers
     assert present_numbers(Predicted(np.float32(2.5), (8, 8)), facts()).cells == {"prediction": "2.5"}

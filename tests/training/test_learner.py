@@ -1,7 +1,6 @@
 """The learner: what it keeps of an epoch, and that a resumed run is the run that was never interrupted."""
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -18,10 +17,8 @@ from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler,
 from torch.utils.data import DataLoader
 
 from pipeline.tasks.classification.task import Classification
-from pipeline.tasks.segmentation.task import Segmentation
 from pipeline.tasks.task import Task
 from pipeline.training.learner import Batch, Learner, Row
-from tests.refusals import refused
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -202,43 +199,6 @@ def test_draws_depend_on_seed_and_epoch_alone(tmp_path: Path) -> None:
         drawn.append(draws.drawn)
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0] + drawn[2])) == 12  # three batches, two epochs, two seeds: never the same twice
-
-
-@pytest.mark.parametrize("rate", [1e38, math.inf])
-def test_diverged_loss_is_refused(rate: float, tmp_path: Path) -> None:
-    hint = "lower it, or set trainer.gradient_clip"
-    with refused("optimizer.lr", got=rate, hint=hint) as caught:
-        fit(tmp_path, make_model(), epochs=3, rate=rate)
-    wanted = r"optimizer\.lr: training diverged: the loss is (nan|inf) in epoch \d"
-    assert re.fullmatch(wanted + re.escape(f", got {rate}; {hint}"), str(caught.value))
-
-
-def test_diverged_segmentation_is_refused_too(tmp_path: Path) -> None:
-    class Pixels(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = nn.Parameter(torch.tensor(math.nan))
-
-        def forward(self, image: Tensor) -> Tensor:
-            return self.scale * image.expand(-1, 3, -1, -1)
-
-    class Masks(Segmentation):
-        def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-            return super().loss(outputs, self.masked(batch))
-
-        def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
-            return super().evidence(outputs, self.masked(batch))
-
-        @staticmethod
-        def masked(batch: Batch) -> Batch:
-            return {**batch, "target": batch["target"][:, None, None].expand(-1, 2, 2)}
-
-    task = Masks(
-        classes=["a", "b", "c"], background=0, ignore_label=None, dice_weight=1.0, dice_background=True
-    )
-    with refused("optimizer.lr", got=0.1) as caught:
-        fit(tmp_path, Pixels(), epochs=1, task=task)
-    assert caught.value.problem == "training diverged: the loss is nan in epoch 0"
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:

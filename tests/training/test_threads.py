@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from lightning_fabric.utilities.distributed import _set_num_threads_if_needed
@@ -15,7 +17,9 @@ from threadpoolctl import threadpool_info
 from pipeline.declaration.composition import compose
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
+from pipeline.training.construction import build_augmentation
 from pipeline.training.threads import declared_threads
+from pipeline.transforms.statistics import Statistics
 from tests.training.fitting import trained
 
 SETTINGS = compose([]).trainer
@@ -53,3 +57,31 @@ def test_training_uses_the_declared_threads(
     observer = TrainingObserver(log_artifacts=False, should_stop=look)
     trained(RunFolder(tmp_path / "run"), observer, "trainer.threads=3", "trainer.max_epochs=1")
     assert set(seen) == {3}
+
+
+@pytest.mark.parametrize("recipe", ["alexnet", "color_jitter", "heavy", "resized_crop", "warp"])
+def test_draws_do_not_depend_on_the_threads_of_opencv(recipe: str) -> None:
+    """Measured for every recipe on 2026-11-26; OpenCV shares an image of this size among its threads."""
+    rng = np.random.default_rng(0)
+    image, shape = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8), "[3,512,512]"
+    sections = [f"data.shape={shape}", "data.mirror_changes_label=false", "model=resnet18"]
+    statistics = Statistics(
+        mean=[0.5] * 3,
+        deviation=[0.2] * 3,
+        covariance=[[0.04, 0.0, 0.0], [0.0, 0.04, 0.0], [0.0, 0.0, 0.04]],
+        pixels=1,
+        mean_image=np.full((512, 512, 3), 0.5),
+    )
+    augmentation = build_augmentation(compose([f"augmentation={recipe}", *sections]), statistics)
+    assert augmentation is not None
+    before, drawn = cv2.getNumThreads(), {}
+    try:
+        for threads in (1, 2, 4):
+            cv2.setNumThreads(threads)
+            drawn[threads] = [augmentation(image, image[..., 0] // 128, seed=seed) for seed in range(4)]
+    finally:
+        cv2.setNumThreads(before)
+    for threads in (2, 4):
+        for one, other in zip(drawn[1], drawn[threads], strict=True):
+            np.testing.assert_array_equal(one.image, other.image)
+            np.testing.assert_array_equal(one.mask, other.mask)

@@ -55,5 +55,8 @@ def test_parameters_are_one_group_where_norms_and_biases_decay_too() -> None:
     assert vectors == {"params": everything[1:], "weight_decay": 0.0}
 
 
-def test_layer_scales_are_spared_weight_decay_like_norms() -> None:
-    assert Scale(4, start=0.5).weight.ndim == 1
+def test_scales_of_channels_are_spared_weight_decay_but_not_the_smallest_filters() -> None:
+    scale, filters, matrix = Scale(4, start=0.5), nn.Conv2d(1, 4, 1, bias=False), nn.Linear(1, 4, bias=False)
+    weights = [each.weight for each in (scale, filters, matrix)]
+    decaying, spared = parameter_groups(weights, [], factors=[], lr=1.0, decays_vectors=False)
+    assert (spared["params"], decaying["params"]) == ([scale.weight], [filters.weight, matrix.weight])

@@ -1,18 +1,22 @@
 """Sources: on-disk formats, one module per value of `data.format`.
 
 Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), and
-`samples(archive, facts) -> list[Sample]`.
+`samples(archive, facts) -> list[Sample]`. Some export more: `FACTS`, the facts that only some formats have and this one
+uses; `COLUMNS`, the columns of a table that it knows, of which it needs `file` and `label`; and, if it reads neither a
+folder nor a zip, `opened(facts)`, a context manager that yields its `Archive`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
+from unicodedata import normalize
 
-from pipeline.data.archive import Archive
+from pipeline.data.archive import Archive, opened
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.errors import ConfigError
 
@@ -21,6 +25,7 @@ FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jfif": "JPEG",
     ".bmp": "BMP",
     ".gif": "GIF",
     ".tif": "TIFF",
@@ -30,6 +35,7 @@ FORMATS = {
     ".pgm": "PPM",
 }
 IMAGE_SUFFIXES = tuple(FORMATS)
+SPECIAL = ("table", "columns", "mask_values")  # facts of some formats only
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,13 @@ class Sample:
         file: name of the image.
         split: train, val or test.
         target: input to its kind of target: a class index, or the name of a file in the archive.
+        group: what no split or fold divides, where a table tells it; None to find it by `data.groups`.
     """
 
     file: str
     split: str
     target: int | str
+    group: str | None = None
 
 
 class Source(Protocol):
@@ -66,9 +74,59 @@ def load_source(name: str) -> Source:
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
 
 
+def check_source(facts: Facts) -> None:
+    """Check that a format has the facts that it needs, and that none is set which it would ignore.
+
+    Raises:
+        ConfigError: one is missing, or would be ignored.
+    """
+    source = load_source(facts.format)
+    used = getattr(source, "FACTS", ())
+    for name in SPECIAL:
+        value = getattr(facts, name)
+        if value is not None and name not in used:
+            raise ConfigError(
+                f"data.{name}", f"is not used by data.format={facts.format}", got=value, hint="remove it"
+            )
+    if facts.table is None and "table" in used:
+        raise ConfigError("data.table", "is missing", hint="name the CSV file of labels in data.root")
+    known = getattr(source, "COLUMNS", ())
+    columns = facts.columns or {}
+    for key in columns:
+        if key not in known:
+            raise ConfigError.unknown(f"data.columns.{key}", key, known, what="column")
+    needed = [key for key in known if key in ("file", "label")]
+    if not set(needed) <= columns.keys():
+        example = ", ".join(f"{key}: <column>" for key in needed)
+        raise ConfigError(
+            "data.columns",
+            got=facts.columns,
+            allowed=f"{{{example}}}",
+            hint="name columns by the header of the table, or by their numbers from 0 if it has none",
+        )
+
+
+@contextmanager
+def open_source(facts: Facts) -> Iterator[Archive]:
+    """Open the archive of a data set.
+
+    Raises:
+        ConfigError: it is missing or damaged, or the format is unknown.
+    """
+    opens = getattr(load_source(facts.format), "opened", None)
+    root = Path(facts.root)
+    with opened(root, max_bytes=facts.max_file_bytes) if opens is None else opens(facts) as archive:
+        yield archive
+
+
 def is_image(name: str) -> bool:
     """Return whether a file name has an image suffix."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def index_classes(facts: Facts) -> dict[str, int]:
+    """Return the index of each class by its name in Unicode form NFC, as names in archives and tables are compared."""
+    return {normalize("NFC", name): index for index, name in enumerate(facts.classes)}
 
 
 def read_split(name: str, archive: Archive) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.sources import Sample, is_image, read_split
+from pipeline.data.sources import Sample, index_classes, is_image, read_split
 from pipeline.data.splits import find_group, split_by_name
 from pipeline.errors import ConfigError
 
@@ -18,7 +20,8 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
         ConfigError: a folder is not a class, an image is outside the folders of classes or splits, or has no group.
     """
     files = [name for name in archive.names() if is_image(name)]
-    labels = {name: _label(name, archive, facts) for name in files}
+    classes = index_classes(facts)
+    labels = {name: _label(name, archive, facts, classes) for name in files}
     if isinstance(facts.split, str):
         splits = {name: read_split(name, archive) for name in files}
     else:
@@ -27,7 +30,7 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     return [Sample(name, splits[name], target=labels[name]) for name in files]
 
 
-def _label(name: str, archive: Archive, facts: Facts) -> int:
+def _label(name: str, archive: Archive, facts: Facts, classes: Mapping[str, int]) -> int:
     depth = 1 if facts.split == "folders" else 0
     folders = name.split("/")[:-1]
     if len(folders) <= depth:
@@ -37,8 +40,8 @@ def _label(name: str, archive: Archive, facts: Facts) -> int:
             got=name,
             hint=f"move it to {'<split>/' * depth}<class>/<image>",
         )
-    if folders[depth] not in facts.classes:
+    if folders[depth] not in classes:
         raise ConfigError.unknown(
             "data.classes", folders[depth], facts.classes, what=f"class folder in {archive.root}:"
         )
-    return facts.classes.index(folders[depth])
+    return classes[folders[depth]]

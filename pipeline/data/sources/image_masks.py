@@ -1,6 +1,7 @@
 """Format `image_masks`: `images/<name>` and `masks/<name>`, optionally below train/, val/ and test/.
 
-A mask is a one-channel image of class indices, and has the same stem as its image.
+A mask has the same stem as its image. It is a one-channel image of class indices, or of the values or colours that
+`data.mask_values` maps to classes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pipeline.data.splits import find_group, split_by_name
 from pipeline.errors import ConfigError
 
 TARGET = "mask"
+FACTS = ("mask_values",)
 
 
 def samples(archive: Archive, facts: Facts) -> list[Sample]:

@@ -52,6 +52,13 @@ class TargetKind(ABC):
             ConfigError: the target does not match its image or the facts; the message names the file.
         """
 
+    def reader(self, archive: Archive, facts: Facts) -> Callable[[Sample, bytes], Array]:
+        """Return a function that reads the targets of one data set from samples and the contents of their images.
+
+        It may compare targets with each other, and is called from several threads.
+        """
+        return lambda sample, image: self.read(sample, archive, facts, image=image)
+
     def stratum(self, sample: Sample) -> int | None:
         """Return the class to stratify folds by; None if samples do not have a single class."""
         del sample

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.images import decode_mask, read_sides
+from pipeline.data.images import read_sides
+from pipeline.data.masks import Coding, Palettes, decode_mask
 from pipeline.data.sources import Sample
 from pipeline.data.targets.kind import Array, TargetKind
 
@@ -29,20 +31,41 @@ class Mask(TargetKind):
         Raises:
             ConfigError: the mask does not match its image, or contains a value that is not a class.
         """
+        return self._read(sample, archive, facts, image, None)
+
+    def reader(self, archive: Archive, facts: Facts) -> Callable[[Sample, bytes], Array]:
+        """Return a function that reads masks, and refuses palettes that contradict each other."""
+        palettes = Palettes()
+        return lambda sample, image: self._read(sample, archive, facts, image, palettes)
+
+    def _read(
+        self, sample: Sample, archive: Archive, facts: Facts, image: bytes, palettes: Palettes | None
+    ) -> Array:
         assert isinstance(sample.target, str)
         return decode_mask(
             archive.read(sample.target),
             name=sample.target,
             image_sides=read_sides(image),
             sides=(facts.shape[1], facts.shape[2]),
-            num_classes=len(facts.classes),
-            ignore_label=facts.ignore_label,
+            coding=_coding(facts),
+            palettes=palettes,
             max_pixels=facts.max_pixels,
         )
 
     def mask(self, target: Any) -> Array | None:
         """Return the mask itself."""
         return np.asarray(target)
+
+
+def _coding(facts: Facts) -> Coding:
+    """Return what is in the files of masks."""
+    indices = facts.mask_indices() or {}
+    return Coding(
+        len(facts.classes),
+        facts.ignore_label,
+        {value: index for value, index in indices.items() if isinstance(value, int)} or None,
+        {value: index for value, index in indices.items() if isinstance(value, str)} or None,
+    )
 
 
 KIND = Mask()

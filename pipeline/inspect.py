@@ -1,0 +1,159 @@
+"""Look at somebody's images before training: find their format, declare them, and show what is in them.
+
+    python -m pipeline.inspect /data/pets
+    python -m pipeline.inspect /data/pets.zip name=cats_and_dogs
+    python -m pipeline.inspect /data/cells/labels.csv label=diagnosis
+    python -m pipeline.inspect data=digits
+
+All but the last write `conf/data/<name>.yaml` with what has no default; a file that somebody edited is left alone,
+unless `force=true` is given. Every form writes a page with a contact sheet to `artifacts/inspect/<name>/`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.data.facts import Facts, check_class_names
+from pipeline.data.sources import check_source, load_source
+from pipeline.declaration import composition
+from pipeline.declaration.checks import SCHEMAS
+from pipeline.declaration.composition import compose, compose_sections
+from pipeline.declaration.conf_files import check_option
+from pipeline.declaration.targets import check_section
+from pipeline.errors import ConfigError
+from pipeline.files import read_yaml
+from pipeline.inspection.columns import describe_columns
+from pipeline.inspection.declared import check_free, write_facts
+from pipeline.inspection.inspected import Inspected, inspect_data
+from pipeline.inspection.layout import find_layout, make_name
+from pipeline.inspection.shown import print_blocks, write_page
+from pipeline.runs.command import exit_on_mistake
+from pipeline.storage.names import check_name
+from pipeline.tasks.demands import Demands, load_demands
+
+COMMAND = "python -m pipeline.inspect"
+OPTIONS = ("name", "label", "force")
+USAGE = f"usage: {COMMAND} <folder, zip or CSV> [name=<name>] [label=<column>] [force=true], or {COMMAND} data=<name>"
+WRITTEN = (
+    "name",
+    "format",
+    "root",
+    "table",
+    "columns",
+    "shape",
+    "classes",
+    "mask_values",
+    "background",
+    "ignore_label",
+    "split",
+)
+PROVISIONAL = [3, 32, 32]  # shape, until the images have been looked at
+
+
+def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
+    """Inspect a folder, zip or table, and write its file in conf/data.
+
+    Raises:
+        ConfigError: it holds no images in a known layout, or its file was edited by hand.
+    """
+    if not path.exists():
+        raise ConfigError(str(path), "no such file or folder", hint=USAGE)
+    name = options.get("name") or make_name(path)
+    check_name("name", name)
+    check_option(name, path="name")
+    file = composition.CONF / "data" / f"{name}.yaml"
+    if options.get("force") != "true":
+        check_free(file)
+    defaults = read_yaml((composition.CONF / "facts" / "default.yaml").read_text(encoding="utf-8"))
+    layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
+    place = Path(layout["root"])
+    layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
+    open_facts = ("shape", "classes") if load_source(layout["format"]).TARGET == "mask" else ("shape",)
+    facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
+    inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
+    found = {key: getattr(inspected.facts, key) for key in WRITTEN}
+    told = {key: value for key, value in found.items() if key not in defaults or value != defaults[key]}
+    count = len(inspected.survey.samples)
+    write_facts(file, told, title=f"{count:,} images, declared by `{COMMAND} {path}`.")
+    print(f"wrote {_shorten(file, root)}")
+    if facts.columns is not None:
+        print(describe_columns(facts.columns))
+    return inspected
+
+
+def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
+    """Inspect a data set that conf/data declares, with overrides."""
+    section = compose_sections(overrides)["data"]
+    check_class_names(section["classes"])
+    check_section(section, SCHEMAS["data"], path="data")
+    facts = Facts(**section)
+    check_source(facts)
+    return inspect_data(facts, _folder(root, facts.name))
+
+
+def find_commands(inspected: Inspected) -> tuple[list[str], list[str]]:
+    """Return the commands to type next, and why the first of them would fail, in sentences."""
+    facts = inspected.facts
+    overrides = [f"data={facts.name}"]
+    demands = load_demands(compose_sections([])["task"])
+    kind = load_source(facts.format).TARGET
+    if demands.target != kind:
+        name, demands = _find_task(kind)
+        overrides.append(f"task={name}")
+    overrides.append(f"model={'unet_small' if demands.is_dense else 'resnet18'}")
+    problems = list(inspected.problems)
+    try:
+        compose(overrides)
+    except ConfigError as problem:
+        problems.append(str(problem))
+    return [f"python -m pipeline.train {' '.join(overrides)}"], problems
+
+
+def _find_task(kind: str) -> tuple[str, Demands]:
+    """Return the first task of conf/ that takes a kind of target."""
+    files = sorted((composition.CONF / "task").glob("*.yaml"))
+    tasks = {file.stem: load_demands(read_yaml(file.read_text(encoding="utf-8"))) for file in files}
+    return next((name, demands) for name, demands in tasks.items() if demands.target == kind)
+
+
+def main() -> None:
+    """Inspect the data set that the command line names, and say what to type next."""
+    root, arguments = Path.cwd(), sys.argv[1:]
+    paths = [argument for argument in arguments if "=" not in argument or Path(argument).exists()]
+    others = [argument for argument in arguments if argument not in paths]
+    options = {key: value for key, _, value in (other.partition("=") for other in others)}
+    if (
+        len(paths) == 1
+        and options.keys() <= set(OPTIONS)
+        and options.get("force", "false") in ("true", "false")
+    ):
+        inspected = declare(Path(paths[0]), options, root=root)
+    elif not paths and "data" in options:
+        inspected = inspect_declared(others, root=root)
+    else:
+        raise ConfigError(COMMAND, "names neither one path nor data=<name>", got=arguments, hint=USAGE)
+    commands, problems = find_commands(inspected)
+    facts = inspected.facts
+    title = f"{facts.name}: {len(inspected.survey.samples):,} images, {facts.format}, {facts.root}"
+    print_blocks(title, inspected.blocks)
+    page = write_page(_folder(root, facts.name), title, inspected.blocks, inspected.survey, commands)
+    print(f"\n{_shorten(page, root)} shows it with images.")
+    for problem in problems:
+        print(f"Training would refuse it: {problem}")
+    for command in commands:
+        print(f"Type next: {command}")
+
+
+def _folder(root: Path, name: str) -> Path:
+    return root / "artifacts" / "inspect" / name
+
+
+def _shorten(path: Path, root: Path) -> Path:
+    """Return a path relative to the project if it lies inside."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+if __name__ == "__main__":
+    exit_on_mistake(main)

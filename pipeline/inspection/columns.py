@@ -1,0 +1,150 @@
+"""What the columns of somebody's table hold: file names, labels, splits, groups, or pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from posixpath import dirname, normpath
+
+from pipeline.data.archive import Archive
+from pipeline.data.facts import SPLITS
+from pipeline.data.sources import is_image
+from pipeline.data.tables import Table, read_table
+from pipeline.errors import ConfigError
+
+LOOKED_AT = 200  # rows from which the columns are recognised
+LEAST_PIXELS = 16  # columns of numbers that make a row an image
+MOST_CLASSES = 255
+# What headers call a column, the likeliest first.
+NAMES = {
+    "label": ("label", "class", "target", "category", "diagnosis", "y", "species", "type"),
+    "split": ("split", "set", "subset", "part", "partition"),
+    "group": ("group", "patient", "patient_id", "subject", "subject_id", "writer"),
+}
+
+
+def read_any(data: bytes, name: str, *, max_bytes: int) -> Table:
+    """Read a table with or without a header: a first row that has numbers is none, nor one that names an image."""
+    table = read_table(data, name, has_header=False, max_bytes=max_bytes)
+    first = table.rows[0]
+    is_header = not any(_is_number(cell) or is_image(cell) for cell in first) and len(set(first)) == len(
+        first
+    )
+    return Table(name, first, table.rows[1:], 2) if is_header and len(table.rows) > 1 else table
+
+
+def find_pixels(table: Table, label: str | None) -> dict[str, str | int] | None:
+    """Return the columns of a table of pixels; None if its rows are no images.
+
+    Args:
+        label: the column of labels that the user named; None to find it: a column that has a name for it, or that holds
+            no pixels, else the last one.
+
+    Raises:
+        ConfigError: the user named a column that does not exist.
+    """
+    rows = table.rows[:LOOKED_AT]
+    pixels = {index for index in range(len(rows[0])) if all(_is_pixel(row[index]) for row in rows)}
+    if len(pixels) < LEAST_PIXELS or len(pixels) < 0.9 * len(rows[0]):
+        return None
+    others = [index for index in range(len(rows[0])) if index not in pixels]
+    named = _named(table, "label")
+    chosen = table.find(_typed(table, label), path="label") if label else None
+    found = next((index for index in (chosen, named, *others) if index is not None), len(rows[0]) - 1)
+    columns = {"label": found}
+    for key in ("split", "group"):
+        index = _named(table, key)
+        if index is not None and index != found:
+            columns[key] = index
+    return {key: _reference(table, index) for key, index in columns.items()}
+
+
+def find_labels(table: Table, archive: Archive, label: str | None) -> dict[str, str | int] | None:
+    """Return the columns of a table of labels; None if no column names files of the archive.
+
+    Args:
+        label: the column of labels that the user named; None to find it: one whose name means it, else the first that
+            has from 2 values to half as many as rows.
+
+    Raises:
+        ConfigError: the user named a column that does not exist, or none can be told to be the labels.
+    """
+    known, folder = set(archive.names()), dirname(table.name)
+    rows = table.rows[:LOOKED_AT]
+    indices = range(len(rows[0]))
+    shares = [
+        sum(normpath(f"{folder}/{row[index]}").lstrip("/") in known for row in rows) for index in indices
+    ]
+    file = max(indices, key=shares.__getitem__)
+    if shares[file] < len(rows) / 2:
+        return None
+    columns = {"file": file}
+    for key in ("split", "group"):
+        index = _named(table, key)
+        is_usable = index is not None and (
+            key != "split" or {row[index] for row in table.rows} <= set(SPLITS)
+        )
+        if index is not None and is_usable:
+            columns[key] = index
+    columns["label"] = _find_label(
+        table, label, [index for index in indices if index not in columns.values()]
+    )
+    return {
+        key: _reference(table, columns[key]) for key in ("file", "label", "split", "group") if key in columns
+    }
+
+
+def list_labels(table: Table, columns: Mapping[str, str | int]) -> dict[str, int]:
+    """Return the labels of a table, in the order of their rows."""
+    column = table.find(columns["label"], path="data.columns.label")
+    return dict.fromkeys((row[column] for row in table.rows if row[column]), 1)
+
+
+def _find_label(table: Table, label: str | None, candidates: Sequence[int]) -> int:
+    if label:
+        return table.find(_typed(table, label), path="label")
+    named = _named(table, "label")
+    if named is not None and named in candidates:
+        return named
+    most = min(MOST_CLASSES, len(table.rows) / 2)
+    found = next(
+        (index for index in candidates if 2 <= len({row[index] for row in table.rows}) <= most), None
+    )
+    if found is None:
+        raise ConfigError(
+            table.name,
+            "has no column of labels: none has from 2 values to half as many as rows",
+            hint="name one by label=<column>",
+        )
+    return found
+
+
+def _named(table: Table, key: str) -> int | None:
+    """Return the column whose name in the header means a key."""
+    header = [name.lower() for name in table.header]
+    return next((header.index(name) for name in NAMES[key] if name in header), None)
+
+
+def _reference(table: Table, index: int) -> str | int:
+    return table.header[index] if table.header else index
+
+
+def _typed(table: Table, column: str) -> str | int:
+    return int(column) if not table.header and column.isdigit() else column
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_pixel(cell: str) -> bool:
+    return _is_number(cell) and float(cell) in range(256)
+
+
+def describe_columns(columns: Mapping[str, str | int]) -> str:
+    """Return which columns were found, in a sentence."""
+    found = ", ".join(f"{key} in column {column}" for key, column in columns.items())
+    return f"columns: {found}; label=<column> names another for the labels"

@@ -1,0 +1,99 @@
+"""The inspection of a data set: every image is looked at, and what is seen becomes facts, blocks and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.facts import Facts
+from pipeline.data.prepared import check_counts
+from pipeline.data.sources import Sample, load_source, open_source
+from pipeline.data.splits import fold_samples
+from pipeline.data.targets.kind import TargetKind, load_kind
+from pipeline.errors import ConfigError
+from pipeline.inspection.advice import suggest_shape
+from pipeline.inspection.duplicates import find_equal, find_near
+from pipeline.inspection.mask_facts import find_mask_facts
+from pipeline.inspection.overview import Block, describe
+from pipeline.inspection.shown import draw_contact_sheet, follow_progress
+from pipeline.inspection.survey import Survey, survey
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What was seen of a data set.
+
+    Args:
+        facts: with shape and classes as they were found, where they were asked for.
+        problems: why training would refuse the data set as a whole, in sentences.
+    """
+
+    facts: Facts
+    survey: Survey
+    blocks: list[Block]
+    problems: list[str]
+
+
+def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()) -> Inspected:
+    """Look at all images of a data set, and draw some of them.
+
+    Args:
+        folder: takes the contact sheet.
+        open_facts: facts that are to be found: `shape`, `classes`.
+
+    Raises:
+        ConfigError: no image can be read, or the archive does not have its format.
+    """
+    source = load_source(facts.format)
+    kind = load_kind(source.TARGET)
+    with open_source(facts) as archive:
+        samples = fold_samples(source.samples(archive, facts), facts, kind.stratum)
+        found = survey(archive, samples, facts, follow=partial(follow_progress, total=len(samples)))
+        if not found.readable:
+            raise _nothing_readable(facts, found)
+        facts = replace(facts, **_find_facts(found, open_facts))
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_contact_sheet(folder, archive, facts, found, kind)
+        duplicates = find_equal(found, kind.stratum), find_near(found, kind.stratum)
+        blocks = describe(archive, facts, found, kind.stratum, duplicates)
+    problems = _find_problems(samples, facts, kind)
+    if duplicates[0].across_splits and not facts.allow_duplicates:
+        problems.append(
+            f"images that are in several splits: {duplicates[0].across_splits:,}; remove one of each, or set "
+            "data.allow_duplicates=true"
+        )
+    return Inspected(facts, found, blocks, problems)
+
+
+def _find_facts(found: Survey, open_facts: Collection[str]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if "shape" in open_facts:
+        facts["shape"] = suggest_shape(found)
+    if "classes" in open_facts:
+        facts |= find_mask_facts(found)
+    return facts
+
+
+def _find_problems(samples: list[Sample], facts: Facts, kind: TargetKind) -> list[str]:
+    problems = []
+    for check in (check_counts, kind.check):
+        try:
+            check(samples, facts)
+        except ConfigError as problem:
+            problems.append(str(problem))
+    return problems
+
+
+def _nothing_readable(facts: Facts, found: Survey) -> ConfigError:
+    sentences = [sentence for each in found.refused.values() for sentence in each]
+    if not sentences:
+        return ConfigError(
+            "data.root", f"{facts.root} has no images", hint="point it to a folder that has some"
+        )
+    return ConfigError(
+        "data.root",
+        f"none of the {len(sentences):,} images of {facts.root} can be used, the first as: {sentences[0]}",
+    )

@@ -1,0 +1,193 @@
+"""What a survey found, as blocks of text and numbers that the terminal and the page show alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.archive import Archive
+from pipeline.data.facts import SPLITS, Facts
+from pipeline.data.sources import is_image
+from pipeline.inspection.advice import count_squashed
+from pipeline.inspection.duplicates import Duplicates
+from pipeline.inspection.survey import COLUMNS, ROWS, Survey
+
+MOST_ROWS = 20  # of a table; the page of a data set has no more either
+MOST_NAMES = 10  # refused files that are listed for each reason; refused.txt has them all
+DEPTHS = {"1": "black and white", "L": "grey", "P": "palette", "RGB": "colour", "RGBA": "colour with alpha"}
+
+Stratum = Callable[[Any], int | None]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table with a title.
+
+    Args:
+        header: names of the columns; empty for pairs of a name and a value.
+        remarks: sentences below the table.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    remarks: Sequence[str] = ()
+
+
+def describe(
+    archive: Archive,
+    facts: Facts,
+    survey: Survey,
+    stratum: Stratum,
+    duplicates: tuple[Duplicates, Duplicates],
+) -> list[Block]:
+    """Return the blocks of a data set, those without content left out.
+
+    Args:
+        stratum: the class of a sample; None if it does not have a single class.
+        duplicates: of the same bytes, and near ones.
+    """
+    blocks = [
+        _classes(facts, survey, stratum),
+        _images(facts, survey),
+        _masks(facts, survey),
+        _duplicates(*duplicates),
+        _skipped(archive, facts, survey),
+        _refused(survey),
+    ]
+    return [block for block in blocks if block.rows or block.remarks]
+
+
+def _classes(facts: Facts, survey: Survey, stratum: Stratum) -> Block:
+    counts = Counter((stratum(sample), sample.split) for sample in survey.samples)
+    splits = [sum(count for (_, each), count in counts.items() if each == split) for split in SPLITS]
+    total = ("all", *(f"{count:,}" for count in splits), f"{sum(splits):,}", "")
+    if None in {label for label, _ in counts}:
+        return Block("Images per split", ("", *SPLITS, "all", ""), [total])
+    sums = Counter({label: sum(counts[label, split] for split in SPLITS) for label, _ in counts})
+    rows = [
+        (
+            facts.classes[label or 0],
+            *(f"{counts[label, split]:,}" for split in SPLITS),
+            f"{count:,}",
+            f"{count / sum(splits):.1%}",
+        )
+        for label, count in sums.most_common(MOST_ROWS)
+    ]
+    remarks = [f"and {len(sums) - MOST_ROWS:,} smaller classes"] if len(sums) > MOST_ROWS else []
+    (label, count), *_ = sums.most_common(1)
+    remarks.append(
+        f"Always guessing '{facts.classes[label or 0]}' has accuracy {count / sum(splits):.3f}, and balanced accuracy "
+        f"{1 / len(facts.classes):.3f}."
+    )
+    return Block("Images per class and split", ("class", *SPLITS, "all", "share"), [*rows, total], remarks)
+
+
+def _images(facts: Facts, survey: Survey) -> Block:
+    if not survey.readable:
+        return Block("Images", (), [])
+    sides = np.array(list(survey.sides))
+    counts = np.array(list(survey.sides.values()))
+    frequent = ", ".join(f"{r} x {c} ({count:,})" for (r, c), count in survey.sides.most_common(3))
+    more = f", and {len(counts) - 3:,} other sizes" if len(counts) > 3 else ""
+    ratios = sides[:, 1] / sides[:, 0]
+    low, middle, high = np.quantile(np.repeat(ratios, counts), (0, 0.5, 1))
+    modes = ", ".join(f"{_depth(mode)} ({count:,})" for mode, count in survey.modes.most_common())
+    brightness = np.frombuffer(bytes(survey.thumbnails), np.uint8).reshape(-1, ROWS * COLUMNS).mean(axis=1)
+    dark, usual, light = np.quantile(brightness, (0.05, 0.5, 0.95))
+    channels, rows, columns = facts.shape
+    squashed = count_squashed(survey, facts.shape)
+    pairs = [
+        ("rows x columns", frequent + more),
+        ("columns / rows", f"{middle:.2f} in the median, from {low:.2f} to {high:.2f}"),
+        ("depth", modes),
+        ("colour", "yes" if survey.is_colour else "no: all channels are equal"),
+        (
+            "brightness",
+            f"{usual:.0f} of 255 in the median; 90 % of the images from {dark:.0f} to {light:.0f}",
+        ),
+        ("resized to", f"{rows} x {columns}, {'grey' if channels == 1 else 'RGB'} (antialiased bilinear)"),
+    ]
+    remarks = (
+        [f"{squashed:,} images change their aspect ratio by more than a quarter by resizing."]
+        if squashed
+        else []
+    )
+    return Block("Images", (), pairs, remarks)
+
+
+def _depth(mode: str) -> str:
+    bits = {"1": "1 bit", "I": "16 bits"}.get(mode[0], "8 bits")
+    return f"{DEPTHS.get(mode, mode)}, {bits}"
+
+
+def _masks(facts: Facts, survey: Survey) -> Block:
+    meaning = _meaning(facts)
+    total = sum(survey.pixels.values())
+    rows = [
+        (value, meaning(value), f"{count / total:.2%}", f"{survey.masks[value]:,}")
+        for value, count in survey.pixels.most_common(MOST_ROWS)
+    ]
+    remarks = []
+    if len(survey.pixels) > MOST_ROWS:
+        remarks.append(f"and {len(survey.pixels) - MOST_ROWS:,} rarer values")
+    if rows:
+        remarks.append(
+            f"Always guessing '{rows[0][1] or rows[0][0]}' is right for {rows[0][2]} of the pixels."
+        )
+    if survey.has_contradictions():
+        remarks.append(
+            "Palettes of masks contradict each other: colours tell the classes, and values do not."
+        )
+    return Block("Values of masks", ("value", "class", "share of pixels", "masks"), rows, remarks)
+
+
+def _meaning(facts: Facts) -> Callable[[str], str]:
+    """Return a function that returns the class of a value or colour of masks; empty text if it has none."""
+    names = {str(index): name for index, name in enumerate(facts.classes)}
+    if facts.mask_values is not None:
+        names = {str(value): name or "ignored" for value, name in facts.mask_values.items()}
+    if facts.ignore_label is not None:
+        names.setdefault(str(facts.ignore_label), "ignored")
+    return lambda value: names.get(value, "")
+
+
+def _duplicates(equal: Duplicates, near: Duplicates) -> Block:
+    rows = [
+        (
+            name,
+            *(f"{n:,}" for n in (found.groups, found.images, found.across_classes, found.across_splits)),
+        )
+        for name, found in (("same bytes", equal), ("near", near))
+        if found.groups
+    ]
+    remarks = [f"such as {', '.join(names)}" for names in (equal.examples + near.examples)[:5]]
+    return Block("Duplicates", ("", "groups", "images", "across classes", "across splits"), rows, remarks)
+
+
+def _skipped(archive: Archive, facts: Facts, survey: Survey) -> Block:
+    used = {facts.table, archive.root.name, *(sample.file for sample in survey.samples)}
+    others = Counter(
+        f"not an image ({PurePosixPath(name).suffix or 'no suffix'})"
+        for name in archive.names()
+        if name not in used and not is_image(name)
+    )
+    rows = [(reason, f"{count:,}") for reason, count in (archive.skipped + others).most_common(MOST_ROWS)]
+    if survey.num_misnamed:
+        rows.append(("read, but of another format than the suffix says", f"{survey.num_misnamed:,}"))
+    return Block("Passed over", ("reason", "files"), rows)
+
+
+def _refused(survey: Survey) -> Block:
+    rows, remarks = [], []
+    for reason, sentences in sorted(survey.refused.items(), key=lambda each: -len(each[1])):
+        rows.append((reason, f"{len(sentences):,}"))
+        remarks += sentences[:MOST_NAMES]
+        if len(sentences) > MOST_NAMES:
+            remarks.append(f"and {len(sentences) - MOST_NAMES:,} more for the same reason")
+    return Block("Refused: training stops at the first of them", ("reason", "files"), rows, remarks)

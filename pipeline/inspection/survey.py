@@ -1,0 +1,191 @@
+"""A survey of a data set: every image and mask is read once; only counters and short digests are kept of it.
+
+A million images take about 100 MB: 16 bytes of digest, 8 of perceptual hash and 72 of thumbnail each. The hash is the
+difference hash (dHash): an image is shrunk to 8 x 9 grey values, and each bit says whether a value is above its left
+neighbour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from pipeline.data.archive import Archive
+from pipeline.data.facts import Facts
+from pipeline.data.images import convert, is_grey, is_misnamed, load_formats, open_image
+from pipeline.data.masks import read_palette, refuse_lossy
+from pipeline.data.sources import Sample
+from pipeline.data.threads import in_order
+from pipeline.errors import ConfigError
+
+ROWS, COLUMNS = 8, 9  # of a thumbnail
+FLAT = 8  # grey levels: a thumbnail of a smaller range has no hash
+PIECE = 16  # images per work item of a thread
+MOST_COLOURS = 256  # of a mask that are counted
+
+
+class Look(NamedTuple):
+    """What is kept of one image.
+
+    Args:
+        sides: rows and columns, EXIF orientation applied.
+        mode: as Pillow calls it, such as `L`, `RGB` or `I;16`.
+        digest: of the bytes of the file.
+        thumbnail: grey values, row by row.
+        values: value or colour -> pixels of its mask.
+        palette: value -> colour of its mask, if that has a palette.
+        refusal: why preparation would refuse it; None if it would not.
+    """
+
+    sides: tuple[int, int] = (0, 0)
+    mode: str = ""
+    digest: bytes = b""
+    thumbnail: bytes = b""
+    is_colour: bool = False
+    is_misnamed: bool = False
+    values: Mapping[str, int] = MappingProxyType({})
+    palette: Mapping[str, str] = MappingProxyType({})
+    refusal: ConfigError | None = None
+
+
+@dataclass
+class Survey:
+    """What was found in the images of a data set.
+
+    Args:
+        samples: all of them, in the order in which they were looked at.
+        readable: indices of those that can be used.
+        sides: rows and columns -> number of images.
+        digests: 16 bytes of each readable image.
+        thumbnails: 72 bytes of each readable image.
+        pixels: value or colour of masks -> pixels.
+        masks: value or colour of masks -> masks that have it.
+        colours: value and colour of masks with palettes -> pixels.
+        refused: reason -> sentences, each of which names its file.
+    """
+
+    samples: Sequence[Sample]
+    readable: list[int] = field(default_factory=list)
+    sides: Counter[tuple[int, int]] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    digests: bytearray = field(default_factory=bytearray)
+    thumbnails: bytearray = field(default_factory=bytearray)
+    pixels: Counter[str] = field(default_factory=Counter)
+    masks: Counter[str] = field(default_factory=Counter)
+    colours: Counter[tuple[str, str]] = field(default_factory=Counter)
+    refused: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    num_misnamed: int = 0
+    is_colour: bool = False
+
+    def add(self, index: int, look: Look) -> None:
+        """Count an image."""
+        if look.refusal is not None:
+            self.refused[_reason(look.refusal)].append(str(look.refusal))
+            return
+        self.readable.append(index)
+        self.sides[look.sides] += 1
+        self.modes[look.mode] += 1
+        self.digests += look.digest
+        self.thumbnails += look.thumbnail
+        self.num_misnamed += look.is_misnamed
+        self.is_colour |= look.is_colour
+        self.pixels.update(look.values)
+        self.masks.update(look.values.keys())
+        for value, colour in look.palette.items():
+            self.colours[value, colour] += look.values[value]
+
+    def has_contradictions(self) -> bool:
+        """Return whether a value of masks has several colours, in palettes of several files."""
+        return len(self.colours) > len({value for value, _ in self.colours})
+
+
+def survey(
+    archive: Archive,
+    samples: Sequence[Sample],
+    facts: Facts,
+    *,
+    follow: Callable[[Iterable[Look]], Iterable[Look]] = iter,
+) -> Survey:
+    """Look at every image and mask of a data set, on all cores.
+
+    Args:
+        follow: passes looks on as they come, such as to a progress bar.
+    """
+    load_formats()
+    found = Survey(samples)
+    looks = in_order(partial(_look, archive, found, facts.max_pixels), samples, piece=PIECE)
+    for index, look in enumerate(follow(looks)):
+        found.add(index, look)
+    return found
+
+
+def _look(archive: Archive, found: Survey, max_pixels: int, sample: Sample) -> Look:
+    """Look at one image and its mask; `found` tells whether it is still of interest that an image is grey."""
+    try:
+        data = archive.read(sample.file)
+        image = open_image(data, sample.file, max_pixels)
+        colour = convert(image, sample.file, 3)
+        values, palette = dict[str, int](), dict[str, str]()
+        if isinstance(sample.target, str):
+            values, palette = _look_at_mask(archive, sample.target, (image.height, image.width), max_pixels)
+    except ConfigError as refusal:
+        return Look(refusal=refusal)
+    grey = image if image.mode == "L" else colour.convert("L")
+    thumbnail = grey.resize((COLUMNS, ROWS), Image.Resampling.BOX, reducing_gap=3.0)
+    return Look(
+        sides=(image.height, image.width),
+        mode=image.mode,
+        digest=hashlib.sha256(data).digest()[:16],
+        thumbnail=thumbnail.tobytes(),
+        is_colour=found.is_colour or (image.mode != "L" and not is_grey(colour)),
+        is_misnamed=is_misnamed(data, sample.file),
+        values=values,
+        palette=palette,
+    )
+
+
+def _look_at_mask(
+    archive: Archive, name: str, sides: tuple[int, int], max_pixels: int
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the values, or where it is in colour the colours, of a mask with their pixels; and its palette."""
+    data = archive.read(name)
+    mask = open_image(data, name, max_pixels)
+    refuse_lossy(mask, data, name)
+    if (mask.height, mask.width) != sides:
+        raise ConfigError(
+            name,
+            "has other sides than its image",
+            got=(mask.height, mask.width),
+            hint=f"save it with {sides[0]} x {sides[1]} pixels, like its image",
+        )
+    if mask.mode == "1":
+        mask = mask.convert("L").point(lambda value: value // 255)
+    if mask.mode in ("L", "P"):
+        counts = np.bincount(np.asarray(mask).ravel(), minlength=256)
+        palette = (
+            {str(value): colour for value, colour in read_palette(mask).items()} if mask.mode == "P" else {}
+        )
+        return {str(value): int(counts[value]) for value in np.flatnonzero(counts)}, palette
+    if mask.mode.startswith("I"):
+        values, numbers = np.unique(np.asarray(mask), return_counts=True)
+        return dict(zip(map(str, values.tolist()), numbers.tolist(), strict=True)), {}
+    colours: Any = convert(mask, name, 3).getcolors(MOST_COLOURS)
+    if colours is None:
+        raise ConfigError(name, f"has more than {MOST_COLOURS} colours", hint="save one colour per class")
+    return {f"#{bytes(colour).hex()}": count for count, colour in colours}, {}
+
+
+def _reason(refusal: ConfigError) -> str:
+    """Return a refusal without what differs between files."""
+    text = refusal.problem or f"must be {refusal.allowed}"
+    text = re.sub(r"^cannot read .* \(", "cannot be read (", text)
+    return re.sub(r" \(.*\)$|\d[\d,]* (?=bytes|pixels)", "", text)

@@ -1,0 +1,252 @@
+"""Tables of labels and pixels: read whatever the delimiter, and refused with the number of rows that are wrong."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.data.facts import Facts
+from pipeline.data.prepared import Prepared, write_prepared
+from pipeline.data.sources import Sample, check_source, load_source, open_source
+from pipeline.data.splits import fold_samples
+from pipeline.data.tables import read_table
+from tests.makers import data_section, encode, write_files
+from tests.refusals import refused
+
+SHARES = {"val": 0.2, "test": 0.2, "seed": 0}
+ROWS = [["a.png", "cat"], ["b.png", "dog"], ["sub/c, d.png", "cat"]]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_delimiter_is_found(delimiter: str, end: str) -> None:
+    lines = [f'"{file}"{delimiter}{label}' for file, label in ROWS]
+    table = read_table(end.join(lines).encode(), "t.csv", has_header=False)
+    assert table.rows == ROWS
+
+
+def test_columns_may_be_aligned_by_spaces() -> None:
+    assert read_table(b"a.png   1.0   mono\nb.png   0.3   poly\n", "t.csv", has_header=False).rows == [
+        ["a.png", "1.0", "mono"],
+        ["b.png", "0.3", "poly"],
+    ]
+
+
+def test_header_byte_order_mark_and_empty_lines_are_no_rows() -> None:
+    table = read_table("\ufefffile,label\n\na.png,cat\n".encode(), "t.csv", has_header=True)
+    assert (table.header, table.rows, table.first) == (["file", "label"], [["a.png", "cat"]], 2)
+    zipped = read_table(gzip.compress(b"file,label\na.png,cat\n"), "t.csv.gz", has_header=True)
+    assert zipped.rows == table.rows
+
+
+BROKEN: list[tuple[bytes, str, str]] = [
+    (b"", "t.csv", "t.csv: has no rows; name another table"),
+    (b"file,label\n", "t.csv", "t.csv: has no rows; name another table"),
+    (b"f,l\na,b\nc\n", "t.csv", "t.csv: row 3 has 1 cells, and the first 2; correct it; text that holds a delimiter "
+     "must be in quotes"),
+    (b'f,l\n"a,b\n', "t.csv", "t.csv: is not a table (unexpected end of data); save it as CSV in UTF-8"),
+    (b"f,l\n\xff,b\n", "t.csv", "t.csv: is not UTF-8; save it as CSV in UTF-8"),
+    (b"f,l\na,b\n", "t.csv.gz", "t.csv.gz: cannot be unpacked (Error -3 while decompressing data: incorrect header "
+     "check); restore an intact copy"),
+    (gzip.compress(b"f,l\na,b\n", mtime=0)[:-3], "t.csv.gz", "t.csv.gz: is cut off; restore an intact copy"),
+    (gzip.compress(bytes(2000), mtime=0), "t.csv.gz",
+     "t.csv.gz: has more than data.max_file_bytes=1000 bytes when unpacked; raise data.max_file_bytes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "name", "text"), BROKEN)
+def test_broken_table_is_refused_by_name(data: bytes, name: str, text: str) -> None:
+    with refused(name, text=text):
+        read_table(data, name, has_header=True, max_bytes=1000)
+
+
+def labels_section(root: Path, **changes: Any) -> dict[str, Any]:
+    facts = {"format": "csv_labels", "table": "labels.csv", "columns": {"file": "file", "label": "label"}}
+    return data_section(root, **{**facts, "split": SHARES, **changes})
+
+
+def list_samples(section: dict[str, Any]) -> list[Sample]:
+    facts = Facts(**section)
+    check_source(facts)
+    with open_source(facts) as archive:
+        return load_source(facts.format).samples(archive, facts)
+
+
+def write_labels(root: Path, rows: Sequence[str], files: Sequence[str] = ("a.png", "b.png")) -> Path:
+    text = "\n".join(["file,label,part,patient", *rows])
+    return write_files(root, {"labels.csv": text.encode(), **dict.fromkeys(files, b"")})
+
+
+@pytest.mark.parametrize("root", ["data", "data.zip"])
+@pytest.mark.parametrize("folder", ["", "deep/er/"])
+def test_files_are_relative_to_the_folder_of_the_table(root: str, folder: str, tmp_path: Path) -> None:
+    table = b"images/a.png,dog\n./images/../b.png,cat\n"
+    files = {
+        f"{folder}labels.csv": table,
+        f"{folder}images/a.png": b"",
+        f"{folder}b.png": b"",
+        "other.png": b"",
+    }
+    write_files(tmp_path / root, files)
+    found = list_samples(
+        labels_section(tmp_path / root, table=f"{folder}labels.csv", columns={"file": 0, "label": 1})
+    )
+    assert [(sample.file, sample.target) for sample in found] == [
+        (f"{folder}b.png", 0),
+        (f"{folder}images/a.png", 1),
+    ]
+
+
+def test_column_of_splits_is_followed_and_groups_are_whole(tmp_path: Path) -> None:
+    files = [f"{index}.png" for index in range(60)]
+    rows = [f"{index}.png,{'cat' if index % 2 else 'dog'},{['train', 'val', 'test'][index % 3]},p{index % 20}"
+            for index in range(60)]  # fmt: skip
+    root = write_labels(tmp_path / "data", rows, files)
+    columns = {"file": "file", "label": "label"}
+    by_column = list_samples(labels_section(root, columns=columns | {"split": "part"}))
+    assert {sample.file: sample.split for sample in by_column}["4.png"] == "val"
+    drawn = list_samples(labels_section(root, columns=columns | {"group": "patient"}))
+    sides = {(sample.group, sample.split) for sample in drawn}
+    assert len(sides) == 20
+    assert {split for _, split in sides} == {"train", "val", "test"}
+    section = labels_section(root, columns=columns | {"group": "patient"}, fold={"index": 0, "of": 3})
+    folded = fold_samples(drawn, Facts(**section), lambda sample: int(sample.target))
+    assert len({(sample.group, sample.split) for sample in folded}) == 20
+
+
+REFUSED: list[tuple[list[str], str, str]] = [
+    (["a.png,cat,,", "c.png,dog,,", "d.png,dog,,"], "data.columns.file",
+     "rows of labels.csv that name a file that ROOT does not have: 2, the first is row 3 (c.png); add it, or "
+     "remove the row"),
+    ([",cat,,"], "data.columns.file",
+     "rows of labels.csv that name no file: 1, the first is row 2; fill it in, or remove the row"),
+    (["a.png,cat,,", "../b.png,dog,,", "/b.png,dog,,"], "data.columns.file",
+     "rows of labels.csv that name a file outside the folder of the table: 2, the first is row 3 (../b.png); write "
+     "relative paths"),
+    (["a.png,cat,,", "b.png,,,"], "data.columns.label",
+     "rows of labels.csv that give no label: 1, the first is row 3 (b.png); fill it in, or remove the row"),
+    (["a.png,cat,,", "b.png,dog,,", "a.png,dog,,"], "data.columns.label",
+     "rows of labels.csv that give a file several labels: 2, the first is row 2 (a.png); keep one row of each file"),
+    (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.label",
+     "rows of labels.csv that name a file that another row names, too: 2, the first is row 3 (a.png); keep one row of "
+     "each file"),
+    (["a.png,cat,,", "b.png,cta,,"], "data.classes",
+     "unknown label of 1 rows of labels.csv, such as 3: 'cta'; did you mean 'cat'? allowed: cat, dog"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "path", "text"), REFUSED)
+def test_wrong_rows_are_refused_with_their_number(
+    rows: list[str], path: str, text: str, tmp_path: Path
+) -> None:
+    root = write_labels(tmp_path / "data", rows)
+    with refused(path, text=f"{path}: {text}".replace("ROOT", str(root))):
+        list_samples(labels_section(root))
+
+
+SETTINGS: list[tuple[dict[str, Any], str, dict[str, str]]] = [
+    ({"table": None}, "data.table", {"text": "data.table: is missing; name the CSV file of labels in data.root"}),
+    ({"table": "label.csv"}, "data.table", {"hint": "did you mean 'labels.csv'? "}),
+    ({"columns": None}, "data.columns", {"allowed": "{file: <column>, label: <column>}", "hint": "by the header"}),
+    ({"columns": {"file": "file"}}, "data.columns", {"allowed": "{file: <column>, label: <column>}"}),
+    ({"columns": {"file": "file", "lable": "label"}}, "data.columns.lable", {"hint": "did you mean 'label'? "}),
+    ({"columns": {"file": "fil", "label": "label"}}, "data.columns.file", {"hint": "did you mean 'file'? "}),
+    ({"columns": {"file": 0, "label": 9}}, "data.columns.label", {"allowed": "a column of labels.csv, from 0 to 3"}),
+    ({"columns": {"file": "file", "label": 1}}, "data.columns",
+     {"allowed": "all names, where the table has a header, or all numbers, where it has none"}),
+    ({"columns": {"file": "file", "label": "label", "split": "part"}}, "data.columns.split", {"hint": "fill it in"}),
+    ({"columns": {"file": "file", "label": "label", "group": "patient"}}, "data.columns.group", {"hint": "fill it in"}),
+    ({"columns": {"file": "file", "label": "label", "group": "patient"}, "groups": "a"}, "data.groups",
+     {"hint": "remove one of them"}),
+    ({"format": "class_folders"}, "data.table",
+     {"text": "data.table: is not used by data.format=class_folders, got 'labels.csv'; remove it"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "path", "fields"), SETTINGS)
+def test_setting_that_does_not_fit_the_table_is_refused(
+    changes: dict[str, Any], path: str, fields: dict[str, str], tmp_path: Path
+) -> None:
+    root = write_labels(tmp_path / "data", ["a.png,cat,,", "b.png,dog,,"])
+    with refused(path, **fields):
+        list_samples(labels_section(root, **changes))
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (30, 4, 6), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", ["digits.csv", "digits.csv.gz"])
+@pytest.mark.parametrize("has_header", [False, True])
+def test_rows_of_pixels_become_the_exact_images(name: str, has_header: bool, tmp_path: Path) -> None:
+    lines = [
+        ",".join([*map(str, image.ravel()), ["cat", "dog"][index % 2]]) for index, image in enumerate(PIXELS)
+    ]
+    header = [",".join([*(f"p{index}" for index in range(24)), "label"])] if has_header else []
+    text = "\n".join([*header, *lines]).encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    columns = {"label": "label" if has_header else 24}
+    section = data_section(
+        tmp_path / name, format="csv_pixels", columns=columns, shape=[1, 4, 6], split=SHARES
+    )
+    facts = Facts(**section)
+    check_source(facts)
+    (tmp_path / "out").mkdir()
+    write_prepared(facts, tmp_path / "out", data_digest="")
+    prepared = Prepared.open(tmp_path / "out", facts)
+    seen = 0
+    for split in ("train", "val", "test"):
+        rows = [int(file[4:11]) - 1 for file in prepared.files(split)]
+        np.testing.assert_array_equal(prepared.images(split)[..., 0], PIXELS[rows])
+        np.testing.assert_array_equal(prepared.targets(split), np.array(rows) % 2)
+        seen += len(rows)
+    assert seen == 30
+
+
+REFUSED_PIXELS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("1,2,3,4,cat\n1,2,256,4,dog\n", {}, "t.csv",
+     "t.csv: row 2, column 2, is no pixel, got '256'; pixels are whole numbers from 0 to 255; name the columns that "
+     "hold something else in data.columns"),
+    ("1,2,3,x,cat\n", {}, "t.csv", ""),
+    ("1,2,3,0.5,cat\n", {}, "t.csv", ""),
+    ("1,2,3,cat\n", {"columns": {"label": 3}}, "data.shape",
+     "data.shape: its rows times columns are not the 3 pixels of a row, which are no square either, got [1, 8, 8]; set "
+     "data.shape=[1, <rows>, <columns>], and name the columns that are no pixels in data.columns"),
+    ("1,2,3,4,cow\n", {}, "data.classes", ""),
+    ("1,2,3,4,cat\n", {"columns": {"label": 4, "file": 0}}, "data.columns.file", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "changes", "path", "text"), REFUSED_PIXELS)
+def test_table_that_holds_no_pixels_is_refused(
+    table: str, changes: dict[str, Any], path: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text(table)
+    section = {"format": "csv_pixels", "columns": {"label": 4}, "split": SHARES, **changes}
+    with refused(path, text=text):
+        list_samples(data_section("t.csv", **section))
+
+
+def test_pixels_written_as_fractions_of_zero_are_whole(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("1.0,2.0,255.0,0.0,cat\n")
+    facts = Facts(**data_section(tmp_path / "t.csv", format="csv_pixels", columns={"label": 4}, split=SHARES))
+    with open_source(facts) as archive:
+        assert archive.read("row_0000001.pgm") == b"P5 2 2 255\n\x01\x02\xff\x00"
+
+
+def test_images_of_a_table_are_prepared(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    rows = "\n".join(f"{index}.png\t{['cat', 'dog'][index % 2]}" for index in range(40)).encode()
+    files = {f"{index}.png": encode(image) for index, image in enumerate(images)}
+    root = write_files(tmp_path / "data.zip", {"labels.csv": rows, **files})
+    facts = Facts(**labels_section(root, columns={"file": 0, "label": 1}))
+    (tmp_path / "out").mkdir()
+    write_prepared(facts, tmp_path / "out", data_digest="")
+    prepared = Prepared.open(tmp_path / "out", facts)
+    for split in ("train", "val", "test"):
+        order = [int(file.removesuffix(".png")) for file in prepared.files(split)]
+        np.testing.assert_array_equal(prepared.images(split)[..., 0], images[order])
+        np.testing.assert_array_equal(prepared.targets(split), np.array(order) % 2)
