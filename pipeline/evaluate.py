@@ -3,49 +3,101 @@ r"""Stage `evaluate`: score a trained model on the test split; the only stage th
     python -m pipeline.evaluate artifacts/train/digits_lenet5 artifacts/evaluate/digits_lenet5 \
         artifacts/search/digits_lenet5/best.yaml
 
-A folder below runs/ holds its declaration, and test images can be seen otherwise than it says:
-    python -m pipeline.evaluate runs/<fingerprint> <folder to write> views=flips
+Without a declaration, a run is named by its folder, its experiment, its MLflow run or its registered model. Its test
+images can be seen otherwise than it declares, and it can be scored on other data with the same classes:
+    python -m pipeline.evaluate digits_lenet5 <folder to write> views=flips
+    python -m pipeline.evaluate digits_lenet5 <folder to write> data=digits data.root=photographed.zip split=all
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.declaration.composition import compose_sections
-from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
+from pipeline.pages.scores import print_scores
 from pipeline.runs.cache import publish, refuse_foreign
 from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.folder import RunFolder
-from pipeline.training.evaluation import evaluate
+from pipeline.tasks.demands import load_demands
+from pipeline.tasks.intervals import Interval
+from pipeline.training.evaluation import evaluate, evaluate_elsewhere, replace_data
+from pipeline.training.trained import Trained, find_trained, open_trained
+
+USAGE = (
+    "usage: python -m pipeline.evaluate <run> <folder to write> [<declaration>.yaml | views=<name> data=<name> "
+    "data.<fact>=<value> split=all]"
+)
 
 
 def main() -> None:
     """Evaluate one trained experiment."""
     paths, more = sys.argv[1:3], sys.argv[3:]
-    if len(paths) < 2 or len(more) > 1:
+    if len(paths) < 2 or any("=" in each for each in paths):
         raise ConfigError(
             "python -m pipeline.evaluate",
-            f"expected 2 or 3 arguments, got {len(sys.argv) - 1}",
-            hint="usage: python -m pipeline.evaluate <folder of train> <folder to write> [<declaration>.yaml | "
-            "views=<name>]",
+            "expected a run and a folder to write",
+            got=" ".join(sys.argv[1:]),
+            hint=USAGE,
         )
-    run = RunFolder(Path(paths[0]))
-    declaration = _load_declaration(run, more[0]) if more else None
-    refuse_foreign(Path(paths[1]), root=Path.cwd())
+    root, target = Path.cwd(), Path(paths[1])
+    refuse_foreign(target, root=root)
+    trained = _find(paths[0], more, root)
+    other = [each for each in more if each.startswith(("data=", "data.", "split="))]
     with tempfile.TemporaryDirectory() as draft:
-        evaluate(run, Path(draft), root=Path.cwd(), declaration=declaration)
-        publish(Path(draft), Path(paths[1]), root=Path.cwd())
+        out = Path(draft)
+        if other:
+            scores = _evaluate_elsewhere(trained, other, out, root)
+        else:
+            scores = evaluate(trained.folder, out, root=root, declaration=trained.declaration)
+        row = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        publish(out, target, root=root)
+    titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
+    print_scores(trained.title(root), scores, titles, row)
+    print(f"{target}/scores.json, cases.csv, groups.csv, pictures/")
 
 
-def _load_declaration(run: RunFolder, named: str) -> Declaration:
-    """Return the declaration of a file, or that of a run with the views that an override `views=<name>` chooses."""
-    if not named.startswith("views="):
-        return load(Path(named))
-    return load(run.declaration).replace(views=compose_sections([named])["views"])
+def _find(named: str, more: Sequence[str], root: Path) -> Trained:
+    """Return the run that a user names, with the declaration or the views that come after it."""
+    files = [each for each in more if "=" not in each]
+    if files:
+        if len(more) > 1:
+            raise ConfigError(files[0], "is a declaration, beside which nothing else is taken", hint=USAGE)
+        folder = RunFolder(Path(named)) if Path(named).is_dir() else find_trained(named, root=root).folder
+        return open_trained(folder, root=root, declaration=load(Path(files[0])))
+    trained = find_trained(named, root=root)
+    for each in more:
+        key = each.partition("=")[0]
+        if key not in ("views", "data", "split") and not key.startswith("data."):
+            raise ConfigError.unknown(
+                "python -m pipeline.evaluate", key, ("views", "data", "split"), what="option"
+            )
+        if key == "views":
+            views = compose_sections([each])["views"]
+            declaration = trained.declaration.replace(views=views)
+            trained = open_trained(trained.folder, root=root, declaration=declaration)
+    return trained
+
+
+def _evaluate_elsewhere(
+    trained: Trained, overrides: Sequence[str], out: Path, root: Path
+) -> dict[str, Interval]:
+    """Score a run on the data that overrides such as `data=<name>` declare."""
+    splits = [each.partition("=")[2] for each in overrides if each.startswith("split=")]
+    data = [each for each in overrides if not each.startswith("split=")]
+    if not any(each.startswith("data=") for each in data):
+        raise ConfigError(
+            overrides[0].partition("=")[0],
+            "belongs to other data",
+            hint="add data=<name>, a file of conf/data",
+        )
+    other = replace_data(trained.declaration, compose_sections(data)["data"])
+    return evaluate_elsewhere(trained, other, out, root=root, split=splits[-1] if splits else "test")
 
 
 if __name__ == "__main__":

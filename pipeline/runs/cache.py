@@ -21,7 +21,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError, DamagedFileError, StorageError, warn, warn_of_unwritable
 from pipeline.files import sync
 from pipeline.runs.lock import locked
-from pipeline.storage.sealed import CHANGED, DIGESTS, check_files, write_digests
+from pipeline.storage.sealed import CHANGED, DIGESTS, check_files, read_sealed, write_digests
 
 KEY = "key"
 LARGE = 2**24  # bytes; files up to this size are checked whenever a result is used, which takes milliseconds
@@ -168,7 +168,8 @@ def _foreign(source: Path, target: Path, names: Collection[str], *, is_own: bool
     """Return what is in the way at `target`: files that no older result has; empty if it may be replaced.
 
     Args:
-        names: entries that an older result may have; inside them, there may be files of the new result, and pictures.
+        names: entries that an older result may have; inside them, there may be files of the old or new result, and
+            pictures.
         is_own: whether the folder lies where a project keeps its results, so that it needs no mark.
     """
     if not target.is_dir():
@@ -177,8 +178,23 @@ def _foreign(source: Path, target: Path, names: Collection[str], *, is_own: bool
     if not is_own and MARK not in entries:
         return entries
     inside = [file.relative_to(target) for name in entries for file in (target / name).rglob("*")]
-    others = [file for file in inside if not (source / file).exists() and file.suffix != ".png"]
+    written = _written(target)
+    others = [
+        file
+        for file in inside
+        if not (source / file).exists() and file.suffix != ".png" and file.as_posix() not in written
+        if not (target / file).is_dir()
+    ]
     return [name for name in entries if name not in names] + sorted(file.as_posix() for file in others)
+
+
+def _written(folder: Path) -> Collection[str]:
+    """Return the files that an older result had when it was published."""
+    try:
+        files: dict[str, str] = read_sealed(folder / DIGESTS, of="")["files"]
+    except (FileNotFoundError, DamagedFileError):
+        return ()
+    return files.keys()
 
 
 def _entries(folder: Path) -> list[str]:

@@ -1,9 +1,11 @@
-"""Evaluation of a trained model on the test split, which no other code opens."""
+"""Evaluation of a trained model on the test split, which no other code opens, or on an external test set."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import numpy as np
 import torch
 
 from pipeline.data.batches import PreparedSplit
+from pipeline.data.external import prepare_external
 from pipeline.data.prepared import Prepared
+from pipeline.declaration.checks import check, check_test_views
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError, DamagedFileError, warn
@@ -22,6 +26,7 @@ from pipeline.storage.names import escape_cells
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
+from pipeline.tasks.task import Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.assemble import build_task
@@ -30,6 +35,7 @@ from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained, open_trained
 
 BATCH = 64  # images per forward pass; does not affect scores
+NOT_IN_METRICS = r"[^\w .-]"  # what MLflow refuses in names of metrics
 
 
 def evaluate(
@@ -59,9 +65,83 @@ def evaluate(
             hint="train again, or bring back the old data",
         )
     prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
-    task = build_task(declaration)
+    return _score(trained, declaration, prepared, out, root=root, place="test")
+
+
+def evaluate_elsewhere(
+    trained: Trained, other: Declaration, out: Path, *, root: Path, split: str
+) -> dict[str, Interval]:
+    """Score a finished run on an external test set, see `replace_data`; write scores, cases and pictures.
+
+    MLflow gets the scores under `test_<name of the data>/`, as `test/` is the test split of the run's own data.
+
+    Args:
+        other: the declaration of the run with the other data.
+        split: `test`, or `all` for the images of all splits.
+
+    Returns:
+        Score -> {value, low, high}, as `evaluate`.
+
+    Raises:
+        ConfigError: the data cannot be read, or are not those that `data.digest` pins.
+    """
+    place = f"test_{re.sub(NOT_IN_METRICS, '_', other.data.name)}"
+    found = data_digest(other, root=root)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare_external(other.data, Path(folder), split=split)
+        about = {
+            "data": other.data.name,
+            "split": split,
+            "images": len(prepared.images("test")),
+            "data_digest": found,
+        }
+        return _score(trained, other, prepared, out, root=root, place=place, about=about)
+
+
+def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declaration:
+    """Return the declaration of a run with other data, whose images are resized to the shape of its own.
+
+    Args:
+        data: section of the other data.
+
+    Raises:
+        ConfigError: the data are none that the run can be scored on, as the classes differ.
+    """
+    own, shape = declaration.data, data["shape"]
+    channels = shape[0] if isinstance(shape, list) and shape else shape
+    for name, got, needed in (
+        ("classes", data["classes"], own.classes),
+        ("background", data["background"], own.background),
+        ("shape", channels, own.shape[0]),
+    ):
+        if got != needed:
+            what = f"{needed}{' channels' if name == 'shape' else ''}, as of the data that the run was trained on"
+            hint = "the run cannot be scored on others"
+            raise ConfigError(f"data.{name}", got=got, allowed=what, hint=hint)
+    found = check({**declaration.sections, "data": {**data, "shape": own.shape}})
+    check_test_views(found)
+    return found
+
+
+def _score(
+    trained: Trained,
+    declaration: Declaration,
+    prepared: Prepared,
+    out: Path,
+    *,
+    root: Path,
+    place: str,
+    about: Mapping[str, Any] | None = None,
+) -> dict[str, Interval]:
+    """Score the test split of prepared data, write all that is known of it, and log it under `place`.
+
+    Args:
+        declaration: of the run, with the data to score it on.
+        about: more to write beside the selecting score.
+    """
+    task, run = build_task(declaration), trained.folder
     with declared_threads(declaration.trainer):
-        evaluated = _evaluate_split(trained, prepared)
+        evaluated = _evaluate_split(trained, task, prepared)
     demands, groups = load_demands(declaration.task), prepared.groups("test")
     scores = with_intervals(
         task.scores,
@@ -72,15 +152,15 @@ def evaluate(
         groups=groups,
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
-    _write_scores(out, scores, grouped, _summary(declaration, run, scores, grouped))
+    _write_scores(out, scores, grouped, {**_summary(declaration, run, scores, grouped), **(about or {})})
     cases = load_cases(declaration.task["_target_"])
     _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
-    _track(run, declaration, scores, out, root=root)
+    _track(run, declaration, scores, out, root=root, place=place)
     return scores
 
 
-def _evaluate_split(trained: Trained, prepared: Prepared) -> Evaluated:
+def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluated:
     """Return the test images with the model's evidence and predictions, in single precision."""
     predictor = Predictor(trained)
     split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)
@@ -91,8 +171,8 @@ def _evaluate_split(trained: Trained, prepared: Prepared) -> Evaluated:
         on_device = {
             key: value.to(predictor.device) for key, value in batch.items() if isinstance(value, torch.Tensor)
         }
-        evidence.append(predictor.task.evidence(outputs, on_device).cpu())
-        decoded.append(predictor.task.decode(outputs).cpu())
+        evidence.append(task.evidence(outputs, on_device).cpu())
+        decoded.append(task.decode(outputs).cpu())
     return Evaluated(
         torch.cat(evidence).numpy(),
         torch.cat(decoded).numpy(),
@@ -146,9 +226,15 @@ def _group_rows(grouped: Mapping[str, GroupScores]) -> Iterator[tuple[str, ...]]
 
 
 def _track(
-    run: RunFolder, declaration: Declaration, scores: Mapping[str, Interval], out: Path, *, root: Path
+    run: RunFolder,
+    declaration: Declaration,
+    scores: Mapping[str, Interval],
+    out: Path,
+    *,
+    root: Path,
+    place: str,
 ) -> None:
-    """Add the test scores and figures to the MLflow run of the training, if it still exists in this store."""
+    """Add scores and figures to the MLflow run of the training, if it still exists in this store."""
     trained = RunFolder(root / "runs" / run.result()["fingerprint"])
     try:
         run_id = trained.state().get("mlflow_run_id")
@@ -163,15 +249,15 @@ def _track(
     tracked = TrackedRun(store, run_id)
     tracked.log_scores(
         {
-            f"test/{name}{'' if part == 'value' else f'_{part}'}": value
+            f"{place}/{name}{'' if part == 'value' else f'_{part}'}": value
             for name, parts in scores.items()
             for part, value in parts.items()
             if part == "value" or not np.isnan(value)
         }
     )
-    tracked.log_files(out / "pictures", "test")
-    tracked.log_files(out / "cases.csv", "test")
-    tracked.log_files(out / "groups.csv", "test")
+    tracked.log_files(out / "pictures", place)
+    tracked.log_files(out / "cases.csv", place)
+    tracked.log_files(out / "groups.csv", place)
 
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

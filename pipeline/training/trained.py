@@ -34,6 +34,12 @@ class Trained:
     folder: RunFolder
     declaration: Declaration
 
+    def title(self, root: Path) -> str:
+        """Return the run's name and its folder, relative to the project where it is inside."""
+        path = self.folder.path
+        place = path.relative_to(root) if path.is_relative_to(root) else path
+        return f"{self.declaration.name} ({place})"
+
 
 def find_trained(named: str, *, root: Path) -> Trained:
     """Return the finished run that a user names: one of `FORMS`.

@@ -90,7 +90,8 @@ def test_worked_example_is_short() -> None:
 
 def test_contract_holds_for_the_task_of_the_page(own: Project) -> None:
     contract = ["-q", "-p", "no:cacheprovider", "tests/tasks/test_contract.py"]
-    contract += ["tests/tasks/test_contract_of_intervals.py", "-k", "counting or folder"]
+    contract += ["tests/tasks/test_contract_of_intervals.py", "tests/tasks/test_contract_of_predictions.py"]
+    contract += ["-k", "counting or folder"]
     said = own.run(sys.executable, "-m", "pytest", *contract)
     assert re.search(r"\d+ passed", said)
     assert "failed" not in said
@@ -110,6 +111,10 @@ def test_task_of_the_page_learns_and_keeps_the_epoch_with_the_lowest_error(own: 
     row = json.loads((own.root / "scores" / "metrics.json").read_text())
     assert row["scored_by"] == "mean absolute error"
     assert row["score_from"] <= row["score"] <= row["score_to"]
+    own.python("pipeline.predict", str(folder), "data/blobs.zip", "counts")
+    rows = (own.root / "counts" / "predictions.csv").read_text().splitlines()
+    assert rows[0] == "file,prediction,error"
+    assert len(rows) == 1 + len(blobs())
 
 
 def test_search_for_the_task_of_the_page_asks_for_the_right_direction(own: Project) -> None:

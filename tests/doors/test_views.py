@@ -99,6 +99,6 @@ def test_run_is_scored_with_other_views_by_the_command(trained: tuple[Project, P
 def test_command_with_too_few_paths_shows_its_usage(project: Project) -> None:
     said = project.python("pipeline.evaluate", "runs/x", fails=True)
     assert said.startswith(
-        "error: python -m pipeline.evaluate: expected 2 or 3 arguments, got 1; usage: python -m pipeline.evaluate "
-        "<folder of train> <folder to write> [<decl"
+        "error: python -m pipeline.evaluate: expected a run and a folder to write, got 'runs/x'; usage: python -m "
+        "pipeline.evaluate <run> <folder to write> [<decl"
     )

@@ -201,6 +201,17 @@ def test_folder_inside_a_result_keeps_files_that_a_user_added(place: str, tmp_pa
     assert (target / "more" / "thesis.tex").read_text() == "years of work"
 
 
+def test_result_with_folders_and_files_that_the_next_one_lacks_is_replaced(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "elsewhere"
+    (source / "more" / "inner").mkdir(parents=True)
+    (source / "more" / "inner" / "numbers.npy").write_text("written by a result")
+    publish(source, target, root=tmp_path)
+    (source / "more" / "inner" / "numbers.npy").unlink()
+    (source / "more" / "inner").rmdir()
+    publish(source, target, root=tmp_path)
+    assert tree(target).keys() == {".convoy"}
+
+
 def test_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "thesis.tex"
     source.mkdir()

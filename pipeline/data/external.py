@@ -1,0 +1,105 @@
+"""An external test set: images with targets from another archive, prepared at the resolution of a trained network.
+
+Unlike the data of training, it need not have splits, nor images of every class.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from pipeline.data.archive import Archive
+from pipeline.data.arrays import start_array
+from pipeline.data.facts import SPLITS, Facts
+from pipeline.data.images import Pixels, decode_image, load_formats
+from pipeline.data.prepared import PIECE_IMAGES, Prepared
+from pipeline.data.sources import Sample, is_image, load_source, open_source
+from pipeline.data.splits import find_group
+from pipeline.data.targets.kind import Array, TargetKind, load_kind
+from pipeline.data.threads import in_order
+from pipeline.errors import ConfigError
+from pipeline.storage.names import escape_cells
+
+TEST, ALL = "test", "all"
+CHOICES = (TEST, ALL)
+
+
+def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
+    """Decode images of an archive into the test split of a prepared folder that has no other.
+
+    Args:
+        facts: of the archive, with the shape that the network was trained on.
+        folder: an empty folder.
+        split: `test`, or `all` for the images of all splits.
+
+    Raises:
+        ConfigError: the archive is invalid, or has no such image.
+    """
+    if split not in CHOICES:
+        raise ConfigError.unknown("split", split, CHOICES, what="choice")
+    source = load_source(facts.format)
+    kind = load_kind(source.TARGET)
+    with open_source(facts) as archive:
+        found = source.samples(archive, _of_one_set(facts, archive) if split == ALL else facts)
+        samples = [sample for sample in found if split in (ALL, sample.split)]
+        if not samples:
+            raise ConfigError(
+                "data.root",
+                f"{facts.root} has no image in the {split} split, and {len(found)} in all",
+                hint="set split=all to score all of them" if found else "name another archive",
+            )
+        groups = [_find_group(sample, facts) for sample in samples]
+        _write(archive, samples, groups, facts, kind, folder)
+    return Prepared(folder, kind)
+
+
+def _of_one_set(facts: Facts, archive: Archive) -> Facts:
+    """Return facts that read an archive without train/, val/ and test/, where all of its images are wanted."""
+    if facts.split != "folders" or facts.columns is not None:
+        return facts
+    tops = {name.split("/")[0] for name in archive.names() if is_image(name)}
+    anyhow = {"val": 1 / 3, "test": 1 / 3, "seed": 0}  # as all of them are taken
+    return facts if tops & set(SPLITS) else replace(facts, split=anyhow)
+
+
+def _find_group(sample: Sample, facts: Facts) -> str:
+    return find_group(sample.file, facts.groups) if facts.groups is not None else sample.group or ""
+
+
+def _write(
+    archive: Archive,
+    samples: Sequence[Sample],
+    groups: Sequence[str],
+    facts: Facts,
+    kind: TargetKind,
+    folder: Path,
+) -> None:
+    channels, rows, columns = facts.shape
+    load_formats()
+    decode = partial(_decode, archive, facts, kind.reader(archive, facts))
+    with (
+        (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
+        (folder / f"{TEST}_images.npy").open("wb") as images,
+        kind.writing(folder, TEST, len(samples), facts) as write_target,
+        closing(in_order(decode, samples, piece=PIECE_IMAGES)) as decoded,
+    ):
+        table = csv.writer(manifest, lineterminator="\n")
+        table.writerow(["split", "index", "file", "group"])
+        start_array(images, (len(samples), rows, columns, channels))
+        for index, (sample, group, (image, target)) in enumerate(zip(samples, groups, decoded, strict=True)):
+            images.write(image.data)
+            write_target(target)
+            table.writerow(escape_cells([TEST, index, sample.file, group]))
+
+
+def _decode(
+    archive: Archive, facts: Facts, read_target: Callable[[Sample, bytes], Array], sample: Sample
+) -> tuple[Pixels, Array]:
+    channels, rows, columns = facts.shape
+    data = archive.read(sample.file)
+    image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
+    return image, read_target(sample, data)

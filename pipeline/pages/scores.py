@@ -1,0 +1,47 @@
+"""Scores as a table on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+WIDTH = 80  # columns
+MOST = 16  # scores
+
+
+def print_scores(
+    run: str, scores: Mapping[str, Any], titles: Mapping[str, str], row: Mapping[str, Any]
+) -> None:
+    """Print scores with their intervals.
+
+    Args:
+        run: what was scored.
+        scores: name -> {value, low, high}.
+        titles: name -> title.
+        row: what `metrics.json` says beside: other data than the run's own, and groups that are too few for intervals.
+    """
+    console = Console(width=WIDTH, highlight=False, soft_wrap=True)
+    place = (
+        f"{row['images']:,} images of {row['data']}, split {row['split']}" if "data" in row else "split test"
+    )
+    console.print(f"{run}, {place}", markup=False)
+    table = Table("score", "value", "95 % interval", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    for name, score in islice(scores.items(), MOST):
+        has_bounds = not math.isnan(score["low"])
+        bounds = f"{score['low']:.4f} to {score['high']:.4f}" if has_bounds else ""
+        table.add_row(titles[name], f"{score['value']:.4f}", bounds)
+    console.print(table, markup=False)
+    if len(scores) > MOST:
+        console.print(f"and {len(scores) - MOST} more")
+    if "score_lowest" in row:
+        console.print(
+            f"{row['scored_by']} of {row['score_groups']} groups, which are too few for intervals: "
+            f"{row['score_lowest']:.4f} to {row['score_highest']:.4f}",
+            markup=False,
+        )

@@ -1,0 +1,238 @@
+"""Prediction of images that are not part of a data set, in constant memory.
+
+Images are decoded and results are written by threads, while the model computes.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pipeline.data.threads import num_threads
+from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadable, open_unlabelled
+from pipeline.errors import ConfigError
+from pipeline.storage.names import escape_cells
+from pipeline.tasks.predictions import ERROR, FILE, Predicted, Presented, load_present
+from pipeline.training.threads import declared_threads
+from pipeline.training.trained import Predictor, Trained
+
+BATCH = 64  # images per forward pass; does not affect predictions
+TABLE = "predictions.csv"
+OVERLAYS = "overlays"
+
+Item = UnlabelledImage | Unreadable
+Array = NDArray[Any]
+
+
+class Ensemble:
+    """One or more runs whose outputs are averaged like those of views.
+
+    Raises:
+        ConfigError: the runs differ in task, classes, shape of images or shape of outputs.
+    """
+
+    def __init__(self, runs: Sequence[Trained]) -> None:
+        first = runs[0]
+        for run in runs[1:]:
+            _check_same("tasks", run, _task(run), _task(first))
+            _check_same("classes", run, run.declaration.data.classes, first.declaration.data.classes)
+            _check_same("shapes of images", run, run.declaration.data.shape, first.declaration.data.shape)
+        self._predictors = [Predictor(run) for run in runs]
+        channels, rows, columns = first.declaration.data.shape
+        blank = torch.zeros((1, channels, rows, columns), dtype=torch.uint8)
+        shapes = [list(each.outputs(blank).shape[1:]) for each in self._predictors]
+        for run, shape in zip(runs, shapes, strict=True):
+            _check_same("shapes of outputs", run, shape, shapes[0])
+        self.example: Array = self.predict([np.zeros((rows, columns, channels), dtype=np.uint8)])[0]
+
+    @torch.inference_mode()
+    def predict(self, images: Sequence[NDArray[np.uint8]]) -> Array:
+        """Return the decoded predictions (N, ...) for images (H, W, C)."""
+        if not images:
+            return np.empty(0)
+        batch: Tensor = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        first = self._predictors[0]
+        outputs = [each.outputs(batch).to(first.device) for each in self._predictors]
+        merged = first.task.merge(outputs, [False] * len(outputs))
+        decoded: Array = first.task.decode(merged).cpu().numpy()
+        return decoded
+
+
+@dataclass
+class Summary:
+    """What was predicted.
+
+    Args:
+        num_predicted: number of images with a prediction.
+        num_unreadable: number of images that could not be decoded.
+        num_others: number of files that are no images.
+        seconds: duration of decoding, prediction and writing.
+        shares: class -> mean share of an image; empty for tasks without classes.
+    """
+
+    num_predicted: int = 0
+    num_unreadable: int = 0
+    num_others: int = 0
+    seconds: float = 0.0
+    shares: Counter[str] = field(default_factory=Counter)
+
+
+def predict(
+    runs: Sequence[Trained],
+    source: Path,
+    out: Path,
+    *,
+    overlays: bool,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda rows, _: rows,
+) -> Summary:
+    """Predict the images of a folder, a zip file or a single file; write a table, masks and overlays.
+
+    Args:
+        runs: one, or several whose outputs are averaged.
+        out: an empty folder.
+        overlays: whether to write each image with its mask or caption.
+        progress: wraps the rows of all images, of which there are as many as its second argument says.
+
+    Raises:
+        ConfigError: there is no image, or the runs do not fit each other.
+    """
+    declaration = runs[0].declaration
+    with open_unlabelled(source, declaration.data) as images, declared_threads(declaration.trainer):
+        ensemble = Ensemble(runs)
+        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays)
+        summary, start = Summary(num_others=images.num_others), time.monotonic()
+        with (
+            (out / TABLE).open("w", newline="", encoding="utf-8") as file,
+            closing(_rows(ensemble, images, writer)) as rows,
+        ):
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(escape_cells(writer.header))
+            for cells, presented in progress(rows, len(images.files)):
+                table.writerow(escape_cells(cells))
+                summary.num_predicted += presented is not None
+                summary.num_unreadable += presented is None
+                summary.shares.update({} if presented is None else presented.shares)
+        summary.seconds = time.monotonic() - start
+    summary.shares = Counter({name: share / summary.num_predicted for name, share in summary.shares.items()})
+    return summary
+
+
+Row = tuple[list[str], Presented | None]
+
+
+def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer) -> Generator[Row]:
+    """Yield a row for each image; those of a batch are written while the model computes the next one."""
+    pending: list[Future[Row]] = []
+    with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as decoded:
+        while items := list(islice(decoded, BATCH)):
+            readable = [each for each in items if isinstance(each, UnlabelledImage)]
+            predictions = iter(ensemble.predict([each.pixels for each in readable]))
+            following = [
+                pool.submit(
+                    writer.write, each, next(predictions) if isinstance(each, UnlabelledImage) else None
+                )
+                for each in items
+            ]
+            yield from (each.result() for each in pending)
+            pending = following
+        yield from (each.result() for each in pending)
+
+
+class _Writer:
+    """Writes the files of predictions; safe to use from several threads.
+
+    Args:
+        example: a prediction, from which the columns are known.
+    """
+
+    def __init__(
+        self, run: Trained, images: UnlabelledImages, example: Array, out: Path, *, overlays: bool
+    ) -> None:
+        self._facts = run.declaration.data
+        self._present = load_present(run.declaration.task["_target_"])
+        self._images = images
+        self._out = out
+        self._overlays = overlays
+        self._stems = dict(zip(images.files, _unique_stems(images.files), strict=True))
+        shown = self._present(
+            Predicted(example, example.shape[-2:] if example.ndim > 1 else (1, 1)), self._facts
+        )
+        self.header = [FILE, *shown.arrays, *shown.cells, ERROR]
+
+    def write(self, item: Item, decoded: Array | None) -> Row:
+        """Write the files of one image; return its row, and how it is presented."""
+        if isinstance(item, Unreadable):
+            return [item.file, *[""] * (len(self.header) - 2), item.reason], None
+        assert decoded is not None
+        presented, stem = self._present(Predicted(decoded, item.sides), self._facts), self._stems[item.file]
+        names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
+        if self._overlays:
+            self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented))
+        return [item.file, *names, *presented.cells.values(), ""], presented
+
+    def _marked(self, item: UnlabelledImage, presented: Presented) -> NDArray[np.uint8]:
+        from pipeline.pictures.marked import caption, paint  # imports matplotlib
+
+        original = self._images.original(item)
+        if presented.mask is None:
+            return caption(original, presented.caption)
+        return paint(original, presented.mask)
+
+    def _save(self, stem: str, array: Array) -> str:
+        """Write an array as PNG if it is an image, else as NPY; return the name of the file."""
+        is_mask = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
+        is_image = is_mask or (array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8)
+        name = f"{stem}{'.png' if is_image else '.npy'}"
+        path = self._out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if is_image:
+            Image.fromarray(array).save(path)
+        else:
+            np.save(path, array)
+        return name
+
+
+def _unique_stems(files: Sequence[str]) -> list[str]:
+    """Return the name of each file without its suffix, or with it where two would share their results."""
+    folders = {str(parent).casefold() for file in files for parent in PurePosixPath(file).parents}
+    taken: set[str] = set()
+    found = []
+    for file in files:
+        path = PurePosixPath(file)
+        candidates = (str(path.with_suffix("")), str(path), *(f"{path}.{number}" for number in range(2, 99)))
+        stem = next(each for each in candidates if not _clashes(each.casefold(), taken, folders))
+        taken.add(stem.casefold())
+        found.append(stem)
+    return found
+
+
+def _clashes(stem: str, taken: set[str], folders: set[str]) -> bool:
+    """Return whether a file of this stem exists, or a folder is called like the file."""
+    return stem in taken or f"{stem}.png" in folders or f"{stem}.npy" in folders
+
+
+def _task(run: Trained) -> str:
+    return str(run.declaration.task["_target_"])
+
+
+def _check_same(what: str, run: Trained, found: object, first: object) -> None:
+    if found != first:
+        raise ConfigError(
+            "ensemble",
+            f"{run.folder.path} and the first run have different {what}: {found} and {first}",
+            hint="average runs of one task on images of one shape",
+        )
