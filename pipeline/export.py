@@ -17,6 +17,7 @@ import torch
 from pipeline.errors import ConfigError
 from pipeline.files import replacing
 from pipeline.runs.command import exit_on_mistake
+from pipeline.runs.folder import RunFolder
 from pipeline.training.agreement import check_agreement, find_images
 from pipeline.training.deployment import (
     ABOUT,
@@ -24,10 +25,10 @@ from pipeline.training.deployment import (
     FORMATS,
     Deployed,
     check_packages,
-    describe,
     input_sides,
     trace,
 )
+from pipeline.training.description import describe
 from pipeline.training.trained import find_trained
 
 USAGE = "python -m pipeline.export <run> <onnx or torch> <file to write>"
@@ -65,7 +66,10 @@ def export(run: str, form: str, out: Path, *, root: Path) -> str:
     model = Deployed(trained).eval()
     program = trace(model, torch.zeros((EXAMPLES, *images.shape[1:]), dtype=torch.uint8))
     sides = input_sides(program)
-    content = made.write(program, describe(trained, root=root) | {"input": ["N", *sides, images.shape[3]]})
+    result = trained.folder.result()
+    state = RunFolder(root / "runs" / result["fingerprint"]).state()
+    about = describe(trained.declaration, result, state, layout="NHWC")
+    content = made.write(program, about | {"input": ["N", *sides, images.shape[3]]})
     difference = check_agreement(made.read(content), trained, images, model=model, is_free=None in sides)
     with replacing(out) as draft:
         draft.write_bytes(content)

@@ -3,7 +3,7 @@
 The file maps images to predictions: preprocessing, the views of the declaration, the network with its batch norms
 folded, and decoding are inside. Resizing is not: Pillow rounds to whole grey levels between its two passes, whose order
 depends on its version and on the sides, so that no graph agrees with every Pillow. The description that the file holds
-says how to resize.
+says how to resize, see `description`.
 Shapes: N images, H rows, W columns, C channels; files take (N, H, W, C), as arrays of Pillow are laid out.
 """
 
@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError, StorageError
-from pipeline.runs.folder import RunFolder
-from pipeline.tasks.demands import load_demands
 from pipeline.training.assemble import build_task
 from pipeline.training.trained import Trained, load_model
 from pipeline.transfer.folding import fold_norms
@@ -199,41 +195,3 @@ FORMATS = {
     "onnx": Format("ONNX", ".onnx", ("onnx", "onnxscript", "onnxruntime"), _to_onnx, _from_onnx),
     "torch": Format("torch", ".pt2", (), _to_torch, _from_torch),
 }
-
-
-def describe(trained: Trained, *, root: Path) -> dict[str, Any]:
-    """Return the description that a file holds: how to make its input, what its output means, where it comes from.
-
-    Args:
-        root: the project's folder, for the commit in the folder of the run.
-    """
-    declaration, result = trained.declaration, trained.folder.result()
-    state = RunFolder(root / "runs" / result["fingerprint"]).state()
-    return {
-        **_describe_images(declaration),
-        "task": load_demands(declaration.task).name,
-        "classes": list(declaration.data.classes),
-        "background": declaration.data.background,
-        "ignore_label": declaration.data.ignore_label,
-        "experiment": declaration.name,
-        "data_name": declaration.data.name,
-        "licence": declaration.data.licence,
-        "data": result["data"],
-        "fingerprint": result["fingerprint"],
-        "commit": state.get("commit"),
-        "dirty": state.get("dirty"),
-        "scored_in": result["scored_in"],
-        "versions": result["versions"],
-    }
-
-
-def _describe_images(declaration: Declaration) -> dict[str, Any]:
-    """Return how to make the input of a file with Pillow: its mode, its sides and its filter."""
-    channels, rows, columns = declaration.data.shape
-    return {
-        "mode": "L" if channels == 1 else "RGB",
-        "rows": rows,
-        "columns": columns,
-        "resize": "BILINEAR",  # of PIL.Image.Resampling, which is antialiased
-        "layout": "NHWC",
-    }
