@@ -118,6 +118,8 @@ def _open(value: str | bytes, name: str, max_pixels: int) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=FILES)
         if image.width * image.height > max_pixels:
             raise BadInputError(f"{name} has more than {max_pixels} pixels")
+        if any(";16" in str(tile.args) for tile in image.tile):  # Pillow would cut it to 8 bits
+            raise BadInputError(f"{name} has 16 bits per channel; save it with 8")
         image.load()
     except binascii.Error:
         raise BadInputError(f"{name} is not base64") from None
