@@ -13,6 +13,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import pipeline.export
+import pipeline.register
+import pipeline.training.trained
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.export import export
@@ -124,6 +127,25 @@ def test_onnx_without_its_packages_is_refused_by_the_name_of_the_extra(
         export("any", "onnx", tmp_path / "model.onnx", root=tmp_path)
 
 
+def test_commands_are_typed_with_what_they_need(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, run = runs["classification"]
+    monkeypatch.chdir(root)
+    for module, arguments, problem in (
+        (pipeline.export, ["a", "onnx"], "expected 3 arguments"),
+        (pipeline.register, ["a", "b", "challenger"], "expected 2 or 3 arguments, got 3"),
+    ):
+        monkeypatch.setattr("sys.argv", ["", *arguments])
+        with refused(f"python -m {module.__name__}", hint=f"usage: {module.USAGE}") as caught:
+            module.main()
+        assert caught.value.problem == problem
+    monkeypatch.setattr("sys.argv", ["", f"runs/{run.path.name}", "torch", str(tmp_path / "model.pt2")])
+    pipeline.export.main()
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'model.pt2'}: 0.")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
+
+
 def test_file_that_predicts_otherwise_is_not_written(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,12 +203,14 @@ SIDES = [
 
 
 @pytest.mark.parametrize(("overrides", "sides"), SIDES, ids=[" ".join(row[0]) for row in SIDES])
-def test_sides_are_free_where_the_network_allows_them(
+def test_sides_are_free_where_the_network_allows_them_and_views_are_those_of_the_run(
     overrides: list[str], sides: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declared = compose(overrides)
-    monkeypatch.setattr(deployment, "load_model", untrained)
-    model = Deployed(Trained(RunFolder(Path()), declared)).eval()
+    for module in (deployment, pipeline.training.trained):
+        monkeypatch.setattr(module, "load_model", untrained)
+    trained = Trained(RunFolder(Path()), declared)
+    model, predictor = Deployed(trained).eval(), Predictor(trained)
     channels, rows, columns = declared.data.shape
     program = trace(model, torch.zeros((EXAMPLES, rows, columns, channels), dtype=torch.uint8))
     assert input_sides(program) == sides
@@ -196,6 +220,8 @@ def test_sides_are_free_where_the_network_allows_them(
     shape = (3, rows * factor, columns * factor, channels)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.manual_seed(0))
     torch.testing.assert_close(module(images), model(images))
+    outputs = predictor.outputs(images[:, :rows, :columns].permute(0, 3, 1, 2))
+    torch.testing.assert_close(model(images[:, :rows, :columns]), predictor.task.decode(outputs))
 
 
 def untrained(trained: Trained) -> torch.nn.Sequential:
