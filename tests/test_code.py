@@ -33,7 +33,7 @@ def test_network_language_stays_within_920_lines_of_code() -> None:
     assert sum(map(lines_of_code, (ROOT / "pipeline" / "networks").glob("*.py"))) <= 920
 
 
-COMMANDS = {"inspect", "predict", "summary", "preview", "verify"}  # besides the stages, what a person types
+COMMANDS = {"export", "inspect", "predict", "preview", "register", "summary", "verify"}  # besides the stages
 
 
 def pipeline_files() -> list[Path]:

@@ -22,7 +22,6 @@ from mlflow.entities import (
     RunStatus,
     RunTag,
 )
-from mlflow.models import infer_signature
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from numpy.typing import NDArray
 
@@ -170,26 +169,28 @@ class TrackedRun:
             self._client.log_inputs(self.run_id, [inputs])
 
     def log_model(
-        self, model: Any, *, example: NDArray[np.uint8], outputs: Any, requirements: list[str]
+        self,
+        model: Any,
+        *,
+        example: NDArray[np.uint8],
+        outputs: Any,
+        about: Mapping[str, Any],
+        requirements: list[str],
     ) -> None:
-        """Log a torch module with its signature, as an exported graph that loads without this package.
+        """Log a torch module, as an exported graph that loads, and is served, without this package.
 
         Args:
             example: images (N, C, H, W) with N of at least 2, so that any batch size is accepted.
             outputs: what the model returns for them.
+            about: the description of the model, see `convoy_serving` for what of it is used.
             requirements: given explicitly, since MLflow would take seconds to infer them in a subprocess.
         """
         if self._has_model():
             return
+        from pipeline.tracking.logged_model import log_exported  # imports torch
+
         with _chosen(self.store.uri), mlflow.start_run(run_id=self.run_id):
-            mlflow.pytorch.log_model(
-                model,
-                name="model",
-                signature=infer_signature(example, outputs),
-                input_example=example,
-                pip_requirements=requirements,
-                serialization_format="pt2",
-            )
+            log_exported(model, example=example, outputs=outputs, about=about, requirements=requirements)
 
     def _has_model(self) -> bool:
         """Return whether the model was logged before; delete what was left of it where that was interrupted."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import numpy as np
+import PIL
 import torch
 
 from pipeline.data.module import PreparedData
@@ -15,6 +16,7 @@ from pipeline.pictures.curves import draw_curves
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.task import Decoded
 from pipeline.tracking.run import TrackedRun
+from pipeline.training.description import describe
 from pipeline.training.export import EXAMPLES, export
 
 LONGEST_REASON = 200  # characters of a library's message
@@ -78,7 +80,7 @@ def log_results(
 
     def log_model() -> None:
         if declaration.tracking.log_model and not folder.state().get("is_model_logged"):
-            _log_model(model, data, tracked)
+            _log_model(declaration, folder, model, data, tracked)
             folder.update(is_model_logged=True)
 
     return {
@@ -88,12 +90,23 @@ def log_results(
     }
 
 
-def _log_model(model: Decoded, data: PreparedData, tracked: TrackedRun) -> None:
-    examples = data.val[0, [0, -1][:EXAMPLES]]["image"]
-    exported, outputs = export(model, examples)
-    requirements = [f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"]
+def _log_model(
+    declaration: Declaration, folder: RunFolder, model: Decoded, data: PreparedData, tracked: TrackedRun
+) -> None:
+    examples = data.val[0, [0, -1][:EXAMPLES]]["image"].contiguous().numpy()
+    exported, outputs = export(model, torch.from_numpy(examples))
+    about = describe(declaration, folder.result(), folder.state(), layout="NCHW")
+    channels, rows, columns = declaration.input_shape
     tracked.log_model(
-        exported, example=examples.contiguous().numpy(), outputs=outputs, requirements=requirements
+        exported,
+        example=examples,
+        outputs=outputs,
+        about=about | {"input": ["N", rows, columns, channels]},
+        requirements=[
+            f"torch=={torch.__version__.split('+')[0]}",
+            f"numpy=={np.__version__}",
+            f"pillow=={PIL.__version__}",
+        ],
     )
 
 

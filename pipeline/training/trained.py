@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.declaration.checks import check_test_views
 from pipeline.declaration.declaration import Declaration
@@ -97,6 +97,14 @@ def open_trained(folder: RunFolder, *, root: Path, declaration: Declaration | No
     )
 
 
+def load_model(trained: Trained) -> nn.Sequential:
+    """Return the model of a run in evaluation, on the CPU, in its declared memory format."""
+    declaration, path = trained.declaration, trained.folder.path
+    model = build_model(declaration, Statistics.load(path / "statistics"))
+    model.load_state_dict(torch.load(path / "weights.pt", map_location="cpu", weights_only=True))
+    return arrange(model, declaration.trainer).eval()
+
+
 class Predictor:
     """The model of a run on the device that its declaration chooses, in single precision.
 
@@ -109,15 +117,13 @@ class Predictor:
     """
 
     def __init__(self, trained: Trained) -> None:
-        declaration, path = trained.declaration, trained.folder.path
-        model = build_model(declaration, Statistics.load(path / "statistics"))
-        model.load_state_dict(torch.load(path / "weights.pt", map_location="cpu", weights_only=True))
+        declaration = trained.declaration
         hardware = probe()
         wanted = resolve(declaration.trainer, hardware).accelerator
         # It may be another machine than the one that trained it.
         self.device = torch.device(wanted if wanted == hardware.gpu else "cpu")
         self.task: Task = build_task(declaration)
-        self._model = arrange(model, declaration.trainer).eval().to(self.device)
+        self._model = load_model(trained).to(self.device)
         self._seen = declaration.input_shape[1:]
         self._views = make_views(
             declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), self._seen

@@ -1,0 +1,66 @@
+"""The model that a run logs to MLflow: an exported graph for `mlflow.pytorch`, and what serves it for `mlflow.pyfunc`.
+
+The latter takes files as well as pixels, which no signature of MLflow can say; so the logged model has none, and
+`convoy.json` beside the graph describes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.models import Model, infer_signature
+from numpy.typing import NDArray
+
+from pipeline.tracking import convoy_serving
+
+DATA, MLMODEL = "data", "MLmodel"  # names that MLflow gives
+
+
+def log_exported(
+    model: Any,
+    *,
+    example: NDArray[np.uint8],
+    outputs: Any,
+    about: Mapping[str, Any],
+    requirements: list[str],
+) -> None:
+    """Log a torch module to the active run of MLflow, as a graph that loads without this package.
+
+    Args:
+        example: images (N, C, H, W) with N of at least 2, so that any batch size is accepted.
+        outputs: what the model returns for them.
+        about: the description of the model; MLflow shows it as its metadata.
+        requirements: of those who load it.
+    """
+
+    def save(path: str, mlflow_model: Model) -> None:
+        mlflow.pytorch.save_model(
+            model,
+            path,
+            mlflow_model=mlflow_model,
+            signature=infer_signature(example, outputs),
+            input_example=example,
+            code_paths=[convoy_serving.__file__],
+            pip_requirements=requirements,
+            serialization_format="pt2",
+        )
+        (Path(path) / DATA / "convoy.json").write_text(json.dumps(dict(about), indent=2), encoding="utf-8")
+        mlflow_model.signature = None
+        served = mlflow_model.flavors["python_function"]
+        served["loader_module"] = "convoy_serving"
+        served.pop("config", None)  # which only the loader of mlflow.pytorch takes
+        mlflow_model.save(str(Path(path) / MLMODEL))
+
+    Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=SimpleNamespace(save_model=save),
+        flavor_name="pytorch",
+        metadata=dict(about),
+    )

@@ -1,0 +1,79 @@
+"""The lines of docs/using-a-model.md that use an exported file, run where Convoy is not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.data.images import decode_image
+from pipeline.export import export
+from pipeline.runs.context import RunContext
+from pipeline.training.run import RunRequest, train
+from pipeline.training.trained import Predictor, open_trained
+from tests.tasks.test_contract import CLASSES, declare
+
+pytestmark = pytest.mark.slow
+
+DOCS = Path(__file__).parents[2] / "docs" / "using-a-model.md"
+
+
+def lines_about(word: str) -> str:
+    """Return the only Python code on the page that contains a word."""
+    (code,) = [
+        each for each in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL) if word in each
+    ]
+    return code
+
+
+def run_alone(code: str, folder: Path) -> str:
+    """Run code in isolation from this project, in a folder; return what it printed."""
+    script = folder / "script.py"
+    script.write_text(f"import sys\n{code}\nassert 'pipeline' not in sys.modules\n")
+    done = subprocess.run(
+        [sys.executable, "-I", script.name], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def predicted(root: Path, form: str, name: str) -> Predictor:
+    """Export a trained run to a file of the folder `elsewhere`; return its predictor."""
+    run = train(
+        declare("classification", root, max_epochs=1), RunRequest("t", "t", waits=False), RunContext(root)
+    )
+    (root / "elsewhere").mkdir()
+    export(str(run.path), form, root / "elsewhere" / name, root=root)
+    return Predictor(open_trained(run, root=root))
+
+
+def test_lines_for_onnx_print_the_probabilities_of_the_run(tmp_path: Path) -> None:
+    if find_spec("onnxruntime") is None or find_spec("onnxscript") is None:
+        pytest.skip("the extra is not installed: pip install -e '.[onnx]'")
+    predictor = predicted(tmp_path, "onnx", "digits.onnx")
+    file = tmp_path / "elsewhere" / "image.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (41, 23), dtype=np.uint8)
+    Image.fromarray(pixels).save(file)
+    image = decode_image(file.read_bytes(), name="image.png", shape=(1, 8, 8))
+    outputs = predictor.outputs(torch.tensor(image).permute(2, 0, 1)[None])
+    expected = predictor.task.decode(outputs)[0].tolist()
+    printed = [row.split() for row in run_alone(lines_about("onnxruntime"), file.parent).splitlines()]
+    assert [name for name, _ in printed] == CLASSES
+    assert [float(number) for _, number in printed] == pytest.approx(expected, abs=2e-5)
+
+
+def test_lines_for_torch_print_the_probabilities_of_the_run(tmp_path: Path) -> None:
+    predictor = predicted(tmp_path, "torch", "digits.pt2")
+    outputs = predictor.outputs(torch.zeros((1, 1, 8, 8), dtype=torch.uint8))
+    expected = predictor.task.decode(outputs)[0].tolist()
+    printed = run_alone(lines_about("torch.export.load"), tmp_path / "elsewhere")
+    found = re.findall(r"'(\w+)': ([\d.e-]+)", printed)
+    assert [name for name, _ in found] == CLASSES
+    assert [float(number) for _, number in found] == pytest.approx(expected, abs=1e-5)

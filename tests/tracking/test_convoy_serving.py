@@ -1,0 +1,124 @@
+"""What serves a logged model decodes files as training does, and refuses the same ones."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pipeline.data.images import decode_image
+from pipeline.errors import ConfigError
+from pipeline.tracking.convoy_serving import BadInputError, Served
+from tests.makers import deep_png, encode
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (9, 14), dtype=np.uint8)
+COLOUR = RANDOM.integers(0, 256, (9, 14, 3), dtype=np.uint8)
+SIDES, SEEN = (6, 8), (4, 6)  # of the resized image, and of its centre, which the network sees
+
+
+class Echo(nn.Module):
+    """Returns the pixels that it is given, as if they were probabilities."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.flatten(1).float()
+
+
+def served(folder: Path, *, mode: str) -> Served:
+    """Return a served model whose classes are the pixels of the image."""
+    channels = {"L": 1, "RGB": 3}[mode]
+    example = torch.zeros((2, channels, *SEEN), dtype=torch.uint8)
+    dims = [{0: torch.export.Dim.AUTO}]
+    torch.export.save(torch.export.export(Echo(), (example,), dynamic_shapes=dims), folder / "model.pt2")
+    about = {
+        "mode": mode,
+        "rows": SIDES[0],
+        "columns": SIDES[1],
+        "resize": "BILINEAR",
+        "max_pixels": 1000,
+        "input": ["N", *SEEN, channels],
+        "classes": [str(place) for place in range(example[0].numel())],
+    }
+    (folder / "convoy.json").write_text(json.dumps(about))
+    return Served(folder)
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(Image.fromarray(COLOUR), "JPEG", exif=exif)
+
+
+LOSSLESS = {
+    "grey": (encode(GREY), "L RGB"),
+    "grey JPEG": (encode(GREY, "JPEG"), "L RGB"),
+    "bilevel": (encode(Image.fromarray(GREY > 127)), "L RGB"),
+    "grey saved as RGB": (encode(Image.fromarray(GREY).convert("RGB")), "L RGB"),
+    "colour": (encode(COLOUR), "RGB"),
+    "palette": (encode(Image.fromarray(COLOUR).quantize(8)), "RGB"),
+    "opaque": (encode(Image.fromarray(COLOUR).convert("RGBA")), "RGB"),
+    "turned by EXIF": (turned(), "RGB"),
+}
+LOSSY = {
+    "transparent": encode(np.zeros((9, 14, 4), np.uint8)),
+    "CMYK": encode(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"),
+    "16 bits, grey": encode(Image.fromarray(RANDOM.integers(0, 2**16, (9, 14), dtype=np.uint16))),
+    "16 bits, colour": deep_png(2, 3),
+    "cut off": encode(COLOUR)[:100],
+    "huge": encode(np.zeros((40, 40), np.uint8)),
+    "not an image": b"text",
+    "another format": encode(GREY, "TIFF"),
+}
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_files_are_decoded_resized_and_cropped_as_for_training(mode: str, tmp_path: Path) -> None:
+    model = served(tmp_path, mode=mode)
+    channels = {"L": 1, "RGB": 3}[mode]
+    for name, (content, modes) in LOSSLESS.items():
+        if mode not in modes.split():
+            with pytest.raises(BadInputError, match="image 0 is in colour, and the model takes grey images"):
+                model.predict([content])
+            continue
+        whole = decode_image(content, name=name, shape=(channels, *SIDES)).transpose(2, 0, 1)
+        centre = whole[:, 1:5, 1:7]
+        for value in (content, base64.b64encode(content).decode()):
+            (answer,) = model.predict([value])
+            assert list(answer["probabilities"].values()) == centre.flatten().tolist(), name
+
+
+@pytest.mark.parametrize("name", list(LOSSY))
+def test_files_that_would_lose_something_are_refused_as_by_training(name: str, tmp_path: Path) -> None:
+    content = LOSSY[name]
+    with pytest.raises(BadInputError, match=r"^INVALID_PARAMETER_VALUE: image 1 |^image 1 ") as caught:
+        served(tmp_path, mode="RGB").predict([encode(COLOUR), content])
+    assert caught.value.get_http_status_code() == 400
+    if name != "another format":
+        with pytest.raises(ConfigError):
+            decode_image(content, name=name, shape=(3, *SIDES), max_pixels=1000)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ([], "the input must be a list of images as base64, or an array (N, C, H, W)"),
+        ({"a": 1}, "the input must be a list of images as base64, or an array (N, C, H, W)"),
+        ([[1, 2], [3]], "an array must be of shape (N, 1, 4, 6), got lists of several lengths"),
+        (np.zeros((1, 4, 6, 1), np.uint8), "an array must be of shape (N, 1, 4, 6), got (1, 4, 6, 1)"),
+        (np.full((1, 1, 4, 6), 0.5), "pixels must be whole numbers from 0 to 255"),
+        (np.full((1, 1, 4, 6), -1), "pixels must be whole numbers from 0 to 255"),
+    ],
+)
+def test_other_inputs_are_refused_in_a_sentence(data: Any, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError) as caught:
+        served(tmp_path, mode="L").predict(data)
+    assert caught.value.message == sentence
+    caught.value.message = "Failed to predict data 'the whole input'"
+    assert caught.value.message == sentence, "the server does not echo the input"
