@@ -62,7 +62,7 @@ def test_score_is_named_as_the_field_does(task: str, key: str, name: str) -> Non
 DRAWING = (
     "tasks/classification/cases",
     "tasks/segmentation/cases",
-    "training/fit",
+    "training/finishing",
     "training/inputs",
     "training/previews",
     "trials/results",
