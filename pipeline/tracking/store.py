@@ -27,7 +27,8 @@ from pipeline.tracking.database import make_if_needed
 from pipeline.tracking.uri import FOLDER_TAG, database_of, tracking_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # silences messages about table creation
+# Silences messages about the creation of tables, and tracebacks of errors that MLflow raises as well.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 SAME_TAG = "convoy.same_as"  # the run that a link refers to
 
