@@ -39,9 +39,9 @@ def print_scores(
     console.print(table, markup=False)
     if len(scores) > MOST:
         console.print(f"and {len(scores) - MOST} more")
-    if "score_lowest" in row:
+    if "score_min" in row:
         console.print(
-            f"{row['scored_by']} of {row['score_groups']} groups, which are too few for intervals: "
-            f"{row['score_lowest']:.4f} to {row['score_highest']:.4f}",
+            f"{row['score_of']} of {row['score_n']} groups, which are too few for intervals: "
+            f"{row['score_min']:.4f} to {row['score_max']:.4f}",
             markup=False,
         )

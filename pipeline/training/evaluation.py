@@ -208,13 +208,13 @@ def _summary(
     if not np.isnan(first["low"]):
         row |= {"score_from": first["low"], "score_to": first["high"]}
     if grouped:
-        row |= {"score_groups": len(grouped)}
+        row |= {"score_n": len(grouped)}
     values = [values[demands.score] for _, values in grouped.values()]
     defined = [value for value in values if not np.isnan(value)]
     if defined and len(grouped) < FEWEST_UNITS:
-        row |= {"score_highest": max(defined), "score_lowest": min(defined)}
+        row |= {"score_max": max(defined), "score_min": min(defined)}
     return row | {
-        "scored_by": demands.scores(declaration.data)[demands.score],
+        "score_of": demands.scores(declaration.data)[demands.score],
         "val_score": run.metrics()["score"],
     }
 

@@ -34,7 +34,7 @@ OVERRIDES = [
         "trainer.progress=false",
         "tracking.log_model=false",
     ),
-    *("name=tiny", "search.name=small", "search.trials=2"),
+    *("data.groups=null", "name=tiny", "search.name=small", "search.trials=2"),
     "+search.space={optimizer.lr: 'tag(log, interval(1.0e-4, 1.0))'}",
 ]
 COMPOSED, BEST = "artifacts/compose/tiny.yaml", "artifacts/search/tiny/best.yaml"

@@ -101,7 +101,7 @@ def test_metrics_experiments_and_plots_are_compared_by_dvc(recorded: Project, tm
     project.environment["COLUMNS"] = "120"
     shown = project.run("dvc", "metrics", "show")
     assert max(map(len, shown.splitlines())) <= 120
-    assert shown.split()[:5] == ["Path", "score", "score_groups", "score_highest", "score_lowest"]
+    assert shown.split()[:5] == ["Path", "score", "score_max", "score_min", "score_n"]
     assert len(shown.splitlines()) == 3, "one row per experiment"
     change(project, "params.yaml", "trainer.max_epochs=1 ", "trainer.max_epochs=1 seed=1 ")
     project.run("dvc", "repro")

@@ -109,7 +109,7 @@ def test_task_of_the_page_learns_and_keeps_the_epoch_with_the_lowest_error(own: 
     assert min(errors) < 0.5, "always saying 1.5 is off by 1 in the mean"
     own.python("pipeline.evaluate", str(folder), "scores")
     row = json.loads((own.root / "scores" / "metrics.json").read_text())
-    assert row["scored_by"] == "mean absolute error"
+    assert row["score_of"] == "mean absolute error"
     assert row["score_from"] <= row["score"] <= row["score_to"]
     own.python("pipeline.predict", str(folder), "data/blobs.zip", "counts")
     rows = (own.root / "counts" / "predictions.csv").read_text().splitlines()

@@ -73,10 +73,10 @@ def test_metrics_are_the_score_of_the_task_and_scores_are_all_of_them(
     kept = RunFolder(run).metrics()
     assert read(tmp_path / "metrics.json") == {
         "score": scores["accuracy"]["value"],
-        "score_groups": 3,  # the forms of the writers: too few for an interval
-        "score_highest": max(shares.values()),
-        "score_lowest": min(shares.values()),
-        "scored_by": "accuracy",
+        "score_n": 3,  # the forms of the writers: too few for an interval
+        "score_max": max(shares.values()),
+        "score_min": min(shares.values()),
+        "score_of": "accuracy",
         "val_score": kept["val/accuracy"],
     }
 

@@ -30,7 +30,7 @@ def test_many_scores_are_counted_and_few_groups_and_other_data_are_named(
     scores = {f"s{index}": {"value": 0.5, "low": math.nan, "high": math.nan} for index in range(MOST + 3)}
     row = {
         **{"data": "other", "split": "all", "images": 1234},
-        **{"score_groups": 3, "score_lowest": 0.25, "score_highest": 0.75, "scored_by": "Dice"},
+        **{"score_n": 3, "score_min": 0.25, "score_max": 0.75, "score_of": "Dice"},
     }
     print_scores("tiny (runs/1)", scores, {name: name for name in scores}, row)
     lines = capsys.readouterr().out.splitlines()

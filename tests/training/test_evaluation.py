@@ -52,22 +52,20 @@ def test_few_groups_have_scores_and_no_interval(tmp_path: Path) -> None:
     assert np.mean(shares) == pytest.approx(scores["accuracy"]["value"], abs=1e-6)
     assert list(metrics) == [
         "score",
-        "score_groups",
-        "score_highest",
-        "score_lowest",
-        "scored_by",
+        "score_n",
+        "score_max",
+        "score_min",
+        "score_of",
         "val_score",
     ]
-    assert metrics["score_groups"] == 4
-    assert (metrics["score_lowest"], metrics["score_highest"]) == pytest.approx(
-        (min(shares), max(shares)), abs=1e-6
-    )
+    assert metrics["score_n"] == 4
+    assert (metrics["score_min"], metrics["score_max"]) == pytest.approx((min(shares), max(shares)), abs=1e-6)
 
 
 def test_ten_groups_have_intervals(tmp_path: Path) -> None:
     metrics, scores, rows = evaluated(tmp_path, num_groups=10)
-    assert len(rows) == metrics["score_groups"] == 10
-    assert "score_lowest" not in metrics
+    assert len(rows) == metrics["score_n"] == 10
+    assert "score_min" not in metrics
     assert metrics["score_from"] == scores["accuracy"]["low"] < metrics["score"] < metrics["score_to"]
     assert scores["macro_f1"]["low"] < scores["macro_f1"]["value"] < scores["macro_f1"]["high"]
     assert math.isnan(scores["calibration_error"]["low"]), "it is biased"
