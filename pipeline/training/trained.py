@@ -132,7 +132,8 @@ class Predictor:
     @torch.inference_mode()
     def outputs(self, images: Tensor) -> Tensor:
         """Return the outputs for uint8 images (N, C, *data.shape), merged over the views."""
-        shown = [self._model(see(images.to(self.device), view, self._seen)) for view in self._views]
+        images = images.to(self.device)
+        shown = [self._model(see(images, view, self._seen)) for view in self._views]
         return self.task.merge(shown, [view.is_mirrored for view in self._views])
 
 
@@ -150,10 +151,10 @@ def _published_declaration(folder: RunFolder, root: Path) -> Path:
 
 def _last_of(name: str, root: Path) -> RunFolder:
     """Return the run with the given name that finished last."""
-    found = [RunFolder(file.parent) for file in _results(root)]
-    own = [folder for folder in found if load(folder.declaration).name == name]
+    found = {folder: _name(folder) for folder in _finished(root)}
+    own = [folder for folder, its_name in found.items() if its_name == name]
     if not own:
-        names = sorted({load(folder.declaration).name for folder in found})
+        names = sorted({each for each in found.values() if each is not None})
         raise ConfigError(
             "run",
             "no finished run has this name",
@@ -166,7 +167,16 @@ def _last_of(name: str, root: Path) -> RunFolder:
     return last
 
 
-def _results(root: Path) -> Iterator[Path]:
+def _finished(root: Path) -> Iterator[RunFolder]:
     for file in sorted((root / "runs").glob("*/result.json")):
         if file.with_name("config.yaml").is_file():
-            yield file
+            yield RunFolder(file.parent)
+
+
+def _name(folder: RunFolder) -> str | None:
+    """Return the name of a run; None if its state is damaged, which must not hide the other runs."""
+    try:
+        return folder.state().get("name")
+    except DamagedFileError as damage:
+        warn(f"{damage.file} {damage.problem}; the run is not looked at")
+        return None
