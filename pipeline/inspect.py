@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.facts import Facts, check_class_names
-from pipeline.data.sources import check_source, load_source
+from pipeline.data.sources import check_source, find_target
 from pipeline.declaration import composition
 from pipeline.declaration.checks import SCHEMAS
 from pipeline.declaration.composition import compose, compose_sections
@@ -42,6 +42,7 @@ WRITTEN = (
     "root",
     "table",
     "columns",
+    "separator",
     "shape",
     "classes",
     "mask_values",
@@ -70,8 +71,8 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    open_facts = ("shape", "classes") if load_source(layout["format"]).TARGET == "mask" else ("shape",)
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
+    open_facts = ("shape", "classes") if find_target(facts) == "mask" else ("shape",)
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}
     told = {key: value for key, value in found.items() if key not in defaults or value != defaults[key]}
@@ -98,7 +99,7 @@ def find_commands(inspected: Inspected) -> tuple[list[str], list[str]]:
     facts = inspected.facts
     overrides = [f"data={facts.name}"]
     demands = load_demands(compose_sections([])["task"])
-    kind = load_source(facts.format).TARGET
+    kind = find_target(facts)
     if demands.target != kind:
         name, demands = _find_task(kind)
         overrides.append(f"task={name}")

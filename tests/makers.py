@@ -147,6 +147,36 @@ def write_image_masks(
     return written
 
 
+def write_label_sets(
+    path: Path,
+    *,
+    classes: Sequence[str] = ("cat", "dog"),
+    splits: Sequence[str] = SPLITS,
+    num_images: int = 6,
+) -> dict[str, Pixels]:
+    """Write a folder or zip of format `csv_labels` with several labels per image: noise, and `labels.csv`.
+
+    Images in turn have each class alone, each class but one, and none.
+
+    Returns:
+        Name in the archive -> pixels (H, W).
+    """
+    random = np.random.default_rng(0)
+    sets = [[name] for name in classes] + [
+        [*classes[:place], *classes[place + 1 :]] for place in range(len(classes))
+    ]
+    sets.append([])
+    images, rows = {}, ["file,tags"]
+    for prefix in _prefixes(splits):
+        for index in range(num_images):
+            name = f"{prefix}{index:03}.png"
+            images[name] = random.integers(0, 256, (8, 8), dtype=np.uint8)
+            rows.append(f"{name},{'|'.join(sets[index % len(sets)])}")
+    table = {"labels.csv": "\n".join(rows).encode()}
+    write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
+    return images
+
+
 def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
     """Return the section `data` for what `write_class_folders` writes by default."""
     section = {
@@ -167,6 +197,7 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "max_file_bytes": 2**28,
         "table": None,
         "columns": None,
+        "separator": None,
         "mask_values": None,
         "allow_duplicates": False,
     }

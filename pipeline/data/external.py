@@ -17,7 +17,7 @@ from pipeline.data.arrays import start_array
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import Pixels, decode_image, load_formats
 from pipeline.data.prepared import PIECE_IMAGES, Prepared
-from pipeline.data.sources import Sample, is_image, load_source, open_source
+from pipeline.data.sources import Sample, find_target, is_image, load_source, open_source
 from pipeline.data.splits import find_group
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
@@ -42,7 +42,7 @@ def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
     if split not in CHOICES:
         raise ConfigError.unknown("split", split, CHOICES, what="choice")
     source = load_source(facts.format)
-    kind = load_kind(source.TARGET)
+    kind = load_kind(find_target(facts))
     with open_source(facts) as archive:
         found = source.samples(archive, _of_one_set(facts, archive) if split == ALL else facts)
         samples = [sample for sample in found if split in (ALL, sample.split)]

@@ -55,7 +55,10 @@ class Facts:
         table: for the format `csv_labels`: name of the table of labels in the archive; null for other formats.
         columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
             the table has a header, else by number from 0. A column `split` takes the place of the fact `split`, and
-            `group` that of `groups`. Null for other formats.
+            `group` that of `groups`. A list of columns as `label` means several labels per image: one column for each
+            class, in the order of `classes`, which holds 0 or 1. Null for other formats.
+        separator: for several labels per image in one column: the text between them, such as "|"; null if the column
+            holds a single label.
         mask_values: for masks whose values are no class indices: the class of each value, such as {0: other, 255:
             cell}, or of each colour, such as {"#ff0000": car}; null as a class for what `ignore_label` stands for.
             Null if values are class indices.
@@ -83,7 +86,8 @@ class Facts:
     max_pixels: int
     max_file_bytes: int
     table: str | None
-    columns: dict[str, str | int] | None
+    columns: dict[str, str | int | list[str | int]] | None
+    separator: str | None
     mask_values: dict[str | int, str | None] | None
     allow_duplicates: bool
 

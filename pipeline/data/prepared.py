@@ -26,7 +26,7 @@ from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
 from pipeline.data.images import decode_image, is_misnamed, load_formats
-from pipeline.data.sources import Sample, load_source, open_source
+from pipeline.data.sources import Sample, find_target, load_source, open_source
 from pipeline.data.splits import find_group, fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
@@ -52,7 +52,7 @@ class Prepared:
     @classmethod
     def open(cls, folder: Path, facts: Facts) -> Prepared:
         """Open the prepared folder of a data set."""
-        return cls(folder, load_kind(load_source(facts.format).TARGET))
+        return cls(folder, load_kind(find_target(facts)))
 
     def images(self, split: str) -> Array:
         """Return the images of a split, memory-mapped: (N, H, W, C)."""
@@ -77,7 +77,7 @@ class Prepared:
             return unescape_cells([row[name] for row in csv.DictReader(file) if row["split"] == split])
 
     def about(self) -> dict[str, Any]:
-        """Return the contents of `prepared.json`: facts, digest, counts."""
+        """Return the contents of `prepared.json`: facts, digest, and counts of images, also by class."""
         text = (self.folder / "prepared.json").read_text(encoding="utf-8")
         about: dict[str, Any] = json.loads(text)
         return about
@@ -93,9 +93,10 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         ConfigError: the archive is invalid (the message names the file), or the disk is too small.
     """
     source = load_source(facts.format)
-    kind = load_kind(source.TARGET)
+    kind = load_kind(find_target(facts))
     with open_source(facts) as found:
         archive, repeats = _Noting(found), _Repeats()
+        present = {split: np.zeros(len(facts.classes), np.int64) for split in SPLITS}
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
         check_counts(samples, facts)
         groups = _groups(samples, facts)
@@ -106,18 +107,22 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
             closing(_decoded(archive, samples, facts, kind)) as decoded,
         ):
             rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["split", "index", "file", source.TARGET, "group", "digest"])
+            rows.writerow(["split", "index", "file", kind.name, "group", "digest"])
             for split in SPLITS:
                 chosen = [sample for sample in samples if sample.split == split]
-                for index, (sample, digest) in enumerate(_write_split(chosen, decoded, facts, kind, folder)):
-                    repeats.note(split, sample.file, digest)
-                    row = (split, index, sample.file, sample.target, groups[sample.file], digest)
+                for index, (sample, made) in enumerate(_write_split(chosen, decoded, facts, kind, folder)):
+                    repeats.note(split, sample.file, made.digest)
+                    classes = kind.present(made.target)
+                    present[split][classes[classes < len(facts.classes)]] += 1
+                    row = (split, index, sample.file, _cell(sample), groups[sample.file], made.digest)
                     rows.writerow(escape_cells(row))
         archive.warn_of_misnamed()
         repeats.check(facts)
+    num_images = {split: counts.tolist() for split, counts in present.items()}
+    kind.check_present(num_images, facts)
     counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
     deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
-    about = {"facts": deciding, "digest": data_digest, "counts": counts}
+    about = {"facts": deciding, "digest": data_digest, "counts": counts, "images_of_classes": num_images}
     (folder / "prepared.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
@@ -205,8 +210,8 @@ def _decode(
 
 def _write_split(
     samples: Sequence[Sample], decoded: Iterator[_Decoded], facts: Facts, kind: TargetKind, folder: Path
-) -> Iterator[tuple[Sample, str]]:
-    """Write the arrays of one split; yield each sample with the digest of its file.
+) -> Iterator[tuple[Sample, _Decoded]]:
+    """Write the arrays of one split; yield each sample as it was decoded.
 
     Args:
         decoded: the decoded samples of this split, followed by those of later splits.
@@ -222,7 +227,13 @@ def _write_split(
         for sample, made in zip(samples, own, strict=True):
             images.write(made.image.data)
             write_target(made.target)
-            yield sample, made.digest
+            yield sample, made
+
+
+def _cell(sample: Sample) -> object:
+    """Return the target of a sample as a cell of the manifest; several classes are divided by spaces."""
+    target = sample.target
+    return " ".join(map(str, target)) if isinstance(target, tuple) else target
 
 
 def check_counts(samples: Sequence[Sample], facts: Facts) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError
@@ -53,12 +53,16 @@ class Table:
         return column
 
 
-def read_table(data: bytes, name: str, *, has_header: bool, max_bytes: int | None = None) -> Table:
+def read_table(
+    data: bytes, name: str, *, has_header: bool, max_bytes: int | None = None, separator: str | None = None
+) -> Table:
     """Read a table; the delimiter is the one of comma, tab, semicolon and bar that its first line has most, else space.
 
     Args:
         name: of its file; gzipped if it ends in `.gz`.
         max_bytes: largest size, unpacked.
+        separator: of several labels in a cell, which is the delimiter only if the first line has no other; None if
+            there is none.
 
     Raises:
         ConfigError: it is damaged, too large or empty, or its rows have different numbers of cells.
@@ -66,7 +70,8 @@ def read_table(data: bytes, name: str, *, has_header: bool, max_bytes: int | Non
     text = _decode(_unpack(data, name, max_bytes) if name.lower().endswith(".gz") else data, name)
     lines = text.splitlines()
     start = lines[0] if lines else ""
-    delimiter = max(DELIMITERS, key=start.count)
+    likely = [each for each in DELIMITERS if each in start and each != separator]
+    delimiter = max(likely or DELIMITERS, key=start.count)
     try:
         cells = (
             csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -90,13 +95,15 @@ def read_table(data: bytes, name: str, *, has_header: bool, max_bytes: int | Non
     return Table(name, header, rows, 1 + has_header)
 
 
-def has_header(columns: Mapping[str, str | int]) -> bool:
+def has_header(columns: Mapping[str, str | int | list[str | int]]) -> bool:
     """Return whether a table has a header: its columns are then told by name, else by number.
 
     Raises:
         ConfigError: some are told by name, others by number.
     """
-    kinds = {type(column) for column in columns.values()}
+    kinds = {
+        type(column) for each in columns.values() for column in (each if isinstance(each, list) else [each])
+    }
     if len(kinds) > 1:
         raise ConfigError(
             "data.columns",
@@ -104,6 +111,36 @@ def has_header(columns: Mapping[str, str | int]) -> bool:
             allowed="all names, where the table has a header, or all numbers, where it has none",
         )
     return kinds == {str}
+
+
+def check_rows(
+    table: Table,
+    path: str,
+    values: Sequence[str],
+    is_wrong: Iterable[bool],
+    problem: str,
+    *,
+    way: str = "fill it in, or remove the row",
+) -> None:
+    """Check that no row of a table is wrong.
+
+    Args:
+        path: config path of the setting that names the column.
+        values: a cell of each row, which the error shows.
+        is_wrong: whether each row is.
+        problem: what is wrong, such as `name no file`.
+
+    Raises:
+        ConfigError: some are; the error has their number, and the first of them.
+    """
+    rows = [index for index, wrong in enumerate(is_wrong) if wrong]
+    if rows:
+        shown = f" ({values[rows[0]]})" if values[rows[0]] else ""
+        raise ConfigError(
+            path,
+            f"rows of {table.name} that {problem}: {len(rows):,}, the first is row {table.first + rows[0]}{shown}",
+            hint=way,
+        )
 
 
 def is_table(name: str) -> bool:

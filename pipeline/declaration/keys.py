@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.data.archive import archive_digest
 from pipeline.data.entries import restore
 from pipeline.data.facts import NOT_DECIDING
-from pipeline.data.sources import load_source
+from pipeline.data.sources import find_target
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest, import_closure
 from pipeline.declaration.hardware import resolved
@@ -193,8 +193,7 @@ def whitened_tile(declaration: Declaration) -> tuple[int, int] | None:
 
 def _prepare_modules(declaration: Declaration) -> list[str]:
     """Return the entry modules of data preparation."""
-    source = declaration.data.format
-    target = load_source(source).TARGET
+    source, target = declaration.data.format, find_target(declaration.data)
     return ["pipeline.data.prepared", f"pipeline.data.sources.{source}", f"pipeline.data.targets.{target}"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pipeline.data.sources import load_source
+from pipeline.data.sources import find_target
 from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError
 from pipeline.networks.planner import plan
@@ -23,7 +23,7 @@ def plan_network(declaration: Declaration) -> Network:
         ConfigError: they are not.
     """
     facts, demands = declaration.data, load_demands(declaration.task)
-    target = load_source(facts.format).TARGET
+    target = find_target(facts)
     if target != demands.target:
         raise ConfigError(
             "task",

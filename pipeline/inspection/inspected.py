@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import check_counts
-from pipeline.data.sources import Sample, load_source, open_source
+from pipeline.data.sources import Sample, find_target, load_source, open_source
 from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.errors import ConfigError
@@ -48,7 +48,7 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
         ConfigError: no image can be read, or the archive does not have its format.
     """
     source = load_source(facts.format)
-    kind = load_kind(source.TARGET)
+    kind = load_kind(find_target(facts))
     with open_source(facts) as archive:
         samples = fold_samples(source.samples(archive, facts), facts, kind.stratum)
         found = survey(archive, samples, facts, follow=partial(follow_progress, total=len(samples)))

@@ -8,12 +8,12 @@ Shapes: C channels, H rows, W columns; shapes of images are (C, H, W).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, warn
 from pipeline.layers.classes import import_name
 
 CENTRE = ("centre",)
@@ -37,6 +37,8 @@ class Demands:
         crops: the supported crops of test images, see `views.crops`.
         is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
         mixes: whether the images of a batch may be mixed.
+        threshold: probability from which on a class is predicted, where an image may have any number of them; None
+            where the most probable class is.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Demands:
     crops: tuple[str, ...] = CENTRE
     is_dense: bool = False
     mixes: bool = False
+    threshold: float | None = None
 
     def check(self, facts: Facts) -> None:
         """Check that the data set states no facts that the task would ignore.
@@ -58,6 +61,17 @@ class Demands:
             ConfigError: a fact is set but not used; the error names its config path.
         """
         del facts
+
+    def check_present(self, num_images: Mapping[str, Sequence[int]], facts: Facts) -> None:
+        """Check that the score that selects the best epoch is defined, before training.
+
+        Args:
+            num_images: split -> for each class, the number of images that have it.
+
+        Raises:
+            ConfigError: it is not, for example because no validation image has any of the classes.
+        """
+        del num_images, facts
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check that the settings of the task are in range; keys and types have been checked.
@@ -124,6 +138,21 @@ def task_package(target: str) -> str | None:
     """Return the package of a task's `_target_`, given as `<package>.task.<Class>`; None if it has another form."""
     package, _, rest = target.rpartition(".task.")
     return package if package and rest.isidentifier() else None
+
+
+def warn_of_absent(num_images: Sequence[int], classes: Iterable[int], facts: Facts) -> None:
+    """Warn about classes that no validation image has, whose scores are not defined.
+
+    Args:
+        num_images: for each class, the number of validation images that have it.
+        classes: the indices of those that have scores.
+    """
+    absent = [facts.classes[index] for index in classes if not num_images[index]]
+    if absent:
+        warn(
+            f"data {facts.name}: classes that no image of the val split has: {', '.join(absent)}; their validation "
+            "scores are not defined, and are left out of the means"
+        )
 
 
 def _targets() -> list[str]:

@@ -2,8 +2,9 @@
 
 An input is a list of images, each a file (PNG or JPEG) as base64 text or bytes; or an array of pixels (N, C, H, W),
 whole numbers from 0 to 255, of the network's sides; or a table with such texts in its column `image`. An output is a
-list with an entry for each image: `{"class": ..., "probabilities": {name: ...}}`, or
-`{"mask": <PNG as base64>, "classes": [...]}`, where each pixel is the index of a class.
+list with an entry for each image: `{"class": ..., "probabilities": {name: ...}}`; `{"labels": [...], "probabilities":
+{name: ...}}` where an image may have several; or `{"mask": <PNG as base64>, "classes": [...]}`, where each pixel is the
+index of a class.
 """
 
 from __future__ import annotations
@@ -106,6 +107,10 @@ class Served:
         classes = self._about["classes"]
         if np.issubdtype(prediction.dtype, np.floating):
             named = dict(zip(classes, prediction.tolist(), strict=True))
+            threshold = self._about["threshold"]
+            if threshold is not None:
+                labels = [name for name, probability in named.items() if probability >= threshold]
+                return {"labels": labels, "probabilities": named}
             return {"class": max(named, key=named.__getitem__), "probabilities": named}
         file = io.BytesIO()
         Image.fromarray(prediction).save(file, "PNG")

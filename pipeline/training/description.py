@@ -29,6 +29,7 @@ def describe(
         "max_pixels": declaration.data.max_pixels,
         "task": load_demands(declaration.task).name,
         "classes": list(declaration.data.classes),
+        "threshold": load_demands(declaration.task).threshold,
         "background": declaration.data.background,
         "ignore_label": declaration.data.ignore_label,
         "experiment": declaration.name,

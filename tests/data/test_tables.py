@@ -129,7 +129,8 @@ REFUSED: list[tuple[list[str], str, str]] = [
     (["a.png,cat,,", "b.png,,,"], "data.columns.label",
      "rows of labels.csv that give no label: 1, the first is row 3 (b.png); fill it in, or remove the row"),
     (["a.png,cat,,", "b.png,dog,,", "a.png,dog,,"], "data.columns.label",
-     "rows of labels.csv that give a file several labels: 2, the first is row 2 (a.png); keep one row of each file"),
+     "rows of labels.csv that give a file several labels: 2, the first is row 2 (a.png); keep one row of each file; "
+     "several labels of an image go into one cell, divided by data.separator, or into a column per class"),
     (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.label",
      "rows of labels.csv that name a file that another row names, too: 2, the first is row 3 (a.png); keep one row of "
      "each file"),

@@ -13,9 +13,10 @@ from pipeline.data import sources, targets
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import Prepared
-from pipeline.data.sources import Sample, load_source
+from pipeline.data.sources import Sample, find_target
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.data.targets.label import Label
+from pipeline.data.targets.labels import Labels
 from pipeline.data.targets.mask import Mask
 from tests.makers import data_section, encode, write_files
 from tests.refusals import refused
@@ -36,7 +37,7 @@ class Row:
     shape: tuple[int, ...]
     moves_as: str | None
     targets: Array
-    of_sample: Callable[[int], int | str]
+    of_sample: Callable[[int], int | tuple[int, ...] | str]
     stratum: int | None  # of a sample of class 1
     caption: str  # of targets[1]
     mask: Array | None
@@ -46,8 +47,20 @@ KINDS = [
     Row(
         "label", Label, (), None, np.array([2, 1, 0, 1], np.uint8), lambda i: [2, 1, 0, 1][i], 1, "bee", None
     ),
+    Row(
+        "labels",
+        Labels,
+        (3,),
+        None,
+        np.array([[0, 0, 1], [1, 1, 0], [0, 0, 0], [0, 1, 0]], np.uint8),
+        lambda i: [(2,), (0, 1), (), (1,)][i],
+        None,
+        "ant, bee",
+        None,
+    ),
     Row("mask", Mask, (5, 7), "mask", MASKS, lambda i: f"masks/{i}.png", None, "", MASKS[1]),
 ]
+COLUMNS: list[dict[str, Any]] = [{"file": 0, "label": 1}, {"file": 0, "label": [1, 2]}]
 EACH_KIND = pytest.mark.parametrize("row", KINDS, ids=lambda row: row.name)
 
 
@@ -55,7 +68,8 @@ def test_every_kind_has_its_row_and_a_format() -> None:
     modules = {path.stem for path in Path(targets.__file__).parent.glob("*.py")} - {"__init__", "kind"}
     assert modules == {row.name for row in KINDS}
     formats = {path.stem for path in Path(sources.__file__).parent.glob("*.py")} - {"__init__"}
-    assert {load_source(name).TARGET for name in formats} == modules
+    facts = [data_section("mine", format=name, columns=columns) for name in formats for columns in COLUMNS]
+    assert {find_target(Facts(**each)) for each in facts} == modules
 
 
 @EACH_KIND
@@ -69,11 +83,11 @@ def test_kind_is_found_by_the_name_of_its_module(row: Row) -> None:
 @pytest.mark.parametrize("name", ["label_", "kind", "__init__"])
 def test_unknown_kind_is_refused_with_the_known_ones(name: str) -> None:
     text = (
-        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: label, mask"
+        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: label, labels, mask"
         if name == "label_"
         else ""
     )
-    with refused("target", got=name, allowed=["label", "mask"], text=text):
+    with refused("target", got=name, allowed=["label", "labels", "mask"], text=text):
         load_kind(name)
 
 

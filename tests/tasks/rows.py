@@ -41,5 +41,11 @@ def one_hot(targets: Tensor) -> Tensor:
 
 ROWS = {
     "classification": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
+    "multilabel": Row(
+        lambda targets: 40 * targets.float() - 20,
+        lambda targets: torch.ones(len(targets), NUM_CLASSES),
+        best=1.0,
+        chance=0.34,
+    ),
     "segmentation": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
 }

@@ -26,7 +26,7 @@ from pipeline.training.evaluation import evaluate
 from pipeline.training.inputs import prepare, statistics
 from pipeline.training.run import RunRequest, train
 from pipeline.transforms.statistics import Statistics
-from tests.makers import data_section, write_class_folders, write_image_masks
+from tests.makers import data_section, write_class_folders, write_image_masks, write_label_sets
 from tests.refusals import refused
 from tests.tasks.rows import NUM_CLASSES, ROWS
 
@@ -37,7 +37,17 @@ HEADS = {
     True: [{"conv": "outputs", "kernel": 1}],
     False: [{"pool": "global"}, "flatten", {"linear": "outputs"}],
 }
-FORMATS = {"label": "class_folders", "mask": "image_masks"}
+# Kind of target -> facts of data of that kind, see `declare`.
+KINDS: dict[str, dict[str, Any]] = {
+    "label": {"format": "class_folders"},
+    "labels": {
+        "format": "csv_labels",
+        "table": "labels.csv",
+        "columns": {"file": "file", "label": "tags"},
+        "separator": "|",
+    },
+    "mask": {"format": "image_masks"},
+}
 
 EACH = pytest.mark.parametrize("name", sorted(ROWS))
 
@@ -49,12 +59,14 @@ def declare(name: str, folder: Path, *, kind: str | None = None, **trainer: Any)
     kind = kind or demands.target
     if kind == "label":
         write_class_folders(folder / "data.zip", classes=CLASSES, num_images=2)
+    elif kind == "labels":
+        write_label_sets(folder / "data.zip", classes=CLASSES)
     else:
         write_image_masks(folder / "data.zip", num_classes=NUM_CLASSES, num_images=6)
     sections = compose_sections(["model=linear", "optimizer.lr=0.1"])
     model = {**sections["model"], "layers": LAYERS, "head": HEADS[demands.is_dense]}
     settings = {"max_epochs": 2, "batch_size": 3, "progress": False, **trainer}
-    data = data_section(folder / "data.zip", format=FORMATS[kind], classes=CLASSES)
+    data = data_section(folder / "data.zip", classes=CLASSES, **KINDS[kind])
     return check(
         {
             **sections,
@@ -74,10 +86,16 @@ def batch_of(targets: Tensor) -> dict[str, Tensor]:
 
 
 def balanced(name: str) -> Tensor:
-    """Return targets of six images, each class as frequent in each."""
-    labels = torch.arange(6, dtype=torch.uint8) % NUM_CLASSES
-    is_mask = load_demands(compose_sections([f"task={name}"])["task"]).target == "mask"
-    return labels.repeat(6, 4, 1) if is_mask else labels
+    """Return targets of six images, each class as frequent."""
+    return targets_of_kind(name, torch.arange(6, dtype=torch.uint8) % NUM_CLASSES)
+
+
+def targets_of_kind(name: str, labels: Tensor) -> Tensor:
+    """Return targets of the kind that a task takes, made of labels (N,): rows of masks are these."""
+    kind = load_demands(compose_sections([f"task={name}"])["task"]).target
+    if kind == "labels":
+        return torch.eye(NUM_CLASSES, dtype=torch.uint8)[labels.long()]
+    return labels.repeat(len(labels), 4, 1) if kind == "mask" else labels
 
 
 def weights_of(declaration: Declaration, root: Path) -> dict[str, Tensor]:
@@ -161,7 +179,7 @@ def test_evidence_of_a_batch_is_that_of_its_images_one_by_one(name: str, tmp_pat
 @EACH
 def test_a_single_image_and_one_of_nothing_but_the_first_class_are_scored(name: str, tmp_path: Path) -> None:
     task = build_task(declare(name, tmp_path))
-    for targets in (balanced(name)[:1], torch.zeros_like(balanced(name)[:1])):
+    for targets in (balanced(name)[:1], targets_of_kind(name, torch.zeros(1, dtype=torch.uint8))):
         scores = task.scores(task.evidence(ROWS[name].perfect(targets), batch_of(targets)).numpy())
         assert all(np.isnan(value) or np.isfinite(value) for value in scores.values())
         assert not np.isnan(next(iter(scores.values())))
@@ -262,7 +280,7 @@ def test_pictures_of_cases_are_drawn_where_all_are_right_and_where_all_are_wrong
 ) -> None:
     declaration = declare(name, tmp_path)
     task, targets = build_task(declaration), balanced(name)
-    images = np.zeros((6, *(targets.shape[1:] or (4, 6)), 1), np.uint8)
+    images = np.zeros((6, 4, 6, 1), np.uint8)
     cases = load_cases(declaration.task["_target_"])
     for kind in ("perfect", "constant"):
         outputs = getattr(ROWS[name], kind)(targets)
@@ -282,6 +300,6 @@ def test_pictures_of_cases_are_drawn_where_all_are_right_and_where_all_are_wrong
 @EACH
 def test_data_with_another_kind_of_target_are_refused(name: str, tmp_path: Path) -> None:
     own = load_demands(compose_sections([f"task={name}"])["task"]).target
-    (other,) = {"label", "mask"} - {own}
-    with refused("task", hint="choose another task= or data="):
-        declare(name, tmp_path, kind=other)
+    for other in KINDS.keys() - {own}:
+        with refused("task", hint="choose another task= or data="):
+            declare(name, tmp_path / other, kind=other)

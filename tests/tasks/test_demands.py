@@ -9,7 +9,9 @@ from pipeline.tasks.demands import Demands, load_demands, task_package
 from tests.makers import data_section
 from tests.refusals import refused
 
-TASKS = {"pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation"}
+TASKS = {
+    f"pipeline.tasks.{name}.task.{name.title()}" for name in ("classification", "multilabel", "segmentation")
+}
 
 
 @pytest.mark.parametrize("target", [None, 3, "torch.nn.ReLU", "pipeline.tasks.task.Decoded"])

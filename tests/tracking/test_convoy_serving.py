@@ -31,7 +31,7 @@ class Echo(nn.Module):
         return image.flatten(1).float()
 
 
-def served(folder: Path, *, mode: str) -> Served:
+def served(folder: Path, *, mode: str, threshold: float | None = None) -> Served:
     """Return a served model whose classes are the pixels of the image."""
     channels = {"L": 1, "RGB": 3}[mode]
     example = torch.zeros((2, channels, *SEEN), dtype=torch.uint8)
@@ -45,9 +45,19 @@ def served(folder: Path, *, mode: str) -> Served:
         "max_pixels": 1000,
         "input": ["N", *SEEN, channels],
         "classes": [str(place) for place in range(example[0].numel())],
+        "threshold": threshold,
     }
     (folder / "convoy.json").write_text(json.dumps(about))
     return Served(folder)
+
+
+def test_labels_are_all_classes_whose_probability_reaches_the_threshold(tmp_path: Path) -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(1, 1, *SEEN)
+    (answer,) = served(tmp_path, mode="L", threshold=22.0).predict(pixels)
+    assert answer["labels"] == ["22", "23"]
+    assert answer["probabilities"] == {str(place): float(place) for place in range(24)}
+    (answer,) = served(tmp_path, mode="L", threshold=99.0).predict(pixels)
+    assert answer["labels"] == []
 
 
 def turned() -> bytes:

@@ -1,9 +1,10 @@
 """Sources: on-disk formats, one module per value of `data.format`.
 
-Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), and
-`samples(archive, facts) -> list[Sample]`. Some export more: `FACTS`, the facts that only some formats have and this one
-uses; `COLUMNS`, the columns of a table that it knows, of which it needs `file` and `label`; and, if it reads neither a
-folder nor a zip, `opened(facts)`, a context manager that yields its `Archive`.
+Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), or
+`find_target(facts)` if facts decide that; and `samples(archive, facts) -> list[Sample]`. Some export more: `FACTS`, the
+facts that only some formats have and this one uses; `COLUMNS`, the columns of a table that it knows, of which it needs
+`file` and `label`; `check_facts(facts)`, whether the facts fit each other; and, if it reads neither a folder nor a zip,
+`opened(facts)`, a context manager that yields its `Archive`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FORMATS = {
     ".pgm": "PPM",
 }
 IMAGE_SUFFIXES = tuple(FORMATS)
-SPECIAL = ("table", "columns", "mask_values")  # facts of some formats only
+SPECIAL = ("table", "columns", "separator", "mask_values")  # facts of some formats only
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,19 @@ class Sample:
     Args:
         file: name of the image.
         split: train, val or test.
-        target: input to its kind of target: a class index, or the name of a file in the archive.
+        target: input to its kind of target: a class index, several of them, or the name of a file in the archive.
         group: what no split or fold divides, where a table tells it; None to find it by `data.groups`.
     """
 
     file: str
     split: str
-    target: int | str
+    target: int | tuple[int, ...] | str
     group: str | None = None
 
 
 class Source(Protocol):
     """The interface of the module of a format."""
 
-    TARGET: str
     samples: Callable[[Archive, Facts], list[Sample]]
 
 
@@ -72,6 +72,17 @@ def load_source(name: str) -> Source:
     if name not in formats:
         raise ConfigError.unknown("data.format", name, formats, what="format")
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+def find_target(facts: Facts) -> str:
+    """Return the kind of target that a data set provides.
+
+    Raises:
+        ConfigError: its format is unknown.
+    """
+    source = load_source(facts.format)
+    target: str = source.find_target(facts) if hasattr(source, "find_target") else source.TARGET  # type: ignore[attr-defined]
+    return target
 
 
 def check_source(facts: Facts) -> None:
@@ -95,6 +106,9 @@ def check_source(facts: Facts) -> None:
     for key in columns:
         if key not in known:
             raise ConfigError.unknown(f"data.columns.{key}", key, known, what="column")
+        if isinstance(columns[key], list) and (key != "label" or not hasattr(source, "find_target")):
+            allowed = f"one column with data.format={facts.format}"
+            raise ConfigError(f"data.columns.{key}", got=columns[key], allowed=allowed)
     needed = [key for key in known if key in ("file", "label")]
     if not set(needed) <= columns.keys():
         example = ", ".join(f"{key}: <column>" for key in needed)
@@ -104,6 +118,8 @@ def check_source(facts: Facts) -> None:
             allowed=f"{{{example}}}",
             hint="name columns by the header of the table, or by their numbers from 0 if it has none",
         )
+    if hasattr(source, "check_facts"):
+        source.check_facts(facts)
 
 
 @contextmanager

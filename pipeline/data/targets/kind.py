@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,11 @@ class TargetKind(ABC):
         del sample
         return None
 
+    def named(self, sample: Sample) -> tuple[int, ...] | None:
+        """Return the classes that a sample has; None if only its file tells them."""
+        stratum = self.stratum(sample)
+        return None if stratum is None else (stratum,)
+
     def check(self, samples: Sequence[Sample], facts: Facts) -> None:
         """Check that a data set can be trained on, before any image is read.
 
@@ -85,6 +90,21 @@ class TargetKind(ABC):
         """Return the targets of a prepared split, memory-mapped: (N, ...)."""
         array: Array = np.load(folder / f"{split}_targets.npy", mmap_mode="r")
         return array
+
+    def present(self, target: Any) -> Array:
+        """Return the classes that a target has, each once; values that are no class may be among them."""
+        return np.flatnonzero(np.bincount(np.asarray(target).ravel()))
+
+    def check_present(self, num_images: Mapping[str, Sequence[int]], facts: Facts) -> None:
+        """Check that a data set can be trained on, after all targets have been read.
+
+        Args:
+            num_images: split -> for each class, the number of images that have it.
+
+        Raises:
+            ConfigError: it cannot, for example because no training mask has a pixel of a class.
+        """
+        del num_images, facts
 
     def caption(self, target: Any, classes: Sequence[str]) -> str:
         """Return the caption of an image with this target; empty if the target is drawn instead (see `mask`)."""

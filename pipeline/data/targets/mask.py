@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.data.images import read_sides
 from pipeline.data.masks import Coding, Palettes, decode_mask
 from pipeline.data.sources import Sample
 from pipeline.data.targets.kind import Array, TargetKind
+from pipeline.errors import ConfigError
 
 
 class Mask(TargetKind):
@@ -51,6 +52,21 @@ class Mask(TargetKind):
             palettes=palettes,
             max_pixels=facts.max_pixels,
         )
+
+    def check_present(self, num_images: Mapping[str, Sequence[int]], facts: Facts) -> None:
+        """Check that every class has a pixel in a training mask.
+
+        Raises:
+            ConfigError: a class has none; the message names it.
+        """
+        for name, count in zip(facts.classes, num_images["train"], strict=True):
+            if not count:
+                ignored = "" if facts.ignore_label is None else "; data.ignore_label may stand for its pixels"
+                raise ConfigError(
+                    "data.classes",
+                    f"no training mask of {facts.root} has a pixel of class '{name}'",
+                    hint=f"add some, remove the class, or say which values it has by data.mask_values{ignored}",
+                )
 
     def mask(self, target: Any) -> Array | None:
         """Return the mask itself."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.demands import Demands
+from pipeline.tasks.demands import Demands, warn_of_absent
 
 TITLES = {"dice": "Dice", "iou": "IoU", "pooled_dice": "pooled Dice", "pooled_iou": "pooled IoU"}
 
@@ -37,6 +37,23 @@ class SegmentationDemands(Demands):
                     got=name,
                     allowed="names of letters, digits, spaces and '_.:-', as scores are named after them",
                 )
+
+    def check_present(self, num_images: Mapping[str, Sequence[int]], facts: Facts) -> None:
+        """Check that a validation mask has a pixel of a class that is scored; warn about classes without one.
+
+        Raises:
+            ConfigError: none has, so that Dice is 0 or not defined whatever is predicted.
+        """
+        kept = [index for index in range(len(facts.classes)) if index != facts.background]
+        if not any(num_images["val"][index] for index in kept):
+            raise ConfigError(
+                "data.split",
+                f"no mask of the val split of {facts.root} has a pixel of a class other than the background, so Dice "
+                "cannot select an epoch",
+                got=facts.split,
+                hint="move images that have some into it, or draw the splits with another seed",
+            )
+        warn_of_absent(num_images["val"], kept, facts)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check the weight of the soft Dice loss, and that a loss of no weight is not asked to leave something out.

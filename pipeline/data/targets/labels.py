@@ -1,0 +1,67 @@
+"""Labels: any number of classes per image, stored as 0 or 1 for each of the K classes (N, K)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.data.archive import Archive
+from pipeline.data.facts import Facts
+from pipeline.data.sources import Sample
+from pipeline.data.targets.kind import Array, TargetKind
+from pipeline.errors import ConfigError
+
+
+class Labels(TargetKind):
+    """The classes that an image has; a sample's target is the tuple of their indices, which may be empty."""
+
+    name = "labels"
+
+    def shape(self, facts: Facts) -> tuple[int, ...]:
+        """Return (K,) for K classes."""
+        return (len(facts.classes),)
+
+    def read(self, sample: Sample, archive: Archive, facts: Facts, *, image: bytes) -> Array:
+        """Return 1 for each class that the image has, 0 for the others: (K,)."""
+        del archive, image
+        present = np.zeros(len(facts.classes), dtype=np.uint8)
+        present[list(_indices(sample))] = 1
+        return present
+
+    def named(self, sample: Sample) -> tuple[int, ...]:
+        """Return the classes that the image has."""
+        return _indices(sample)
+
+    def present(self, target: Any) -> Array:
+        """Return the classes that the image has."""
+        return np.flatnonzero(target)
+
+    def check(self, samples: Sequence[Sample], facts: Facts) -> None:
+        """Check that some training images have each class, and some do not.
+
+        Raises:
+            ConfigError: none or all of them have it; the message names the class.
+        """
+        sets = [set(_indices(sample)) for sample in samples if sample.split == "train"]
+        for index, name in enumerate(facts.classes):
+            count = sum(index in each for each in sets)
+            if count in (0, len(sets)):
+                raise ConfigError(
+                    "data.classes",
+                    f"{'no' if count == 0 else 'every'} training image of {facts.root} has the class '{name}'",
+                    hint=f"add some that {'have it' if count == 0 else 'do not'}, or remove the class",
+                )
+
+    def caption(self, target: Any, classes: Sequence[str]) -> str:
+        """Return the names of the classes that the image has, or that it has none."""
+        return ", ".join(classes[index] for index in np.flatnonzero(target)) or "no class"
+
+
+def _indices(sample: Sample) -> tuple[int, ...]:
+    assert isinstance(sample.target, tuple)
+    return sample.target
+
+
+KIND = Labels()

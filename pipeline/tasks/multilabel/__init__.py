@@ -1,0 +1,1 @@
+"""Multilabel: any number of labels per image."""

@@ -1,0 +1,73 @@
+"""Requirements of multilabel classification: any number of labels for each image, an output for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.data.facts import Facts
+from pipeline.errors import ConfigError
+from pipeline.tasks.demands import Demands, warn_of_absent
+
+
+class MultilabelDemands(Demands):
+    """Requirements of `pipeline.tasks.multilabel.task.Multilabel`."""
+
+    name = "multilabel"
+    target = "labels"
+    score = "mean_ap"
+    bounds = (0.0, 1.0)
+    shares = ("exact_match",)
+    facts = ("classes", "separator")
+    crops = ("centre", "corners")
+    mixes = True
+    threshold: float = 0.5
+
+    def check(self, facts: Facts) -> None:
+        """Check that no facts about masks are set.
+
+        Raises:
+            ConfigError: `data.background` or `data.ignore_label` is set.
+        """
+        for name in ("background", "ignore_label"):
+            value = getattr(facts, name)
+            if value is not None:
+                raise ConfigError(
+                    f"data.{name}", got=value, allowed="null for multilabel", hint="it belongs to masks"
+                )
+
+    def check_present(self, num_images: Mapping[str, Sequence[int]], facts: Facts) -> None:
+        """Check that a validation image has a label; warn about classes without one.
+
+        Raises:
+            ConfigError: none has, so that the mean AP is not defined.
+        """
+        if not any(num_images["val"]):
+            raise ConfigError(
+                "data.split",
+                f"no image of the val split of {facts.root} has a label, so the mean AP cannot select an epoch",
+                got=facts.split,
+                hint="move images that have some into it, or draw the splits with another seed",
+            )
+        warn_of_absent(num_images["val"], range(len(facts.classes)), facts)
+
+    def output_shape(
+        self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """Return (K,) for K classes."""
+        del settings, shape
+        return (len(facts.classes),)
+
+    def scores(self, facts: Facts) -> dict[str, str]:
+        """Return score name -> title."""
+        del facts
+        return {
+            "mean_ap": "mean AP",
+            "macro_f1": "macro F1",
+            "micro_f1": "micro F1",
+            "auroc": "AUROC",
+            "exact_match": "exact match",
+        }
+
+
+DEMANDS = MultilabelDemands()
