@@ -137,6 +137,7 @@ def _facts(root: Path) -> Facts:
         fold=None,
         background=None,
         ignore_label=None,
+        separator=None,
         mirror_changes_label=False,
         max_pixels=100_000_000,
         max_file_bytes=2**28,

@@ -56,9 +56,10 @@ def main() -> None:
         else:
             scores = evaluate(trained.folder, out, root=root, declaration=trained.declaration)
         row = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        remarks = (out / "remarks.txt").read_text(encoding="utf-8").splitlines()
         publish(out, target, root=root)
     titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
-    print_scores(trained.title(root), scores, titles, row)
+    print_scores(trained.title(root), scores, titles, row, remarks)
     print(f"{target}/scores.json, cases.csv, groups.csv, pictures/")
 
 

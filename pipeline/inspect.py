@@ -3,6 +3,7 @@
     python -m pipeline.inspect /data/pets
     python -m pipeline.inspect /data/pets.zip name=cats_and_dogs
     python -m pipeline.inspect /data/cells/labels.csv label=diagnosis
+    python -m pipeline.inspect /data/scans/findings.csv label=findings 'separator=|'
     python -m pipeline.inspect data=digits
 
 All but the last write `conf/data/<name>.yaml` with what has no default; a file that somebody edited is left alone,
@@ -34,8 +35,11 @@ from pipeline.storage.names import check_name
 from pipeline.tasks.demands import Demands, load_demands
 
 COMMAND = "python -m pipeline.inspect"
-OPTIONS = ("name", "label", "force")
-USAGE = f"usage: {COMMAND} <folder, zip or CSV> [name=<name>] [label=<column>] [force=true], or {COMMAND} data=<name>"
+OPTIONS = ("name", "label", "separator", "force")
+USAGE = (
+    f"usage: {COMMAND} <folder, zip or CSV> [name=<name>] [label=<column>] [separator=<text>] [force=true], or "
+    f"{COMMAND} data=<name>"
+)
 WRITTEN = (
     "name",
     "format",
@@ -68,7 +72,12 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     if options.get("force") != "true":
         check_free(file)
     defaults = read_yaml((composition.CONF / "facts" / "default.yaml").read_text(encoding="utf-8"))
-    layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
+    layout = find_layout(
+        path,
+        label=options.get("label"),
+        separator=options.get("separator"),
+        max_bytes=defaults["max_file_bytes"],
+    )
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
@@ -80,7 +89,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     write_facts(file, told, title=f"{count:,} images, declared by `{COMMAND} {path}`.")
     print(f"wrote {_shorten(file, root)}")
     if facts.columns is not None:
-        print(describe_columns(facts.columns))
+        print(describe_columns(facts.columns, facts.separator))
     return inspected
 
 

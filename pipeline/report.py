@@ -74,7 +74,13 @@ def report(artifacts: Path, out: Path) -> None:
 
 def _check_whole(name: str, artifacts: Path) -> None:
     """Raise if a file that an evaluated experiment needs is missing, or if a result is damaged."""
-    for file in (f"search/{name}/best.yaml", f"train/{name}/result.json", f"evaluate/{name}/groups.csv"):
+    needed = (
+        "search/{}/best.yaml",
+        "train/{}/result.json",
+        "evaluate/{}/groups.csv",
+        "evaluate/{}/remarks.txt",
+    )
+    for file in (each.format(name) for each in needed):
         place = artifacts / file
         if not place.is_file():
             raise ConfigError(

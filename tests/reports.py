@@ -36,6 +36,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
             "dice_grey matter": {"value": 0.9227, "low": 0.919, "high": 0.9261},
             "dice_error": {"value": 0.8104, "low": 0.8001, "high": 0.8203},
         },
+        "left_out": [f"images left out: {NASTY} 3; of 24"],
         "pictures": ["evaluate/best", "evaluate/worst", "train/learning_curves", "evaluate/not_known_yet"],
     },
     "digits_search": {
@@ -98,6 +99,9 @@ def write_experiment(artifacts: Path, name: str) -> None:
         rows.writerow(["epoch", "train/loss"])
         rows.writerows([epoch, 1 / (epoch + 1)] for epoch in range(9))
     (evaluated / "scores.json").write_text(json.dumps(about["scores"]), "utf-8")
+    (evaluated / "remarks.txt").write_text(
+        "".join(f"{each}\n" for each in about.get("left_out", [])), "utf-8"
+    )
     with (evaluated / "groups.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["group", "images", *about["scores"]], *about.get("groups", [])])
     for index, place in enumerate(about["pictures"]):

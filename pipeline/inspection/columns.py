@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from posixpath import dirname, normpath
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS
+from pipeline.data.label_cells import read_flag, split_cell
 from pipeline.data.sources import is_image
 from pipeline.data.tables import Table, read_table
 from pipeline.errors import ConfigError
@@ -14,12 +17,35 @@ from pipeline.errors import ConfigError
 LOOKED_AT = 200  # rows from which the columns are recognised
 LEAST_PIXELS = 16  # columns of numbers that make a row an image
 MOST_CLASSES = 255
+SEPARATORS = "|;"  # of several labels in a cell
+COMMA = ","  # is one, too, unless it is a part of names
 # What headers call a column, the likeliest first.
 NAMES = {
-    "label": ("label", "class", "target", "category", "diagnosis", "y", "species", "type"),
+    "label": (
+        *("label", "class", "target", "category", "diagnosis", "y", "species", "type"),
+        *("labels", "classes", "categories", "tags", "findings", "attributes"),
+    ),
     "split": ("split", "set", "subset", "part", "partition"),
     "group": ("group", "patient", "patient_id", "subject", "subject_id", "writer"),
 }
+
+
+Columns = dict[str, str | int | list[str | int]]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A table of labels.
+
+    Args:
+        columns: the fact `columns`.
+        separator: the fact `separator`.
+        labels: all that are in the table.
+    """
+
+    columns: Columns
+    separator: str | None
+    labels: list[str]
 
 
 def read_any(data: bytes, name: str, *, max_bytes: int) -> Table:
@@ -58,12 +84,16 @@ def find_pixels(table: Table, label: str | None) -> dict[str, str | int] | None:
     return {key: _reference(table, index) for key, index in columns.items()}
 
 
-def find_labels(table: Table, archive: Archive, label: str | None) -> dict[str, str | int] | None:
-    """Return the columns of a table of labels; None if no column names files of the archive.
+def find_labels(
+    table: Table, archive: Archive, label: str | None, separator: str | None = None
+) -> Labelled | None:
+    """Return what a table of labels holds; None if no column names files of the archive.
 
     Args:
-        label: the column of labels that the user named; None to find it: one whose name means it, else the first that
-            has from 2 values to half as many as rows.
+        label: the column of labels that the user named, or one for each class, divided by commas; None to find it: one
+            whose name means it, else the first that has from 2 values to half as many as rows. If that has only 0 and
+            1, all columns that do are classes.
+        separator: of several labels in a cell, that the user named; None to find it.
 
     Raises:
         ConfigError: the user named a column that does not exist, or none can be told to be the labels.
@@ -85,26 +115,44 @@ def find_labels(table: Table, archive: Archive, label: str | None) -> dict[str, 
         )
         if index is not None and is_usable:
             columns[key] = index
-    columns["label"] = _find_label(
-        table, label, [index for index in indices if index not in columns.values()]
-    )
-    return {
-        key: _reference(table, columns[key]) for key in ("file", "label", "split", "group") if key in columns
-    }
+    found = _find_label(table, label, [index for index in indices if index not in columns.values()])
+    own: str | int | list[str | int] = [_reference(table, index) for index in found]
+    if len(found) > 1:
+        separator, labels = None, [table.header[i] if table.header else f"class_{i}" for i in found]
+    else:
+        cells = [row[found[0]] for row in table.rows]
+        separator, own = separator or _find_separator(cells), _reference(table, found[0])
+        labels = list_labels(cells, separator)
+    others: Columns = {key: _reference(table, columns[key]) for key in ("split", "group") if key in columns}
+    return Labelled({"file": _reference(table, file), "label": own, **others}, separator, labels)
 
 
-def list_labels(table: Table, columns: Mapping[str, str | int]) -> dict[str, int]:
-    """Return the labels of a table, in the order of their rows."""
-    column = table.find(columns["label"], path="data.columns.label")
-    return dict.fromkeys((row[column] for row in table.rows if row[column]), 1)
+def list_labels(cells: Sequence[str], separator: str | None) -> list[str]:
+    """Return the labels in some cells, in the order in which they occur."""
+    sets = (split_cell(cell, separator) if separator else [cell] for cell in cells)
+    return list(dict.fromkeys(label for labels in sets for label in labels if label))
 
 
-def _find_label(table: Table, label: str | None, candidates: Sequence[int]) -> int:
+def _find_separator(cells: Sequence[str]) -> str | None:
+    """Return what divides several labels in a cell; None if each cell has one label.
+
+    A comma does if at least half of what it divides is in several different cells; else it belongs to names.
+    """
+    found = next((each for each in SEPARATORS if any(each in cell for cell in cells)), None)
+    if found is not None or not any(COMMA in cell for cell in cells):
+        return found
+    parts = Counter(part for cell in set(cells) for part in split_cell(cell, COMMA))
+    return COMMA if sum(count > 1 for count in parts.values()) >= len(parts) / 2 else None
+
+
+def _find_label(table: Table, label: str | None, candidates: Sequence[int]) -> list[int]:
+    """Return the column of labels, or one for each class."""
     if label:
-        return table.find(_typed(table, label), path="label")
+        names = [label] if label in table.header else label.split(",")
+        return [table.find(_typed(table, name.strip()), path="label") for name in names]
     named = _named(table, "label")
     if named is not None and named in candidates:
-        return named
+        return [named]
     most = min(MOST_CLASSES, len(table.rows) / 2)
     found = next(
         (index for index in candidates if 2 <= len({row[index] for row in table.rows}) <= most), None
@@ -115,7 +163,13 @@ def _find_label(table: Table, label: str | None, candidates: Sequence[int]) -> i
             "has no column of labels: none has from 2 values to half as many as rows",
             hint="name one by label=<column>",
         )
-    return found
+    flags = [index for index in candidates if _is_class(table, index)]
+    return flags if found in flags else [found]
+
+
+def _is_class(table: Table, index: int) -> bool:
+    """Return whether a column says of each image whether it has a class."""
+    return {read_flag(row[index]) for row in table.rows} == {False, True}
 
 
 def _named(table: Table, key: str) -> int | None:
@@ -144,7 +198,13 @@ def _is_pixel(cell: str) -> bool:
     return _is_number(cell) and float(cell) in range(256)
 
 
-def describe_columns(columns: Mapping[str, str | int]) -> str:
+def describe_columns(columns: Mapping[str, str | int | list[str | int]], separator: str | None) -> str:
     """Return which columns were found, in a sentence."""
-    found = ", ".join(f"{key} in column {column}" for key, column in columns.items())
-    return f"columns: {found}; label=<column> names another for the labels"
+    found = ", ".join(
+        f"a class in each of the columns {', '.join(map(str, column))}"
+        if isinstance(column, list)
+        else f"{key} in column {column}"
+        for key, column in columns.items()
+    )
+    several = f", several divided by '{separator}'" if separator else ""
+    return f"columns: {found}{several}; label=<column> names another for the labels"

@@ -36,13 +36,13 @@ class Duplicates:
     examples: list[list[str]]
 
 
-def find_equal(survey: Survey, stratum: Callable[[Any], int | None]) -> Duplicates:
+def find_equal(survey: Survey, named: Callable[[Any], tuple[int, ...] | None]) -> Duplicates:
     """Find the images whose files have the same bytes."""
     digests = np.frombuffer(bytes(survey.digests), dtype="S16")
-    return _collect(survey, _groups(digests, np.arange(len(digests))), stratum)
+    return _collect(survey, _groups(digests, np.arange(len(digests))), named)
 
 
-def find_near(survey: Survey, stratum: Callable[[Any], int | None]) -> Duplicates:
+def find_near(survey: Survey, named: Callable[[Any], tuple[int, ...] | None]) -> Duplicates:
     """Find the images that look the same, but whose files differ; plain images look like nothing."""
     thumbnails = np.frombuffer(bytes(survey.thumbnails), np.uint8).reshape(-1, ROWS, COLUMNS)
     digests = np.frombuffer(bytes(survey.digests), dtype="S16")
@@ -54,7 +54,7 @@ def find_near(survey: Survey, stratum: Callable[[Any], int | None]) -> Duplicate
         _, first = np.unique(digests[close], return_index=True)
         if len(first) > 1:
             near.append(close[np.sort(first)])
-    return _collect(survey, near, stratum)
+    return _collect(survey, near, named)
 
 
 def _components(thumbnails: NDArray[np.uint8]) -> NDArray[Any]:
@@ -96,12 +96,12 @@ def _groups(keys: NDArray[Any], indices: NDArray[np.intp]) -> Iterator[NDArray[n
         yield np.sort(indices[order[start : end + 2]])
 
 
-def _collect(survey: Survey, groups: Any, stratum: Callable[[Any], int | None]) -> Duplicates:
+def _collect(survey: Survey, groups: Any, named: Callable[[Any], tuple[int, ...] | None]) -> Duplicates:
     num_groups = images = across_classes = across_splits = 0
     examples: list[tuple[bool, list[str]]] = []
     for group in groups:
         samples = [survey.samples[survey.readable[index]] for index in group]
-        is_across_classes = len({stratum(sample) for sample in samples}) > 1
+        is_across_classes = len({named(sample) for sample in samples}) > 1
         is_across_splits = len({sample.split for sample in samples}) > 1
         num_groups, images = num_groups + 1, images + len(samples)
         across_classes += is_across_classes

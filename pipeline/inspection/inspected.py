@@ -57,8 +57,8 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
         facts = replace(facts, **_find_facts(found, open_facts))
         folder.mkdir(parents=True, exist_ok=True)
         draw_contact_sheet(folder, archive, facts, found, kind)
-        duplicates = find_equal(found, kind.stratum), find_near(found, kind.stratum)
-        blocks = describe(archive, facts, found, kind.stratum, duplicates)
+        duplicates = find_equal(found, kind.named), find_near(found, kind.named)
+        blocks = describe(archive, facts, found, kind.named, duplicates)
     problems = _find_problems(samples, facts, kind)
     if duplicates[0].across_splits and not facts.allow_duplicates:
         problems.append(

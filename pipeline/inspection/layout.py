@@ -25,18 +25,21 @@ ALIASES = {
 UNDECIDED = ["a", "b"]  # classes, until the masks have been read
 
 
-def find_layout(path: Path, *, label: str | None = None, max_bytes: int) -> dict[str, Any]:
-    """Return the facts that names and tables tell: format, root, split, classes, table and columns.
+def find_layout(
+    path: Path, *, label: str | None = None, separator: str | None = None, max_bytes: int
+) -> dict[str, Any]:
+    """Return the facts that names and tables tell: format, root, split, classes, table, columns and separator.
 
     Args:
-        label: the column of labels in a table; None to find it.
+        label: the column of labels in a table, or one for each class, divided by commas; None to find it.
+        separator: of several labels in a cell; None to find it.
         max_bytes: size of the largest file that is read.
 
     Raises:
         ConfigError: there are no images, or they lie in no layout that can be read.
     """
     if path.is_file() and is_table(path.name):
-        return _of_table(path, label, max_bytes)
+        return _of_table(path, label, separator, max_bytes)
     with opened(path, max_bytes=max_bytes) as archive:
         names = [name for name in archive.names() if is_image(name)]
         if not names:
@@ -44,7 +47,7 @@ def find_layout(path: Path, *, label: str | None = None, max_bytes: int) -> dict
         facts = None if label else _of_folders(path, names)
         if facts is None:
             for name in filter(is_table, archive.names()):
-                facts = facts or _of_labels(path, name, archive, label)
+                facts = facts or _of_labels(path, name, archive, label, separator)
     if facts is not None:
         return facts
     if label:
@@ -75,15 +78,16 @@ def _of_folders(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
     return None
 
 
-def _of_table(path: Path, label: str | None, max_bytes: int) -> dict[str, Any]:
+def _of_table(path: Path, label: str | None, separator: str | None, max_bytes: int) -> dict[str, Any]:
     """Return the facts of a table that the user named: of pixels, or of labels for the images around it."""
     with opened(path.parent, max_bytes=max_bytes) as archive:
         table = read_any(archive.read(path.name), path.name, max_bytes=max_bytes)
         columns = find_pixels(table, label)
         if columns is not None:
-            classes = sort_names(list_labels(table, columns))
+            column = table.find(columns["label"], path="data.columns.label")
+            classes = sort_names(list_labels([row[column] for row in table.rows], None))
             return {"format": "csv_pixels", "root": str(path), "columns": columns, "classes": classes}
-        facts = _of_labels(path.parent, path.name, archive, label)
+        facts = _of_labels(path.parent, path.name, archive, label, separator)
     if facts is None:
         raise ConfigError(
             str(path),
@@ -94,17 +98,26 @@ def _of_table(path: Path, label: str | None, max_bytes: int) -> dict[str, Any]:
     return facts
 
 
-def _of_labels(path: Path, name: str, archive: Archive, label: str | None) -> dict[str, Any] | None:
+def _of_labels(
+    path: Path, name: str, archive: Archive, label: str | None, separator: str | None
+) -> dict[str, Any] | None:
     """Return the facts of a table of labels; None if it is none."""
     try:
         table = read_any(archive.read(name), name, max_bytes=2**28)
     except ConfigError:  # another table, which nobody named
         return None
-    columns = find_labels(table, archive, label)
-    if columns is None:
+    found = find_labels(table, archive, label, separator)
+    if found is None:
         return None
-    classes = sort_names(list_labels(table, columns))
-    return {"format": "csv_labels", "root": str(path), "table": name, "columns": columns, "classes": classes}
+    has_columns = isinstance(found.columns["label"], list)  # whose order is that of the classes
+    return {
+        "format": "csv_labels",
+        "root": str(path),
+        "table": name,
+        "columns": found.columns,
+        "classes": found.labels if has_columns else sort_names(found.labels),
+        "separator": found.separator,
+    }
 
 
 def sort_names(names: Mapping[str, int] | Sequence[str]) -> list[str]:

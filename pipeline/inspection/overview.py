@@ -17,11 +17,12 @@ from pipeline.inspection.advice import count_squashed
 from pipeline.inspection.duplicates import Duplicates
 from pipeline.inspection.survey import COLUMNS, ROWS, Survey
 
+NO_CLASS = -1
 MOST_ROWS = 20  # of a table; the page of a data set has no more either
 MOST_NAMES = 10  # refused files that are listed for each reason; refused.txt has them all
 DEPTHS = {"1": "black and white", "L": "grey", "P": "palette", "RGB": "colour", "RGBA": "colour with alpha"}
 
-Stratum = Callable[[Any], int | None]
+Named = Callable[[Any], tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,17 @@ def describe(
     archive: Archive,
     facts: Facts,
     survey: Survey,
-    stratum: Stratum,
+    named: Named,
     duplicates: tuple[Duplicates, Duplicates],
 ) -> list[Block]:
     """Return the blocks of a data set, those without content left out.
 
     Args:
-        stratum: the class of a sample; None if it does not have a single class.
+        named: the classes of a sample; None if only its file tells them.
         duplicates: of the same bytes, and near ones.
     """
     blocks = [
-        _classes(facts, survey, stratum),
+        _classes(facts, survey, named),
         _images(facts, survey),
         _masks(facts, survey),
         _duplicates(*duplicates),
@@ -63,16 +64,21 @@ def describe(
     return [block for block in blocks if block.rows or block.remarks]
 
 
-def _classes(facts: Facts, survey: Survey, stratum: Stratum) -> Block:
-    counts = Counter((stratum(sample), sample.split) for sample in survey.samples)
-    splits = [sum(count for (_, each), count in counts.items() if each == split) for split in SPLITS]
+def _classes(facts: Facts, survey: Survey, named: Named) -> Block:
+    splits = [sum(sample.split == split for sample in survey.samples) for split in SPLITS]
     total = ("all", *(f"{count:,}" for count in splits), f"{sum(splits):,}", "")
-    if None in {label for label, _ in counts}:
+    sets = [named(sample) for sample in survey.samples]
+    if None in sets:
         return Block("Images per split", ("", *SPLITS, "all", ""), [total])
+    counts = Counter(
+        (label, sample.split)
+        for sample, labels in zip(survey.samples, sets, strict=True)
+        for label in labels or [NO_CLASS]
+    )
     sums = Counter({label: sum(counts[label, split] for split in SPLITS) for label, _ in counts})
     rows = [
         (
-            facts.classes[label or 0],
+            _class_name(label, facts),
             *(f"{counts[label, split]:,}" for split in SPLITS),
             f"{count:,}",
             f"{count / sum(splits):.1%}",
@@ -80,12 +86,20 @@ def _classes(facts: Facts, survey: Survey, stratum: Stratum) -> Block:
         for label, count in sums.most_common(MOST_ROWS)
     ]
     remarks = [f"and {len(sums) - MOST_ROWS:,} smaller classes"] if len(sums) > MOST_ROWS else []
-    (label, count), *_ = sums.most_common(1)
-    remarks.append(
-        f"Always guessing '{facts.classes[label or 0]}' has accuracy {count / sum(splits):.3f}, and balanced accuracy "
-        f"{1 / len(facts.classes):.3f}."
-    )
+    if sums.total() > sum(splits) or NO_CLASS in sums:
+        share = sum(sums[label] for label in range(len(facts.classes))) / len(facts.classes) / sum(splits)
+        remarks.append(f"Guessing at random has a mean AP of {share:.3f}, the mean share of the classes.")
+    else:
+        (label, count), *_ = sums.most_common(1)
+        remarks.append(
+            f"Always guessing '{_class_name(label, facts)}' has accuracy {count / sum(splits):.3f}, and balanced "
+            f"accuracy {1 / len(facts.classes):.3f}."
+        )
     return Block("Images per class and split", ("class", *SPLITS, "all", "share"), [*rows, total], remarks)
+
+
+def _class_name(label: int, facts: Facts) -> str:
+    return "(no class)" if label == NO_CLASS else facts.classes[label]
 
 
 def _images(facts: Facts, survey: Survey) -> Block:

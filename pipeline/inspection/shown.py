@@ -115,11 +115,11 @@ def draw_contact_sheet(
 
 def _choose(survey: Survey, kind: TargetKind) -> list[Sample]:
     """Return readable samples, evenly spaced in each class, the classes in turn."""
-    strata: dict[int | None, list[Sample]] = {}
+    sets: dict[tuple[int, ...] | None, list[Sample]] = {}
     for index in survey.readable:
         sample = survey.samples[index]
-        strata.setdefault(kind.stratum(sample), []).append(sample)
-    each = max(1, SHEET_IMAGES // max(1, len(strata)))
-    spread = (samples[:: max(1, len(samples) // each)][:each] for samples in strata.values())
+        sets.setdefault(kind.named(sample), []).append(sample)
+    each = max(1, SHEET_IMAGES // max(1, len(sets)))
+    spread = (samples[:: max(1, len(samples) // each)][:each] for samples in sets.values())
     turns = [sample for turn in zip_longest(*spread) for sample in turn if sample is not None]
     return turns[:SHEET_IMAGES]

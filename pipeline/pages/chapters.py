@@ -24,6 +24,8 @@ TITLES = {
     "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
     "confusion": "Confusion matrix of the test split",
     "mistakes": "Most confident mistakes: true class, predicted class, confidence",
+    "labels": "Test images of each class: found, missed, and those that are predicted to have it and do not",
+    "wrong_labels": "Test images with most wrong labels: - is missed, + is not true",
     "best": "Best test cases",
     "median": "Median test cases",
     "worst": "Worst test cases",
@@ -98,6 +100,7 @@ class Chapter:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
         search: the outcome of the search; None without one.
         scores: test scores; the one that selects the best epoch comes first.
+        remarks: sentences on what is left out of test scores.
         groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
     """
@@ -107,6 +110,7 @@ class Chapter:
     declaration: list[tuple[str, str]]
     search: Found | None
     scores: list[Score]
+    remarks: list[str]
     groups: Groups | None
     epochs: int
     kept_epoch: int
@@ -151,6 +155,7 @@ def load_chapter(
         declaration=_declaration(config),
         search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
         scores=rows,
+        remarks=(evaluated / "remarks.txt").read_text(encoding="utf-8").splitlines(),
         groups=groups,
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
@@ -165,7 +170,8 @@ def _summary(score: Score, groups: Groups | None) -> str:
     span = "no interval" if groups is None else groups.range
     if score.has_interval:
         span = f"{score.low:.3f} to {score.high:.3f}"
-    return f"test {score.name} {score.value:.3f} ({span})"
+    value = "not defined" if isnan(score.value) else f"{score.value:.3f}"
+    return f"test {score.name} {value} ({span})"
 
 
 def _groups(file: Path, names: Sequence[str], fewest: int) -> Groups | None:

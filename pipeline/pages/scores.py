@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,11 @@ MOST = 16  # scores
 
 
 def print_scores(
-    run: str, scores: Mapping[str, Any], titles: Mapping[str, str], row: Mapping[str, Any]
+    run: str,
+    scores: Mapping[str, Any],
+    titles: Mapping[str, str],
+    row: Mapping[str, Any],
+    remarks: Sequence[str],
 ) -> None:
     """Print scores with their intervals.
 
@@ -24,6 +28,7 @@ def print_scores(
         scores: name -> {value, low, high}.
         titles: name -> title.
         row: what `metrics.json` says beside: other data than the run's own, and groups that are too few for intervals.
+        remarks: sentences on what is left out of scores.
     """
     console = Console(width=WIDTH, highlight=False, soft_wrap=True)
     place = (
@@ -35,10 +40,13 @@ def print_scores(
     for name, score in islice(scores.items(), MOST):
         has_bounds = not math.isnan(score["low"])
         bounds = f"{score['low']:.4f} to {score['high']:.4f}" if has_bounds else ""
-        table.add_row(titles[name], f"{score['value']:.4f}", bounds)
+        value = "not defined" if math.isnan(score["value"]) else f"{score['value']:.4f}"
+        table.add_row(titles[name], value, bounds)
     console.print(table, markup=False)
     if len(scores) > MOST:
         console.print(f"and {len(scores) - MOST} more")
+    for remark in remarks:
+        console.print(remark, markup=False, soft_wrap=False)
     if "score_min" in row:
         console.print(
             f"{row['score_of']} of {row['score_n']} groups, which are too few for intervals: "

@@ -1,7 +1,8 @@
 """Pruners: which training is stopped early, given the curves of earlier ones.
 
 A decision depends only on the curves and the trial's index, so that a resumed search makes the same decisions. A curve
-has one score per epoch, higher is better; NaN counts as the worst score.
+has one score per epoch, higher is better. A score that is NaN is not defined, as Dice of empty masks is not: it
+stops no training, and nothing is compared with it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import inf, isnan
+from math import isnan
 from statistics import median
 from typing import Protocol
 
@@ -68,9 +69,10 @@ class Median:
     def stops(self, curve: Sequence[float], peers: Sequence[Peer], *, trial: int) -> bool:  # noqa: ARG002
         """Return whether a training ends after its latest epoch."""
         scores = _scores_at(len(curve), [peer for peer in peers if not peer.is_stopped])
-        if len(curve) < self._warmup or len(scores) < START:
+        own = [score for score in curve if not isnan(score)]
+        if len(curve) < self._warmup or len(scores) < START or not own:
             return False
-        return max(map(_comparable, curve)) < median(scores)
+        return max(own) < median(scores)
 
 
 class Halving:
@@ -92,9 +94,9 @@ class Halving:
 
     def stops(self, curve: Sequence[float], peers: Sequence[Peer], *, trial: int) -> bool:  # noqa: ARG002
         """Return whether a training ends after its latest epoch."""
-        if not self._is_rung(len(curve)):
+        score = curve[-1]
+        if not self._is_rung(len(curve)) or isnan(score):
             return False
-        score = _comparable(curve[-1])
         scores = sorted([score, *_scores_at(len(curve), peers)], reverse=True)
         num_promoted = max(len(scores) // self._factor, 1)
         return score < scores[num_promoted - 1]
@@ -180,11 +182,7 @@ def make_pruner(name: str, *, warmup: int, factor: int, max_epochs: int) -> Prun
     return Hyperband(warmup=warmup, factor=factor, max_epochs=max_epochs)
 
 
-def _comparable(score: float) -> float:
-    """Return a score that can be compared: minus infinity for NaN."""
-    return -inf if isnan(score) else score
-
-
 def _scores_at(epoch: int, peers: Sequence[Peer]) -> list[float]:
-    """Return the scores of the peers that reached an epoch, counted from 1."""
-    return [_comparable(peer.curve[epoch - 1]) for peer in peers if len(peer.curve) >= epoch]
+    """Return the scores that are defined of the peers that reached an epoch, counted from 1."""
+    scores = (peer.curve[epoch - 1] for peer in peers if len(peer.curve) >= epoch)
+    return [score for score in scores if not isnan(score)]

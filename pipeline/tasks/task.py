@@ -52,6 +52,15 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class Remarking(Protocol):
+    """A task that has more to say of a set of images than its scores."""
+
+    def remarks(self, evidence: Evidence) -> list[str]:
+        """Return sentences on what is left out of scores, with counts; none if nothing is."""
+        ...
+
+
 class Decoded(nn.Module):
     """A model followed by the decoding of its outputs to predictions, for export.
 

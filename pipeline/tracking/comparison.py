@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import inf, isnan
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,11 @@ BEST_TAG = "convoy.best_of"
 
 
 def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = None) -> str:
-    """Log the results of the finished children of a parent, best first.
+    """Log the results of the finished children of a parent, best first; those whose score is not defined come last.
 
     Logs `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and `convoy.best_name`, and
-    the best score as a metric; also `over_seeds.md` if some children differ only in their seed.
+    the best score as a metric, unless no score is defined; also `over_seeds.md` if some children differ only in their
+    seed.
 
     Args:
         mode: `max` if a higher score is better, `min` if a lower one is.
@@ -59,6 +61,8 @@ def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = Non
         picture = Path(folder) / "comparison.png"
         draw_comparison(scored, picture)
         parent.log_files(picture)
+        if isnan(children[0].data.metrics[SCORE]):
+            return means
         best = client.download_artifacts(children[0].info.run_id, "config.yaml", folder)
         parent.log_text(Path(best).read_text(encoding="utf-8"), "best_config.yaml")
     parent.log_scores({SCORE: children[0].data.metrics[SCORE]})
@@ -91,12 +95,18 @@ def _tag_best(parent: TrackedRun, best: str) -> None:
 
 
 def _over_seeds(children: list[Run], differing: list[str]) -> list[tuple[str, list[float]]]:
-    """Return the scores of children that differ only in their seed, by their common name."""
+    """Return the scores of children that differ only in their seed, by their common name; undefined ones left out."""
     groups: dict[tuple[str | None, ...], list[Run]] = {}
     for run in children:
         alike = tuple(run.data.params.get(name) for name in differing if name != "seed")
         groups.setdefault(alike, []).append(run)
-    return [(_shared_name(runs), [run.data.metrics[SCORE] for run in runs]) for runs in groups.values()]
+    return [
+        (_shared_name(runs), _defined(run.data.metrics[SCORE] for run in runs)) for runs in groups.values()
+    ]
+
+
+def _defined(scores: Iterable[float]) -> list[float]:
+    return [score for score in scores if not isnan(score)]
 
 
 def _shared_name(runs: list[Run]) -> str:
@@ -106,17 +116,21 @@ def _shared_name(runs: list[Run]) -> str:
 
 
 def _means(seeds: list[tuple[str, list[float]]], bounds: Bounds | None) -> str:
-    """Return a Markdown table: name, number of seeds, mean score, and its 95 % interval."""
+    """Return a Markdown table: name, number of seeds whose score is defined, mean score, and its 95 % interval."""
     lines = ["| run | seeds | mean score | 95 % interval |", "|---|---|---|---|"]
     for name, scores in seeds:
+        if not scores:
+            lines.append(f"| {name} | 0 | not defined | |")
+            continue
         mean, low, high = mean_interval(scores, bounds=bounds)
         lines.append(f"| {name} | {len(scores)} | {mean:.4f} | {low:.4f} to {high:.4f} |")
     return "\n".join(lines) + "\n"
 
 
 def _rank(scores: Sequence[float], sign: int) -> float:
-    """Return a sort key by mean score, best last; NaN sorts first."""
-    return float(np.nan_to_num(sign * np.mean(scores), nan=-np.inf))
+    """Return a sort key by the mean of the scores that are defined, best last; without any, first."""
+    defined = _defined(scores)
+    return sign * float(np.mean(defined)) if defined else -inf
 
 
 def _differing(children: list[Run]) -> list[str]:

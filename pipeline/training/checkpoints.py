@@ -10,7 +10,7 @@ import io
 import sys
 import zipfile
 from dataclasses import dataclass
-from math import inf, isnan
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Checkpoints(Checkpoint):
     is moved to another folder.
 
     Args:
-        monitor: score that selects the best epoch; the first one wins ties.
+        monitor: score that selects the best epoch; the first one wins ties. An epoch whose score is not defined is
+            passed over; until one has a score, the latest is kept.
         mode: `max` if a higher score is better, `min` if a lower one is.
     """
 
@@ -50,9 +51,8 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Write the checkpoints; the best one first, since the last one refers to it."""
         score = self.sign * float(trainer.callback_metrics[self.monitor])
-        score = -inf if isnan(score) else score
         if self.best is None or score > self.best:
-            self.best = score
+            self.best = None if isnan(score) else score
             trainer.save_checkpoint(self.folder.best, weights_only=True)
         trainer.save_checkpoint(self.folder.last)
 

@@ -26,7 +26,7 @@ from pipeline.storage.names import escape_cells
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
-from pipeline.tasks.task import Task
+from pipeline.tasks.task import Remarking, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.assemble import build_task
@@ -153,6 +153,8 @@ def _score(
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
     _write_scores(out, scores, grouped, {**_summary(declaration, run, scores, grouped), **(about or {})})
+    remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
+    write_text(out / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
     cases = load_cases(declaration.task["_target_"])
     _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
@@ -258,6 +260,7 @@ def _track(
     tracked.log_files(out / "pictures", place)
     tracked.log_files(out / "cases.csv", place)
     tracked.log_files(out / "groups.csv", place)
+    tracked.log_files(out / "remarks.txt", place)
 
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

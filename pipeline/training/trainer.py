@@ -47,6 +47,15 @@ class OwnSignals(Callback):
             signal.signal(signal.SIGTERM, self._handler)
 
 
+class EarlyStoppingOnScores(EarlyStopping):
+    """Early stopping that passes over epochs whose score is not defined, where Lightning's ends the training."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count an epoch as better or not, unless its score is NaN."""
+        if not trainer.callback_metrics[self.monitor].isnan():
+            super().on_train_epoch_end(trainer, pl_module)
+
+
 class VerifiedInputs(Callback):
     """Wait for the check of the inputs before anything of an epoch is recorded or saved.
 
@@ -104,7 +113,7 @@ def make_trainer(
     callbacks: list[Callback] = [Checkpoints(folder, monitor=monitor, mode=mode), OwnSignals()]
     if settings.early_stopping is not None:
         callbacks.append(
-            EarlyStopping(
+            EarlyStoppingOnScores(
                 monitor,
                 mode=mode,
                 patience=int(settings.early_stopping["patience"]),

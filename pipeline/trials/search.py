@@ -223,7 +223,7 @@ class Search:
         if reasons:
             return self.ledger.settle(trial, "failed", reason=reasons[0])
         if not all(map(isfinite, values)):
-            reason = f"{self.settings.metric or 'the score'} is not a number"
+            reason = f"{self.settings.metric or 'the score'} is not defined"
             return self.ledger.settle(trial, "failed", reason=reason)
         if pruned:
             return self.ledger.settle(trial, "pruned", values=values, curves=curves, reason=pruned[0])

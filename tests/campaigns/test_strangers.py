@@ -80,6 +80,7 @@ def by_report(text: str) -> None:
     for name, content in {
         "evaluate/x/scores.json": "{}",
         "evaluate/x/groups.csv": "",
+        "evaluate/x/remarks.txt": "",
         "train/x/result.json": "{}",
         "search/x/best.yaml": text,
     }.items():

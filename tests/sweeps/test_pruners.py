@@ -87,8 +87,11 @@ def replayed_by_optuna(pruner: optuna.pruners.BasePruner, curves: Sequence[tuple
         ([0.3, 0.0], [0.1, 0.2, 0.3, 0.4, 0.5], False),  # its best counts, the peers' 9 before does not
         ([0.0, 0.34], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], True),  # of six: 0.35
         ([0.0, 0.2], [0.3, 0.3, 0.3, 0.3], False),  # too few peers
-        ([0.0, 0.0], [nan, nan, nan, 0.4, 0.5], False),  # most of them diverged
-        ([nan, nan], [nan, nan, 0.3, 0.4, 0.5], True),
+        ([0.0, 0.2], [nan, 0.3, 0.3, 0.3, 0.3], False),  # too few whose score is defined
+        ([0.0, 0.2], [nan, nan, 0.1, 0.2, 0.3, 0.4, 0.5], True),
+        ([0.0, 0.3], [nan, nan, 0.1, 0.2, 0.3, 0.4, 0.5], False),
+        ([0.0, nan], [0.1, 0.2, 0.3, 0.4, 0.5], True),  # its best is that of the first epoch
+        ([nan, nan], [0.1, 0.2, 0.3, 0.4, 0.5], False),
         ([0.0], [0.1, 0.2, 0.3, 0.4, 0.5], False),  # in the warmup
     ],
 )
@@ -117,8 +120,8 @@ def test_median_looks_at_peers_that_came_as_far_and_were_not_stopped() -> None:
         ([0.0, 0.5], [0.1, 0.2, 0.3, 0.6], True),  # 1 of 5
         ([0.0, 0.5], [0.6], True),  # and at least one
         ([0.0, 0.5], [0.4], False),
-        ([0.0, nan], [0.4], True),
-        ([0.0, 0.3], [nan, nan, nan, nan, 0.6], False),  # who diverged is one of the 6
+        ([0.0, nan], [0.4], False),
+        ([0.0, 0.3], [nan, nan, nan, nan, 0.6], True),  # two have a score
         ([0.0, 0.0, 0.0], [0.6] * 5, False),  # epochs 3 to 5 and 7 are between rungs
         ([0.0, 0.0, 0.0, 0.0], [0.6] * 5, False),
         ([0.0, 0.0, 0.0, 0.0, 0.0], [0.6] * 5, False),
@@ -195,12 +198,13 @@ def test_order_of_peers_does_not_matter(
 
 @JUDGES
 @given(curve=CURVES, peers=PEERS, trial=TRIALS)
-def test_nan_is_the_worst_score(name: str, curve: tuple[float, ...], peers: list[Peer], trial: int) -> None:
-    cleaned = [
-        Peer(peer.trial, tuple(map(comparable, peer.curve)), is_stopped=peer.is_stopped) for peer in peers
-    ]
-    expected = made(name).stops(tuple(map(comparable, curve)), cleaned, trial=trial)
-    assert made(name).stops(curve, peers, trial=trial) == expected
+def test_undefined_score_stops_no_training_and_is_compared_with_none(
+    name: str, curve: tuple[float, ...], peers: list[Peer], trial: int
+) -> None:
+    epoch = len(curve)
+    scored = [peer for peer in peers if len(peer.curve) < epoch or not isnan(peer.curve[epoch - 1])]
+    assert made(name).stops(curve, peers, trial=trial) == made(name).stops(curve, scored, trial=trial)
+    assert not made(name).stops((nan,) * epoch, peers, trial=trial)
 
 
 @JUDGES

@@ -114,6 +114,37 @@ def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(
     assert means.splitlines()[2:] == (rows if mode == "max" else rows[::-1])
 
 
+def test_seeds_whose_score_is_not_defined_are_left_out_of_means_and_nothing_undefined_is_best(
+    parent: TrackedRun,
+) -> None:
+    nan = math.nan
+    for rate, scores in ((0.1, [nan, 0.6, 0.8]), (0.2, [0.5, 0.5, 0.5]), (0.3, [nan, nan, nan])):
+        for seed, score in enumerate(scores):
+            child = TrackedRun.start(
+                parent.store, name=f"optimizer.lr={rate} seed={seed}", parent=parent.run_id, tags={}
+            )
+            child.log_config({"optimizer": {"lr": rate}, "seed": seed})
+            child.log_final({"score": score})
+            child.end("FINISHED")
+    means = log_comparison(parent, mode="max")
+    parent.end("FINISHED")
+    assert [line.rsplit("|", 2)[0] for line in means.splitlines()[2:]] == [
+        "| optimizer.lr=0.1 | 2 | 0.7000 ",
+        "| optimizer.lr=0.2 | 3 | 0.5000 ",
+        "| optimizer.lr=0.3 | 0 | not defined ",
+    ]
+
+
+def test_no_child_is_the_best_if_no_score_is_defined(parent: TrackedRun) -> None:
+    for rate in (0.1, 0.2):
+        add_child(parent, rate=rate, activation="relu", score=math.nan)
+    log_comparison(parent, mode="max")
+    parent.end("FINISHED")
+    data = parent.store.client.get_run(parent.run_id).data
+    assert "convoy.best_run" not in data.tags
+    assert SCORE not in data.metrics
+
+
 def test_runs_that_differ_in_more_have_none(parent: TrackedRun) -> None:
     for rate in (0.1, 0.2):
         add_child(parent, rate=rate, activation="relu", score=rate)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.trainer.states import TrainerFn
 
 from pipeline.declaration.composition import CONF
 from pipeline.declaration.settings import TrainerSettings
@@ -150,7 +151,7 @@ def bests(scores: list[float], checkpoints: Checkpoints) -> list[int]:
     [
         ([0.5, 0.4, 0.6, 0.6, 0.7], [0, 2, 4]),
         ([0.0, float("nan"), 0.1], [0, 2]),
-        ([float("nan"), float("nan"), -3.0], [0, 2]),
+        ([float("nan"), float("nan"), -3.0, float("nan"), 0.0], [0, 1, 2, 4]),
     ],
     ids=["better", "undefined between", "undefined at first"],
 )
@@ -160,6 +161,29 @@ def test_first_epoch_and_each_better_one_is_kept(
 ) -> None:
     checkpoints = Checkpoints(RunFolder(tmp_path), monitor="val/accuracy", mode=mode)
     assert bests([sign * score for score in scores], checkpoints) == kept
+
+
+@pytest.mark.parametrize(
+    ("scores", "ended"),
+    [
+        ([0.0, float("nan"), float("nan"), 0.0, 0.0], 4),  # the third epoch with a score that is no better
+        ([float("nan")] * 9, None),
+        ([float("nan"), 0.1, 0.1, float("nan"), 0.1], 4),
+    ],
+)
+def test_epochs_without_a_score_use_up_no_patience(
+    scores: list[float], ended: int | None, tmp_path: Path
+) -> None:
+    settings = settings_with(accelerator="cpu", early_stopping={"patience": 2, "min_delta": 0.0})
+    trainer = make_trainer(settings, RunFolder(tmp_path), monitor="val/dice", mode="max", devices=1)
+    (stopping,) = (each for each in trainer.callbacks if isinstance(each, EarlyStopping))
+    trainer.state.fn = TrainerFn.FITTING
+    stopped = []
+    for score in scores:
+        trainer._logger_connector._callback_metrics["val/dice"] = torch.tensor(score)
+        stopping.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+        stopped.append(trainer.should_stop)
+    assert (stopped.index(True) if True in stopped else None) == ended
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])

@@ -63,8 +63,8 @@ def test_trial_without_a_value_fails_with_its_reason_and_the_search_goes_on(tmp_
     assert [(trial.state, trial.values, trial.reason) for trial in trials] == [
         ("finished", [0.5], ""),
         ("failed", [], "out of memory"),
-        ("failed", [], "the score is not a number"),
-        ("failed", [], "the score is not a number"),
+        ("failed", [], "the score is not defined"),
+        ("failed", [], "the score is not defined"),
         ("finished", [0.7], ""),
     ]
     told = format_best(coarse(tmp_path, "search.trials=5"), trials)
@@ -91,7 +91,7 @@ def test_metric_that_is_not_a_number_is_named(tmp_path: Path) -> None:
     search = coarse(tmp_path, "search.trials=2", "search.metric=val/loss", "search.direction=minimize")
     answers = [Outcome(nan), Outcome(1.0)]
     trials = search.run(lambda jobs: [answers.pop(0)])
-    assert trials[0].reason == "val/loss is not a number"
+    assert trials[0].reason == "val/loss is not defined"
 
 
 def test_search_whose_trials_all_fail_is_an_error_with_the_first_reason(tmp_path: Path) -> None:

@@ -68,7 +68,11 @@ def opened(facts: Facts) -> Iterator[Archive]:
         check_size(facts.root, root.stat().st_size, facts.max_file_bytes)
         data = root.read_bytes()
     table = read_table(data, root.name, has_header=has_header(columns), max_bytes=facts.max_file_bytes)
-    named = {key: table.find(column, path=f"data.columns.{key}") for key, column in columns.items()}
+    named = {
+        key: table.find(column, path=f"data.columns.{key}")
+        for key, column in columns.items()
+        if not isinstance(column, list)  # which check_source refuses
+    }
     pixels = [index for index in range(len(table.rows[0])) if index not in named.values()]
     sides = find_sides(len(pixels), facts.shape)
     rows = [_pixels(table, row, pixels) for row in range(len(table.rows))]
@@ -80,7 +84,9 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     is_named = has_header(facts.columns or {})
     numbers = {key: index for index, key in enumerate(("file", *(facts.columns or {})))}
     table = read_table(archive.read(archive.root.name), LABELS, has_header=is_named)
-    columns: dict[str, str | int] = {key: key if is_named else number for key, number in numbers.items()}
+    columns: dict[str, str | int | list[str | int]] = {
+        key: key if is_named else number for key, number in numbers.items()
+    }
     return read_samples(replace(table, name=archive.root.name), archive, replace(facts, columns=columns))
 
 

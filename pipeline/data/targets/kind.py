@@ -91,7 +91,7 @@ class TargetKind(ABC):
         array: Array = np.load(folder / f"{split}_targets.npy", mmap_mode="r")
         return array
 
-    def present(self, target: Any) -> Array:
+    def present(self, target: Any) -> NDArray[np.intp]:
         """Return the classes that a target has, each once; values that are no class may be among them."""
         return np.flatnonzero(np.bincount(np.asarray(target).ravel()))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
@@ -34,7 +35,7 @@ class Labels(TargetKind):
         """Return the classes that the image has."""
         return _indices(sample)
 
-    def present(self, target: Any) -> Array:
+    def present(self, target: Any) -> NDArray[np.intp]:
         """Return the classes that the image has."""
         return np.flatnonzero(target)
 
@@ -56,7 +57,7 @@ class Labels(TargetKind):
 
     def caption(self, target: Any, classes: Sequence[str]) -> str:
         """Return the names of the classes that the image has, or that it has none."""
-        return ", ".join(classes[index] for index in np.flatnonzero(target)) or "no class"
+        return ", ".join(classes[index] for index in map(int, np.flatnonzero(target))) or "no class"
 
 
 def _indices(sample: Sample) -> tuple[int, ...]:

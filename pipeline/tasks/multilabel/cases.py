@@ -41,7 +41,7 @@ def draw(task: Multilabel, evaluated: Evaluated, folder: Path) -> None:
     worst = [int(index) for index in order if wrong[index].any()][:MOST_MISTAKES]
     if worst:
         captions = [_caption(task, labels[index], wrong[index]) for index in worst]
-        draw_sheet(np.asarray(evaluated.images[worst]), folder / "mistakes.png", captions=captions)
+        draw_sheet(np.asarray(evaluated.images[worst]), folder / "wrong_labels.png", captions=captions)
 
 
 def _caption(task: Multilabel, labels: np.ndarray, wrong: np.ndarray) -> str:

@@ -127,7 +127,7 @@ def join_names(classes: Sequence[str], present: NDArray[np.bool_], separator: st
         present: (K,).
         separator: `data.separator`; null for "|".
     """
-    return (separator or SEPARATOR).join(classes[index] for index in np.flatnonzero(present))
+    return (separator or SEPARATOR).join(classes[int(index)] for index in np.flatnonzero(present))
 
 
 def _rank(logits: Evidence, labels: NDArray[np.bool_]) -> tuple[float, float]:

@@ -29,7 +29,7 @@ def draw(task: Segmentation, evaluated: Evaluated, folder: Path) -> None:
     order = [int(i) for i in np.argsort(-dice, kind="stable") if not np.isnan(dice[i])]
     middle = max(len(order) // 2 - CASES // 2, 0)
     kinds = {"best": order[:CASES], "median": order[middle : middle + CASES], "worst": order[-CASES:]}
-    for kind, chosen in kinds.items():
+    for kind, chosen in kinds.items() if order else ():
         masks, captions = [], []
         for index in chosen:
             true = evaluated.targets[index]

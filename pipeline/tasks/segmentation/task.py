@@ -112,6 +112,17 @@ class Segmentation:
                 }
         return scores
 
+    def remarks(self, evidence: Evidence) -> list[str]:
+        """Return how many images are left out of the means over images."""
+        absent = np.isnan(per_image_scores(evidence)[0]).sum(axis=0)
+        counts = [f"{self.classes[index]} {absent[index]:,}" for index in self._kept if absent[index]]
+        if not counts:
+            return []
+        return [
+            "images left out of the means over images (not of pooled scores), as they neither have the class nor are "
+            f"predicted to: {', '.join(counts)}; of {len(evidence):,}"
+        ]
+
     def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
         """Return outputs whose probabilities are averaged over the views, after flipping mirrored ones back."""
         turned = [each.flip(-1) if flips else each for each, flips in zip(outputs, mirrored, strict=True)]
