@@ -93,7 +93,7 @@ def find_labels(
         label: the column of labels that the user named, or one for each class, divided by commas; None to find it: one
             whose name means it, else the first that has from 2 values to half as many as rows. If that has only 0 and
             1, all columns that do are classes.
-        separator: of several labels in a cell, that the user named; None to find it.
+        separator: of several labels in a cell, that the user named; `none` if each cell has one; None to find it.
 
     Raises:
         ConfigError: the user named a column that does not exist, or none can be told to be the labels.
@@ -121,7 +121,8 @@ def find_labels(
         separator, labels = None, [table.header[i] if table.header else f"class_{i}" for i in found]
     else:
         cells = [row[found[0]] for row in table.rows]
-        separator, own = separator or _find_separator(cells), _reference(table, found[0])
+        own = _reference(table, found[0])
+        separator = None if separator == "none" else separator or _find_separator(cells)
         labels = list_labels(cells, separator)
     others: Columns = {key: _reference(table, columns[key]) for key in ("split", "group") if key in columns}
     return Labelled({"file": _reference(table, file), "label": own, **others}, separator, labels)

@@ -32,7 +32,7 @@ def find_layout(
 
     Args:
         label: the column of labels in a table, or one for each class, divided by commas; None to find it.
-        separator: of several labels in a cell; None to find it.
+        separator: of several labels in a cell; `none` if each cell has one; None to find it.
         max_bytes: size of the largest file that is read.
 
     Raises:

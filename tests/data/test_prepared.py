@@ -105,47 +105,6 @@ def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> No
     assert prepare(section, folder).about() == expected
 
 
-def write_masks_of(root: Path, values: Sequence[int]) -> None:
-    """Write images whose masks have the value of each split's place throughout, beside a pixel of 0 or 3."""
-    files = {}
-    for split in SPLITS:
-        for index, value in enumerate(values):
-            pixels = np.full((8, 8), value, np.uint8)
-            files[f"{split}/masks/{index}.png"] = encode(pixels)
-            files[f"{split}/images/{index}.png"] = encode(pixels + np.uint8(SPLITS.index(split) * 10))
-    write_files(root, files)
-
-
-@pytest.mark.parametrize(
-    ("values", "changes", "absent", "hint"),
-    [
-        ([0, 0], {}, "dog", "remove the class, or say which values it has by data.mask_values"),
-        ([1, 2], {"classes": ["other", "cat", "dog"]}, "other", "add some, remove the class"),
-        ([0, 255], {"ignore_label": 255}, "dog", "; data.ignore_label may stand for its pixels"),
-        (
-            [0, 255],
-            {"mask_values": {0: "cat", 9: "dog", 255: None}, "ignore_label": 255},
-            "dog",
-            "ignore_label",
-        ),
-    ],
-)
-def test_class_without_a_pixel_in_training_masks_is_refused_by_name(
-    values: Sequence[int], changes: dict[str, Any], absent: str, hint: str, tmp_path: Path, folder: Path
-) -> None:
-    write_masks_of(tmp_path / "data", values)
-    section = data_section(tmp_path / "data", format="image_masks", **changes)
-    with refused("data.classes", hint=hint) as caught:
-        prepare(section, folder)
-    assert caught.value.problem == f"no training mask of {tmp_path / 'data'} has a pixel of class '{absent}'"
-
-
-def test_images_of_each_class_are_counted_for_masks_too(tmp_path: Path, folder: Path) -> None:
-    write_masks_of(tmp_path / "data", [0, 1, 1, 255])
-    section = data_section(tmp_path / "data", format="image_masks", ignore_label=255)
-    assert prepare(section, folder).about()["images_of_classes"] == {split: [1, 2] for split in SPLITS}
-
-
 @pytest.mark.parametrize("splits", [SPLITS, ("train", "test")])
 def test_fold_moves_images_between_train_and_val_alone(splits: Sequence[str], tmp_path: Path) -> None:
     written = write_class_folders(tmp_path / "data", splits=splits, num_images=6)

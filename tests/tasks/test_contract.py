@@ -26,29 +26,17 @@ from pipeline.training.evaluation import evaluate
 from pipeline.training.inputs import prepare, statistics
 from pipeline.training.run import RunRequest, train
 from pipeline.transforms.statistics import Statistics
-from tests.makers import data_section, write_class_folders, write_image_masks, write_label_sets
+from tests.makers import data_section
 from tests.refusals import refused
+from tests.tasks.kinds import KINDS, targets_of_kind, write_data
 from tests.tasks.rows import NUM_CLASSES, ROWS
 
 TASKS = Path(importlib.import_module("pipeline.tasks").__path__[0])
-CLASSES = [str(index) for index in range(NUM_CLASSES)]
 LAYERS = [{"conv": 4}]
 HEADS = {
     True: [{"conv": "outputs", "kernel": 1}],
     False: [{"pool": "global"}, "flatten", {"linear": "outputs"}],
 }
-# Kind of target -> facts of data of that kind, see `declare`.
-KINDS: dict[str, dict[str, Any]] = {
-    "label": {"format": "class_folders"},
-    "labels": {
-        "format": "csv_labels",
-        "table": "labels.csv",
-        "columns": {"file": "file", "label": "tags"},
-        "separator": "|",
-    },
-    "mask": {"format": "image_masks"},
-}
-
 EACH = pytest.mark.parametrize("name", sorted(ROWS))
 
 
@@ -57,16 +45,11 @@ def declare(name: str, folder: Path, *, kind: str | None = None, **trainer: Any)
     task = compose_sections([f"task={name}"])["task"]
     demands = load_demands(task)
     kind = kind or demands.target
-    if kind == "label":
-        write_class_folders(folder / "data.zip", classes=CLASSES, num_images=2)
-    elif kind == "labels":
-        write_label_sets(folder / "data.zip", classes=CLASSES)
-    else:
-        write_image_masks(folder / "data.zip", num_classes=NUM_CLASSES, num_images=6)
+    facts = write_data(folder / "data.zip", kind)
     sections = compose_sections(["model=linear", "optimizer.lr=0.1"])
     model = {**sections["model"], "layers": LAYERS, "head": HEADS[demands.is_dense]}
     settings = {"max_epochs": 2, "batch_size": 3, "progress": False, **trainer}
-    data = data_section(folder / "data.zip", classes=CLASSES, **KINDS[kind])
+    data = data_section(folder / "data.zip", **facts)
     return check(
         {
             **sections,
@@ -88,14 +71,6 @@ def batch_of(targets: Tensor) -> dict[str, Tensor]:
 def balanced(name: str) -> Tensor:
     """Return targets of six images, each class as frequent."""
     return targets_of_kind(name, torch.arange(6, dtype=torch.uint8) % NUM_CLASSES)
-
-
-def targets_of_kind(name: str, labels: Tensor) -> Tensor:
-    """Return targets of the kind that a task takes, made of labels (N,): rows of masks are these."""
-    kind = load_demands(compose_sections([f"task={name}"])["task"]).target
-    if kind == "labels":
-        return torch.eye(NUM_CLASSES, dtype=torch.uint8)[labels.long()]
-    return labels.repeat(len(labels), 4, 1) if kind == "mask" else labels
 
 
 def weights_of(declaration: Declaration, root: Path) -> dict[str, Tensor]:

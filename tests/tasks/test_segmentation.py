@@ -1,7 +1,6 @@
 """Segmentation: Dice and IoU worked by hand on tiny masks; the loss against plain numpy."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_jaccard_index
 
 from pipeline.data.facts import Facts
-from pipeline.tasks.cases import Evaluated
-from pipeline.tasks.segmentation import cases
 from pipeline.tasks.segmentation.demands import DEMANDS
 from pipeline.tasks.segmentation.task import Segmentation, per_image_scores
 from tests.makers import data_section
@@ -104,49 +101,6 @@ def test_images_with_nothing_but_background_score_nan_and_do_not_warn() -> None:
     evidence = task.evidence(as_outputs(nothing), {"target": torch.tensor(nothing)}).numpy()
     assert all(math.isnan(value) for value in task.scores(evidence).values())
     assert math.isnan(task.image_scores(evidence)[0])
-
-
-def test_images_that_are_left_out_of_means_are_counted_by_class() -> None:
-    task = make_task()
-    evidence = task.evidence(as_outputs(GUESS), {"target": torch.tensor(TRUTH)}).numpy()
-    assert task.remarks(evidence) == [
-        "images left out of the means over images (not of pooled scores), as they neither have the class nor are "
-        "predicted to: white 1; of 2"
-    ]
-    assert task.remarks(evidence[:1]) == []
-
-
-def test_nothing_is_drawn_where_no_image_has_a_score(tmp_path: Path) -> None:
-    nothing = np.zeros((2, 4, 4), np.uint8)
-    task = make_task()
-    outputs = as_outputs(nothing.tolist())
-    evidence = task.evidence(outputs, {"target": torch.from_numpy(nothing)}).numpy()
-    evaluated = Evaluated(evidence, nothing, np.zeros((2, 4, 4, 1), np.uint8), nothing, ["a.png", "b.png"])
-    cases.draw(task, evaluated, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("background", "counts", "named"),
-    [(0, [5, 0, 0], None), (None, [5, 0, 0], "grey, white"), (0, [5, 0, 2], "grey"), (0, [0, 1, 1], "")],
-)
-def test_validation_without_foreground_is_refused_and_classes_without_a_pixel_are_named(
-    background: int | None, counts: list[int], named: str | None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    name = f"set_{background}_{counts[0]}_{counts[2]}"  # as a warning is said once
-    facts = Facts(**data_section("mine", name=name, classes=list(NAMES), background=background))
-    num_images = {"train": [9, 9, 9], "val": counts, "test": [0, 0, 0]}
-    if named is None:
-        with refused("data.split", got="folders", hint="move images that have some into it") as caught:
-            DEMANDS.check_present(num_images, facts)
-        assert caught.value.problem == (
-            "no mask of the val split of mine has a pixel of a class other than the background, so Dice cannot select "
-            "an epoch"
-        )
-    else:
-        DEMANDS.check_present(num_images, facts)
-        said = f"classes that no image of the val split has: {named}; their validation scores are not defined"
-        assert (said in capsys.readouterr().err) == bool(named)
 
 
 @pytest.mark.parametrize("ignored", [False, True])

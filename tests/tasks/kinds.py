@@ -1,0 +1,46 @@
+"""Tiny data and targets of each kind, for the tests of all tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.declaration.composition import compose_sections
+from pipeline.tasks.demands import load_demands
+from tests.makers import write_class_folders, write_image_masks, write_label_sets
+from tests.tasks.rows import NUM_CLASSES
+
+CLASSES = [str(index) for index in range(NUM_CLASSES)]
+# Kind of target -> facts of data of that kind, see `write_data`.
+KINDS: dict[str, dict[str, Any]] = {
+    "label": {"format": "class_folders"},
+    "labels": {
+        "format": "csv_labels",
+        "table": "labels.csv",
+        "columns": {"file": "file", "label": "tags"},
+        "separator": "|",
+    },
+    "mask": {"format": "image_masks"},
+}
+
+
+def write_data(path: Path, kind: str) -> dict[str, Any]:
+    """Write data of a kind of target, and return their facts."""
+    if kind == "label":
+        write_class_folders(path, classes=CLASSES, num_images=2)
+    elif kind == "labels":
+        write_label_sets(path, classes=CLASSES)
+    else:
+        write_image_masks(path, num_classes=NUM_CLASSES, num_images=6)
+    return {"classes": CLASSES, **KINDS[kind]}
+
+
+def targets_of_kind(name: str, labels: Tensor) -> Tensor:
+    """Return targets of the kind that a task takes, made of labels (N,): rows of masks are these."""
+    kind = load_demands(compose_sections([f"task={name}"])["task"]).target
+    if kind == "labels":
+        return torch.eye(NUM_CLASSES, dtype=torch.uint8)[labels.long()]
+    return labels.repeat(len(labels), 4, 1) if kind == "mask" else labels
