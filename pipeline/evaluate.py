@@ -60,7 +60,7 @@ def main() -> None:
         publish(out, target, root=root)
     titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
     print_scores(trained.title(root), scores, titles, row, remarks)
-    print(f"{target}/scores.json, cases.csv, groups.csv, pictures/")
+    print(f"{target}/scores.json, cases.csv, groups.csv, remarks.txt, pictures/")
 
 
 def _find(named: str, more: Sequence[str], root: Path) -> Trained:
