@@ -60,7 +60,8 @@ VALID: dict[str, list[Any]] = {
     "search.retries": [0], "task.label_smoothing": [0], "trainer.num_workers": [0],
     # Numbers that count from 0.
     "seed": [0], "search.seed": [0], "data.split.seed": [0], "data.fold.index": [0],
-    "data.table": [None], "data.columns": [None], "data.mask_values": [None], "trainer.threads": [None],
+    "data.table": [None], "data.columns": [None], "data.mask_values": [None], "data.separator": [None],
+    "trainer.threads": [None],
     # Flags.
     "data.allow_duplicates": [True], "optimizer.decay_norms_and_biases": [True], "task.dice_background": [True],
     "data.mirror_changes_label": [True], "optimizer.nesterov": [True], "trainer.channels_last": [True],

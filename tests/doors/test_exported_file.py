@@ -18,7 +18,8 @@ from pipeline.export import export
 from pipeline.runs.context import RunContext
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, open_trained
-from tests.tasks.test_contract import CLASSES, declare
+from tests.tasks.kinds import CLASSES
+from tests.tasks.test_contract import declare
 
 pytestmark = pytest.mark.slow
 

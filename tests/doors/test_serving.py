@@ -32,7 +32,8 @@ from pipeline.tracking.uri import tracking_uri
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, open_trained
 from tests.makers import encode
-from tests.tasks.test_contract import CLASSES, declare
+from tests.tasks.kinds import CLASSES
+from tests.tasks.test_contract import declare
 
 pytestmark = [
     pytest.mark.slow,

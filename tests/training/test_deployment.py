@@ -29,8 +29,9 @@ from pipeline.training.export import _plain_statistics
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, Trained, open_trained
 from tests.refusals import refused
+from tests.tasks.kinds import CLASSES
 from tests.tasks.rows import ROWS
-from tests.tasks.test_contract import CLASSES, declare
+from tests.tasks.test_contract import declare
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,8 @@ from pipeline.tracking.store import Store
 from pipeline.training.evaluation import evaluate
 from pipeline.training.run import RunRequest, train
 from tests.makers import write_class_folders
-from tests.tasks.test_contract import CLASSES, declare
+from tests.tasks.kinds import CLASSES
+from tests.tasks.test_contract import declare
 
 pytestmark = pytest.mark.slow
 

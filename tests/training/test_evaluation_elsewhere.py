@@ -16,7 +16,8 @@ from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Trained, open_trained
 from tests.makers import write_class_folders
 from tests.refusals import refused
-from tests.tasks.test_contract import CLASSES, declare
+from tests.tasks.kinds import CLASSES
+from tests.tasks.test_contract import declare
 
 pytestmark = pytest.mark.slow
 
