@@ -70,7 +70,8 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    open_facts = ("shape", "classes") if load_source(layout["format"]).TARGET == "mask" else ("shape",)
+    is_dense = load_source(layout["format"]).TARGET == "mask"
+    open_facts = ("shape", "split", "classes") if is_dense else ("shape", "split")
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}

@@ -48,7 +48,7 @@ def declared(name: str) -> Any:
 def test_class_folders_are_declared_with_what_has_no_default_alone(
     root: str, run: Any, tmp_path: Path
 ) -> None:
-    write_class_folders(tmp_path / root, splits=(), num_images=20, sides=(48, 64), channels=3)
+    write_class_folders(tmp_path / root, splits=(), num_images=40, sides=(48, 64), channels=3)
     said = run(tmp_path / root)
     assert declared("pets") == {
         "name": "pets",

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
 SPLITS = ("train", "val", "test")
+RANDOM = {"val": 0.15, "test": 0.15, "seed": 0}  # what `split: random` stands for
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 SPELLED = {True: "yes", False: "no"}  # as whoever named a class so probably wrote it
 # Facts that do not decide the prepared data: the archive's own digest does.
@@ -42,8 +43,10 @@ class Facts:
         digest: expected digest of the archive, `sha256:...`; null to accept any.
         shape: [C, H, W] of the prepared images; images are resized to H x W.
         classes: names of the classes, in the order of their indices.
-        split: `folders` (train/, val/ and test/ inside), or shares {val: 0.15, test: 0.15, seed: 0} drawn by
-            file name, so that a file keeps its split when others are added.
+        split: `folders` (train/, val/ and, unless there is no test split, test/ inside); `random` for `RANDOM`; or
+            other shares {val: 0.2, test: 0.1, seed: 0}. They are drawn for each class by the hashes of names: whatever
+            images are added, none moves from test to train, see `pipeline/data/splits.py`. Without `test`, or where it
+            is null, there is no test split.
         groups: a regular expression, searched in the names of images in the archive; images with the same match (a
             writer, a patient, a scan) are assigned to the same split. The match is its capturing group if it has one,
             else the whole match. Null if every image is its own group. `split: folders` is not changed by it, but folds
@@ -73,7 +76,7 @@ class Facts:
     digest: str | None
     shape: list[int]
     classes: list[str]
-    split: str | dict[str, float]
+    split: str | dict[str, float | None]
     groups: str | None
     fold: dict[str, int] | None
     background: int | None
@@ -120,6 +123,13 @@ class Facts:
             _check_groups(self.groups)
         if self.fold is not None:
             _check_fold(self.fold)
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Return the shares {val, test, seed} to draw splits by, without test if there is none; None for folders."""
+        if isinstance(self.split, str):
+            return None if self.split == "folders" else dict(RANDOM)
+        return {key: value for key, value in self.split.items() if value is not None}
 
     def mask_indices(self) -> dict[Any, int] | None:
         """Return what each value or colour of masks is stored as: a class index or the ignore label."""
@@ -199,19 +209,25 @@ def _check_digest(digest: str | None) -> None:
         raise ConfigError("data.digest", got=digest, allowed="null or sha256: with 64 hexadecimal digits")
 
 
-def _check_split(split: str | Mapping[str, float]) -> None:
-    if split == "folders":
+def _check_split(split: str | Mapping[str, float | None]) -> None:
+    if split in ("folders", "random"):
         return
-    if not isinstance(split, Mapping) or set(split) != {"val", "test", "seed"}:
-        raise ConfigError("data.split", got=split, allowed="folders or {val: 0.15, test: 0.15, seed: 0}")
-    Range(least=0, is_whole=True).check("data.split.seed", split["seed"])
-    val, test = split["val"], split["test"]
-    if not (val > 0 and test > 0 and val + test < 1):
+    shares = (
+        {} if isinstance(split, str) else {key: value for key, value in split.items() if value is not None}
+    )
+    if set(shares) not in ({"val", "test", "seed"}, {"val", "seed"}):
+        raise ConfigError(
+            "data.split",
+            got=split,
+            allowed="folders, random, {val: 0.15, test: 0.15, seed: 0} or, for no test split, {val: 0.15, seed: 0}",
+        )
+    Range(least=0, is_whole=True).check("data.split.seed", shares.pop("seed"))
+    if not (min(shares.values()) > 0 and sum(shares.values()) < 1):
         raise ConfigError(
             "data.split",
             got=split,
             allowed="shares above 0 for val and test that sum to less than 1",
-            hint="leave the rest for training",
+            hint="leave the rest for training, and test out for no test split",
         )
 
 

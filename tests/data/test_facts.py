@@ -10,7 +10,7 @@ from tests.refusals import refused
 
 SHAPE = "[channels, rows, columns] with 1 or 3 channels"
 CLASSES = [*map(str, range(256))]
-SPLIT = "folders or {val: 0.15, test: 0.15, seed: 0}"
+SPLIT = "folders, random, {val: 0.15, test: 0.15, seed: 0} or, for no test split, {val: 0.15, seed: 0}"
 SHARES = "shares above 0 for val and test that sum to less than 1"
 CAPTURING = "null or a regular expression with at most one capturing group"
 FOLD = "null or {index: 0, of: 5}"
@@ -27,10 +27,12 @@ REFUSED = [
     ("background", -1, "data.background", -1, "null or a class index from 0 to 1"),
     ("ignore_label", 1, "data.ignore_label", 1, "null or a value from 2 to 255, beyond the class indices"),
     ("ignore_label", 256, "data.ignore_label", 256, "null or a value from 2 to 255, beyond the class indices"),
-    ("split", "random", "data.split", "random", SPLIT),
+    ("split", "half", "data.split", "half", SPLIT),
     ("split", {"val": 0.5, "test": 0.1}, "data.split", {"val": 0.5, "test": 0.1}, SPLIT),
     ("split", {"val": 0.5, "test": 0.5, "seed": 0}, "data.split", {"val": 0.5, "test": 0.5, "seed": 0}, SHARES),
     ("split", {"val": 0.0, "test": 0.5, "seed": 0}, "data.split", {"val": 0.0, "test": 0.5, "seed": 0}, SHARES),
+    ("split", {"val": 0.5, "test": 0, "seed": 0}, "data.split", {"val": 0.5, "test": 0, "seed": 0}, SHARES),
+    ("split", {"val": None, "test": 0.1, "seed": 0}, "data.split", {"val": None, "test": 0.1, "seed": 0}, SPLIT),
     ("split", {"val": 0.5, "test": -0.1, "seed": 0}, "data.split", {"val": 0.5, "test": -0.1, "seed": 0}, SHARES),
     ("groups", r"form(\d+", "data.groups", r"form(\d+", ""),
     ("groups", r"(form|sheet)(\d+)", "data.groups", r"(form|sheet)(\d+)", CAPTURING),
@@ -66,10 +68,10 @@ TEXTS = [
     ("background", 2, "data.background", "data.background must be null or a class index from 0 to 1, got 2"),
     ("ignore_label", 1, "data.ignore_label",
      "data.ignore_label must be null or a value from 2 to 255, beyond the class indices, got 1"),
-    ("split", "random", "data.split", "data.split must be folders or {val: 0.15, test: 0.15, seed: 0}, got 'random'"),
+    ("split", "half", "data.split", f"data.split must be {SPLIT}, got 'half'"),
     ("split", {"val": 0.5, "test": 0.5, "seed": 0}, "data.split",
      "data.split must be shares above 0 for val and test that sum to less than 1, got {'val': 0.5, 'test': 0.5, "
-     "'seed': 0}; leave the rest for training"),
+     "'seed': 0}; leave the rest for training, and test out for no test split"),
     ("groups", r"form(\d+", "data.groups",
      "data.groups: not a valid regular expression (missing ), unterminated subpattern at position 4), got "
      r"'form(\\d+'; write one that matches what images of a group share in their names, such as patient\d+"),
@@ -91,6 +93,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"fold": {"index": 1, "of": 2}},
     {"fold": {"index": 0, "of": 2}},
     {"split": {"val": 0.3, "test": 0.3, "seed": 5}},
+    {"split": {"val": 0.3, "seed": 5}},
+    {"split": {"val": 0.3, "test": None, "seed": 5}},
+    {"split": "random"},
 ]
 
 

@@ -17,7 +17,7 @@ from pipeline.tasks.classification.demands import DEMANDS
 from tests.refusals import refused
 
 ALLOWED_SHAPE = "[channels, rows, columns] with 1 or 3 channels"
-SPLIT = "folders or {val: 0.15, test: 0.15, seed: 0}"
+SPLIT = "folders, random, {val: 0.15, test: 0.15, seed: 0} or, for no test split, {val: 0.15, seed: 0}"
 SEEN = "[1, rows, columns] of what the network sees"
 TRAINER = "pipeline.declaration.settings.TrainerSettings"
 TASKS = ("pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation")
@@ -129,11 +129,13 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("data.format", "class_folder", "",
      {"allowed": ("class_folders", "csv_labels", "csv_pixels", "image_masks"),
       "hint": "did you mean 'class_folders'? "}),
-    ("data.split", "random", "", {"allowed": SPLIT}),
+    ("data.split", "half", "", {"allowed": SPLIT}),
     ("data.split", {"val": 0.5}, "", {"allowed": SPLIT}),
     ("data.split", {"val": 0.5, "test": 0.5, "seed": 0}, "",
-     {"allowed": "shares above 0 for val and test that sum to less than 1", "hint": "leave the rest for training"}),
-    ("data.split", {"val": "a", "test": 0.5, "seed": 0}, "", {"allowed": "str | dict[str, float]"}),
+     {"allowed": "shares above 0 for val and test that sum to less than 1",
+      "hint": "leave the rest for training, and test out"}),
+    ("data.split", {"val": "a", "test": 0.5, "seed": 0}, "",
+     {"allowed": "str | dict[str, float | None]"}),
     # What belongs to a search, where nothing is searched.
     ("plan", True, "", {"text": "plan: belongs to a search, got True; add search=coarse, or leave the setting out"}),
     ("from", "small", "", {"hint": "add search=coarse, or leave the setting out"}),

@@ -141,6 +141,6 @@ def read_split(name: str, archive: Archive) -> str:
             "data.root",
             f"{archive.root} has an image outside train/, val/ and test/",
             got=name,
-            hint="move it there, or set data.split={val: 0.15, test: 0.15, seed: 0} to split by file name",
+            hint="move it there, or set data.split=random to have splits drawn",
         )
     return first

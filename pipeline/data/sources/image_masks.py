@@ -46,13 +46,13 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
             got=images.get(key) or masks[key],
             hint=f"add its {other} as {other}s/{PurePosixPath(key).name}.png, or remove the {alone}",
         )
-    if isinstance(facts.split, str):
+    if facts.shares is None:
         splits = {key: read_split(name, archive) for key, name in images.items()}
     else:
         groups = (
             None if facts.groups is None else {key: find_group(images[key], facts.groups) for key in images}
         )
-        splits = split_by_name(dict.fromkeys(images, 0), facts.split, groups=groups)
+        splits = split_by_name(dict.fromkeys(images, 0), facts.shares, groups=groups)
     return [Sample(images[key], splits[key], target=masks[key]) for key in sorted(images)]
 
 
