@@ -87,7 +87,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
 def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     """Inspect a data set that conf/data declares, with overrides."""
     section = compose_sections(overrides)["data"]
-    check_class_names(section["classes"])
+    check_class_names(section)
     check_section(section, SCHEMAS["data"], path="data")
     facts = Facts(**section)
     check_source(facts)

@@ -53,7 +53,7 @@ class Facts:
             and the intervals of test scores are.
         fold: {index: 0, of: 5} pools train and val, cuts them into `of` parts and validates on part `index`; the
             test split is unchanged. Null to use train and val as `split` defines them.
-        background: index of the class to exclude from mean scores; null to include every class.
+        background: name of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value to exclude from loss and scores; null if there is none.
         table: for the format `csv_labels`: name of the table of labels in the archive; null for other formats.
         columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
@@ -79,7 +79,7 @@ class Facts:
     split: str | dict[str, float | None]
     groups: str | None
     fold: dict[str, int] | None
-    background: int | None
+    background: str | None
     ignore_label: int | None
     mirror_changes_label: bool
     licence: str
@@ -101,14 +101,8 @@ class Facts:
         self._check_bounds()
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ConfigError("data.classes", got=self.classes, allowed="at least two different names")
-        if len(self.classes) > 255:
-            raise ConfigError("data.classes", got=len(self.classes), allowed="at most 255 names")
-        if self.background is not None and not 0 <= self.background < len(self.classes):
-            raise ConfigError(
-                "data.background",
-                got=self.background,
-                allowed=f"null or a class index from 0 to {len(self.classes) - 1}",
-            )
+        if self.background is not None and self.background not in self.classes:
+            raise ConfigError.unknown("data.background", self.background, self.classes, what="class")
         if self.ignore_label is not None and not len(self.classes) <= self.ignore_label <= 255:
             raise ConfigError(
                 "data.ignore_label",
@@ -185,23 +179,38 @@ class Facts:
             raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
 
 
-def check_class_names(classes: object) -> None:
+def check_class_names(data: Mapping[str, Any]) -> None:
     """Check that the names of classes are text, as YAML takes yes and no for booleans and 0 for a number.
 
+    Args:
+        data: the section `data`, whose types have not been checked.
+
     Raises:
-        ConfigError: a name is something else.
+        ConfigError: a name is something else, or the background is told by its index.
     """
-    if not isinstance(classes, list) or all(isinstance(name, str) for name in classes):
-        return
-    quoted = ", ".join(
-        f'"{SPELLED.get(name, name) if isinstance(name, bool) else name}"' for name in classes[:9]
-    )
-    raise ConfigError(
-        "data.classes",
-        got=classes,
-        allowed="names in quotes, as YAML reads yes and no as booleans and digits as numbers",
-        hint=f"write [{quoted}{', ...' if len(classes) > 9 else ''}]",
-    )
+    classes, background = data.get("classes"), data.get("background")
+    if isinstance(classes, list) and not all(isinstance(name, str) for name in classes):
+        more = ", ..." if len(classes) > 9 else ""
+        raise ConfigError(
+            "data.classes",
+            got=classes,
+            allowed="names in quotes, as YAML reads yes and no as booleans and digits as numbers",
+            hint=f"write [{', '.join(map(_quoted, classes[:9]))}{more}]",
+        )
+    if isinstance(background, int) and isinstance(classes, list):
+        meant = str(SPELLED[background] if isinstance(background, bool) else background)
+        if meant not in classes:
+            meant = classes[background] if 0 <= background < len(classes) else "<class>"
+        raise ConfigError(
+            "data.background",
+            got=background,
+            allowed="null or the name of a class, in quotes where YAML reads something else than text",
+            hint=f"write data.background={_quoted(meant) if meant.isdigit() or meant in SPELLED.values() else meant}",
+        )
+
+
+def _quoted(name: object) -> str:
+    return f'"{SPELLED.get(name, name) if isinstance(name, bool) else name}"'
 
 
 def _check_digest(digest: str | None) -> None:

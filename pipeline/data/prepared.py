@@ -240,7 +240,8 @@ def _groups(samples: Sequence[Sample], facts: Facts) -> dict[str, str]:
 
 
 def _check_disk(count: int, facts: Facts, kind: TargetKind, folder: Path) -> None:
-    needed = count * (math.prod(facts.shape) + math.prod(kind.shape(facts)))
+    of_target = math.prod(kind.shape(facts)) * kind.dtype(facts).itemsize
+    needed = count * (math.prod(facts.shape) + of_target)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ConfigError(

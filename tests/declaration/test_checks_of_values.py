@@ -23,7 +23,6 @@ TRAINER = "pipeline.declaration.settings.TrainerSettings"
 TASKS = ("pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation")
 CLASS = {"hint": "name the class to build"}
 STEP = {"hint": "name a transform, such as _target_: albumentations.HorizontalFlip"}
-MANY = [str(n) for n in range(256)]
 
 # What is changed in the default declaration, where it is refused if elsewhere, and the fields of the refusal; its
 # whole wording where no test of a part pins it.
@@ -123,8 +122,8 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
      {"text": "data.classes must be names in quotes, as YAML reads yes and no as booleans and digits as numbers, "
               'got [True, False]; write ["yes", "no"]'}),
     ("data.classes", "cat", "", {"allowed": "list[str]"}),
-    ("data.classes", MANY, "", {"got": 256, "allowed": "at most 255 names"}),
-    ("data.background", 10, "", {"allowed": "null or a class index from 0 to 9"}),
+    ("data.background", "dog", "", {"got": "dog", "hint": "allowed: 0, 1, 2"}),
+    ("data.background", 3, "", {"got": 3, "hint": 'write data.background="3"'}),
     ("data.ignore_label", 9, "", {"allowed": "null or a value from 10 to 255, beyond the class indices"}),
     ("data.format", "class_folder", "",
      {"allowed": ("class_folders", "csv_labels", "csv_pixels", "image_masks"),

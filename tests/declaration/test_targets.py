@@ -162,7 +162,7 @@ BAD_FACTS: list[tuple[Any, str, Any, dict[str, Any]]] = [
     (FACTS | {"groups": 3}, "data.groups", 3, {"allowed": "str | None", "hint": "this is int; "}),
     (FACTS | {"fold": {"index": 0.0, "of": 5}}, "data.fold", {"index": 0.0, "of": 5},
      {"allowed": "dict[str, int] | None"}),
-    (FACTS | {"background": "0"}, "data.background", "0", {"allowed": "int | None"}),
+    (FACTS | {"background": ["a"]}, "data.background", ["a"], {"allowed": "str | None"}),
 ]  # fmt: skip
 
 

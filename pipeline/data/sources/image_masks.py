@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError
 
 TARGET = "mask"
 FACTS = ("mask_values",)
+MOST_CLASSES = 255  # a prepared mask holds a byte for each pixel, and 255 is no class
 
 
 def samples(archive: Archive, facts: Facts) -> list[Sample]:

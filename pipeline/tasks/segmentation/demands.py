@@ -71,7 +71,7 @@ class SegmentationDemands(Demands):
 
         If only one class is left, its scores are the means, and are named as these.
         """
-        kept = [name for index, name in enumerate(facts.classes) if index != facts.background]
+        kept = [name for name in facts.classes if name != facts.background]
         titles = {}
         for score, title in TITLES.items():
             titles[score] = title

@@ -32,7 +32,7 @@ class Segmentation:
 
     Args:
         classes: names of the K classes.
-        background: index of the class to exclude from mean scores; null to include every class.
+        background: name of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value that is excluded from loss and scores.
         dice_weight: weight of the soft Dice loss relative to the cross-entropy, at least 0.
         dice_background: whether the soft Dice loss is a mean over all classes, or over those but the background.
@@ -45,7 +45,7 @@ class Segmentation:
         self,
         *,
         classes: Sequence[str],
-        background: int | None,
+        background: str | None,
         ignore_label: int | None,
         dice_weight: float,
         dice_background: bool,
@@ -62,7 +62,7 @@ class Segmentation:
         self.background = background
         self.ignore_label = ignore_label
         self.dice_weight = dice_weight
-        self._kept = [index for index in range(len(self.classes)) if index != background]
+        self._kept = [index for index, name in enumerate(self.classes) if name != background]
         self._learnt = list(range(len(self.classes))) if dice_background else self._kept
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
