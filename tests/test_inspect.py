@@ -82,8 +82,7 @@ def indexed(values: Any, colours: list[int]) -> bytes:
 CODINGS: list[tuple[str, Any, dict[str, Any]]] = [
     # what              encodes a mask of classes 0, 1 and 2 of a file       what is declared
     ("0 and 255", lambda mask, _: encode((mask > 0) * np.uint8(255)),
-     {"mask_values": {0: "background", 255: "foreground"}, "classes": ["background", "foreground"],
-      "background": "background"}),
+     {"mask_values": {0: "background", 255: "foreground"}, "background": "background"}),
     ("one bit", lambda mask, _: encode(Image.fromarray((mask > 0) * np.uint8(255)).convert("1")),
      {"classes": ["background", "foreground"], "background": "background"}),
     ("three values", lambda mask, _: encode(mask * np.uint8(100) + np.uint8(3)),
@@ -268,7 +267,7 @@ MISTAKES: list[tuple[list[str], dict[str, bytes], str]] = [
     (["data"], {"train/a/1.png": b"", "valid/a/1.png": b""}, "data: has splits by other names, got ['train', 'valid'];"
      " rename valid/ to val/"),
     (["data"], {"train/a/1.png": b"", "test/a/1.png": b""}, "data: has no val folder, got ['test', 'train']; move"),
-    (["data"], {"a/1.png": b"", "b/1.png": b""}, "data.root: none of the 2 images of data can be used, the first as: "),
+    (["data"], {"a/1.png": b"", "b/1.png": b""}, "data.root: none of the 2 images of data can be used, the first as"),
     (["data", "data"], {}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "nam=x"], {"a/1.png": b""}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "name=a/b"], {"a/1.png": b""}, "name must be a name of at most"),
