@@ -81,7 +81,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
-    open_facts = ("shape", "classes") if find_target(facts) == "mask" else ("shape",)
+    open_facts = ("shape", "split", "classes") if find_target(facts) == "mask" else ("shape", "split")
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}
     told = {key: value for key, value in found.items() if key not in defaults or value != defaults[key]}
@@ -96,7 +96,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
 def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     """Inspect a data set that conf/data declares, with overrides."""
     section = compose_sections(overrides)["data"]
-    check_class_names(section["classes"])
+    check_class_names(section)
     check_section(section, SCHEMAS["data"], path="data")
     facts = Facts(**section)
     check_source(facts)

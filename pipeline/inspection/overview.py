@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
-from pipeline.data.sources import is_image
+from pipeline.data.shares import Shares
+from pipeline.data.sources import Sample, is_image
 from pipeline.inspection.advice import count_squashed
 from pipeline.inspection.duplicates import Duplicates
 from pipeline.inspection.survey import COLUMNS, ROWS, Survey
@@ -22,7 +22,7 @@ MOST_ROWS = 20  # of a table; the page of a data set has no more either
 MOST_NAMES = 10  # refused files that are listed for each reason; refused.txt has them all
 DEPTHS = {"1": "black and white", "L": "grey", "P": "palette", "RGB": "colour", "RGBA": "colour with alpha"}
 
-Named = Callable[[Any], tuple[int, ...] | None]
+Named = Callable[[Sample], tuple[int, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,17 @@ def describe(
     survey: Survey,
     named: Named,
     duplicates: tuple[Duplicates, Duplicates],
+    shares: Shares,
 ) -> list[Block]:
     """Return the blocks of a data set, those without content left out.
 
     Args:
         named: the classes of a sample; None if only its file tells them.
         duplicates: of the same bytes, and near ones.
+        shares: of the splits.
     """
     blocks = [
-        _classes(facts, survey, named),
+        _classes(facts, survey, named, shares),
         _images(facts, survey),
         _masks(facts, survey),
         _duplicates(*duplicates),
@@ -64,38 +66,49 @@ def describe(
     return [block for block in blocks if block.rows or block.remarks]
 
 
-def _classes(facts: Facts, survey: Survey, named: Named) -> Block:
-    splits = [sum(sample.split == split for sample in survey.samples) for split in SPLITS]
-    total = ("all", *(f"{count:,}" for count in splits), f"{sum(splits):,}", "")
+def _classes(facts: Facts, survey: Survey, named: Named, shares: Shares) -> Block:
+    sizes = shares.sizes()
+    total = sum(sizes.values())
+    last = ("all", *_cells(list(sizes.values())), f"{total:,}", "")
+    remarks = [*shares.notes, *shares.warnings]
     sets = [named(sample) for sample in survey.samples]
     if None in sets:
-        return Block("Images per split", ("", *SPLITS, "all", ""), [total])
+        return Block("Images per split", ("", *SPLITS, "all", ""), [last], remarks)
     counts = Counter(
         (label, sample.split)
         for sample, labels in zip(survey.samples, sets, strict=True)
         for label in labels or [NO_CLASS]
     )
-    sums = Counter({label: sum(counts[label, split] for split in SPLITS) for label, _ in counts})
+    sums: Counter[int] = Counter()
+    for (label, _), count in counts.items():
+        sums[label] += count
     rows = [
         (
             _class_name(label, facts),
-            *(f"{counts[label, split]:,}" for split in SPLITS),
+            *_cells([counts[label, split] for split in SPLITS]),
             f"{count:,}",
-            f"{count / sum(splits):.1%}",
+            f"{count / total:.1%}",
         )
         for label, count in sums.most_common(MOST_ROWS)
     ]
-    remarks = [f"and {len(sums) - MOST_ROWS:,} smaller classes"] if len(sums) > MOST_ROWS else []
-    if sums.total() > sum(splits) or NO_CLASS in sums:
-        share = sum(sums[label] for label in range(len(facts.classes))) / len(facts.classes) / sum(splits)
+    if len(sums) > MOST_ROWS:
+        remarks.insert(0, f"and {len(sums) - MOST_ROWS:,} smaller classes")
+    if sums.total() > total or NO_CLASS in sums:
+        share = sum(sums[label] for label in range(len(facts.classes))) / len(facts.classes) / total
         remarks.append(f"Guessing at random has a mean AP of {share:.3f}, the mean share of the classes.")
     else:
         (label, count), *_ = sums.most_common(1)
         remarks.append(
-            f"Always guessing '{_class_name(label, facts)}' has accuracy {count / sum(splits):.3f}, and balanced "
-            f"accuracy {1 / len(facts.classes):.3f}."
+            f"Always guessing '{_class_name(label, facts)}' has accuracy {count / total:.3f}, and balanced accuracy "
+            f"{1 / len(facts.classes):.3f}."
         )
-    return Block("Images per class and split", ("class", *SPLITS, "all", "share"), [*rows, total], remarks)
+    return Block("Images per class and split", ("class", *SPLITS, "all", "share"), [*rows, last], remarks)
+
+
+def _cells(counts: Sequence[int]) -> list[str]:
+    """Return numbers of images with their shares of all."""
+    total = sum(counts)
+    return [f"{count:,} ({count / total:.0%})" if total else "0" for count in counts]
 
 
 def _class_name(label: int, facts: Facts) -> str:

@@ -99,7 +99,8 @@ class Chapter:
     Args:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
         search: the outcome of the search; None without one.
-        scores: test scores; the one that selects the best epoch comes first.
+        split: `test`, or `validation` where there is no test split: the split of the scores.
+        scores: the one that selects the best epoch comes first.
         remarks: sentences on what is left out of test scores.
         groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
@@ -109,6 +110,7 @@ class Chapter:
     summary: str
     declaration: list[tuple[str, str]]
     search: Found | None
+    split: str
     scores: list[Score]
     remarks: list[str]
     groups: Groups | None
@@ -144,6 +146,10 @@ def load_chapter(
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    split = "test" if scores else "validation"
+    if not scores:
+        none = {"low": float("nan"), "high": float("nan")}
+        scores = {key: {"value": kept[f"val/{key}"], **none} for key in titles}
     rows = [
         Score(titles.get(key, key), **parts, is_better_when_lower=key in minimized)
         for key, parts in scores.items()
@@ -151,9 +157,10 @@ def load_chapter(
     groups = _groups(evaluated / "groups.csv", [row.name for row in rows], fewest_groups)
     return Chapter(
         name=name,
-        summary=_summary(rows[0], groups),
+        summary=_summary(split, rows[0], groups),
         declaration=_declaration(config),
         search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
+        split=split,
         scores=rows,
         remarks=(evaluated / "remarks.txt").read_text(encoding="utf-8").splitlines(),
         groups=groups,
@@ -165,13 +172,15 @@ def load_chapter(
     )
 
 
-def _summary(score: Score, groups: Groups | None) -> str:
+def _summary(split: str, score: Score, groups: Groups | None) -> str:
     """Return a score in one line, with its interval or what stands in for it."""
     span = "no interval" if groups is None else groups.range
+    if split != "test":
+        span = "there is no test split"
     if score.has_interval:
         span = f"{score.low:.3f} to {score.high:.3f}"
     value = "not defined" if isnan(score.value) else f"{score.value:.3f}"
-    return f"test {score.name} {value} ({span})"
+    return f"{split} {score.name} {value} ({span})"
 
 
 def _groups(file: Path, names: Sequence[str], fewest: int) -> Groups | None:

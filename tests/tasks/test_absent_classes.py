@@ -39,10 +39,15 @@ def test_nothing_is_drawn_where_no_image_has_a_score(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("background", "counts", "named"),
-    [(0, [5, 0, 0], None), (None, [5, 0, 0], "grey, white"), (0, [5, 0, 2], "grey"), (0, [0, 1, 1], "")],
+    [
+        ("other", [5, 0, 0], None),
+        (None, [5, 0, 0], "grey, white"),
+        ("other", [5, 0, 2], "grey"),
+        ("other", [0, 1, 1], ""),
+    ],
 )
 def test_validation_without_foreground_is_refused_and_classes_without_a_pixel_are_named(
-    background: int | None, counts: list[int], named: str | None, capsys: pytest.CaptureFixture[str]
+    background: str | None, counts: list[int], named: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = f"set_{background}_{counts[0]}_{counts[2]}"  # as a warning is said once
     facts = Facts(**data_section("mine", name=name, classes=list(NAMES), background=background))

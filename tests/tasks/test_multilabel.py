@@ -112,7 +112,7 @@ def test_validation_without_labels_is_refused_and_classes_without_one_are_named(
 @pytest.mark.parametrize("name", ["background", "ignore_label"])
 def test_facts_of_masks_are_refused(name: str) -> None:
     facts = Facts(
-        **data_section("mine", classes=NAMES, **{name: {"background": 0, "ignore_label": 255}[name]})
+        **data_section("mine", classes=NAMES, **{name: {"background": "ant", "ignore_label": 255}[name]})
     )
     with refused(f"data.{name}", allowed="null for multilabel", hint="it belongs to masks"):
         DEMANDS.check(facts)

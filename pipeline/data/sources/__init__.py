@@ -3,8 +3,8 @@
 Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), or
 `find_target(facts)` if facts decide that; and `samples(archive, facts) -> list[Sample]`. Some export more: `FACTS`, the
 facts that only some formats have and this one uses; `COLUMNS`, the columns of a table that it knows, of which it needs
-`file` and `label`; `check_facts(facts)`, whether the facts fit each other; and, if it reads neither a folder nor a zip,
-`opened(facts)`, a context manager that yields its `Archive`.
+`file` and `label`; `MOST_CLASSES`, if their number is limited; `check_facts(facts)`, whether the facts fit each other;
+and, if it reads neither a folder nor a zip, `opened(facts)`, a context manager that yields its `Archive`.
 """
 
 from __future__ import annotations
@@ -86,12 +86,20 @@ def find_target(facts: Facts) -> str:
 
 
 def check_source(facts: Facts) -> None:
-    """Check that a format has the facts that it needs, and that none is set which it would ignore.
+    """Check that a format has the facts that it needs, that it uses those that are set, and the number of classes.
 
     Raises:
-        ConfigError: one is missing, or would be ignored.
+        ConfigError: one is missing, or would be ignored, or there are too many classes.
     """
     source = load_source(facts.format)
+    most = getattr(source, "MOST_CLASSES", len(facts.classes))
+    if len(facts.classes) > most:
+        raise ConfigError(
+            "data.classes",
+            f"data.format={facts.format} has at most {most} classes",
+            got=len(facts.classes),
+            hint="merge some of them",
+        )
     used = getattr(source, "FACTS", ())
     for name in SPECIAL:
         value = getattr(facts, name)
@@ -157,6 +165,6 @@ def read_split(name: str, archive: Archive) -> str:
             "data.root",
             f"{archive.root} has an image outside train/, val/ and test/",
             got=name,
-            hint="move it there, or set data.split={val: 0.15, test: 0.15, seed: 0} to split by file name",
+            hint="move it there, or set data.split=random to have splits drawn",
         )
     return first
