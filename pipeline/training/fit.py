@@ -99,9 +99,6 @@ def _fit(
     history: list[Row] = resumed.history if resumed else []
     if observer.has_stopped(history):
         return False
-    load_demands(declaration.task).check_present(
-        inputs.prepared.about()["images_of_classes"], declaration.data
-    )
     augmentation = build_augmentation(declaration, inputs.statistics)
     train_split = make_train_split(declaration, inputs.prepared, augmentation, inputs.copies)
     with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:

@@ -22,6 +22,7 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver
 from pipeline.runs.process import end_with_parent
+from pipeline.tasks.demands import load_demands
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.training.inputs import Inputs, load_inputs, statistics
 from pipeline.training.tracked_run import link_to_parent, open_tracked_run
@@ -237,12 +238,12 @@ def _fit_inputs(
 ) -> bool:
     from pipeline.training.fit import fit
 
+    facts, about = declaration.data, inputs.prepared.about()
+    load_demands(declaration.task).check_present(about["images_of_classes"], facts)
     if tracked is not None:
         publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
-        facts, counts = declaration.data, inputs.prepared.about()["counts"]
-        tracked.log_data(
-            facts.name, digest=data_digest(declaration, root=context.root), root=facts.root, counts=counts
-        )
+        found = data_digest(declaration, root=context.root)
+        tracked.log_data(facts.name, digest=found, root=facts.root, counts=about["counts"])
     return fit(
         declaration,
         folder,

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from pipeline.data.facts import Facts
+from pipeline.runs.context import RunContext
 from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.segmentation import cases
 from pipeline.tasks.segmentation.demands import DEMANDS
-from tests.makers import data_section
+from pipeline.training.run import RunRequest, train
+from tests.makers import data_section, encode, write_files
 from tests.refusals import refused
+from tests.tasks.test_contract import declare
 from tests.tasks.test_segmentation import GUESS, NAMES, TRUTH, as_outputs, make_task
 
 
@@ -63,3 +66,18 @@ def test_validation_without_foreground_is_refused_and_classes_without_a_pixel_ar
         DEMANDS.check_present(num_images, facts)
         said = f"classes that no image of the val split has: {named}; their validation scores are not defined"
         assert (said in capsys.readouterr().err) == bool(named)
+
+
+def test_training_on_what_can_never_be_scored_is_refused_before_its_first_epoch(tmp_path: Path) -> None:
+    declaration = declare("multilabel", tmp_path)
+    (tmp_path / "data.zip").unlink()
+    sets = {"train": ["0", "1|2", ""], "val": ["", ""], "test": ["0", "1"]}
+    random, files, lines = np.random.default_rng(0), dict[str, bytes](), ["file,tags"]
+    for split, labels in sets.items():
+        for index, text in enumerate(labels):
+            files[f"{split}/{index}.png"] = encode(random.integers(0, 256, (8, 8), dtype=np.uint8))
+            lines.append(f"{split}/{index}.png,{text}")
+    write_files(tmp_path / "data.zip", {"labels.csv": "\n".join(lines).encode(), **files})
+    with refused("data.split", got="folders"):
+        train(declaration, RunRequest("test", "test", waits=False), RunContext(tmp_path))
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))
