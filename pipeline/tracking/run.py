@@ -30,6 +30,9 @@ from pipeline.files import yaml_text
 from pipeline.tracking.store import Store
 from pipeline.tracking.uri import FOLDER_TAG, URI_VARIABLE
 
+NOTE_TAG = (
+    "mlflow.note.content"  # the description of a run or an experiment, which MLflow's UI shows as Markdown
+)
 LONGEST_PARAM = 6000  # characters, MLflow's own limit
 PARAMS_AT_ONCE = 100
 EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
