@@ -24,6 +24,7 @@ from sqlalchemy.exc import DatabaseError
 from pipeline.errors import ConfigError, redact
 from pipeline.runs.lock import locked
 from pipeline.tracking.database import make_if_needed
+from pipeline.tracking.relocation import ARTIFACTS, relocate
 from pipeline.tracking.uri import FOLDER_TAG, database_of, tracking_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -65,8 +66,10 @@ class Store:
         with self.alone():
             try:
                 make_if_needed(self.database)
+                if self.database.parent.resolve() == root.resolve():
+                    relocate(self.database)
                 self.client = MlflowClient(self.uri)
-                location = (root / "mlartifacts").resolve().as_uri()
+                location = (root / ARTIFACTS).resolve().as_uri()
                 self.experiment_id = self._experiment(experiment, location=location)
             except (MlflowException, DatabaseError, sqlite3.DatabaseError) as reason:
                 raise ConfigError(
