@@ -25,7 +25,7 @@ repro: install data  ## reproduce all declared experiments, from raw data to art
 	$(BIN)/python -m pipeline.verify
 
 data: | install
-	dvc pull --quiet data.dvc
+	dvc pull --quiet --remote store data.dvc
 
 record: install  ## after `dvc repro` made other results: write down where, then commit dvc.lock and artifacts/
 	$(BIN)/python -m pipeline.verify record=true
