@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.files import yaml_text
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.storage.names import escape_cells
-from pipeline.tracking.run import NOTE_TAG, TrackedRun, flat
+from pipeline.tracking.run import TrackedRun, flat
 
 SCORE = "final/score"
 BEST_TAG = "convoy.best_of"
@@ -56,7 +56,7 @@ def log_comparison(
         page: the comparison as Markdown.
     """
     parent.log_text(page, "comparison.md")
-    parent.log_tags({NOTE_TAG: page})
+    parent.log_note(page)
     if not runs:
         return
     best = runs[0]
@@ -81,7 +81,8 @@ def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value
     parent.log_files(results)
     parent.log_text(page, "comparison.md")
     parent.log_scores({SCORE: value})
-    parent.log_tags({"convoy.best_run": best, "convoy.best_name": name, NOTE_TAG: page})
+    parent.log_tags({"convoy.best_run": best, "convoy.best_name": name})
+    parent.log_note(page)
     if parent.store.has_run(best):
         _tag_best(parent, best)
 

@@ -28,12 +28,9 @@ from numpy.typing import NDArray
 from pipeline.errors import redact
 from pipeline.files import yaml_text
 from pipeline.storage.names import escape_key, unescape_key
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import NOTE_TAG, Store
 from pipeline.tracking.uri import FOLDER_TAG, URI_VARIABLE
 
-NOTE_TAG = (
-    "mlflow.note.content"  # the description of a run or an experiment, which MLflow's UI shows as Markdown
-)
 LONGEST_PARAM = 6000  # characters, MLflow's own limit
 PARAMS_AT_ONCE = 100
 EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
@@ -146,6 +143,10 @@ class TrackedRun:
         """Set tags."""
         self._client.log_batch(self.run_id, tags=[RunTag(key, redact(value)) for key, value in tags.items()])
 
+    def log_note(self, text: str) -> None:
+        """Set the description of the run, in Markdown."""
+        self.log_tags({NOTE_TAG: text})
+
     def log_text(self, text: str, name: str) -> None:
         """Log a text file."""
         self._client.log_text(self.run_id, text, name)
@@ -195,10 +196,13 @@ class TrackedRun:
         """
         if self._has_model():
             return
-        from pipeline.tracking.logged_model import log_exported  # imports torch
+        from pipeline.tracking.logged_model import log_exported, model_name  # imports torch
 
+        name = model_name(self._client.get_run(self.run_id).info.run_name or "")
         with _chosen(self.store.uri), mlflow.start_run(run_id=self.run_id):
-            log_exported(model, example=example, outputs=outputs, about=about, requirements=requirements)
+            log_exported(
+                model, name=name, example=example, outputs=outputs, about=about, requirements=requirements
+            )
 
     def _has_model(self) -> bool:
         """Return whether the model was logged before; delete what was left of it where that was interrupted."""

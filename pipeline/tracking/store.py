@@ -31,6 +31,16 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # Silences messages about the creation of tables, and tracebacks of errors that MLflow raises as well.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
+NOTE_TAG = (
+    "mlflow.note.content"  # the description of a run or an experiment, which MLflow's UI shows as Markdown
+)
+OF_EXPERIMENT = {
+    NOTE_TAG: "Runs of Convoy. `final/score` is the validation score that selected the epoch, under its own name "
+    "`final/accuracy` or the like; `test/...` are scores on the test split. Sweeps and searches are parents of their "
+    "runs, and their description compares them. `dvc repro` writes the report, `artifacts/report/report.html`.",
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "final/score",
+}
 SAME_TAG = "convoy.same_as"  # the run that a link refers to
 
 
@@ -132,7 +142,7 @@ class Store:
         if found is not None:
             return str(found.experiment_id)
         place = None if location is None else f"{location}/{quote(name)}"
-        return str(self.client.create_experiment(name, artifact_location=place))
+        return str(self.client.create_experiment(name, artifact_location=place, tags=OF_EXPERIMENT))
 
 
 def _refuse_read_only(database: Path) -> None:

@@ -14,9 +14,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow.entities import Metric
+from mlflow.utils.validation import _validate_logged_model_name
 from torch import Tensor, nn
 
 from pipeline.declaration.composition import compose
+from pipeline.tracking.logged_model import model_name
 from pipeline.tracking.run import TrackedRun, flat
 from pipeline.tracking.store import SAME_TAG, Store
 from pipeline.tracking.uri import FOLDER_TAG
@@ -275,3 +277,25 @@ def test_params_and_folders_with_names_that_mlflow_refuses_are_logged(
         ).read_text()
         == "a"
     )
+
+
+def test_run_and_its_experiment_have_a_description(tracked: TrackedRun) -> None:
+    tracked.log_note("a *note*")
+    client = tracked.store.client
+    assert client.get_run(tracked.run_id).data.tags["mlflow.note.content"] == "a *note*"
+    tags = client.get_experiment(tracked.store.experiment_id).tags
+    assert "final/score" in tags["mlflow.note.content"]
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+@pytest.mark.parametrize(
+    ("run", "model"),
+    [
+        ("mirror, lr=0.1, seed 2", "mirror, lr=0\N{MIDDLE DOT}1, seed 2"),
+        ("digits: a/b%", "digits a-b"),
+        (":", "model"),
+    ],
+)
+def test_model_is_named_after_its_run_by_a_name_that_mlflow_takes(run: str, model: str) -> None:
+    assert model_name(run) == model
+    _validate_logged_model_name(model)
