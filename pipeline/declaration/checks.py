@@ -18,7 +18,7 @@ from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
-from pipeline.tasks.demands import load_demands
+from pipeline.tasks.demands import check_score_names, load_demands
 from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.settings import check_augmentation, check_preprocess, check_views
 
@@ -89,6 +89,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     check_arguments(sections)
     demands = load_demands(declaration.task)
     demands.check(declaration.data)
+    check_score_names(demands, declaration.data)
     demands.check_settings(declaration.task)
     return declaration
 

@@ -45,6 +45,7 @@ from pipeline.training.assemble import (
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.checks import check_augmented, explain_steps
 from pipeline.training.construction import build_augmentation
+from pipeline.training.description import describe_run
 from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
@@ -115,10 +116,10 @@ def _fit(
         inputs.verify()
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
-            scores = _write_results(declaration, folder, model, history)
+            _write_results(declaration, folder, model, history)
             folder.update(state="trained")
             steps: dict[str, Callable[[], object]] = {
-                "the scores cannot be logged": lambda: _log_scores(tracked, history, scores)
+                "the scores cannot be logged": lambda: _log_scores(declaration, folder, tracked, history)
             }
             if observer.log_artifacts:
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
@@ -236,10 +237,8 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
     return bool(resumed.patience_used >= settings.early_stopping["patience"])
 
 
-def _write_results(
-    declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row]
-) -> dict[str, float]:
-    """Write the weights, history and scores of a trained run; load the kept weights into `model`, return the scores."""
+def _write_results(declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row]) -> None:
+    """Write the weights, history and scores of a trained run; load the kept weights into `model`."""
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
@@ -261,12 +260,13 @@ def _write_results(
     }
     result = {key: state[key] for key in ("fingerprint", "data")} | decided | {"scored_in": SCORED_IN}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
-    return scores
 
 
-def _log_scores(tracked: TrackedRun, history: list[Row], scores: dict[str, float]) -> None:
+def _log_scores(declaration: Declaration, folder: RunFolder, tracked: TrackedRun, history: list[Row]) -> None:
+    scores = folder.metrics()
     tracked.log_history(history)
     tracked.log_final(scores)
+    tracked.log_note(describe_run(declaration, scores, folder=f"runs/{folder.path.name}"))
 
 
 def _log_network(declaration: Declaration, account: Account | None, tracked: TrackedRun) -> None:
