@@ -70,6 +70,18 @@ def result_of(name: str) -> dict[str, Any]:
     }
 
 
+def counts_of(name: str) -> dict[str, Any]:
+    """Return what preparation leaves of an experiment's numbers of images."""
+    num_classes = len(declaration_of(name).data.classes)
+    per_class = {"train": 1000, "val": 20, "test": 30}
+    return {
+        "counts": {split: count * num_classes for split, count in per_class.items()},
+        "images_of_classes": {
+            split: [count + index for index in range(num_classes)] for split, count in per_class.items()
+        },
+    }
+
+
 def declaration_of(name: str) -> Declaration:
     """Return the declaration of an experiment, with words in it that HTML and Markdown take for their own."""
     declaration = compose([f"experiment={name}"])
@@ -83,10 +95,11 @@ def write_experiment(artifacts: Path, name: str) -> None:
     """Write all that the stages before the report leave of an experiment."""
     about = EXPERIMENTS[name]
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
-    searched = artifacts / "search" / name
-    for folder in (searched, trained / "pictures", evaluated / "pictures"):
+    searched, prepared = artifacts / "search" / name, artifacts / "prepare" / name
+    for folder in (prepared, searched, trained / "pictures", evaluated / "pictures"):
         folder.mkdir(parents=True, exist_ok=True)
     (searched / "best.yaml").write_text(yaml_text(dict(declaration_of(name).sections)), "utf-8")
+    (prepared / "prepared.json").write_text(json.dumps(counts_of(name)), "utf-8")
     if "trials" in about:
         (searched / "trials.csv").write_text("\n".join([SEARCHED, *about["trials"], ""]), "utf-8")
         (searched / "remarks.txt").write_text("\n".join([*about["remarks"], ""]), "utf-8")
@@ -105,5 +118,5 @@ def write_experiment(artifacts: Path, name: str) -> None:
         pixels = np.full((2 + sorted(EXPERIMENTS).index(name), 4 + index), 50 * index, np.uint8)
         folder = artifacts / room / name / ("" if room == "search" else "pictures")
         Image.fromarray(pixels).save(folder / f"{picture}.png")
-    for folder in (searched, trained, evaluated):
+    for folder in (prepared, searched, trained, evaluated):
         write_digests(folder)

@@ -14,6 +14,8 @@ import pytest
 from pipeline import report as stage
 from pipeline.declaration.composition import compose
 from pipeline.declaration.network import plan_network
+from pipeline.pages.chapters import _views
+from pipeline.pages.image_counts import ImageCounts
 from pipeline.report import report
 from tests.refusals import refused
 from tests.reports import EXPERIMENTS, NASTY, result_of, write_experiment
@@ -137,6 +139,51 @@ def test_scores_are_named_as_the_field_does(page: Page) -> None:
     assert "test accuracy 0.950 (0.926 to 0.971)" in page.text
 
 
+def test_images_are_counted_by_class_and_split(page: Page, markdown: str) -> None:
+    assert (
+        "class train val test other 1,000 20 30 grey matter 1,001 21 31 error 1,002 22 32 images 3,000 60 90"
+        in page.text
+    )
+    assert "| grey matter | 1001 | 21 | 31 |" in markdown
+    assert "| images | 3000 | 60 | 90 |" in markdown
+
+
+def test_many_classes_are_folded_away(artifacts: Path, tmp_path: Path) -> None:
+    counts = {"counts": {"train": 31}, "images_of_classes": {"train": [1] * 31}}
+    (tmp_path / "prepared.json").write_text(json.dumps(counts), "utf-8")
+    assert ImageCounts.load(tmp_path, [f"class {index}" for index in range(31)]).is_long
+    assert not ImageCounts.load(artifacts / "prepare" / "digits_lenet5", list("0123456789")).is_long
+    html = (artifacts / "report" / "report.html").read_text(encoding="utf-8")
+    assert "classes; images:" not in html
+
+
+VIEWS = [
+    # crops, mirror, the test images are whole, how that is told
+    ("centre", False, True, "whole image"),
+    ("centre", True, True, "whole image, each also mirrored"),
+    ("centre", False, False, "centre"),
+    ("corners", True, False, "four corners and centre, each also mirrored"),
+]
+
+
+@pytest.mark.parametrize(("crops", "mirror", "is_whole", "told"), VIEWS)
+def test_views_are_told_in_words(crops: str, mirror: bool, is_whole: bool, told: str) -> None:
+    assert _views({"crops": crops, "mirror": mirror}, is_whole=is_whole) == told
+
+
+def test_licence_and_views_have_a_row_of_their_own(page: Page, markdown: str) -> None:
+    assert "licence to | be <b>free</b>" in page.text
+    assert r"| licence | to \| be &lt;b>free&lt;/b> |" in markdown
+    assert "test views whole image" in page.text
+    assert "| test views | whole image |" in markdown
+
+
+def test_scale_of_intervals_is_shown_where_there_are_intervals(html: str) -> None:
+    sections = {name: html[html.index(f'<section id="{name}">') :] for name in EXPERIMENTS}
+    shown = {name: "<span>0</span>" in each[: each.index("</section>")] for name, each in sections.items()}
+    assert shown == {"digits_lenet5": True, "brain_unet": True, "digits_search": False}
+
+
 def test_groups_that_are_too_few_for_an_interval_show_their_scores(page: Page, markdown: str) -> None:
     assert "test accuracy 0.960 (0.942 to 0.982 in 2 groups)" in page.text
     assert f"score form04 (130) {NASTY} (120) accuracy 0.9423 0.9824 AUROC not defined 0.9911" in page.text
@@ -191,7 +238,7 @@ def tables_in(markdown: str) -> list[list[str]]:
 def test_markdown_tables_are_well_formed(markdown: str) -> None:
     tables = tables_in(markdown)
     num_searches = sum("trials" in about for about in EXPERIMENTS.values())
-    assert len(tables) == 1 + 4 * len(EXPERIMENTS) + num_searches + 1  # of the groups of one
+    assert len(tables) == 1 + 5 * len(EXPERIMENTS) + num_searches + 1  # of the groups of one
     for table in tables:
         assert len(table) >= 3
         assert set(table[1]) == {"|", "-"}
@@ -256,7 +303,10 @@ def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path
         report(tmp_path, tmp_path / "report")
 
 
-@pytest.mark.parametrize("missing", ["search/X/best.yaml", "train/X/result.json", "evaluate/X/groups.csv"])
+@pytest.mark.parametrize(
+    "missing",
+    ["prepare/X/prepared.json", "search/X/best.yaml", "train/X/result.json", "evaluate/X/groups.csv"],
+)
 def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, "digits_lenet5")
     (place := tmp_path / missing.replace("X", "digits_lenet5")).unlink()
