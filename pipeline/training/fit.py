@@ -23,7 +23,7 @@ from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import SCORED_IN, TrainerSettings
-from pipeline.errors import warn
+from pipeline.errors import explain, warn
 from pipeline.files import replacing, write_text
 from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder
@@ -219,10 +219,7 @@ class _EpochReport:
         try:
             tracked.log_history(history)
         except Exception as reason:  # a server or a database may fail in any way
-            text = " ".join(str(reason).split())
-            warn(
-                f"MLflow takes no metrics now ({type(reason).__name__}: {text}); they are logged after training"
-            )
+            warn(f"MLflow takes no metrics now ({explain(reason)}); they are logged after training")
 
 
 def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool:
