@@ -188,7 +188,7 @@ def _train(
 
 
 class _EpochReport:
-    """Report the metrics of each epoch: to MLflow, and to stderr if it cannot show a progress bar.
+    """Report the metrics of each epoch: to MLflow, and as a line on stderr.
 
     Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
     """
@@ -201,7 +201,7 @@ class _EpochReport:
         self._observer = observer
         self._score = f"val/{load_demands(declaration.task).score}"
         self._logged_at = time.monotonic()
-        self._prints = declaration.trainer.progress and observer.log_artifacts and not sys.stderr.isatty()
+        self._prints = declaration.trainer.progress and observer.log_artifacts
 
     def __call__(self, history: list[Row]) -> bool:
         now = time.monotonic()
@@ -270,7 +270,7 @@ def _log_network(declaration: Declaration, account: Account | None, tracked: Tra
     """Log the table of the network, and which pretrained weights were loaded."""
     tracked.log_text(as_text(plan_network(declaration)), "network.txt")
     if account is not None:
-        sys.stderr.write(f"model.pretrained: {declaration.model['pretrained']}: {account}\n")
+        sys.stderr.write(f"model.pretrained={declaration.model['pretrained']}: {account}\n")
         tracked.log_text(account.table(), "pretrained.txt")
 
 
