@@ -43,7 +43,7 @@ from pipeline.training.assemble import (
     modules_by_level,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
-from pipeline.training.checks import check_augmented, explain_steps
+from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
 from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
@@ -104,7 +104,7 @@ def _fit(
     with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
         model = build_model(declaration, inputs.statistics)
         account = load_pretrained(declaration, model)
-        _check_shape(declaration, data, model)
+        _check_images(declaration, data, model)
         task = build_task(declaration)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
@@ -274,8 +274,9 @@ def _log_network(declaration: Declaration, account: Account | None, tracked: Tra
         tracked.log_text(account.table(), "pretrained.txt")
 
 
-def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
-    """Raise if the model cannot process the augmented images; dense tasks may train on smaller crops."""
+def _check_images(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
+    """Raise if the model cannot be trained on the augmented images; dense tasks may train on smaller crops."""
+    check_count(declaration, len(data.train))
     with explain_steps():
         images = data.train[0, [0]]["image"]
     check_augmented(declaration, images)
