@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,33 @@ def write_experiment(artifacts: Path, name: str) -> None:
         Image.fromarray(pixels).save(folder / f"{picture}.png")
     for folder in (prepared, searched, trained, evaluated):
         write_digests(folder)
+
+
+class Page(HTMLParser):
+    """What a reader sees, what the page refers to, and whether its tags are nested rightly."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.references: list[tuple[str, str, str]] = []
+        self.names: set[str] = set()
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open, f"never closed: {self._open}"
+        self.text = " ".join(" ".join(self.seen).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "br", "hr", "link"):
+            self._open.append(tag)
+        for key, value in attrs:
+            if key in ("src", "href", "srcset", "data", "action", "poster"):
+                self.references.append((tag, key, value or ""))
+            if key == "id":
+                self.names.add(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in ("style", "script"):
+            self.seen.append(data)

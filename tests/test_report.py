@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,9 @@ import pytest
 from pipeline import report as stage
 from pipeline.declaration.composition import compose
 from pipeline.declaration.network import plan_network
-from pipeline.pages.chapters import _views
-from pipeline.pages.image_counts import ImageCounts
 from pipeline.report import report
 from tests.refusals import refused
-from tests.reports import EXPERIMENTS, NASTY, result_of, write_experiment
+from tests.reports import EXPERIMENTS, NASTY, Page, result_of, write_experiment
 
 
 @pytest.fixture(scope="module")
@@ -28,36 +25,6 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_experiment(artifacts, name)
     report(artifacts, artifacts / "report")
     return artifacts
-
-
-class Page(HTMLParser):
-    """What a reader sees, what the page refers to, and whether its tags are nested rightly."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-        self.references: list[tuple[str, str, str]] = []
-        self.names: set[str] = set()
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open, f"never closed: {self._open}"
-        self.text = " ".join(" ".join(self.seen).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img", "br", "hr", "link"):
-            self._open.append(tag)
-        for key, value in attrs:
-            if key in ("src", "href", "srcset", "data", "action", "poster"):
-                self.references.append((tag, key, value or ""))
-            if key == "id":
-                self.names.add(value or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] not in ("style", "script"):
-            self.seen.append(data)
 
 
 @pytest.fixture(scope="module")
@@ -137,51 +104,6 @@ def test_scores_are_named_as_the_field_does(page: Page) -> None:
     assert "calibration error (lower is better) 0.0328" in page.text
     assert "Dice, grey matter 0.9227 0.9190 to 0.9261" in page.text
     assert "test accuracy 0.950 (0.926 to 0.971)" in page.text
-
-
-def test_images_are_counted_by_class_and_split(page: Page, markdown: str) -> None:
-    assert (
-        "class train val test other 1,000 20 30 grey matter 1,001 21 31 error 1,002 22 32 images 3,000 60 90"
-        in page.text
-    )
-    assert "| grey matter | 1001 | 21 | 31 |" in markdown
-    assert "| images | 3000 | 60 | 90 |" in markdown
-
-
-def test_many_classes_are_folded_away(artifacts: Path, tmp_path: Path) -> None:
-    counts = {"counts": {"train": 31}, "images_of_classes": {"train": [1] * 31}}
-    (tmp_path / "prepared.json").write_text(json.dumps(counts), "utf-8")
-    assert ImageCounts.load(tmp_path, [f"class {index}" for index in range(31)]).is_long
-    assert not ImageCounts.load(artifacts / "prepare" / "digits_lenet5", list("0123456789")).is_long
-    html = (artifacts / "report" / "report.html").read_text(encoding="utf-8")
-    assert "classes; images:" not in html
-
-
-VIEWS = [
-    # crops, mirror, the test images are whole, how that is told
-    ("centre", False, True, "whole image"),
-    ("centre", True, True, "whole image, each also mirrored"),
-    ("centre", False, False, "centre"),
-    ("corners", True, False, "four corners and centre, each also mirrored"),
-]
-
-
-@pytest.mark.parametrize(("crops", "mirror", "is_whole", "told"), VIEWS)
-def test_views_are_told_in_words(crops: str, mirror: bool, is_whole: bool, told: str) -> None:
-    assert _views({"crops": crops, "mirror": mirror}, is_whole=is_whole) == told
-
-
-def test_licence_and_views_have_a_row_of_their_own(page: Page, markdown: str) -> None:
-    assert "licence to | be <b>free</b>" in page.text
-    assert r"| licence | to \| be &lt;b>free&lt;/b> |" in markdown
-    assert "test views whole image" in page.text
-    assert "| test views | whole image |" in markdown
-
-
-def test_scale_of_intervals_is_shown_where_there_are_intervals(html: str) -> None:
-    sections = {name: html[html.index(f'<section id="{name}">') :] for name in EXPERIMENTS}
-    shown = {name: "<span>0</span>" in each[: each.index("</section>")] for name, each in sections.items()}
-    assert shown == {"digits_lenet5": True, "brain_unet": True, "digits_search": False}
 
 
 def test_groups_that_are_too_few_for_an_interval_show_their_scores(page: Page, markdown: str) -> None:
