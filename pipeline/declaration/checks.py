@@ -13,7 +13,7 @@ from pipeline.data.facts import check_class_names
 from pipeline.data.sources import check_source
 from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declaration, class_and_arguments
 from pipeline.declaration.grants import check_granted, is_prefix
-from pipeline.declaration.network import check_size, plan_network
+from pipeline.declaration.network import OTHER_NORMS, check_size, has_batch_norms, plan_network
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
@@ -236,12 +236,10 @@ def _check_model(model: Mapping[str, Any]) -> None:
 
 def _check_norms(network: Network, batch_size: int) -> None:
     """Raise if a network with batch norms would be trained with a batch size of 1."""
-    leaves = (*network.leaves(), *network.side_leaves())
-    has_batch = any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
-    if batch_size == 1 and has_batch:
+    if batch_size == 1 and has_batch_norms(network):
         raise ConfigError(
             "trainer.batch_size",
             got=1,
             allowed=f"at least 2, as model {network.name} has batch norms, which cannot normalise over one image",
-            hint="or set model.norm=instance or model.norm={group: 8}",
+            hint=f"or {OTHER_NORMS}",
         )

@@ -39,6 +39,7 @@ RECORDING = (
     "pipeline.runs",
     "pipeline.tracking",
     "pipeline.training.previews",
+    "pipeline.training.progress",
 )
 SWEEPING = ("pipeline.sweeps",)  # determines which runs are trained, not their results
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")

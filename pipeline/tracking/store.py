@@ -129,6 +129,19 @@ class Store:
         own = (run for run in running if run.data.tags.get(FOLDER_TAG) == folder)
         return next((run.info.run_id for run in own if SAME_TAG not in run.data.tags), None)
 
+    def trained_run(self, folder: str) -> str | None:
+        """Return the newest run that was logged for the folder of a training, which has lost its `run.json`.
+
+        None for a server, to which another machine may have logged it.
+
+        Args:
+            folder: `runs/<fingerprint>`.
+        """
+        if self.database is None:
+            return None
+        found = self.client.search_runs([self.experiment_id], f"tags.`{FOLDER_TAG}` = '{folder}'")
+        return next((run.info.run_id for run in found if SAME_TAG not in run.data.tags), None)
+
     def _experiment(self, name: str, *, location: str | None) -> str:
         found: Experiment | None = self.client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:

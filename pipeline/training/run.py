@@ -23,6 +23,7 @@ from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver
 from pipeline.runs.process import end_with_parent
 from pipeline.tracking.dead_runs import close_dead_runs
+from pipeline.training.earlier_runs import go_on_from_earlier, readable_state
 from pipeline.training.inputs import Inputs, load_inputs, statistics
 from pipeline.training.tracked_run import link_to_parent, open_tracked_run
 
@@ -107,7 +108,7 @@ def check_unfinished(declaration: Declaration, *, root: Path) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    if _state_of(find_folder(declaration, root=root)).get("state") != "finished":
+    if readable_state(find_folder(declaration, root=root)).get("state") != "finished":
         _check(declaration)
 
 
@@ -168,8 +169,8 @@ def _train_locked(
     remove_drafts(folder.path)
     folder.discard_damaged_state()
     write_text(folder.declaration, declaration.text())
-    if request.observer.log_artifacts and not folder.state():
-        _report_difference(folder, decides)
+    if request.observer.log_artifacts:  # trials of a search are too many to look at all others
+        go_on_from_earlier(folder, decides)
     about: dict[str, Any] = {
         "commit": git["commit"],
         "dirty": git["dirty"],
@@ -268,33 +269,3 @@ def _report_wait(folder: RunFolder) -> Callable[[str], object]:
     return lambda holder: sys.stderr.write(
         f"run {folder.path.name} is being trained by {holder}; waiting for it\n"
     )
-
-
-def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
-    """Explain on stderr why an existing finished run of the same declaration cannot be reused."""
-    for other in sorted(folder.path.parent.glob("*/run.json")):
-        state = _state_of(RunFolder(other.parent))
-        known = state.get("identity", {})
-        if state.get("state") != "finished" or known.get("declaration") != decides["declaration"]:
-            continue
-        names = {"data": "data", "code": "code", "pretrained": "pretrained weights"}
-        reasons = [name for key, name in names.items() if known.get(key) != decides[key]]
-        there, here = (each.get("resolved", {}) | each.get("versions", {}) for each in (known, decides))
-        reasons += [
-            f"{name} {there.get(name, 'absent')} instead of {here.get(name, 'absent')}"
-            for name in sorted({*there, *here})
-            if there.get(name) != here.get(name)
-        ]
-        sys.stderr.write(
-            f"runs/{other.parent.name} has the same declaration, but was trained with other {', '.join(reasons)}; "
-            f"training runs/{folder.path.name}\n"
-        )
-        return
-
-
-def _state_of(folder: RunFolder) -> dict[str, Any]:
-    """Return the state of a run; empty if it is damaged, which the next command that trains the run mends."""
-    try:
-        return folder.state()
-    except DamagedFileError:
-        return {}

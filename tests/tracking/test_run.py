@@ -165,6 +165,15 @@ def test_run_that_was_started_by_a_killed_process_is_continued(store: Store) -> 
         run.end("FINISHED")
 
 
+def test_run_of_a_training_is_found_by_its_folder_and_a_link_is_not(store: Store) -> None:
+    first = TrackedRun.start(store, name="a", parent=None, tags={FOLDER_TAG: "runs/abc"})
+    first.end("FINISHED")
+    link = {FOLDER_TAG: "runs/abc", SAME_TAG: first.run_id}
+    TrackedRun.start(store, name="a link", parent=None, tags=link).end("FINISHED")
+    assert store.trained_run("runs/abc") == first.run_id
+    assert store.trained_run("runs/other") is None
+
+
 def test_numbers_that_are_none_are_kept_as_such(tracked: TrackedRun) -> None:
     tracked.log_history([{"epoch": 0.0, "train/loss": 1.0, "val/auroc": math.nan}])
     [(step, value)] = steps(tracked, "val/auroc")
