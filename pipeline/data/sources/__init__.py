@@ -25,14 +25,19 @@ FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
     ".jfif": "JPEG",
+    ".mpo": "JPEG",
     ".bmp": "BMP",
     ".gif": "GIF",
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".webp": "WEBP",
+    ".avif": "AVIF",
     ".ppm": "PPM",
     ".pgm": "PPM",
+    ".pbm": "PPM",
+    ".pnm": "PPM",
 }
 IMAGE_SUFFIXES = tuple(FORMATS)
 SPECIAL = ("table", "columns", "mask_values")  # facts of some formats only
