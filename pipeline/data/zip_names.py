@@ -56,8 +56,8 @@ def _decode(info: zipfile.ZipInfo, root: Path) -> str:
             "data.root",
             f"{root} has a name in an encoding that it does not tell",
             got=stored,
-            hint=f"unpack it in that encoding, as by `unzip -O cp850 {root.name}`, and name the folder; or make it again "
-            "with names in UTF-8",
+            hint=f"unpack it in that encoding, as by `unzip -O cp850 {root.name}`, and name the folder; or make it "
+            "again with names in UTF-8",
         ) from None
 
 

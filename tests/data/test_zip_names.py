@@ -62,8 +62,8 @@ def test_name_is_read_where_its_encoding_can_be_told(stored: bytes, extra: bytes
 def test_name_in_an_unknown_encoding_is_refused(extra: bytes, tmp_path: Path) -> None:
     path = write(tmp_path / "a.zip", NAME.encode("cp850"), extra=extra)
     text = (
-        f"data.root: {path} has a name in an encoding that it does not tell, got b'cat/S\\x81\\xe1.png'; unpack it in that "
-        "encoding, as by `unzip -O cp850 a.zip`, and name the folder; or make it again with names in UTF-8"
+        f"data.root: {path} has a name in an encoding that it does not tell, got b'cat/S\\x81\\xe1.png'; unpack it in "
+        "that encoding, as by `unzip -O cp850 a.zip`, and name the folder; or make it again with names in UTF-8"
     )
     with opened(path) as archive, refused("data.root", text=text):
         archive.names()

@@ -1,20 +1,21 @@
 """Format `csv_labels`: images anywhere in the archive, and a table that gives each its label.
 
-`data.table` is the table's name in the archive, and `data.columns` says which columns hold `file` and `label`, and
-where there are such, `split` (train, val or test) and `group`. Names of files are relative to the folder of the table.
+`data.table` is the table's name in the archive, or `../<name>` if it lies beside it, and `data.columns` says which
+columns hold `file` and `label`, and where there are such, `split` (train, val or test) and `group`. For names of files
+see `find_files`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from posixpath import dirname, normpath
 from unicodedata import normalize
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.sources import Sample, index_classes, read_split
 from pipeline.data.splits import find_group, split_by_name
+from pipeline.data.table_files import find_files, read_table_file
 from pipeline.data.tables import Table, has_header, read_table
 from pipeline.errors import ConfigError
 
@@ -30,12 +31,9 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
         ConfigError: a row has no file, no label, or a label that is no class; its file is missing, or in another row.
     """
     assert facts.table is not None
-    if facts.table not in set(archive.names()):
-        tables = [name for name in archive.names() if name.endswith(facts.table[-4:])][:20]
-        raise ConfigError.unknown("data.table", facts.table, tables, what=f"file in {archive.root}:")
     columns = facts.columns or {}
     table = read_table(
-        archive.read(facts.table),
+        read_table_file(archive, facts),
         facts.table,
         has_header=has_header(columns),
         max_bytes=facts.max_file_bytes,
@@ -51,8 +49,7 @@ def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
         for key, column in columns.items()
         for index in [table.find(column, path=f"data.columns.{key}")]
     }
-    folder = dirname(table.name)
-    files = [normpath(f"{folder}/{name}" if folder else name) if name else "" for name in cells["file"]]
+    files = find_files(cells["file"], table.name, set(archive.names()))
     _check_files(table, files, archive)
     _check_labels(table, files, cells["label"], facts)
     classes = index_classes(facts)
