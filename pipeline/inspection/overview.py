@@ -190,4 +190,4 @@ def _refused(survey: Survey) -> Block:
         remarks += sentences[:MOST_NAMES]
         if len(sentences) > MOST_NAMES:
             remarks.append(f"and {len(sentences) - MOST_NAMES:,} more for the same reason")
-    return Block("Refused: training stops at the first of them", ("reason", "files"), rows, remarks)
+    return Block("Refused: training stops", ("reason", "files"), rows, remarks)
