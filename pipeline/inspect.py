@@ -23,6 +23,7 @@ from pipeline.declaration import composition
 from pipeline.declaration.checks import SCHEMAS
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.conf_files import check_option
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.targets import check_section
 from pipeline.errors import ConfigError
 from pipeline.files import read_yaml
@@ -34,6 +35,7 @@ from pipeline.inspection.shown import print_blocks, write_page
 from pipeline.runs.command import exit_on_mistake
 from pipeline.storage.names import check_name
 from pipeline.tasks.demands import Demands, load_demands
+from pipeline.training.overview import keep_overview, title
 
 COMMAND = "python -m pipeline.inspect"
 OPTIONS = ("name", "label", "force")
@@ -123,8 +125,8 @@ def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     return inspect_data(facts, _folder(root, facts.name))
 
 
-def find_commands(inspected: Inspected) -> tuple[list[str], list[str]]:
-    """Return the commands to type next, and why the first of them would fail, in sentences."""
+def find_commands(inspected: Inspected) -> tuple[list[str], list[str], Declaration | None]:
+    """Return the commands to type next, why the first of them would fail, in sentences, and what it declares."""
     facts = inspected.facts
     overrides = [f"data={facts.name}"]
     demands = load_demands(compose_sections([])["task"])
@@ -134,11 +136,12 @@ def find_commands(inspected: Inspected) -> tuple[list[str], list[str]]:
         overrides.append(f"task={name}")
     overrides.append(f"model={'unet_small' if demands.is_dense else 'resnet18'}")
     problems = list(inspected.problems)
+    declaration = None
     try:
-        compose(overrides)
+        declaration = compose(overrides)
     except ConfigError as problem:
         problems.append(str(problem))
-    return [f"python -m pipeline.train {' '.join(overrides)}"], problems
+    return [f"python -m pipeline.train {' '.join(overrides)}"], problems, declaration
 
 
 def _find_task(kind: str) -> tuple[str, Demands]:
@@ -164,11 +167,12 @@ def main() -> None:
         inspected = inspect_declared(others, root=root)
     else:
         raise ConfigError(COMMAND, "names neither one path nor data=<name>", got=arguments, hint=USAGE)
-    commands, problems = find_commands(inspected)
-    facts = inspected.facts
-    title = f"{facts.name}: {len(inspected.survey.samples):,} images, {facts.format}, {facts.root}"
-    print_blocks(title, inspected.blocks)
-    page = write_page(_folder(root, facts.name), title, inspected.blocks, inspected.survey, commands)
+    commands, problems, declaration = find_commands(inspected)
+    folder = _folder(root, inspected.facts.name)
+    print_blocks(title(inspected), inspected.blocks)
+    page = write_page(folder, title(inspected), inspected.blocks, inspected.survey, commands)
+    if declaration is not None:
+        keep_overview(declaration, inspected, folder, root=root)
     print(f"\n{_shorten(page, root)} shows it with images.")
     for problem in problems:
         print(f"Training would refuse it: {problem}")

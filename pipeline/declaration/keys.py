@@ -90,6 +90,13 @@ def prepared_key(declaration: Declaration, *, root: Path) -> str:
     return digest([data_digest(declaration, root=root), facts, code])
 
 
+def overview_key(declaration: Declaration, *, root: Path) -> str:
+    """Return the digest of all that decides the overview of the data: archive, facts, code."""
+    code = _code(declaration, ["pipeline.inspection.inspected", *_prepare_modules(declaration)], root=root)
+    facts = {name: value for name, value in vars(declaration.data).items() if name != "root"}
+    return digest([data_digest(declaration, root=root), facts, code])
+
+
 def statistics_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the statistics: prepared data, what is whitened, code."""
     code = _code(declaration, ["pipeline.training.measurement"], root=root)

@@ -43,7 +43,7 @@ IMAGE_SUFFIXES = tuple(FORMATS)
 SPECIAL = ("table", "columns", "mask_values")  # facts of some formats only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions
 class Sample:
     """An image of the archive, with its split and target.
 
