@@ -191,7 +191,9 @@ def _is_folder(root: Path) -> bool:
     except FileNotFoundError:
         raise ConfigError("data.root", "no such file or folder", got=str(root), hint=restore(root)) from None
     except OSError as reason:
-        raise ConfigError("data.root", f"cannot be read ({reason.strerror})", got=str(root)) from None
+        raise ConfigError(
+            "data.root", f"cannot be read ({reason.strerror})", got=str(root), hint=restore(root)
+        ) from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise ConfigError("data.root", got=str(root), allowed="a folder or a zip file")
     return stat.S_ISDIR(mode)
