@@ -82,7 +82,8 @@ def declare(paths: Sequence[Path], options: dict[str, str], *, root: Path) -> In
     layout = find_layout(path, table=table, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    open_facts = ("shape", "classes") if layout["classes"] == UNDECIDED else ("shape",)
+    is_undecided = layout["classes"] == UNDECIDED
+    open_facts = ("shape", "split", "classes") if is_undecided else ("shape", "split")
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}
@@ -118,7 +119,7 @@ def _order(paths: Sequence[Path]) -> tuple[Path, Path | None]:
 def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     """Inspect a data set that conf/data declares, with overrides."""
     section = compose_sections(overrides)["data"]
-    check_class_names(section["classes"])
+    check_class_names(section)
     check_section(section, SCHEMAS["data"], path="data")
     facts = Facts(**section)
     check_source(facts)

@@ -18,10 +18,10 @@ LAYOUTS: list[tuple[list[str], dict[str, Any]]] = [
     (["train/images/1.png", "train/masks/1.png", "val/images/1.png", "test/images/1.png"],
      {"format": "image_masks", "classes": ["a", "b"], "split": "folders"}),
     (["images/1.png", "images/2.jpg", "masks/cell/1.png", "masks/cell/2.png", "masks/10/1.png"],
-     {"format": "class_masks", "classes": ["background", "10", "cell"], "background": 0}),
+     {"format": "class_masks", "classes": ["background", "10", "cell"], "background": "background"}),
     (["train/images/1.png", "val/images/1.png", "test/images/1.png", "train/masks/rest/1.png",
       "val/masks/background/1.png", "test/masks/rest/1.png"],
-     {"format": "class_masks", "classes": ["background", "rest"], "background": 0, "split": "folders"}),
+     {"format": "class_masks", "classes": ["background", "rest"], "background": "background", "split": "folders"}),
     (["images/a/1.png", "masks/a/1.png"], {"format": "image_masks", "classes": ["a", "b"]}),
 ]  # fmt: skip
 

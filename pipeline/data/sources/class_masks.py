@@ -22,6 +22,7 @@ from pipeline.data.sources import Sample, image_masks, index_classes, is_image
 from pipeline.errors import ConfigError, warn
 
 TARGET = "mask"
+MOST_CLASSES = image_masks.MOST_CLASSES
 SUFFIX = ".pgm"  # of the masks that are made
 
 

@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError
 
 TARGET = "mask"
 FACTS = ("mask_values",)
+MOST_CLASSES = 255  # a prepared mask holds a byte for each pixel, and 255 is no class
 
 
 def samples(archive: Archive, facts: Facts, *, masks: str = "masks") -> list[Sample]:
@@ -49,13 +50,13 @@ def samples(archive: Archive, facts: Facts, *, masks: str = "masks") -> list[Sam
             got=images.get(key) or targets[key],
             hint=f"add its {other} as {folder}/{PurePosixPath(key).name}.png, or remove the {alone}",
         )
-    if isinstance(facts.split, str):
+    if facts.shares is None:
         splits = {key: read_split(name, archive) for key, name in images.items()}
     else:
         groups = (
             None if facts.groups is None else {key: find_group(images[key], facts.groups) for key in images}
         )
-        splits = split_by_name(dict.fromkeys(images, 0), facts.split, groups=groups)
+        splits = split_by_name(dict.fromkeys(images, 0), facts.shares, groups=groups)
     return [Sample(images[key], splits[key], target=targets[key]) for key in sorted(images)]
 
 
