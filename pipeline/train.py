@@ -113,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_on_mistake(main)
+    exit_on_mistake(main, has_own_help=True)

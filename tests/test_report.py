@@ -13,6 +13,8 @@ import pytest
 from pipeline import report as stage
 from pipeline.declaration.composition import compose
 from pipeline.declaration.network import plan_network
+from pipeline.inspection.overview import Block
+from pipeline.inspection.shown import Overview
 from pipeline.report import report
 from tests.refusals import refused
 from tests.reports import EXPERIMENTS, NASTY, Page, result_of, write_experiment
@@ -259,6 +261,8 @@ def test_command_takes_two_paths(artifacts: Path, tmp_path: Path, monkeypatch: p
 IMPORTED = """
 import json, sys
 from pathlib import Path
+from pipeline.inspection.overview import Block
+from pipeline.inspection.shown import Overview
 from pipeline.report import report
 report(Path(sys.argv[1]), Path(sys.argv[2]))
 heavy = ("torch", "mlflow", "pytorch_lightning", "torchmetrics", "albumentations", "matplotlib")
@@ -270,3 +274,18 @@ def test_report_imports_nothing_heavy(artifacts: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", IMPORTED, str(artifacts), str(tmp_path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(said.stdout) == []
+
+
+def test_data_of_each_experiment_are_shown_where_they_are_still_here(
+    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = Block(
+        "Images per class and split", ("class", "train"), [("<cat>", "7")], ["Always guessing is right."]
+    )
+    monkeypatch.setattr(stage, "make_overview", lambda *_, root: Overview([block], "UE5H"))
+    report(artifacts, tmp_path)
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    assert page.text.count("Images per class and split class train <cat> 7 Always guessing is right.") == len(
+        EXPERIMENTS
+    )
+    assert ("img", "src", "data:image/png;base64,UE5H") in page.references

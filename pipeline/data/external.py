@@ -17,6 +17,7 @@ from pipeline.data.arrays import start_array
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import Pixels, decode_image, load_formats
 from pipeline.data.prepared import PIECE_IMAGES, Prepared
+from pipeline.data.refusals import catching, raise_together
 from pipeline.data.sources import Sample, is_image, load_source, open_source
 from pipeline.data.splits import find_group
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
@@ -79,12 +80,12 @@ def _write(
 ) -> None:
     channels, rows, columns = facts.shape
     load_formats()
-    decode = partial(_decode, archive, facts, kind.reader(archive, facts))
+    decode = catching(partial(_decode, archive, facts, kind.reader(archive, facts)))
     with (
         (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
         (folder / f"{TEST}_images.npy").open("wb") as images,
         kind.writing(folder, TEST, len(samples), facts) as write_target,
-        closing(in_order(decode, samples, piece=PIECE_IMAGES)) as decoded,
+        closing(raise_together(in_order(decode, samples, piece=PIECE_IMAGES))) as decoded,
     ):
         table = csv.writer(manifest, lineterminator="\n")
         table.writerow(["split", "index", "file", "group"])

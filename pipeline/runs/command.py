@@ -79,11 +79,17 @@ def stoppable() -> Iterator[None]:
                 signal.signal(each, known)
 
 
-def exit_on_mistake(main: Callable[[], None]) -> None:
+def exit_on_mistake(main: Callable[[], None], *, has_own_help: bool = False) -> None:
     """Run a command; report a `ConfigError` in one sentence on stderr, and exit with code 1.
 
     A signal that asks the command to stop ends it in an orderly way, with code 128 plus its number.
+
+    Args:
+        has_own_help: whether it answers `--help` itself; otherwise the docstring of its module is printed.
     """
+    if sys.argv[1:] in (["-h"], ["--help"]) and not has_own_help:
+        sys.stdout.write(f"{(sys.modules[main.__module__].__doc__ or '').strip()}\n")
+        return
     try:
         with stoppable():
             report_mistake(main)

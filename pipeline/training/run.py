@@ -240,6 +240,7 @@ def _fit_inputs(
     inputs: Inputs,
 ) -> bool:
     from pipeline.training.fit import fit
+    from pipeline.training.overview import log_page
 
     if tracked is not None:
         publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
@@ -247,6 +248,7 @@ def _fit_inputs(
         tracked.log_data(
             facts.name, digest=data_digest(declaration, root=context.root), root=facts.root, counts=counts
         )
+        log_page(declaration, tracked if observer.log_artifacts else None, root=context.root)
     return fit(
         declaration,
         folder,
