@@ -7,10 +7,11 @@ from unicodedata import normalize
 
 from pipeline.data.facts import Facts
 from pipeline.data.sources import index_classes
-from pipeline.data.tables import Table, check_rows
-from pipeline.errors import ConfigError
+from pipeline.data.tables import RowErrors, Table
+from pipeline.errors import nearest
 
 PATH = "data.columns.label"
+MOST_NAMES = 20  # of classes in an error
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}  # of lower case
 
 
@@ -19,21 +20,51 @@ def has_several(facts: Facts) -> bool:
     return facts.separator is not None or isinstance((facts.columns or {}).get("label"), list)
 
 
-def read_label_sets(table: Table, files: Sequence[str], facts: Facts) -> list[tuple[int, ...]]:
-    """Return the indices of the classes of each row, sorted; empty for an image of no class.
+def note_label_sets(errors: RowErrors, table: Table, files: Sequence[str], facts: Facts) -> None:
+    """Note the rows that have a label that is no class, or neither 0 nor 1 in the column of a class.
 
     Args:
         files: of each row, which errors show.
-
-    Raises:
-        ConfigError: a label is no class, or a cell of a class's column is neither 0 nor 1.
     """
     column = (facts.columns or {})["label"]
     if isinstance(column, list):
-        return _read_flags(table, files, column)
-    assert facts.separator is not None
-    index, separator = table.find(column, path=PATH), normalize("NFC", facts.separator)
-    return _read_names(table, [split_cell(row[index], separator) for row in table.rows], facts)
+        way = "write 1 where the image has the class, else 0"
+        for each in column:
+            index = table.find(each, path=PATH)
+            is_wrong = (read_flag(row[index]) is None for row in table.rows)
+            errors.note(PATH, files, is_wrong, f"have neither 0 nor 1 in column {each}", way=way)
+        return
+    classes = index_classes(facts)
+    sets = _split_rows(table, column, facts)
+    unknown = [next((name for name in names if name not in classes), None) for names in sets]
+    note_unknown(errors, [name or "" for name in unknown], unknown, facts)
+
+
+def note_unknown(
+    errors: RowErrors, values: Sequence[str], unknown: Sequence[str | None], facts: Facts
+) -> None:
+    """Note the rows that have a label that is no class.
+
+    Args:
+        values: what to show of each row.
+        unknown: such a label of each row; None if it has none.
+    """
+    first = next((label for label in unknown if label), None)
+    way = f"{nearest(first, facts.classes)}data.classes has {', '.join(facts.classes[:MOST_NAMES])}"
+    is_unknown = (label is not None for label in unknown)
+    errors.note("data.classes", values, is_unknown, "have a label that is no class", way=way)
+
+
+def read_label_sets(table: Table, facts: Facts) -> list[tuple[int, ...]]:
+    """Return the indices of the classes of each row, sorted; empty for an image of no class."""
+    column = (facts.columns or {})["label"]
+    if isinstance(column, list):
+        indices = [table.find(each, path=PATH) for each in column]
+        return [
+            tuple(place for place, index in enumerate(indices) if read_flag(row[index])) for row in table.rows
+        ]
+    classes = index_classes(facts)
+    return [tuple(sorted({classes[name] for name in names})) for names in _split_rows(table, column, facts)]
 
 
 def split_cell(cell: str, separator: str) -> list[str]:
@@ -46,28 +77,7 @@ def read_flag(cell: str) -> bool | None:
     return FLAGS.get(cell.lower())
 
 
-def _read_names(table: Table, rows: Sequence[Sequence[str]], facts: Facts) -> list[tuple[int, ...]]:
-    classes = index_classes(facts)
-    unknown = [index for index, names in enumerate(rows) if any(name not in classes for name in names)]
-    if unknown:
-        label = next(name for name in rows[unknown[0]] if name not in classes)
-        where = f"label of {len(unknown):,} rows of {table.name}, such as {table.first + unknown[0]}:"
-        raise ConfigError.unknown("data.classes", label, facts.classes, what=where)
-    return [tuple(sorted({classes[name] for name in names})) for names in rows]
-
-
-def _read_flags(table: Table, files: Sequence[str], columns: Sequence[str | int]) -> list[tuple[int, ...]]:
-    indices = [table.find(column, path=PATH) for column in columns]
-    for column, index in zip(columns, indices, strict=True):
-        wrong = (read_flag(row[index]) is None for row in table.rows)
-        check_rows(
-            table,
-            PATH,
-            files,
-            wrong,
-            f"have neither 0 nor 1 in column {column}",
-            way="write 1 where the image has the class, else 0",
-        )
-    return [
-        tuple(place for place, index in enumerate(indices) if read_flag(row[index])) for row in table.rows
-    ]
+def _split_rows(table: Table, column: str | int, facts: Facts) -> list[list[str]]:
+    assert facts.separator is not None
+    index, separator = table.find(column, path=PATH), normalize("NFC", facts.separator)
+    return [split_cell(row[index], separator) for row in table.rows]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from posixpath import dirname, normpath
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS
 from pipeline.data.label_cells import read_flag, split_cell
 from pipeline.data.sources import is_image
+from pipeline.data.table_files import find_files
 from pipeline.data.tables import Table, read_table
 from pipeline.errors import ConfigError
 
@@ -30,6 +30,19 @@ NAMES = {
 
 
 Columns = dict[str, str | int | list[str | int]]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the user says of the labels in a table.
+
+    Args:
+        column: that holds them, or one for each class, divided by commas; None to find it.
+        separator: of several labels in a cell; `none` if each cell has one; None to find it.
+    """
+
+    column: str | None = None
+    separator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,28 +96,21 @@ def find_pixels(table: Table, label: str | None) -> dict[str, str | int] | None:
     return {key: _reference(table, index) for key, index in columns.items()}
 
 
-def find_labels(
-    table: Table, archive: Archive, label: str | None, separator: str | None = None
-) -> Labelled | None:
+def find_labels(table: Table, archive: Archive, told: Labels) -> Labelled | None:
     """Return what a table of labels holds; None if no column names files of the archive.
 
     Args:
-        label: the column of labels that the user named, or one for each class, divided by commas; None to find it: one
-            whose name means it, else the first that has from 2 values to half as many as rows. If that has only 0 and
-            1, all columns that do are classes.
-        separator: of several labels in a cell, that the user named; `none` if each cell has one; None to find it.
+        told: what the user says. The column of labels is found as the one whose name means it, else the first that has
+            from 2 values to half as many as rows. If that has only 0 and 1, all columns that do are classes.
 
     Raises:
         ConfigError: the user named a column that does not exist, or none can be told to be the labels.
     """
-    known, folder = set(archive.names()), dirname(table.name)
-    rows = table.rows[:LOOKED_AT]
-    indices = range(len(rows[0]))
-    shares = [
-        sum(normpath(f"{folder}/{row[index]}").lstrip("/") in known for row in rows) for index in indices
-    ]
-    file = max(indices, key=shares.__getitem__)
-    if shares[file] < len(rows) / 2:
+    indices = range(len(table.rows[0]))
+    names = set(archive.names())
+    file = _find_file(table, names, by_end=False)
+    file = _find_file(table, names, by_end=True) if file is None else file
+    if file is None:
         return None
     columns = {"file": file}
     for key in ("split", "group"):
@@ -114,17 +120,30 @@ def find_labels(
         )
         if index is not None and is_usable:
             columns[key] = index
-    found = _find_label(table, label, [index for index in indices if index not in columns.values()])
+    found = _find_label(table, told.column, [index for index in indices if index not in columns.values()])
     own: str | int | list[str | int] = [_reference(table, index) for index in found]
+    separator = None
     if len(found) > 1:
-        separator, labels = None, [table.header[i] if table.header else f"class_{i}" for i in found]
+        labels = [table.header[i] if table.header else f"class_{i}" for i in found]
     else:
         cells = [row[found[0]] for row in table.rows]
         own = _reference(table, found[0])
-        separator = None if separator == "none" else separator or _find_separator(cells)
+        separator = None if told.separator == "none" else told.separator or _find_separator(cells)
         labels = list_labels(cells, separator)
     others: Columns = {key: _reference(table, columns[key]) for key in ("split", "group") if key in columns}
     return Labelled({"file": _reference(table, file), "label": own, **others}, separator, labels)
+
+
+def _find_file(table: Table, names: Set[str], *, by_end: bool) -> int | None:
+    """Return the column that names files in at least half of its rows; of several, that with most different cells."""
+    counts = []
+    for cells in zip(*table.rows[:LOOKED_AT], strict=True):
+        num_different, files = len(set(cells)), list[str]()
+        if num_different >= len(cells) / 2:  # rows name a file each
+            files = find_files(cells, table.name, names, by_end=by_end)
+        num_found = sum(file in names for file in files)
+        counts.append(num_different if num_found >= len(cells) / 2 else 0)
+    return counts.index(max(counts)) if any(counts) else None
 
 
 def list_labels(cells: Sequence[str], separator: str | None) -> list[str]:

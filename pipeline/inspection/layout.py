@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pipeline.data.archive import Archive, opened
+from pipeline.data.entries import reading
 from pipeline.data.facts import SPLITS
 from pipeline.data.sources import is_image
+from pipeline.data.sources.class_masks import find_classes
 from pipeline.data.tables import is_table
 from pipeline.errors import ConfigError
-from pipeline.inspection.columns import find_labels, find_pixels, list_labels, read_any
+from pipeline.inspection.columns import Labels, find_labels, find_pixels, list_labels, read_any
 
 PAIR = {"images", "masks"}
 # What others call our splits.
@@ -22,42 +25,92 @@ ALIASES = {
     **dict.fromkeys(("valid", "validation", "Val", "VAL", "dev", "Validation"), "val"),
     **dict.fromkeys(("testing", "Test", "TEST", "Testing"), "test"),
 }
+BACKGROUND = "background"  # what no file of a class marks
+NOTHING = Labels()  # the user says nothing of them
 UNDECIDED = ["a", "b"]  # classes, until the masks have been read
 
 
 def find_layout(
-    path: Path, *, label: str | None = None, separator: str | None = None, max_bytes: int
+    path: Path, *, table: Path | None = None, labels: Labels = NOTHING, max_bytes: int
 ) -> dict[str, Any]:
     """Return the facts that names and tables tell: format, root, split, classes, table, columns and separator.
 
     Args:
-        label: the column of labels in a table, or one for each class, divided by commas; None to find it.
-        separator: of several labels in a cell; `none` if each cell has one; None to find it.
+        path: a folder, a zip or a table.
+        table: of labels, if the user named it beside a folder or zip.
+        labels: what the user says of the labels in a table.
         max_bytes: size of the largest file that is read.
 
     Raises:
         ConfigError: there are no images, or they lie in no layout that can be read.
     """
+    if table is not None:
+        return _beside(path, table, labels, max_bytes)
     if path.is_file() and is_table(path.name):
-        return _of_table(path, label, separator, max_bytes)
+        return _of_table(path, labels, max_bytes)
     with opened(path, max_bytes=max_bytes) as archive:
-        names = [name for name in archive.names() if is_image(name)]
-        if not names:
+        every = archive.names()
+        names = [name for name in every if is_image(name)]
+        inner = None if names else _find_zip(archive)
+        if not names and inner is None:
             raise ConfigError(str(path), *_no_images(archive))
-        facts = None if label else _of_folders(path, names)
-        if facts is None:
-            for name in filter(is_table, archive.names()):
-                facts = facts or _of_labels(path, name, archive, label, separator)
+        facts = None if labels.column or inner else _of_folders(path, names)
+        tables = list(filter(is_table, every))
+        if facts is None and inner is None:
+            for name in tables:
+                facts = facts or _of_labels(path, name, archive, labels)
+    if inner is not None:
+        return _of_zip_in_folder(inner, [path / name for name in tables], labels, max_bytes)
     if facts is not None:
         return facts
-    if label:
-        raise ConfigError("label", "no table names the images", got=label, hint="name the CSV file itself")
+    if labels.column:
+        raise ConfigError(
+            "label", "no table names the images", got=labels.column, hint="name the CSV file itself"
+        )
     raise ConfigError(
         str(path),
         f"has {len(names):,} images in no layout that is known, such as {min(names)}",
         hint="put the images of a class into a folder of its name, <class>/<image>, or images and their masks into "
         "images/ and masks/, either also below train/, val/ and test/; or add a CSV file of file names and labels",
     )
+
+
+def _of_zip_in_folder(path: Path, tables: Sequence[Path], labels: Labels, max_bytes: int) -> dict[str, Any]:
+    """Return the facts of the only zip in a folder, with the first table beside it that names its images."""
+    for table in tables:
+        facts = _try_beside(path, table, labels, max_bytes)
+        if facts is not None:
+            return facts
+    return find_layout(path, labels=labels, max_bytes=max_bytes)
+
+
+def _beside(path: Path, table: Path, labels: Labels, max_bytes: int) -> dict[str, Any]:
+    facts = _try_beside(path, table, labels, max_bytes)
+    if facts is None:
+        raise ConfigError(
+            str(table),
+            f"has no column that names images of {path}",
+            hint="write names relative to its top, or their last parts, as long as no two files share them",
+        )
+    return facts
+
+
+def _try_beside(path: Path, table: Path, labels: Labels, max_bytes: int) -> dict[str, Any] | None:
+    """Return the facts of a folder or zip with a table of labels elsewhere; None if that names none of its images."""
+    with opened(path, max_bytes=max_bytes) as archive:
+        name = os.path.relpath(table.absolute(), path.absolute())
+        if not name.startswith(".."):
+            name = PurePath(name).as_posix()
+            return _of_labels(path, name, archive, labels)
+        with reading(table.parent, table.name):
+            data = table.read_bytes()
+        return _of_labels(path, PurePath(name).as_posix(), archive, labels, data=data)
+
+
+def _find_zip(archive: Archive) -> Path | None:
+    """Return the only zip in a folder."""
+    zips = [name for name in archive.names() if name.lower().endswith(".zip")]
+    return archive.root / zips[0] if len(zips) == 1 and archive.root.is_dir() else None
 
 
 def _of_folders(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
@@ -72,22 +125,36 @@ def _of_folders(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
     depth = int(has_splits)
     folders = Counter(parts[depth] for name in names if len(parts := name.split("/")) > depth + 1)
     if folders.keys() >= PAIR:
-        return {"format": "image_masks", **facts, "classes": UNDECIDED}
+        return {"format": "image_masks", **facts, "classes": UNDECIDED} | _of_class_masks(names)
     if folders.total() == len(names) and len(folders) > 1:
         return {"format": "class_folders", **facts, "classes": sort_names(folders)}
     return None
 
 
-def _of_table(path: Path, label: str | None, separator: str | None, max_bytes: int) -> dict[str, Any]:
+def _of_class_masks(names: Sequence[str]) -> dict[str, Any]:
+    """Return the facts of masks per class; empty if each image has one mask."""
+    counts = find_classes(names)
+    if counts is None:
+        return {}
+    classes = sort_names(counts)
+    if BACKGROUND in classes:
+        return {"format": "class_masks", "classes": classes, "background": BACKGROUND}
+    return {"format": "class_masks", "classes": [BACKGROUND, *classes], "background": BACKGROUND}
+
+
+def _of_table(path: Path, labels: Labels, max_bytes: int) -> dict[str, Any]:
     """Return the facts of a table that the user named: of pixels, or of labels for the images around it."""
     with opened(path.parent, max_bytes=max_bytes) as archive:
         table = read_any(archive.read(path.name), path.name, max_bytes=max_bytes)
-        columns = find_pixels(table, label)
+        columns = find_pixels(table, labels.column)
         if columns is not None:
             column = table.find(columns["label"], path="data.columns.label")
             classes = sort_names(list_labels([row[column] for row in table.rows], None))
             return {"format": "csv_pixels", "root": str(path), "columns": columns, "classes": classes}
-        facts = _of_labels(path.parent, path.name, archive, label, separator)
+        facts = _of_labels(path.parent, path.name, archive, labels)
+        inner = _find_zip(archive)
+    if facts is None and inner is not None:
+        facts = _try_beside(inner, path, labels, max_bytes)
     if facts is None:
         raise ConfigError(
             str(path),
@@ -99,14 +166,18 @@ def _of_table(path: Path, label: str | None, separator: str | None, max_bytes: i
 
 
 def _of_labels(
-    path: Path, name: str, archive: Archive, label: str | None, separator: str | None
+    path: Path, name: str, archive: Archive, labels: Labels, *, data: bytes | None = None
 ) -> dict[str, Any] | None:
-    """Return the facts of a table of labels; None if it is none."""
+    """Return the facts of a table of labels; None if it is none.
+
+    Args:
+        data: its contents, if it lies outside of the archive.
+    """
     try:
-        table = read_any(archive.read(name), name, max_bytes=2**28)
+        table = read_any(archive.read(name) if data is None else data, name, max_bytes=2**28)
     except ConfigError:  # another table, which nobody named
         return None
-    found = find_labels(table, archive, label, separator)
+    found = find_labels(table, archive, labels)
     if found is None:
         return None
     has_columns = isinstance(found.columns["label"], list)  # whose order is that of the classes
@@ -116,8 +187,7 @@ def _of_labels(
         "table": name,
         "columns": found.columns,
         "classes": found.labels if has_columns else sort_names(found.labels),
-        "separator": found.separator,
-    }
+    } | ({"separator": found.separator} if found.separator else {})
 
 
 def sort_names(names: Mapping[str, int] | Sequence[str]) -> list[str]:

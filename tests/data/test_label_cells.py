@@ -69,12 +69,13 @@ TAGS = {"file": "file", "label": "tags"}
 FLAGS = {"file": "file", "label": ["x", "y", "z"]}
 REFUSED: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("file,tags\na.png,ant;bee\nb.png,cow\n", {"columns": TAGS, "separator": ";"}, "data.classes",
-     {"text": "data.classes: unknown label of 2 rows of t.csv, such as 2: 'bee'; allowed: Caf\u00e9, ant, b|c"}),
+     {"text": "data.classes: rows of t.csv that have a label that is no class: 2 (row 2: bee, row 3: cow); "
+      "data.classes has ant, b|c, Caf\u00e9"}),
     ("file,tags\na.png,ant\na.png,b|c\n", {"columns": TAGS, "separator": ";"}, "data.columns.label",
      {"hint": "keep one row of each file"}),
     ("file,x,y,z\na.png,0,1,0\nb.png,0,-1,\n", {"columns": FLAGS}, "data.columns.label",
-     {"text": "data.columns.label: rows of t.csv that have neither 0 nor 1 in column y: 1, the first is row 3 (b.png); "
-      "write 1 where the image has the class, else 0"}),
+     {"text": "data.columns.label: rows of t.csv that have neither 0 nor 1 in column y: 1 (row 3: b.png); write 1 "
+      "where the image has the class, else 0"}),
     ("file,x,y\na.png,0,1\n", {"columns": FLAGS}, "data.columns.label", {"hint": "allowed: file, x, y"}),
     ("file,x,y\na.png,0,1\n", {"columns": {**FLAGS, "label": ["x", "y"]}}, "data.columns.label",
      {"text": "data.columns.label must be one column, or one for each of the 3 classes, in their order, got "

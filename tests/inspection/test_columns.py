@@ -13,6 +13,7 @@ import yaml
 from pipeline import inspect
 from pipeline.declaration import composition
 from pipeline.declaration.composition import compose
+from pipeline.inspection.columns import Labels
 from pipeline.inspection.layout import find_layout
 from pipeline.training.inputs import prepare
 from tests.makers import write_files, write_label_sets
@@ -26,8 +27,8 @@ def layout(root: Path, header: str, cells: list[str], **options: str) -> dict[st
     rows = [f"{file},{cells[index % len(cells)]}" for index, file in enumerate(FILES)]
     table = "\n".join([header] * bool(header) + rows).encode()
     write_files(root, {"t.csv": table, **dict.fromkeys(FILES, b"")})
-    facts = find_layout(root, max_bytes=10_000, **options)
-    return {key: facts[key] for key in ("columns", "separator", "classes")}
+    facts = find_layout(root, max_bytes=10_000, labels=Labels(**options))
+    return {key: facts.get(key) for key in ("columns", "separator", "classes")}
 
 
 def single(column: str | int, classes: list[str]) -> dict[str, Any]:
@@ -67,13 +68,13 @@ def test_labels_are_recognised(
 
 def test_columns_and_separator_that_the_user_names_are_taken(tmp_path: Path) -> None:
     cells = ["a,0,1,x y", "b,1,0,y z"]
-    found = layout(tmp_path / "1", "file,kind,one,two,tags", cells, label="two,one")
+    found = layout(tmp_path / "1", "file,kind,one,two,tags", cells, column="two,one")
     assert found["columns"] == {"file": "file", "label": ["two", "one"]}
     assert found["classes"] == ["two", "one"]
-    found = layout(tmp_path / "2", "file,kind,one,two,tags", cells, label="tags", separator=" ")
+    found = layout(tmp_path / "2", "file,kind,one,two,tags", cells, column="tags", separator=" ")
     assert found == several(" ", ["x", "y", "z"])
     with refused("label", hint="did you mean 'one'?"):
-        layout(tmp_path / "3", "file,kind,one,two,tags", cells, label="two,onee")
+        layout(tmp_path / "3", "file,kind,one,two,tags", cells, column="two,onee")
 
 
 @pytest.mark.parametrize("root", ["pets", "pets.zip"])
@@ -84,7 +85,7 @@ def test_several_labels_per_image_are_declared_counted_and_prepared(
     monkeypatch.setattr(composition, "CONF", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
     write_label_sets(tmp_path / root, classes=["cat", "dog", "cow"], splits=(), num_images=140)
-    found = inspect.declare(tmp_path / root, {}, root=tmp_path)
+    found = inspect.declare([tmp_path / root], {}, root=tmp_path)
     written = yaml.safe_load((tmp_path / "conf" / "data" / "pets.yaml").read_text())
     assert written["columns"] == {"file": "file", "label": "tags"}
     assert (written["separator"], written["classes"]) == ("|", ["cat", "cow", "dog"])

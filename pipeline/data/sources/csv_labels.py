@@ -1,23 +1,23 @@
 """Format `csv_labels`: images anywhere in the archive, and a table that gives each its label, or any number of them.
 
-`data.table` is the table's name in the archive, and `data.columns` says which columns hold `file` and `label`, and
-where there are such, `split` (train, val or test) and `group`. Names of files are relative to the folder of the table.
-Several labels per image are in one column, whose cells `data.separator` divides, or as 0 or 1 in one column per class.
+`data.table` is the table's name in the archive, or `../<name>` if it lies beside it, and `data.columns` says which
+columns hold `file` and `label`, and where there are such, `split` (train, val or test) and `group`. For names of files
+see `find_files`. Several labels per image are in one column, whose cells `data.separator` divides, or as 0 or 1 in one
+column per class.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from posixpath import dirname, normpath
-from unicodedata import normalize
+from collections.abc import Mapping, Sequence
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
-from pipeline.data.label_cells import has_several, read_label_sets
+from pipeline.data.label_cells import has_several, note_label_sets, note_unknown, read_label_sets
 from pipeline.data.sources import Sample, index_classes, read_split
 from pipeline.data.splits import find_group, split_by_name
-from pipeline.data.tables import Table, check_rows, has_header, read_table
+from pipeline.data.table_files import find_files, read_table_file
+from pipeline.data.tables import RowErrors, Table, has_header, read_table
 from pipeline.errors import ConfigError
 
 FACTS = ("table", "columns", "separator")
@@ -65,12 +65,9 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
             missing, or in another row.
     """
     assert facts.table is not None
-    if facts.table not in set(archive.names()):
-        tables = [name for name in archive.names() if name.endswith(facts.table[-4:])][:20]
-        raise ConfigError.unknown("data.table", facts.table, tables, what=f"file in {archive.root}:")
     columns = facts.columns or {}
     table = read_table(
-        archive.read(facts.table),
+        read_table_file(archive, facts),
         facts.table,
         has_header=has_header(columns),
         max_bytes=facts.max_file_bytes,
@@ -83,32 +80,24 @@ def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
     """List the images of a table, sorted by name; see `samples`."""
     columns = facts.columns or {}
     cells = {
-        key: [normalize("NFC", row[index]) for row in table.rows]
+        key: [row[index] for row in table.rows]
         for key, column in columns.items()
         if not isinstance(column, list)
         for index in [table.find(column, path=f"data.columns.{key}")]
     }
-    folder = dirname(table.name)
-    files = [normpath(f"{folder}/{name}" if folder else name) if name else "" for name in cells["file"]]
-    _check_files(table, files, archive)
+    files = find_files(cells["file"], table.name, set(archive.names()))
+    _check_rows(table, files, cells, archive, facts)
     targets: dict[str, int] | dict[str, tuple[int, ...]]
     if has_several(facts):
-        _check_once(table, files)
-        targets = dict(zip(files, read_label_sets(table, files, facts), strict=True))
-        strata = dict.fromkeys(files, 0)
+        targets, strata = (
+            dict(zip(files, read_label_sets(table, facts), strict=True)),
+            dict.fromkeys(files, 0),
+        )
     else:
-        _check_labels(table, files, cells["label"], facts)
         classes = index_classes(facts)
         targets = strata = {name: classes[label] for name, label in zip(files, cells["label"], strict=True)}
-    groups = _read_groups(table, files, cells.get("group"), facts)
+    groups = _read_groups(files, cells.get("group"), facts)
     if "split" in cells:
-        check_rows(
-            table,
-            "data.columns.split",
-            cells["split"],
-            _others(cells["split"]),
-            f"have another split than {', '.join(SPLITS)}",
-        )
         splits = dict(zip(files, cells["split"], strict=True))
     elif facts.shares is None:
         splits = {name: read_split(name, archive) for name in files}
@@ -120,64 +109,59 @@ def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
     ]
 
 
-def _read_groups(
-    table: Table, files: Sequence[str], cells: Sequence[str] | None, facts: Facts
-) -> dict[str, str] | None:
+def _read_groups(files: Sequence[str], cells: Sequence[str] | None, facts: Facts) -> dict[str, str] | None:
     if cells is None:
         return None if facts.groups is None else {name: find_group(name, facts.groups) for name in files}
-    if facts.groups is not None:
-        raise ConfigError(
-            "data.groups",
-            "is not used beside data.columns.group",
-            got=facts.groups,
-            hint="remove one of them",
-        )
-    check_rows(table, "data.columns.group", files, (group == "" for group in cells), "give no group")
     return dict(zip(files, cells, strict=True))
 
 
-def _check_files(table: Table, files: Sequence[str], archive: Archive) -> None:
-    path = "data.columns.file"
-    known = set(archive.names())
-    check_rows(table, path, files, (name == "" for name in files), "name no file")
+def _check_rows(
+    table: Table, files: Sequence[str], cells: Mapping[str, Sequence[str]], archive: Archive, facts: Facts
+) -> None:
+    """Raise if rows are wrong, and tell all of them; or if groups are declared twice."""
+    if "group" in cells and facts.groups is not None:
+        hint = "remove one of them"
+        raise ConfigError("data.groups", "is not used beside data.columns.group", got=facts.groups, hint=hint)
+    errors = RowErrors(table)
+    _note_files(errors, files, archive)
+    if has_several(facts):
+        _note_repeated(errors, files)
+        note_label_sets(errors, table, files, facts)
+    else:
+        _note_labels(errors, files, cells["label"], facts)
+    if "group" in cells:
+        errors.note("data.columns.group", files, (group == "" for group in cells["group"]), "give no group")
+    if "split" in cells:
+        problem = f"have another split than {', '.join(SPLITS)}"
+        is_other = (split not in SPLITS for split in cells["split"])
+        errors.note("data.columns.split", cells["split"], is_other, problem)
+    errors.check()
+
+
+def _note_files(errors: RowErrors, files: Sequence[str], archive: Archive) -> None:
+    path, known = "data.columns.file", set(archive.names())
+    errors.note(path, files, (name == "" for name in files), "name no file")
     outside = (name.startswith(("/", "../")) or name == ".." for name in files)
-    check_rows(
-        table, path, files, outside, "name a file outside the folder of the table", way="write relative paths"
+    errors.note(
+        path, files, outside, "name a file outside the folder of the table", way="write relative paths"
     )
     missing = (name not in known for name in files)
-    check_rows(
-        table,
-        path,
-        files,
-        missing,
-        f"name a file that {archive.root} does not have",
-        way="add it, or remove the row",
-    )
+    problem = f"name a file that {archive.root} does not have"
+    errors.note(path, files, missing, problem, way="add it, or remove the row")
 
 
-def _check_labels(table: Table, files: Sequence[str], labels: Sequence[str], facts: Facts) -> None:
-    path = "data.columns.label"
-    check_rows(table, path, files, (label == "" for label in labels), "give no label")
-    pairs = set(zip(files, labels, strict=True))
-    num_labels = Counter(name for name, _ in pairs)
-    several = (num_labels[name] > 1 for name in files)
-    check_rows(table, path, files, several, "give a file several labels", way=f"{ONE_ROW}; {SEVERAL}")
-    _check_once(table, files)
+def _note_labels(errors: RowErrors, files: Sequence[str], labels: Sequence[str], facts: Facts) -> None:
+    path, way = "data.columns.label", f"{ONE_ROW}; {SEVERAL}"
+    errors.note(path, files, (label == "" for label in labels), "give no label")
+    num_labels = Counter(name for name, _ in set(zip(files, labels, strict=True)))
+    errors.note(path, files, (num_labels[name] > 1 for name in files), "give a file several labels", way=way)
+    _note_repeated(errors, files)
     classes = index_classes(facts)
-    for index, label in enumerate(labels):
-        if label not in classes:
-            count = sum(each not in classes for each in labels)
-            where = f"label of {count:,} rows of {table.name}, such as {table.first + index}:"
-            raise ConfigError.unknown("data.classes", label, facts.classes, what=where)
+    note_unknown(errors, labels, [None if label in classes else label for label in labels], facts)
 
 
-def _check_once(table: Table, files: Sequence[str]) -> None:
+def _note_repeated(errors: RowErrors, files: Sequence[str]) -> None:
     num_rows = Counter(files)
-    repeated = (num_rows[name] > 1 for name in files)
-    check_rows(
-        table, "data.columns.label", files, repeated, "name a file that another row names, too", way=ONE_ROW
-    )
-
-
-def _others(splits: Sequence[str]) -> Iterator[bool]:
-    return (split not in SPLITS for split in splits)
+    problem = "name a file that another row names, too"
+    is_repeated = (num_rows[name] > 1 for name in files)
+    errors.note("data.columns.label", files, is_repeated, problem, way=ONE_ROW)
