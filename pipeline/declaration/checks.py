@@ -15,6 +15,7 @@ from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declara
 from pipeline.declaration.grants import check_granted, is_prefix
 from pipeline.declaration.network import check_size, plan_network
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
@@ -58,7 +59,7 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     network = plan_network(declaration)
     check_size(network)
     _check_transforms(declaration)
-    _check_norms(network, declaration.trainer.batch_size)
+    _check_norms(network, declaration.trainer)
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
     check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
     return declaration
@@ -233,14 +234,20 @@ def _check_model(model: Mapping[str, Any]) -> None:
         raise ConfigError("model.padding", got=padding, allowed="same, valid or pixels, such as 1 or [1, 2]")
 
 
-def _check_norms(network: Network, batch_size: int) -> None:
-    """Raise if a network with batch norms would be trained with a batch size of 1."""
+def _check_norms(network: Network, settings: TrainerSettings) -> None:
+    """Raise if settings of a trainer do not fit the batch norms of a network."""
     leaves = (*network.leaves(), *network.side_leaves())
     has_batch = any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
-    if batch_size == 1 and has_batch:
+    if settings.batch_size == 1 and has_batch:
         raise ConfigError(
             "trainer.batch_size",
             got=1,
             allowed=f"at least 2, as model {network.name} has batch norms, which cannot normalise over one image",
             hint="or set model.norm=instance or model.norm={group: 8}",
+        )
+    if settings.norm_momentum is not None and not has_batch:
+        raise ConfigError(
+            "trainer.norm_momentum",
+            got=settings.norm_momentum,
+            allowed=f"null for model {network.name}, which has no batch norms",
         )

@@ -23,6 +23,7 @@ from pipeline.training.construction import build_mixing, construct, constructor,
 from pipeline.transfer.checkpoint import find_checkpoint, read_tensors
 from pipeline.transfer.levels import parameter_groups
 from pipeline.transfer.matching import Account, load_matching
+from pipeline.transfer.norms import Raised, raise_momentum, set_momentum
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import Statistics
 
@@ -65,7 +66,18 @@ def load_pretrained(declaration: Declaration, model: nn.Sequential) -> Account |
     if pretrained is None:
         return None
     tensors = read_tensors(find_checkpoint(pretrained))
-    return load_matching(get_network(model), tensors, source=pretrained)
+    is_grey = declaration.input_shape[0] == 1
+    return load_matching(get_network(model), tensors, source=pretrained, is_grey=is_grey)
+
+
+def set_norms(declaration: Declaration, model: nn.Sequential) -> Raised | None:
+    """Set the momentum of the model's batch norms as `trainer.norm_momentum` says; return what fine-tuning raised."""
+    network, momentum = get_network(model), declaration.trainer.norm_momentum
+    if momentum is not None:
+        set_momentum(network, momentum)
+    elif declaration.model["pretrained"] is not None:
+        return raise_momentum(network)
+    return None
 
 
 def build_task(declaration: Declaration) -> Task:

@@ -21,16 +21,15 @@ from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
-from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import SCORED_IN, TrainerSettings
 from pipeline.errors import warn
 from pipeline.files import replacing, write_text
-from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
+from pipeline.training.account import log_start
 from pipeline.training.assemble import (
     arrange,
     build_model,
@@ -41,6 +40,7 @@ from pipeline.training.assemble import (
     make_scheduler,
     make_train_split,
     modules_by_level,
+    set_norms,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.checks import check_augmented, explain_steps
@@ -51,7 +51,6 @@ from pipeline.training.previews import draw_previews
 from pipeline.training.threads import declared_threads
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.levels import frozen_modules
-from pipeline.transfer.matching import Account
 
 if TYPE_CHECKING:
     from pipeline.training.inputs import Inputs
@@ -103,12 +102,12 @@ def _fit(
     train_split = make_train_split(declaration, inputs.prepared, augmentation, inputs.copies)
     with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
         model = build_model(declaration, inputs.statistics)
-        account = load_pretrained(declaration, model)
+        account, raised = load_pretrained(declaration, model), set_norms(declaration, model)
         _check_shape(declaration, data, model)
         task = build_task(declaration)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
-            _log_network(declaration, account, tracked)
+            log_start(declaration, tracked, account=account, raised=raised)
         learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
         if not _is_complete(resumed, declaration.trainer):
             _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)
@@ -267,14 +266,6 @@ def _write_results(
 def _log_scores(tracked: TrackedRun, history: list[Row], scores: dict[str, float]) -> None:
     tracked.log_history(history)
     tracked.log_final(scores)
-
-
-def _log_network(declaration: Declaration, account: Account | None, tracked: TrackedRun) -> None:
-    """Log the table of the network, and which pretrained weights were loaded."""
-    tracked.log_text(as_text(plan_network(declaration)), "network.txt")
-    if account is not None:
-        sys.stderr.write(f"model.pretrained: {declaration.model['pretrained']}: {account}\n")
-        tracked.log_text(account.table(), "pretrained.txt")
 
 
 def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:

@@ -51,6 +51,7 @@ TRAINER = {
     "keep": "best",
     "early_stopping": None,
     "gradient_clip": None,
+    "norm_momentum": None,
     "accelerator": "cpu",
     "devices": 1,
     "strategy": "auto",
