@@ -91,6 +91,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     demands = load_demands(declaration.task)
     demands.check(declaration.data)
     demands.check_settings(declaration.task)
+    demands.check_classes(declaration.task, declaration.data.classes)
     return declaration
 
 

@@ -8,7 +8,7 @@ Shapes: C channels, H rows, W columns; shapes of images are (C, H, W).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,32 @@ class Demands:
             ConfigError: a setting is out of range; the error names its config path.
         """
         del settings
+
+    def check_classes(self, settings: Mapping[str, Any], classes: Sequence[str]) -> None:
+        """Check that classes which the settings of the task name are classes of the data.
+
+        Args:
+            settings: the section `task`.
+
+        Raises:
+            ConfigError: one is not; the error names its config path.
+        """
+        del settings, classes
+
+    def resolve(
+        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+    ) -> Mapping[str, Any]:
+        """Return settings in which what is left to the training split, such as balanced weights, has its value.
+
+        Args:
+            settings: the section `task`.
+            count: counts how often each class occurs in the training split: images, or pixels of masks.
+
+        Raises:
+            ConfigError: the training split has no such value.
+        """
+        del facts, count
+        return settings
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

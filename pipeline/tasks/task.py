@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.tasks.weights import Weights, list_weights
+
 Batch = Mapping[
     str, Tensor
 ]  # image, target, index; also partner and weight if images are mixed, see pipeline.data.batches
@@ -68,6 +70,30 @@ class Decoded(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return the decoded outputs for images (N, C, H, W)."""
         return self._decode(self.model(image))
+
+
+class ClassWeights:
+    """The weights of classes in a loss, on whatever device it is computed.
+
+    Args:
+        setting: `task.class_weights`; balanced weights must be resolved before they are used.
+        classes: names of the K classes.
+    """
+
+    def __init__(self, setting: Weights, classes: Sequence[str]) -> None:
+        self._setting = setting
+        self._classes = list(classes)
+        self._weights: Tensor | None = None
+
+    def on(self, device: torch.device) -> Tensor | None:
+        """Return the weights (K,); None if all classes weigh the same."""
+        if self._weights is None:
+            weights = list_weights(self._setting, self._classes)
+            if weights is None:
+                return None
+            self._weights = torch.tensor(weights)
+        self._weights = self._weights.to(device)
+        return self._weights
 
 
 def mixed_loss(loss: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:

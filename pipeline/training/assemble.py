@@ -80,12 +80,24 @@ def set_norms(declaration: Declaration, model: nn.Sequential) -> Raised | None:
     return None
 
 
-def build_task(declaration: Declaration) -> Task:
-    """Build the task, passing it the data facts that it requires."""
+def resolve_task(declaration: Declaration, prepared: Prepared) -> Mapping[str, Any]:
+    """Return the section `task` with what the training split decides, such as balanced weights, as numbers."""
+
+    def count() -> list[int]:
+        return prepared.count_classes("train", len(declaration.data.classes))
+
+    return load_demands(declaration.task).resolve(declaration.task, declaration.data, count)
+
+
+def build_task(declaration: Declaration, settings: Mapping[str, Any] | None = None) -> Task:
+    """Build the task, passing it the data facts that it requires.
+
+    Args:
+        settings: the section `task` as `resolve_task` returns it, which the loss may need; None for the declared one.
+    """
     names = load_demands(declaration.task).facts
-    task: Task = construct(
-        declaration.task, "task", Task, **{name: getattr(declaration.data, name) for name in names}
-    )
+    facts = {name: getattr(declaration.data, name) for name in names}
+    task: Task = construct(settings or declaration.task, "task", Task, **facts)
     return task
 
 

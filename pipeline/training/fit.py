@@ -40,6 +40,7 @@ from pipeline.training.assemble import (
     make_scheduler,
     make_train_split,
     modules_by_level,
+    resolve_task,
     set_norms,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
@@ -104,10 +105,11 @@ def _fit(
         model = build_model(declaration, inputs.statistics)
         account, raised = load_pretrained(declaration, model), set_norms(declaration, model)
         _check_shape(declaration, data, model)
-        task = build_task(declaration)
+        settings = resolve_task(declaration, inputs.prepared)
+        task = build_task(declaration, settings)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
-            log_start(declaration, tracked, account=account, raised=raised)
+            log_start(declaration, tracked, account=account, raised=raised, task=settings)
         learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
         if not _is_complete(resumed, declaration.trainer):
             _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)

@@ -68,6 +68,7 @@ SEGMENTATION = {
     "_target_": "pipeline.tasks.segmentation.task.Segmentation",
     "dice_weight": 0.5,
     "dice_background": True,
+    "class_weights": "none",
 }
 NORM = {"layer": "channels"}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
+from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
 
 
 class ClassificationDemands(Demands):
@@ -37,12 +38,25 @@ class ClassificationDemands(Demands):
                 )
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Check the share of the target that label smoothing spreads over all classes.
+        """Check the share of the target that label smoothing spreads over all classes, and the weights of classes.
 
         Raises:
-            ConfigError: it is outside [0, 1).
+            ConfigError: it is outside [0, 1), or a weight is not above 0.
         """
         Range(least=0, below=1).check("task.label_smoothing", settings["label_smoothing"])
+        check_weights(settings["class_weights"])
+
+    def check_classes(self, settings: Mapping[str, Any], classes: Sequence[str]) -> None:
+        """Check the names of `class_weights`."""
+        check_names(settings["class_weights"], classes)
+
+    def resolve(
+        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+    ) -> Mapping[str, Any]:
+        """Return settings with balanced `class_weights` as numbers."""
+        if settings["class_weights"] != BALANCED:
+            return settings
+        return {**settings, "class_weights": balance(count(), facts.classes, what="images")}
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
