@@ -19,7 +19,7 @@ from pipeline.declaration.settings import TrainerSettings
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
-from pipeline.tasks.demands import load_demands
+from pipeline.tasks.demands import Demands, load_demands
 from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.settings import check_augmentation, check_preprocess, check_views
 
@@ -92,6 +92,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     demands.check(declaration.data)
     demands.check_settings(declaration.task)
     demands.check_classes(declaration.task, declaration.data.classes)
+    _check_sampler(declaration, demands)
     return declaration
 
 
@@ -105,6 +106,15 @@ def check_test_views(declaration: Declaration) -> None:
         mirror_changes_label=_mirror_changes_label(declaration),
     ):
         warn(text)
+
+
+def _check_sampler(declaration: Declaration, demands: Demands) -> None:
+    if declaration.trainer.sampler == "balanced" and not demands.is_labelled:
+        raise ConfigError(
+            "trainer.sampler",
+            got="balanced",
+            allowed=f"shuffle for {demands.name}, whose images do not have one class each",
+        )
 
 
 def _check_plain(sections: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
+SAMPLERS = ("shuffle", "balanced")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 # Lightning's names, without TPUs, for which the pipeline lacks the library.
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -41,6 +42,8 @@ class TrainerSettings:
     Args:
         max_epochs: passes over the training split.
         batch_size: images per step and device.
+        sampler: which images an epoch trains on: `shuffle` for each once, `balanced` for equally many of each class, as
+            many as there are in all.
         keep: which epoch's weights are the result: `best` (by the task's score on the validation split) or
             `last`.
         early_stopping: {patience: epochs without a better score, min_delta: what counts as better}, or null.
@@ -64,6 +67,7 @@ class TrainerSettings:
 
     max_epochs: int
     batch_size: int
+    sampler: str
     keep: str
     early_stopping: dict[str, float] | None
     gradient_clip: float | None
@@ -81,7 +85,12 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         """Raise if settings are out of range."""
         self._check_numbers()
-        named = {"precision": PRECISIONS, "accelerator": ACCELERATORS, "strategy": STRATEGIES}
+        named = {
+            "sampler": SAMPLERS,
+            "precision": PRECISIONS,
+            "accelerator": ACCELERATORS,
+            "strategy": STRATEGIES,
+        }
         for name, names in named.items():
             if getattr(self, name) not in names:
                 raise ConfigError.unknown(f"trainer.{name}", getattr(self, name), names, what=name)

@@ -37,6 +37,7 @@ class Demands:
         crops: the supported crops of test images, see `views.crops`.
         is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
         mixes: whether the images of a batch may be mixed.
+        is_labelled: whether each image has one class, so that classes can be balanced.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Demands:
     crops: tuple[str, ...] = CENTRE
     is_dense: bool = False
     mixes: bool = False
+    is_labelled: bool = False
 
     def check(self, facts: Facts) -> None:
         """Check that the data set states no facts that the task would ignore.

@@ -141,6 +141,7 @@ def _make_data(
         batch_size=declaration.trainer.batch_size,
         num_workers=declaration.trainer.num_workers,
         seed=declaration.seed,
+        sampler=declaration.trainer.sampler,
         first_epoch=first_epoch,
     )
 

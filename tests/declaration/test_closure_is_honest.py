@@ -48,6 +48,7 @@ print("loaded", *(name for name in sys.modules if name.split(".")[0] == "pipelin
 TRAINER = {
     "max_epochs": 1,
     "batch_size": 3,
+    "sampler": "shuffle",
     "keep": "best",
     "early_stopping": None,
     "gradient_clip": None,

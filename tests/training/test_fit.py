@@ -47,7 +47,9 @@ def check(overrides: list[str], folder: Path) -> None:
     statistics = measure([images], patch=None)
     augmentation = build_augmentation(declaration, statistics)
     train = make_train_split(declaration, Prepared(folder, kind), augmentation, None)
-    data = PreparedData(train, PreparedSplit(images, targets, kind), batch_size=2, num_workers=0, seed=0)
+    data = PreparedData(
+        train, PreparedSplit(images, targets, kind), batch_size=2, num_workers=0, seed=0, sampler="shuffle"
+    )
     _check_shape(declaration, data, build_model(declaration, statistics))
 
 

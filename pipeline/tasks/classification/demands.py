@@ -23,6 +23,7 @@ class ClassificationDemands(Demands):
     facts = ("classes",)
     crops = ("centre", "corners")
     mixes = True
+    is_labelled = True
 
     def check(self, facts: Facts) -> None:
         """Check that no facts about masks are set.
