@@ -74,7 +74,12 @@ def report(artifacts: Path, out: Path) -> None:
 
 def _check_whole(name: str, artifacts: Path) -> None:
     """Raise if a file that an evaluated experiment needs is missing, or if a result is damaged."""
-    for file in (f"search/{name}/best.yaml", f"train/{name}/result.json", f"evaluate/{name}/groups.csv"):
+    for file in (
+        f"search/{name}/best.yaml",
+        f"train/{name}/result.json",
+        f"evaluate/{name}/groups.csv",
+        f"evaluate/{name}/baseline.json",
+    ):
         place = artifacts / file
         if not place.is_file():
             raise ConfigError(

@@ -93,6 +93,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     demands.check_settings(declaration.task)
     demands.check_classes(declaration.task, declaration.data.classes)
     _check_sampler(declaration, demands)
+    _check_select(declaration, demands)
     return declaration
 
 
@@ -115,6 +116,12 @@ def _check_sampler(declaration: Declaration, demands: Demands) -> None:
             got="balanced",
             allowed=f"shuffle for {demands.name}, whose images do not have one class each",
         )
+
+
+def _check_select(declaration: Declaration, demands: Demands) -> None:
+    select, scores = declaration.trainer.select, demands.scores(declaration.data)
+    if select is not None and select not in scores:
+        raise ConfigError.unknown("trainer.select", select, scores, what="score")
 
 
 def _check_plain(sections: Mapping[str, Any]) -> None:

@@ -38,6 +38,7 @@ RECORDING = (
     "pipeline.pictures",
     "pipeline.runs",
     "pipeline.tracking",
+    "pipeline.training.account",
     "pipeline.training.previews",
 )
 SWEEPING = ("pipeline.sweeps",)  # determines which runs are trained, not their results

@@ -44,8 +44,10 @@ class TrainerSettings:
         batch_size: images per step and device.
         sampler: which images an epoch trains on: `shuffle` for each once, `balanced` for equally many of each class, as
             many as there are in all.
-        keep: which epoch's weights are the result: `best` (by the task's score on the validation split) or
-            `last`.
+        select: name of the score on the validation split that selects the best epoch, ends training early, and ranks
+            sweeps and searches; null for the usual one of the task, see `Demands.default_score`.
+        keep: which epoch's weights are the result: `best` (by the selecting score; of equal ones, that of the lower
+            loss) or `last`.
         early_stopping: {patience: epochs without a better score, min_delta: what counts as better}, or null.
         gradient_clip: largest norm of the gradient, or null.
         norm_momentum: weight of the newest batch in the running statistics of all batch norms, above 0 and at most 1
@@ -68,6 +70,7 @@ class TrainerSettings:
     max_epochs: int
     batch_size: int
     sampler: str
+    select: str | None
     keep: str
     early_stopping: dict[str, float] | None
     gradient_clip: float | None

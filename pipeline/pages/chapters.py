@@ -42,13 +42,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class Score:
-    """A score on the test split with its interval, NaN if there is none; `name` is human-readable."""
+    """A score on the test split with its interval, NaN if there is none.
+
+    Args:
+        name: human-readable.
+        baseline: of always guessing the majority class; None if there is no such guess, or if it is not defined.
+        is_selecting: whether it selects the best epoch, by its value on the validation split.
+    """
 
     name: str
     value: float
     low: float
     high: float
     is_better_when_lower: bool
+    baseline: float | None
+    is_selecting: bool
 
     @property
     def has_interval(self) -> bool:
@@ -98,6 +106,7 @@ class Chapter:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
         search: the outcome of the search; None without one.
         scores: test scores; the one that selects the best epoch comes first.
+        majority: the most frequent class of the training split; None if the task has no guess to compare with.
         groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
     """
@@ -107,6 +116,7 @@ class Chapter:
     declaration: list[tuple[str, str]]
     search: Found | None
     scores: list[Score]
+    majority: str | None
     groups: Groups | None
     epochs: int
     kept_epoch: int
@@ -140,17 +150,29 @@ def load_chapter(
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))
+    selecting = result.get("selection", {}).get("score", next(iter(scores)))
     rows = [
-        Score(titles.get(key, key), **parts, is_better_when_lower=key in minimized)
+        Score(
+            titles.get(key, key),
+            **parts,
+            is_better_when_lower=key in minimized,
+            baseline=guessed.get("scores", {}).get(key),
+            is_selecting=key == selecting,
+        )
         for key, parts in scores.items()
     ]
-    groups = _groups(evaluated / "groups.csv", [row.name for row in rows], fewest_groups)
+    first = [row.is_selecting for row in rows].index(True)
+    groups = _groups(evaluated / "groups.csv", [row.name for row in rows], fewest_groups, first)
     return Chapter(
         name=name,
-        summary=_summary(rows[0], groups),
+        summary=_summary(rows[first], groups),
         declaration=_declaration(config),
-        search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
-        scores=rows,
+        search=_found(searched, config["search"], artifacts, selecting)
+        if (searched / "trials.csv").is_file()
+        else None,
+        scores=[rows[first], *rows[:first], *rows[first + 1 :]],
+        majority=guessed.get("class"),
         groups=groups,
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
@@ -161,21 +183,26 @@ def load_chapter(
 
 
 def _summary(score: Score, groups: Groups | None) -> str:
-    """Return a score in one line, with its interval or what stands in for it."""
+    """Return a score in one line, with its interval or what stands in for it, and that of the majority class."""
     span = "no interval" if groups is None else groups.range
     if score.has_interval:
         span = f"{score.low:.3f} to {score.high:.3f}"
-    return f"test {score.name} {score.value:.3f} ({span})"
+    beside = "" if score.baseline is None else f"; majority class {score.baseline:.3f}"
+    return f"test {score.name} {score.value:.3f} ({span}{beside})"
 
 
-def _groups(file: Path, names: Sequence[str], fewest: int) -> Groups | None:
-    """Return the scores of groups from a `groups.csv`; None if there are none, or enough for an interval."""
+def _groups(file: Path, names: Sequence[str], fewest: int, first: int) -> Groups | None:
+    """Return the scores of groups from a `groups.csv`; None if there are none, or enough for an interval.
+
+    Args:
+        first: index of the score whose range is stated.
+    """
     with file.open(newline="", encoding="utf-8") as opened:
         found = list(csv.reader(opened))[1:]
     if not 0 < len(found) < fewest:
         return None
     columns = list(zip(*([float(text or "nan") for text in row[2:]] for row in found), strict=True))
-    defined = [value for value in columns[0] if not isnan(value)] or [float("nan")]
+    defined = [value for value in columns[first] if not isnan(value)] or [float("nan")]
     labels = unescape_cells(row[0] for row in found)
     return Groups(
         header=[f"{label} ({row[1]})" for label, row in zip(labels, found, strict=True)],
@@ -187,17 +214,26 @@ def _groups(file: Path, names: Sequence[str], fewest: int) -> Groups | None:
     )
 
 
-def _found(folder: Path, search: Mapping[str, Any], artifacts: Path) -> Found:
-    """Collect the outcome of a search from its folder."""
+def _found(folder: Path, search: Mapping[str, Any], artifacts: Path, selecting: str) -> Found:
+    """Collect the outcome of a search from its folder.
+
+    Args:
+        selecting: name of the score that selects the best epoch, which trials are judged by if no metric is declared.
+    """
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     counts = {state: sum(trial["state"] == state for trial in trials) for state in ("pruned", "failed")}
     ends = "".join(f", {count} {state}" for state, count in counts.items() if count)
     sign = -1 if search["direction"] == "maximize" else 1
     finished = [trial for trial in trials if trial["state"] == "finished"]
-    finished.sort(key=lambda trial: sign * float(trial["value"]) + float(trial["error"]))
+    finished.sort(
+        key=lambda trial: (
+            sign * float(trial["value"]) + float(trial["error"]),
+            float(trial["loss"] or "inf"),
+        )
+    )
     header = [name for name in trials[0] if name not in ("state", "reason")]
-    metric = search["metric"] or "the task's score"
+    metric = f"val/{selecting}" if search["metric"] in (None, "score") else search["metric"]
     return Found(
         summary=f"{len(trials)} trials by {search['sampler']}, judged by {metric} on the validation split{ends}",
         header=unescape_cells(header),

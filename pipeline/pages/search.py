@@ -20,17 +20,24 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 ERROR = "standard error"  # user attribute of a completed trial: the standard error of its value
+LOSS = "loss"  # likewise: the loss on validation images, which decides between equal values
 PANELS = 4  # of the slice plot, at most, in a row
 MARGIN = {"l": 80, "r": 80, "t": 60, "b": 70}
 
 
 def write_search_page(
-    path: Path, study: Study, *, importances: Mapping[str, float], remarks: Sequence[str]
+    path: Path,
+    study: Study,
+    *,
+    objective: str,
+    importances: Mapping[str, float],
+    remarks: Sequence[str],
 ) -> None:
     """Write the page of a search.
 
     Args:
         study: a single-objective study with at least one completed trial; its name is the title of the page.
+        objective: what the values of trials are, in words.
         importances: importance of each hyperparameter, summing to 1; empty if unknown.
     """
     from optuna.trial import TrialState
@@ -49,6 +56,7 @@ def write_search_page(
     page = render(
         "search.html.j2",
         study=study,
+        objective=objective,
         counts={state.name: sum(trial.state == state for trial in study.trials) for state in TrialState},
         figures=[
             to_html(
@@ -60,7 +68,10 @@ def write_search_page(
             for number, figure in enumerate(figures)
         ],
         names=names,
-        trials=sorted(trials, key=lambda trial: trial.user_attrs[ERROR] - sign * trial.values[0]),
+        trials=sorted(
+            trials,
+            key=lambda trial: (trial.user_attrs[ERROR] - sign * trial.values[0], trial.user_attrs[LOSS]),
+        ),
         error=ERROR,
         remarks=remarks,
     )

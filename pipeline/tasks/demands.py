@@ -25,10 +25,10 @@ class Demands:
     Args:
         name: human-readable name of the task.
         target: the required kind of target, a module of `pipeline/data/targets`.
-        score: name of the score that selects the best epoch.
+        score: name of the score that selects the best epoch, unless `trainer.select` or `default_score` names another.
         mode: `max` if a higher score is better, `min` if a lower one is.
         bounds: the least and the greatest value that this score can have, which intervals over seeds do not cross;
-            None if there is no such pair.
+            None if there is no such pair. For other scores, see `bounds_of`.
         shares: names of the scores that are a mean of 0 or 1 for each image, such as accuracy: their intervals over
             test images are Wilson's, all others are bootstrapped.
         biased: names of the scores that are systematically higher or lower on few images than on many, and so have no
@@ -115,8 +115,25 @@ class Demands:
         return made == wanted
 
     def scores(self, facts: Facts) -> dict[str, str]:
-        """Return score name -> human-readable title; the score that selects the best epoch comes first."""
+        """Return score name -> human-readable title; `score` comes first."""
         raise NotImplementedError
+
+    def default_score(self, counts: Sequence[int]) -> str:
+        """Return the score that selects the best epoch where `trainer.select` is null; of the mode of `score`.
+
+        Args:
+            counts: images of each class in train and val together; only asked if the task is labelled.
+        """
+        del counts
+        return self.score
+
+    def mode_of(self, score: str) -> str:
+        """Return `max` if a higher score is better, `min` if a lower one is."""
+        return {"maximize": "max", "minimize": "min"}[self.direction(f"val/{score}")]
+
+    def bounds_of(self, score: str) -> tuple[float, float] | None:
+        """Return the least and the greatest value that a score can have; None if there is no such pair."""
+        return self.bounds if score == self.score else None
 
     def logged(self, facts: Facts) -> list[str]:
         """Return the keys of a run's `metrics.json` that a search may optimize."""

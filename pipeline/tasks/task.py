@@ -9,7 +9,7 @@ Shapes: N images; outputs are those of the network for a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -51,6 +51,15 @@ class Task(Protocol):
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return predictions (N, ...), such as probabilities or a mask."""
+        ...
+
+
+@runtime_checkable
+class ConstantGuess(Protocol):
+    """A task whose scores can be compared with those of always guessing one class; optional."""
+
+    def constant(self, targets: NDArray[Any], index: int) -> Evidence:
+        """Return the evidence of predicting the class `index` for each target (N, ...), as their kind stores them."""
         ...
 
 

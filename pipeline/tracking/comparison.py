@@ -12,20 +12,23 @@ import numpy as np
 from mlflow.entities import Run, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from pipeline.errors import warn
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.storage.names import escape_cells
 from pipeline.tasks.intervals import Bounds, mean_interval
-from pipeline.tracking.run import TrackedRun
+from pipeline.tracking.run import BASELINE, SCORE_TAG, TrackedRun
 
-SCORE = "final/score"
+SCORE, LOSS = "final/score", "final/loss"
 BEST_TAG = "convoy.best_of"
 
 
 def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = None) -> str:
-    """Log the results of the finished children of a parent, best first.
+    """Log the results of the finished children of a parent, best first; of equal scores, the lower loss is better.
 
     Logs `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and `convoy.best_name`, and
     the best score as a metric; also `over_seeds.md` if some children differ only in their seed.
+
+    Children that are judged by different scores are only listed.
 
     Args:
         mode: `max` if a higher score is better, `min` if a lower one is.
@@ -44,12 +47,26 @@ def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = Non
     if not children:
         return ""
     sign = {"max": 1, "min": -1}[mode]
-    children.sort(key=lambda run: _rank([run.data.metrics[SCORE]], sign), reverse=True)
+    children.sort(
+        key=lambda run: (
+            _rank([run.data.metrics[SCORE]], sign),
+            -run.data.metrics.get(LOSS, np.inf),
+        ),
+        reverse=True,
+    )
     differing = _differing(children)
     parent.log_text(_table(children, differing), "comparison.csv")
+    scores = sorted({run.data.tags.get(SCORE_TAG, "score") for run in children})
+    if len(scores) > 1:
+        warn(
+            f"the runs of this sweep are judged by different scores, {' and '.join(scores)}, and not ranked; set "
+            "trainer.select to rank them"
+        )
+        return ""
+    guesses = _guesses(children)
     seeds = _over_seeds(children, differing)
     seeds.sort(key=lambda group: _rank(group[1], sign), reverse=True)
-    means = _means(seeds, bounds) if len(seeds) < len(children) else ""
+    means = _means(seeds, bounds, f"{scores[0]}{guesses}") if len(seeds) < len(children) else ""
     if means:
         parent.log_text(means, "over_seeds.md")
         scored = seeds
@@ -57,7 +74,7 @@ def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = Non
         scored = [(_label(run, differing), [run.data.metrics[SCORE]]) for run in children]
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
-        draw_comparison(scored, picture)
+        draw_comparison(scored, picture, score=f"{scores[0]}{guesses}")
         parent.log_files(picture)
         best = client.download_artifacts(children[0].info.run_id, "config.yaml", folder)
         parent.log_text(Path(best).read_text(encoding="utf-8"), "best_config.yaml")
@@ -105,9 +122,20 @@ def _shared_name(runs: list[Run]) -> str:
     return " ".join(words) or "all"
 
 
-def _means(seeds: list[tuple[str, list[float]]], bounds: Bounds | None) -> str:
-    """Return a Markdown table: name, number of seeds, mean score, and its 95 % interval."""
-    lines = ["| run | seeds | mean score | 95 % interval |", "|---|---|---|---|"]
+def _guesses(children: list[Run]) -> str:
+    """Return what always guessing the majority class scores, in words; empty if it is unknown, or if runs differ."""
+    guesses = {run.data.metrics.get(BASELINE) for run in children}
+    (guess,) = guesses if len(guesses) == 1 else {None}
+    return "" if guess is None else f" (always guessing the majority class: {guess:.4f})"
+
+
+def _means(seeds: list[tuple[str, list[float]]], bounds: Bounds | None, score: str) -> str:
+    """Return a Markdown table: name, number of seeds, mean score, and its 95 % interval.
+
+    Args:
+        score: what is compared, in words.
+    """
+    lines = [f"| run | seeds | mean {score} | 95 % interval |", "|---|---|---|---|"]
     for name, scores in seeds:
         mean, low, high = mean_interval(scores, bounds=bounds)
         lines.append(f"| {name} | {len(scores)} | {mean:.4f} | {low:.4f} to {high:.4f} |")
@@ -129,10 +157,14 @@ def _table(children: list[Run], differing: list[str]) -> str:
     scores = sorted({name for run in children for name in run.data.metrics if name.startswith("final/")})
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(escape_cells(["run", *differing, *scores]))
+    rows.writerow(escape_cells(["run", *differing, "selected by", *scores]))
     for run in children:
         params, metrics = run.data.params, run.data.metrics
-        cells = [*(params.get(name, "") for name in differing), *(metrics.get(name, "") for name in scores)]
+        cells = [
+            *(params.get(name, "") for name in differing),
+            run.data.tags.get(SCORE_TAG, ""),
+            *(metrics.get(name, "") for name in scores),
+        ]
         rows.writerow([run.info.run_id, *escape_cells(cells)])
     return text.getvalue()
 

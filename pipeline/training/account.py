@@ -10,6 +10,7 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.network import plan_network
 from pipeline.plans.table import as_text
 from pipeline.tracking.run import TrackedRun
+from pipeline.training.selection import Selection
 from pipeline.transfer.matching import Account
 from pipeline.transfer.norms import Raised
 
@@ -21,6 +22,7 @@ def log_start(
     account: Account | None,
     raised: Raised | None,
     task: Mapping[str, Any],
+    selection: Selection,
 ) -> None:
     """Log the table of the network, which pretrained weights were loaded, and what the training split decided.
 
@@ -30,6 +32,7 @@ def log_start(
         account: of the pretrained weights; None without any.
         raised: batch norms whose momentum was raised for fine-tuning; None without any.
         task: the section `task` with what the training split decided.
+        selection: which score selects the epoch.
     """
     tracked.log_text(as_text(plan_network(declaration)), "network.txt")
     if account is not None:
@@ -41,6 +44,10 @@ def log_start(
         for key, value in task.items()
         if value != declaration.task[key]
     )
+    if selection.reason:
+        sys.stderr.write(
+            f"trainer.select: {selection.score}, as {selection.reason}; set trainer.select to choose another score\n"
+        )
     if resolved:
         sys.stderr.write(resolved)
         tracked.log_text(resolved, "resolved_task.txt")

@@ -31,6 +31,7 @@ from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
+from pipeline.training.selection import baseline
 from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained, open_trained
 
@@ -153,6 +154,8 @@ def _score(
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
     _write_scores(out, scores, grouped, {**_summary(declaration, run, scores, grouped), **(about or {})})
+    guessed = _guess_majority(declaration, run, task, evaluated)
+    write_text(out / "baseline.json", json.dumps(guessed, indent=2) + "\n")
     cases = load_cases(declaration.task["_target_"])
     _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
@@ -203,20 +206,32 @@ def _summary(
     by name, so the score comes first.
     """
     demands = load_demands(declaration.task)
-    first = scores[demands.score]
+    score = run.selection(demands.score)["score"]
+    first = scores[score]
     row: dict[str, Any] = {"score": first["value"]}
     if not np.isnan(first["low"]):
         row |= {"score_from": first["low"], "score_to": first["high"]}
     if grouped:
         row |= {"score_n": len(grouped)}
-    values = [values[demands.score] for _, values in grouped.values()]
+    values = [values[score] for _, values in grouped.values()]
     defined = [value for value in values if not np.isnan(value)]
     if defined and len(grouped) < FEWEST_UNITS:
         row |= {"score_max": max(defined), "score_min": min(defined)}
     return row | {
-        "score_of": demands.scores(declaration.data)[demands.score],
+        "score_of": demands.scores(declaration.data)[score],
         "val_score": run.metrics()["score"],
     }
+
+
+def _guess_majority(
+    declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated
+) -> dict[str, Any]:
+    """Return the class that is the most frequent one in training, and the scores of always guessing it; maybe empty."""
+    majority = run.selection(load_demands(declaration.task).score)["majority"]
+    if majority is None:
+        return {}
+    index = declaration.data.classes.index(majority)
+    return {"class": majority, "scores": baseline(task, evaluated.targets, index)}
 
 
 def _group_rows(grouped: Mapping[str, GroupScores]) -> Iterator[tuple[str, ...]]:

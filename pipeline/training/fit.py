@@ -6,11 +6,9 @@ Heavy libraries are imported at the top of this module; import it lazily, so tha
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -22,11 +20,9 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.settings import SCORED_IN, TrainerSettings
-from pipeline.errors import warn
 from pipeline.files import replacing, write_text
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
-from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.account import log_start
@@ -46,17 +42,17 @@ from pipeline.training.assemble import (
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.checks import check_augmented, explain_steps
 from pipeline.training.construction import build_augmentation
+from pipeline.training.epoch_report import EpochReport, with_score
 from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
+from pipeline.training.selection import Selection, find_selection
 from pipeline.training.threads import declared_threads
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.levels import frozen_modules
 
 if TYPE_CHECKING:
     from pipeline.training.inputs import Inputs
-
-PAUSE = 1.0  # minimum seconds between two writes to MLflow
 
 
 def fit(
@@ -97,7 +93,8 @@ def _fit(
 ) -> bool:
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
-    if observer.has_stopped(history):
+    selection = find_selection(declaration, inputs.prepared)
+    if observer.has_stopped([with_score(row, selection) for row in history]):
         return False
     augmentation = build_augmentation(declaration, inputs.statistics)
     train_split = make_train_split(declaration, inputs.prepared, augmentation, inputs.copies)
@@ -109,17 +106,31 @@ def _fit(
         task = build_task(declaration, settings)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
-            log_start(declaration, tracked, account=account, raised=raised, task=settings)
-        learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
+            log_start(
+                declaration, tracked, account=account, raised=raised, task=settings, selection=selection
+            )
+        report = EpochReport(declaration, selection, tracked, observer)
+        learner = _make_learner(declaration, model, task, report)
         if not _is_complete(resumed, declaration.trainer):
-            _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)
+            with _history_logged(learner, tracked):
+                _train(
+                    declaration,
+                    learner,
+                    data,
+                    folder,
+                    resumed,
+                    is_child=is_child,
+                    inputs=inputs,
+                    selection=selection,
+                )
         inputs.verify()
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
-            scores = _write_results(declaration, folder, model, history)
+            about = selection.about(task, inputs.prepared, declaration.data.classes)
+            scores = _write_results(declaration, folder, model, history, about)
             folder.update(state="trained")
             steps: dict[str, Callable[[], object]] = {
-                "the scores cannot be logged": lambda: _log_scores(tracked, history, scores)
+                "the scores cannot be logged": lambda: _log_scores(tracked, history, scores, about)
             }
             if observer.log_artifacts:
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
@@ -146,9 +157,7 @@ def _make_data(
     )
 
 
-def _make_learner(
-    declaration: Declaration, model: nn.Sequential, task: Task, report: _EpochReport
-) -> Learner:
+def _make_learner(declaration: Declaration, model: nn.Sequential, task: Task, report: EpochReport) -> Learner:
     levels = modules_by_level(declaration, model)
     optimizer = make_optimizer(declaration)
     return Learner(
@@ -168,63 +177,32 @@ def _train(
     data: PreparedData,
     folder: RunFolder,
     resumed: ResumePoint | None,
-    tracked: TrackedRun | None,
     *,
     is_child: bool,
     inputs: Inputs,
+    selection: Selection,
 ) -> None:
-    """Train the remaining epochs of a run; its history is logged even if training raises."""
-    demands, settings = load_demands(declaration.task), resolve(declaration.trainer, probe())
+    """Train the remaining epochs of a run."""
+    settings = resolve(declaration.trainer, probe())
     slots = folder.path.parent / "slots"
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
-        monitor = f"val/{demands.score}"
-        trainer = make_trainer(settings, folder, monitor=monitor, mode=demands.mode, devices=devices)
+        trainer = make_trainer(
+            settings, folder, monitor=selection.column, mode=selection.mode, devices=devices
+        )
         trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
-        try:
-            trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
-        except BaseException:
-            if tracked is not None:
-                with suppress(Exception):  # what ended training is told, not what that led to
-                    tracked.log_history(learner.history)
-            raise
+        trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
 
 
-class _EpochReport:
-    """Report the metrics of each epoch: to MLflow, and to stderr if it cannot show a progress bar.
-
-    Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
-    """
-
-    def __init__(
-        self, declaration: Declaration, tracked: TrackedRun | None, observer: TrainingObserver
-    ) -> None:
-        self._epochs = declaration.trainer.max_epochs
-        self._tracked = tracked
-        self._observer = observer
-        self._score = f"val/{load_demands(declaration.task).score}"
-        self._logged_at = time.monotonic()
-        self._prints = declaration.trainer.progress and observer.log_artifacts and not sys.stderr.isatty()
-
-    def __call__(self, history: list[Row]) -> bool:
-        now = time.monotonic()
-        if self._tracked is not None and now - self._logged_at >= PAUSE:
-            self._log(self._tracked, history)
-            self._logged_at = now
-        if self._prints:
-            row = history[-1]
-            numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
-            sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
-        return self._observer.stops(history)
-
-    def _log(self, tracked: TrackedRun, history: list[Row]) -> None:
-        """Log the epochs so far; a failure does not end training, since they are logged again at its end."""
-        try:
-            tracked.log_history(history)
-        except Exception as reason:  # a server or a database may fail in any way
-            text = " ".join(str(reason).split())
-            warn(
-                f"MLflow takes no metrics now ({type(reason).__name__}: {text}); they are logged after training"
-            )
+@contextmanager
+def _history_logged(learner: Learner, tracked: TrackedRun | None) -> Iterator[None]:
+    """Log the history of a training that raises."""
+    try:
+        yield
+    except BaseException:
+        if tracked is not None:
+            with suppress(Exception):  # what ended training is told, not what that led to
+                tracked.log_history(learner.history)
+        raise
 
 
 def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool:
@@ -239,9 +217,17 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
 
 
 def _write_results(
-    declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row]
+    declaration: Declaration,
+    folder: RunFolder,
+    model: nn.Module,
+    history: list[Row],
+    selection: Mapping[str, Any],
 ) -> dict[str, float]:
-    """Write the weights, history and scores of a trained run; load the kept weights into `model`, return the scores."""
+    """Write the weights, history and scores of a trained run; load the kept weights into `model`, return the scores.
+
+    Args:
+        selection: what `result.json` says of the selecting score.
+    """
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
@@ -251,8 +237,7 @@ def _write_results(
     with replacing(folder.path / "weights.pt") as draft:
         torch.save(weights, draft)
     folder.write_history(history)
-    score = kept[f"val/{load_demands(declaration.task).score}"]
-    scores = {"score": score, "epoch": kept["epoch"]} | {
+    scores = {"score": kept[f"val/{selection['score']}"], "epoch": kept["epoch"]} | {
         key: kept[key] for key in kept if key.startswith("val/")
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
@@ -261,14 +246,17 @@ def _write_results(
         "declaration": digest(state["identity"]["declaration"]),
         "versions": state["identity"]["versions"],
     }
-    result = {key: state[key] for key in ("fingerprint", "data")} | decided | {"scored_in": SCORED_IN}
+    result = {key: state[key] for key in ("fingerprint", "data")} | decided
+    result |= {"scored_in": SCORED_IN, "selection": selection}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
     return scores
 
 
-def _log_scores(tracked: TrackedRun, history: list[Row], scores: dict[str, float]) -> None:
+def _log_scores(
+    tracked: TrackedRun, history: list[Row], scores: dict[str, float], selection: Mapping[str, Any]
+) -> None:
     tracked.log_history(history)
-    tracked.log_final(scores)
+    tracked.log_final(scores, selection)
 
 
 def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
@@ -25,7 +26,7 @@ from pipeline.storage.names import escape_cells
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.importance import importances, share_at
 from pipeline.sweeps.ledger import Trial
-from pipeline.sweeps.objective import finished, mean_and_error, ranked
+from pipeline.sweeps.objective import finished, mean_and_error, mean_loss, ranked
 from pipeline.sweeps.refine import is_at_edge, joined
 from pipeline.sweeps.samplers import Point
 from pipeline.trials.search import Search, named
@@ -107,7 +108,40 @@ def _seconds_per_work(root: Path, data: Facts) -> float | None:
     return median(rates) if rates else None
 
 
-def format_best(search: Search, trials: Sequence[Trial]) -> str:
+@dataclass(frozen=True)
+class Objective:
+    """What the value of a trial is.
+
+    Args:
+        name: of the metric, such as `val/accuracy`.
+        baseline: its value for always guessing the majority class, on the same validation images; None if unknown.
+    """
+
+    name: str
+    baseline: float | None
+
+    @classmethod
+    def of(cls, search: Search, run: RunFolder, *, usual: str) -> Objective:
+        """Return the objective of a search, of which `run` is one training.
+
+        The folds of a search have different validation images, so that no guess can be compared with their mean.
+
+        Args:
+            usual: the score of the task.
+        """
+        selection, metric = run.selection(usual), search.settings.metric
+        name = f"val/{selection['score']}" if metric in (None, "score") else str(metric)
+        guessed = selection["baseline"].get(name.removeprefix("val/"))
+        return cls(name, guessed if search.settings.folds == 1 else None)
+
+    def __str__(self) -> str:
+        beside = (
+            "" if self.baseline is None else f" (always guessing the majority class: {self.baseline:.4f})"
+        )
+        return self.name + beside
+
+
+def format_best(search: Search, trials: Sequence[Trial], objective: Objective) -> str:
     """Return the five best trials as a table, how many were pruned, and which failed."""
     best = ranked(trials, direction=search.settings.direction)[:BEST]
     failed = [trial for trial in trials if trial.state == "failed"]
@@ -116,7 +150,7 @@ def format_best(search: Search, trials: Sequence[Trial]) -> str:
     if pruned:
         notes.append(f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}\n")
     table = _table([["trial", "value", "error", *_keys(search)], *(_row(search, trial) for trial in best)])
-    return f"\nBest of {len(trials)} trials:\n{table}{''.join(notes)}"
+    return f"\nBest of {len(trials)} trials by {objective}:\n{table}{''.join(notes)}"
 
 
 def _row(search: Search, trial: Trial) -> list[str]:
@@ -124,8 +158,11 @@ def _row(search: Search, trial: Trial) -> list[str]:
     return [str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)]
 
 
-def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Path:
+def write_results(search: Search, trials: Sequence[Trial], *, objective: Objective, root: Path) -> Path:
     """Write the results of a search: table, best declaration, figures, page, remarks.
+
+    Args:
+        objective: what the values are.
 
     Returns:
         The folder `results` of the search: trials.csv, best.yaml and its digests in best.json, remarks.txt, search.html
@@ -156,7 +193,9 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
     remarks = [*notes, *at_edges(spaces[-1][0], best)]
     write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
     study = build_study(folder.parent.name, entries, trials, direction=search.settings.direction)
-    write_search_page(folder / "search.html", study, importances=weights, remarks=remarks)
+    write_search_page(
+        folder / "search.html", study, objective=str(objective), importances=weights, remarks=remarks
+    )
     shutil.rmtree(final, ignore_errors=True)
     return folder.rename(final)
 
@@ -175,13 +214,14 @@ def at_edges(entries: Sequence[Entry], best: Trial) -> list[str]:
 
 
 def _csv(search: Search, trials: Sequence[Trial]) -> str:
-    """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
+    """Return the table of trials: number, state, mean, standard error, loss, the point, the reason of a failure."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(escape_cells(["trial", "state", "value", "error", *_keys(search), "reason"]))
+    rows.writerow(escape_cells(["trial", "state", "value", "error", "loss", *_keys(search), "reason"]))
     for trial in trials:
         worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
-        cells = [trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason]
+        loss = f"{mean_loss(trial):.6g}" if trial.losses else ""
+        cells = [trial.index, trial.state, *worth, loss, *_shown(search, trial.point), trial.reason]
         rows.writerow(escape_cells(cells))
     return text.getvalue()
 

@@ -18,11 +18,12 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import ranked
+from pipeline.tasks.demands import load_demands
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.attempt import attempt
-from pipeline.trials.results import format_best, write_results
+from pipeline.trials.results import Objective, format_best, write_results
 from pipeline.trials.search import FOLD, SEED, Launch, Outcome, Search, named
 
 if TYPE_CHECKING:
@@ -71,10 +72,13 @@ def run_search(
             launch = launch or launch_here(parent.context, entry_point)
             trials = search.run(launch, report=_report_trial(search))
             best = ranked(trials, direction=search.settings.direction)[0]
-            best_run = _log_best(search, best, parent.context, entry_point).state()["mlflow_run_id"]
-            results = write_results(search, trials, root=root)
-            log_search(tracked, results, best=best_run, name=named(best.point), value=fmean(best.values))
-    sys.stdout.write(format_best(search, trials))
+            best_run = _log_best(search, best, parent.context, entry_point)
+            task = compose(search.at(best.point)).task
+            objective = Objective.of(search, best_run, usual=load_demands(task).score)
+            results = write_results(search, trials, objective=objective, root=root)
+            run_id = best_run.state()["mlflow_run_id"]
+            log_search(tracked, results, best=run_id, name=named(best.point), value=fmean(best.values))
+    sys.stdout.write(format_best(search, trials, objective))
     sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
     return results
 

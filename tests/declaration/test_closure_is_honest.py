@@ -49,6 +49,7 @@ TRAINER = {
     "max_epochs": 1,
     "batch_size": 3,
     "sampler": "shuffle",
+    "select": None,
     "keep": "best",
     "early_stopping": None,
     "gradient_clip": None,

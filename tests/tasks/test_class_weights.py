@@ -19,7 +19,7 @@ from pipeline.tasks.segmentation.task import Segmentation
 from pipeline.tasks.weights import balance
 from pipeline.training.assemble import build_task
 from tests.refusals import refused
-from tests.training.fitting import Tracked, trained
+from tests.training.fitting import QUIET, Tracked, trained
 
 NAMES = ["cat", "dog", "eel"]
 WEIGHTS = {"cat": 0.5, "eel": 4.0}
@@ -153,6 +153,18 @@ def test_weights_that_fit_no_class_or_are_none_are_refused(
 ) -> None:
     with refused(path, **told):
         compose([f"task.class_weights={weights}"])
+
+
+def test_interrupted_training_of_balanced_classes_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole, parts = (RunFolder(tmp_path / name / "run") for name in ("whole", "parts"))
+    settings = ["task.class_weights=balanced", "trainer.sampler=balanced", "data.classes=['0','1','2']"]
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 2], np.uint8)
+    assert trained(whole, QUIET, *settings, tracked=Tracked(), labels=labels)
+    stops = TrainingObserver(log_artifacts=False, should_stop=lambda history: len(history) == 2)
+    assert not trained(parts, stops, *settings, labels=labels)
+    assert trained(parts, QUIET, *settings, tracked=Tracked(), labels=labels)
+    found, wanted = (torch.load(folder.path / "weights.pt", weights_only=True) for folder in (parts, whole))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
 def test_training_with_balanced_weights_says_and_logs_them(

@@ -24,7 +24,7 @@ from pipeline.errors import ConfigError
 from pipeline.runs.command import at_end, is_stopping, report_mistake
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import locked
-from pipeline.tasks.demands import Demands, load_demands
+from pipeline.tasks.demands import load_demands
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import check_unfinished
@@ -42,7 +42,8 @@ class ParentRun(Callback):
 
     def __init__(self) -> None:
         self._parent: Parent | None = None
-        self._demands = Demands()  # of the task whose score the children are compared by
+        self._mode = "max"  # of the score that the children are compared by, as are its bounds
+        self._bounds: tuple[float, float] | None = None
         self._lock = ExitStack()  # held while the sweep runs, so that other processes see that it is alive
 
     def __reduce__(self) -> tuple[type[ParentRun], tuple[()]]:
@@ -85,7 +86,9 @@ class ParentRun(Callback):
             "mlflow.source.name": "pipeline.train",
             FOLDER_TAG: folder,
         }
-        self._demands = load_demands(jobs[0].task)
+        demands = load_demands(jobs[0].task)
+        score = _one_score(jobs) or demands.score
+        self._mode, self._bounds = demands.mode_of(score), demands.bounds_of(score)
         experiment = _one_experiment(jobs)
         close_dead_runs(Path.cwd(), experiment)
         self._lock.enter_context(locked(Path(folder) / "lock", waits=False))  # before the run exists
@@ -108,7 +111,7 @@ class ParentRun(Callback):
         from pipeline.tracking.comparison import log_comparison
 
         assert self._parent is not None
-        means = log_comparison(self._parent.tracked, mode=self._demands.mode, bounds=self._demands.bounds)
+        means = log_comparison(self._parent.tracked, mode=self._mode, bounds=self._bounds)
         if means:
             sys.stdout.write(f"\nOver seeds, with Student's interval of the mean:\n{means}")
         self._parent.close(status, reason=reason)
@@ -127,6 +130,19 @@ def _one_experiment(jobs: list[Declaration]) -> str:
             hint="set one for all, such as tracking.experiment=comparison",
         )
     return names[0]
+
+
+def _one_score(jobs: list[Declaration]) -> str | None:
+    """Return the `trainer.select` of all jobs, which must be the same, so that runs can be ranked."""
+    names = {job.trainer.select for job in jobs}
+    if len(names) > 1:
+        raise ConfigError(
+            "trainer.select",
+            "the jobs of this sweep would be ranked by different scores",
+            got=sorted(map(str, names)),
+            hint="set one for all",
+        )
+    return names.pop()
 
 
 def _jobs(overrides: list[str]) -> list[list[str]]:

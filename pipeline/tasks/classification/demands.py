@@ -10,6 +10,8 @@ from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
 from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
 
+UNEQUAL = 1.5  # ratio above which a data set counts as imbalanced, as in the KEEL repository (Alcala-Fdez et al. 2011)
+
 
 class ClassificationDemands(Demands):
     """Requirements of `pipeline.tasks.classification.task.Classification`."""
@@ -65,6 +67,19 @@ class ClassificationDemands(Demands):
         """Return (K,) for K classes."""
         del settings, shape
         return (len(facts.classes),)
+
+    def default_score(self, counts: Sequence[int]) -> str:
+        """Return balanced accuracy where classes are unequal, as accuracy then says little about the rare ones.
+
+        They are if the largest class has more than `UNEQUAL` times as many images as the smallest that has any.
+        """
+        present = [count for count in counts if count]
+        return "balanced_accuracy" if max(present) > UNEQUAL * min(present) else self.score
+
+    def bounds_of(self, score: str) -> tuple[float, float] | None:
+        """Return 0 and 1, which bound all scores."""
+        del score
+        return self.bounds
 
     def scores(self, facts: Facts) -> dict[str, str]:
         """Return score name -> title."""

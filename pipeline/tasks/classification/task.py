@@ -8,6 +8,7 @@ Shapes: N images, K classes; outputs (N, K), labels (N,).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,6 +68,12 @@ class Classification:
     def decode(self, outputs: Tensor) -> Tensor:
         """Return the probability of each class: (N, K)."""
         return outputs.float().softmax(dim=1)
+
+    def constant(self, targets: NDArray[Any], index: int) -> Evidence:
+        """Return the evidence of predicting the class `index` for each label, with a probability of 1."""
+        evidence = np.zeros((len(targets), len(self.classes) + 1))
+        evidence[:, index], evidence[:, -1] = 1, targets
+        return evidence
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """Return accuracy, balanced accuracy, macro F1, AUROC and calibration error.

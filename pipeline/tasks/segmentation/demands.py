@@ -93,6 +93,11 @@ class SegmentationDemands(Demands):
                 titles |= {f"{score}_{name}": f"{title}, {name}" for name in kept}
         return titles
 
+    def bounds_of(self, score: str) -> tuple[float, float] | None:
+        """Return 0 and 1, which bound all scores."""
+        del score
+        return self.bounds
+
     def direction(self, metric: str) -> str:
         """Return `minimize` for the loss and `maximize` for each score, regardless of class names."""
         return "minimize" if metric == "val/loss" else "maximize"
