@@ -229,7 +229,7 @@ def _found(folder: Path, search: Mapping[str, Any], artifacts: Path, selecting: 
     finished.sort(
         key=lambda trial: (
             sign * float(trial["value"]) + float(trial["error"]),
-            float(trial["loss"] or "inf"),
+            float(trial.get("loss") or "inf"),
         )
     )
     header = [name for name in trials[0] if name not in ("state", "reason")]
