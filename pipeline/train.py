@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -30,7 +29,7 @@ from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
 from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.context import RunContext
-from pipeline.runs.folder import OLDER_RESULTS, RESULTS
+from pipeline.runs.folder import OLDER_RESULTS, RESULTS, format_selection
 from pipeline.runs.leader import is_leader
 from pipeline.runs.process import join_command
 from pipeline.tasks.demands import load_demands
@@ -70,20 +69,13 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     if not is_leader():
         return float("nan")  # the leading process writes the results
     metrics = folder.metrics()
-    selection = _format_selection(folder.selection(load_demands(declaration.task).score))
-    print(f"{folder.path.relative_to(context.root)}  {_format_scores(metrics)}  {selection}")
+    selected = format_selection(folder.selection(load_demands(declaration.task).score))
+    print(f"{folder.path.relative_to(context.root)}  {_format_scores(metrics)}  {selected}")
     return metrics["score"]
 
 
 def _format_scores(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{key} {value:.4f}" for key, value in metrics.items() if "/" in key)
-
-
-def _format_selection(selection: Mapping[str, Any]) -> str:
-    """Say which score selects the epoch, and what always guessing the majority class scores."""
-    score, guessed = selection["score"], selection["baseline"].get(selection["score"])
-    beside = "" if guessed is None else f", {guessed:.4f} by always guessing '{selection['majority']}'"
-    return f"(selected by {score}{beside})"
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

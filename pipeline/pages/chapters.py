@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Any
 
+from pipeline.pages.figures import Picture, load_pictures
 from pipeline.storage.names import unescape_cells
 
-TITLES = {
-    "statistics": "Statistics of the training images",
-    "best_so_far": "Every trial's value in order, and the best so far",
-    "slices": "Each key against the value; importance measures how much the value depends on it",
-    "parallel": "Every trial as a line across its keys, coloured by its value",
-    "training_images": "Training images, as the network sees them",
-    "augmentation": "Draws of the first epochs, with the steps that changed them",
-    "augmentation_steps": "Each step of the augmentation by itself",
-    "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
-    "confusion": "Confusion matrix of the test split",
-    "mistakes": "Most confident mistakes: true class, predicted class, confidence",
-    "best": "Best test cases",
-    "median": "Median test cases",
-    "worst": "Worst test cases",
-}
 BEST = 5  # trials of a search that are listed
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG with its title; `source` is a data URI, so that the page is self-contained."""
-
-    title: str
-    path: str
-    source: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +23,6 @@ class Score:
     Args:
         name: human-readable.
         baseline: of always guessing the majority class; None if there is no such guess, or if it is not defined.
-        is_selecting: whether it selects the best epoch, by its value on the validation split.
     """
 
     name: str
@@ -56,7 +31,6 @@ class Score:
     high: float
     is_better_when_lower: bool
     baseline: float | None
-    is_selecting: bool
 
     @property
     def has_interval(self) -> bool:
@@ -152,33 +126,27 @@ def load_chapter(
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))
     selecting = result.get("selection", {}).get("score", next(iter(scores)))
+    names = {key: titles.get(key, key) for key in sorted(scores, key=lambda key: key != selecting)}
+    baselines = guessed.get("scores", {})
     rows = [
-        Score(
-            titles.get(key, key),
-            **parts,
-            is_better_when_lower=key in minimized,
-            baseline=guessed.get("scores", {}).get(key),
-            is_selecting=key == selecting,
-        )
-        for key, parts in scores.items()
+        Score(title, **scores[key], is_better_when_lower=key in minimized, baseline=baselines.get(key))
+        for key, title in names.items()
     ]
-    first = [row.is_selecting for row in rows].index(True)
-    groups = _groups(evaluated / "groups.csv", [row.name for row in rows], fewest_groups, first)
+    groups = _groups(evaluated / "groups.csv", names, fewest_groups)
+    has_search = (searched / "trials.csv").is_file()
     return Chapter(
         name=name,
-        summary=_summary(rows[first], groups),
+        summary=_summary(rows[0], groups),
         declaration=_declaration(config),
-        search=_found(searched, config["search"], artifacts, selecting)
-        if (searched / "trials.csv").is_file()
-        else None,
-        scores=[rows[first], *rows[:first], *rows[first + 1 :]],
+        search=_found(searched, config["search"], artifacts, selecting) if has_search else None,
+        scores=rows,
         majority=guessed.get("class"),
         groups=groups,
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
         origin=_origin(result),
-        train_pictures=_pictures([trained / "statistics", trained / "pictures"], artifacts),
-        test_pictures=_pictures([evaluated / "pictures"], artifacts),
+        train_pictures=load_pictures([trained / "statistics", trained / "pictures"], artifacts),
+        test_pictures=load_pictures([evaluated / "pictures"], artifacts),
     )
 
 
@@ -191,24 +159,24 @@ def _summary(score: Score, groups: Groups | None) -> str:
     return f"test {score.name} {score.value:.3f} ({span}{beside})"
 
 
-def _groups(file: Path, names: Sequence[str], fewest: int, first: int) -> Groups | None:
+def _groups(file: Path, names: Mapping[str, str], fewest: int) -> Groups | None:
     """Return the scores of groups from a `groups.csv`; None if there are none, or enough for an interval.
 
     Args:
-        first: index of the score whose range is stated.
+        names: score name -> title, in the order to show them in; the range of the first one is stated.
     """
     with file.open(newline="", encoding="utf-8") as opened:
-        found = list(csv.reader(opened))[1:]
+        header, *found = list(csv.reader(opened))
     if not 0 < len(found) < fewest:
         return None
-    columns = list(zip(*([float(text or "nan") for text in row[2:]] for row in found), strict=True))
-    defined = [value for value in columns[first] if not isnan(value)] or [float("nan")]
+    columns = [[float(row[header.index(key)] or "nan") for row in found] for key in names]
+    defined = [value for value in columns[0] if not isnan(value)] or [float("nan")]
     labels = unescape_cells(row[0] for row in found)
     return Groups(
         header=[f"{label} ({row[1]})" for label, row in zip(labels, found, strict=True)],
         rows=[
             (name, ["not defined" if isnan(value) else f"{value:.4f}" for value in column])
-            for name, column in zip(names, columns, strict=True)
+            for name, column in zip(names.values(), columns, strict=True)
         ],
         range=f"{min(defined):.3f} to {max(defined):.3f} in {len(found)} group{'s' * (len(found) > 1)}",
     )
@@ -239,7 +207,7 @@ def _found(folder: Path, search: Mapping[str, Any], artifacts: Path, selecting: 
         header=unescape_cells(header),
         best=[unescape_cells(trial[name] for name in header) for trial in finished[:BEST]],
         remarks=(folder / "remarks.txt").read_text(encoding="utf-8").splitlines(),
-        pictures=_pictures([folder], artifacts),
+        pictures=load_pictures([folder], artifacts),
         page=f"../{(folder / 'search.html').relative_to(artifacts).as_posix()}",
     )
 
@@ -294,19 +262,4 @@ def _origin(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data digest", result["data"]),
         ("versions", ", ".join(f"{name} {number}" for name, number in result["versions"].items())),
         ("commit, hardware, times", f"runs/{fingerprint}/run.json, and the MLflow run tagged {fingerprint}"),
-    ]
-
-
-def _pictures(folders: Sequence[Path], artifacts: Path) -> list[Picture]:
-    """Return the figures in some folders, in the order of `TITLES`, followed by any others."""
-    order = {name: place for place, name in enumerate(TITLES)}
-    found = [file for folder in folders for file in folder.glob("*.png")]
-    files = sorted(found, key=lambda f: (order.get(f.stem, len(order)), f.stem))
-    return [
-        Picture(
-            TITLES.get(file.stem, file.stem.replace("_", " ")),
-            f"../{file.relative_to(artifacts).as_posix()}",
-            f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}",
-        )
-        for file in files
     ]

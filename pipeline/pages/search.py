@@ -45,7 +45,6 @@ def write_search_page(
     from plotly.io import to_html
 
     trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    sign = 1 if study.direction.name == "MAXIMIZE" else -1
     names = sorted({name for trial in trials for name in trial.params})  # the order of Optuna's plots
     history = plot_optimization_history(study).update_layout(height=340, margin=MARGIN)
     history.update_traces(line_shape="hv", selector={"mode": "lines"})
@@ -68,15 +67,20 @@ def write_search_page(
             for number, figure in enumerate(figures)
         ],
         names=names,
-        trials=sorted(
-            trials,
-            key=lambda trial: (trial.user_attrs[ERROR] - sign * trial.values[0], trial.user_attrs[LOSS]),
-        ),
+        trials=_best_first(trials, maximizes=study.direction.name == "MAXIMIZE"),
         error=ERROR,
         remarks=remarks,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
+
+
+def _best_first(trials: Sequence[FrozenTrial], *, maximizes: bool) -> list[FrozenTrial]:
+    """Return trials by their value made worse by its error; of equal ones, the lower loss comes first."""
+    sign = 1 if maximizes else -1
+    return sorted(
+        trials, key=lambda trial: (trial.user_attrs[ERROR] - sign * trial.values[0], trial.user_attrs[LOSS])
+    )
 
 
 def _parallel_plot(study: Study, names: Sequence[str]) -> Figure:

@@ -178,6 +178,13 @@ class RunFolder:
             return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+def format_selection(selection: Mapping[str, Any]) -> str:
+    """Say which score selects the epoch, and what always guessing the majority class scores."""
+    score, guessed = selection["score"], selection["baseline"].get(selection["score"])
+    beside = "" if guessed is None else f", {guessed:.4f} by always guessing '{selection['majority']}'"
+    return f"(selected by {score}{beside})"
+
+
 def _csv(rows: Sequence[Mapping[str, float]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

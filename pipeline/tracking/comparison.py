@@ -37,23 +37,10 @@ def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = Non
     Returns:
         The contents of `over_seeds.md`; empty if it is not written.
     """
-    client = parent.store.client
-    found = client.search_runs(
-        [parent.store.experiment_id],
-        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.run_id}'",
-        ViewType.ACTIVE_ONLY,
-    )
-    children = [run for run in found if SCORE in run.data.metrics]
+    client, sign = parent.store.client, {"max": 1, "min": -1}[mode]
+    children = _finished_children(parent, sign)
     if not children:
         return ""
-    sign = {"max": 1, "min": -1}[mode]
-    children.sort(
-        key=lambda run: (
-            _rank([run.data.metrics[SCORE]], sign),
-            -run.data.metrics.get(LOSS, np.inf),
-        ),
-        reverse=True,
-    )
     differing = _differing(children)
     parent.log_text(_table(children, differing), "comparison.csv")
     scores = sorted({run.data.tags.get(SCORE_TAG, "score") for run in children})
@@ -63,10 +50,10 @@ def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = Non
             "trainer.select to rank them"
         )
         return ""
-    guesses = _guesses(children)
+    score = scores[0] + _guesses(children)
     seeds = _over_seeds(children, differing)
     seeds.sort(key=lambda group: _rank(group[1], sign), reverse=True)
-    means = _means(seeds, bounds, f"{scores[0]}{guesses}") if len(seeds) < len(children) else ""
+    means = _means(seeds, bounds, score) if len(seeds) < len(children) else ""
     if means:
         parent.log_text(means, "over_seeds.md")
         scored = seeds
@@ -74,7 +61,7 @@ def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = Non
         scored = [(_label(run, differing), [run.data.metrics[SCORE]]) for run in children]
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
-        draw_comparison(scored, picture, score=f"{scores[0]}{guesses}")
+        draw_comparison(scored, picture, score=score)
         parent.log_files(picture)
         best = client.download_artifacts(children[0].info.run_id, "config.yaml", folder)
         parent.log_text(Path(best).read_text(encoding="utf-8"), "best_config.yaml")
@@ -82,6 +69,21 @@ def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = Non
     best_run = children[0].info
     parent.log_tags({"convoy.best_run": best_run.run_id, "convoy.best_name": best_run.run_name or ""})
     return means
+
+
+def _finished_children(parent: TrackedRun, sign: int) -> list[Run]:
+    """Return the children that have a score, best first."""
+    found = parent.store.client.search_runs(
+        [parent.store.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.run_id}'",
+        ViewType.ACTIVE_ONLY,
+    )
+    children = [run for run in found if SCORE in run.data.metrics]
+    return sorted(
+        children,
+        key=lambda run: (_rank([run.data.metrics[SCORE]], sign), -run.data.metrics.get(LOSS, np.inf)),
+        reverse=True,
+    )
 
 
 def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value: float) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -112,17 +113,12 @@ def _fit(
         report = EpochReport(declaration, selection, tracked, observer)
         learner = _make_learner(declaration, model, task, report)
         if not _is_complete(resumed, declaration.trainer):
-            with _history_logged(learner, tracked):
-                _train(
-                    declaration,
-                    learner,
-                    data,
-                    folder,
-                    resumed,
-                    is_child=is_child,
-                    inputs=inputs,
-                    selection=selection,
-                )
+            with (
+                _history_logged(learner, tracked),
+                _trainer(declaration, folder, selection, is_child=is_child) as trainer,
+            ):
+                trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
+                trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
         inputs.verify()
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
@@ -171,26 +167,15 @@ def _make_learner(declaration: Declaration, model: nn.Sequential, task: Task, re
     )
 
 
-def _train(
-    declaration: Declaration,
-    learner: Learner,
-    data: PreparedData,
-    folder: RunFolder,
-    resumed: ResumePoint | None,
-    *,
-    is_child: bool,
-    inputs: Inputs,
-    selection: Selection,
-) -> None:
-    """Train the remaining epochs of a run."""
+@contextmanager
+def _trainer(
+    declaration: Declaration, folder: RunFolder, selection: Selection, *, is_child: bool
+) -> Iterator[pl.Trainer]:
+    """Yield the trainer of a run; what Lightning changes of the process is restored afterwards."""
     settings = resolve(declaration.trainer, probe())
     slots = folder.path.parent / "slots"
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
-        trainer = make_trainer(
-            settings, folder, monitor=selection.column, mode=selection.mode, devices=devices
-        )
-        trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
-        trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
+        yield make_trainer(settings, folder, monitor=selection.column, mode=selection.mode, devices=devices)
 
 
 @contextmanager

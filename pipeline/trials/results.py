@@ -29,6 +29,7 @@ from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import finished, mean_and_error, mean_loss, ranked
 from pipeline.sweeps.refine import is_at_edge, joined
 from pipeline.sweeps.samplers import Point
+from pipeline.tasks.demands import load_demands
 from pipeline.trials.search import Search, named
 from pipeline.trials.space import written
 
@@ -121,14 +122,12 @@ class Objective:
     baseline: float | None
 
     @classmethod
-    def of(cls, search: Search, run: RunFolder, *, usual: str) -> Objective:
+    def of(cls, search: Search, run: RunFolder) -> Objective:
         """Return the objective of a search, of which `run` is one training.
 
         The folds of a search have different validation images, so that no guess can be compared with their mean.
-
-        Args:
-            usual: the score of the task.
         """
+        usual = load_demands(load(run.declaration).task).score
         selection, metric = run.selection(usual), search.settings.metric
         name = f"val/{selection['score']}" if metric in (None, "score") else str(metric)
         guessed = selection["baseline"].get(name.removeprefix("val/"))

@@ -18,7 +18,6 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import ranked
-from pipeline.tasks.demands import load_demands
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import RunRequest, train
@@ -73,11 +72,10 @@ def run_search(
             trials = search.run(launch, report=_report_trial(search))
             best = ranked(trials, direction=search.settings.direction)[0]
             best_run = _log_best(search, best, parent.context, entry_point)
-            task = compose(search.at(best.point)).task
-            objective = Objective.of(search, best_run, usual=load_demands(task).score)
+            objective = Objective.of(search, best_run)
             results = write_results(search, trials, objective=objective, root=root)
-            run_id = best_run.state()["mlflow_run_id"]
-            log_search(tracked, results, best=run_id, name=named(best.point), value=fmean(best.values))
+            run_id, value = best_run.state()["mlflow_run_id"], fmean(best.values)
+            log_search(tracked, results, best=run_id, name=named(best.point), value=value)
     sys.stdout.write(format_best(search, trials, objective))
     sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
     return results

@@ -170,7 +170,7 @@ def test_history_has_the_finished_trials_and_the_best_up_to_each(
 
 def test_trials_that_did_not_finish_are_counted(tmp_path: Path) -> None:
     text = " ".join(" ".join(written(tmp_path).words).split())
-    assert "12 finished trials, 1 pruned, 1 failed; higher is better." in text
+    assert f"12 finished trials, 1 pruned, 1 failed; the value is {OBJECTIVE}; higher is better." in text
 
 
 def test_slices_show_each_hyperparameter_where_it_counts(tmp_path: Path) -> None:
