@@ -22,12 +22,10 @@ def check_weights(setting: Weights) -> None:
     Raises:
         ConfigError: they are not.
     """
-    if isinstance(setting, str):
-        if setting not in (NONE, BALANCED):
-            raise ConfigError(
-                PATH, got=setting, allowed="none, balanced or weights such as {cat: 1, dog: 2.5}"
-            )
+    if setting in (NONE, BALANCED):
         return
+    if isinstance(setting, str) or not setting:
+        raise ConfigError(PATH, got=setting, allowed="none, balanced or weights such as {cat: 1, dog: 2.5}")
     for name, weight in setting.items():
         Range(above=0).check(f"{PATH}.{name}", weight)
 

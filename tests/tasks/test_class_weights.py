@@ -142,6 +142,7 @@ ALLOWED = "none, balanced or weights such as {cat: 1, dog: 2.5}"
     [
         ("even", "task.class_weights",
          {"got": "even", "allowed": ALLOWED, "text": f"task.class_weights must be {ALLOWED}, got 'even'"}),
+        ("{}", "task.class_weights", {"got": {}, "allowed": ALLOWED}),
         ("{3: 0}", "task.class_weights.3", {"got": 0, "allowed": "above 0"}),
         ("{3: -1.0}", "task.class_weights.3", {"got": -1.0, "allowed": "above 0"}),
         ("{3: 1.0, 12: 2.0}", "task.class_weights", {"got": 12, "allowed": [str(n) for n in range(10)]}),
