@@ -247,7 +247,7 @@ SEGMENTATION = Simulation(
     _weigh_pixels,
     Segmentation(
         classes=("other", "object"),
-        background=0,
+        background="other",
         ignore_label=None,
         dice_weight=1.0,
         dice_background=True,

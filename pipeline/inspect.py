@@ -70,7 +70,8 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    open_facts = ("shape", "classes") if load_source(layout["format"]).TARGET == "mask" else ("shape",)
+    is_dense = load_source(layout["format"]).TARGET == "mask"
+    open_facts = ("shape", "split", "classes") if is_dense else ("shape", "split")
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}
@@ -86,7 +87,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
 def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     """Inspect a data set that conf/data declares, with overrides."""
     section = compose_sections(overrides)["data"]
-    check_class_names(section["classes"])
+    check_class_names(section)
     check_section(section, SCHEMAS["data"], path="data")
     facts = Facts(**section)
     check_source(facts)

@@ -79,7 +79,8 @@ class Chapter:
     Args:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
         search: the outcome of the search; None without one.
-        scores: test scores; the one that selects the best epoch comes first.
+        split: `test`, or `validation` where there is no test split: the split of the scores.
+        scores: the one that selects the best epoch comes first.
         majority: the most frequent class of the training split; None if the task has no guess to compare with.
         groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
@@ -89,6 +90,7 @@ class Chapter:
     summary: str
     declaration: list[tuple[str, str]]
     search: Found | None
+    split: str
     scores: list[Score]
     majority: str | None
     groups: Groups | None
@@ -119,11 +121,11 @@ def load_chapter(
     """
     searched = artifacts / "search" / name
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
-    scores = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
     result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    split, scores = _split_and_scores(evaluated, kept, titles)
     guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))
     selecting = result.get("selection", {}).get("score", next(iter(scores)))
     names = {key: titles.get(key, key) for key in sorted(scores, key=lambda key: key != selecting)}
@@ -136,9 +138,10 @@ def load_chapter(
     has_search = (searched / "trials.csv").is_file()
     return Chapter(
         name=name,
-        summary=_summary(rows[0], groups),
+        summary=_summary(split, rows[0], groups),
         declaration=_declaration(config),
         search=_found(searched, config["search"], artifacts, selecting) if has_search else None,
+        split=split,
         scores=rows,
         majority=guessed.get("class"),
         groups=groups,
@@ -150,13 +153,26 @@ def load_chapter(
     )
 
 
-def _summary(score: Score, groups: Groups | None) -> str:
+def _split_and_scores(
+    evaluated: Path, kept: Mapping[str, float], titles: Mapping[str, str]
+) -> tuple[str, dict[str, Any]]:
+    """Return the test scores, or without a test split the validation scores of the kept epoch, and which they are."""
+    scores = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
+    if scores:
+        return "test", scores
+    none = {"low": float("nan"), "high": float("nan")}
+    return "validation", {key: {"value": kept[f"val/{key}"], **none} for key in titles}
+
+
+def _summary(split: str, score: Score, groups: Groups | None) -> str:
     """Return a score in one line, with its interval or what stands in for it, and that of the majority class."""
     span = "no interval" if groups is None else groups.range
+    if split != "test":
+        span = "there is no test split"
     if score.has_interval:
         span = f"{score.low:.3f} to {score.high:.3f}"
     beside = "" if score.baseline is None else f"; majority class {score.baseline:.3f}"
-    return f"test {score.name} {score.value:.3f} ({span}{beside})"
+    return f"{split} {score.name} {score.value:.3f} ({span}{beside})"
 
 
 def _groups(file: Path, names: Mapping[str, str], fewest: int) -> Groups | None:

@@ -44,13 +44,15 @@ def evaluate(
 ) -> dict[str, Interval]:
     """Score a finished run on the test split; write scores, cases and pictures.
 
+    Without a test split, they are empty, and `metrics.json` has the validation score alone.
+
     Args:
         run: the folder of a finished run, or one that its results were published to.
         declaration: of the run, such as one with other views; None for the one that `open_trained` finds.
 
     Returns:
         Score -> {value, low, high}, with a 95 % interval over test images, or over the groups of `data.groups`; bounds
-        are NaN where there is none that can be trusted.
+        are NaN where there is none that can be trusted. Empty without a test split.
 
     Raises:
         ConfigError: the folder does not contain a finished run, or the data have changed since.
@@ -66,6 +68,15 @@ def evaluate(
             hint="train again, or bring back the old data",
         )
     prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
+    if not prepared.about()["counts"]["test"]:
+        selection = run.selection(load_demands(declaration.task).score)
+        guessed = {"class": selection["majority"], "scores": selection["baseline"]}
+        _write_scores(
+            out, {}, {}, _validation_summary(declaration, run), guessed if selection["baseline"] else {}
+        )
+        _write_rows(out / "cases.csv", load_cases(declaration.task["_target_"]).COLUMNS, ())
+        (out / "pictures").mkdir()
+        return {}
     return _score(trained, declaration, prepared, out, root=root, place="test")
 
 
@@ -153,9 +164,8 @@ def _score(
         groups=groups,
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
-    _write_scores(out, scores, grouped, {**_summary(declaration, run, scores, grouped), **(about or {})})
-    guessed = _guess_majority(declaration, run, task, evaluated)
-    write_text(out / "baseline.json", json.dumps(guessed, indent=2) + "\n")
+    summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
+    _write_scores(out, scores, grouped, summary, _guess_majority(declaration, run, task, evaluated))
     cases = load_cases(declaration.task["_target_"])
     _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
@@ -186,9 +196,14 @@ def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluat
 
 
 def _write_scores(
-    out: Path, scores: Mapping[str, Interval], grouped: Mapping[str, GroupScores], summary: Mapping[str, Any]
+    out: Path,
+    scores: Mapping[str, Interval],
+    grouped: Mapping[str, GroupScores],
+    summary: Mapping[str, Any],
+    guessed: Mapping[str, Any],
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "baseline.json", json.dumps(guessed, indent=2) + "\n")
     write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
     write_text(out / "metrics.json", json.dumps(summary, indent=2) + "\n")
     _write_rows(out / "groups.csv", ("group", "images", *scores), _group_rows(grouped))
@@ -217,7 +232,13 @@ def _summary(
     defined = [value for value in values if not np.isnan(value)]
     if defined and len(grouped) < FEWEST_UNITS:
         row |= {"score_max": max(defined), "score_min": min(defined)}
-    return row | {
+    return row | _validation_summary(declaration, run)
+
+
+def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, Any]:
+    demands = load_demands(declaration.task)
+    score = run.selection(demands.score)["score"]
+    return {
         "score_of": demands.scores(declaration.data)[score],
         "val_score": run.metrics()["score"],
     }

@@ -36,7 +36,7 @@ TASKS: dict[str, Any] = {
     "classification": Classification(classes=CLASSES, label_smoothing=0.0, class_weights="none"),
     "segmentation": Segmentation(
         classes=CLASSES,
-        background=0,
+        background="a",
         ignore_label=None,
         dice_weight=1.0,
         dice_background=True,

@@ -34,7 +34,7 @@ def classify(weights: Any, *, smoothing: float = 0.0) -> Classification:
 def segment(weights: Any) -> Segmentation:
     return Segmentation(
         classes=NAMES,
-        background=0,
+        background="cat",
         ignore_label=255,
         dice_weight=0.0,
         dice_background=True,

@@ -20,7 +20,7 @@ from tests.plans.models import plan_lists
 IGNORED = 255
 TASK = Segmentation(
     classes=["a", "b", "c"],
-    background=0,
+    background="a",
     ignore_label=IGNORED,
     dice_weight=1.0,
     dice_background=True,

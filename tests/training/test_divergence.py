@@ -45,7 +45,7 @@ def test_diverged_segmentation_is_refused_too(tmp_path: Path) -> None:
 
     task = Masks(
         classes=["a", "b", "c"],
-        background=0,
+        background="a",
         ignore_label=None,
         dice_weight=1.0,
         dice_background=True,
