@@ -220,16 +220,14 @@ def _summary(
     With too few groups for an interval, the lowest and the highest score of a group take its place. DVC sorts columns
     by name, so the score comes first.
     """
-    demands = load_demands(declaration.task)
-    score = run.selection(demands.score)["score"]
+    score = run.selection(load_demands(declaration.task).score)["score"]
     first = scores[score]
     row: dict[str, Any] = {"score": first["value"]}
     if not np.isnan(first["low"]):
         row |= {"score_from": first["low"], "score_to": first["high"]}
     if grouped:
         row |= {"score_n": len(grouped)}
-    values = [values[score] for _, values in grouped.values()]
-    defined = [value for value in values if not np.isnan(value)]
+    defined = [values[score] for _, values in grouped.values() if not np.isnan(values[score])]
     if defined and len(grouped) < FEWEST_UNITS:
         row |= {"score_max": max(defined), "score_min": min(defined)}
     return row | _validation_summary(declaration, run)
@@ -247,12 +245,11 @@ def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, A
 def _guess_majority(
     declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated
 ) -> dict[str, Any]:
-    """Return the class that is the most frequent one in training, and the scores of always guessing it; maybe empty."""
-    majority = run.selection(load_demands(declaration.task).score)["majority"]
-    if majority is None:
+    """Return the most frequent class in training, and the scores of always guessing it; empty if there is none."""
+    if (majority := run.selection(load_demands(declaration.task).score)["majority"]) is None:
         return {}
-    index = declaration.data.classes.index(majority)
-    return {"class": majority, "scores": baseline(task, evaluated.targets, index)}
+    guessed = baseline(task, evaluated.targets, declaration.data.classes.index(majority))
+    return {"class": majority, "scores": guessed}
 
 
 def _group_rows(grouped: Mapping[str, GroupScores]) -> Iterator[tuple[str, ...]]:
