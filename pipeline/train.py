@@ -34,7 +34,8 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.process import join_command
 from pipeline.tasks.demands import load_demands
 from pipeline.training.run import RunRequest, follow, train
-from pipeline.trials.attempt import attempt, run_name
+from pipeline.trials.attempt import attempt
+from pipeline.trials.names import run_name
 from pipeline.trials.search import Outcome
 
 # How arguments of Hydra begin that name other files than those of conf/, abbreviated flags included.
@@ -68,10 +69,10 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     folder = train(declaration, request, context)
     if not is_leader():
         return float("nan")  # the leading process writes the results
-    metrics = folder.metrics()
+    metrics, name = folder.metrics(), str(folder.path.relative_to(context.root))
     selected = format_selection(folder.selection(load_demands(declaration.task).score))
-    print(f"{folder.path.relative_to(context.root)}  {_format_scores(metrics)}  {selected}")
-    return metrics["score"]
+    print(f"{name}  {_format_scores(metrics)}  {selected}")
+    return Outcome(metrics["score"], folder=name) if context.parent else metrics["score"]
 
 
 def _format_scores(metrics: Mapping[str, float]) -> str:
@@ -114,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_on_mistake(main)
+    exit_on_mistake(main, has_own_help=True)

@@ -84,5 +84,6 @@ def test_trials_of_a_search_and_their_table_in_the_report(tmp_path: Path) -> Non
     found = _found(
         tmp_path, {"direction": "maximize", "metric": None, "sampler": "random"}, tmp_path, "auroc"
     )
+    assert found is not None
     assert found.header[-1] == "+model.name"
     assert found.best[0][-1] == "'-x'"  # as Hydra writes it

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from pipeline.data.sources import FORMATS
 from pipeline.errors import ConfigError
@@ -29,8 +29,10 @@ SIGNATURES = (
     (rb"GIF8", "GIF"),
     (rb"II[*+]\x00|MM\x00[*+]", "TIFF"),
     (rb"RIFF....WEBP", "WEBP"),
+    (rb"....ftypavi[fs]", "AVIF"),
     (rb"P[1-7][\s#]", "PPM"),
 )
+MOST_META = 1 << 16  # bytes of an AVIF file in which its properties are looked for
 ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
 
 
@@ -46,8 +48,7 @@ def load_formats() -> None:
 
 def is_misnamed(data: bytes, name: str) -> bool:
     """Return whether the contents of an image are of another format than its suffix says."""
-    found = next((each for signature, each in SIGNATURES if re.match(signature, data, re.DOTALL)), None)
-    return found not in (None, FORMATS.get(PurePosixPath(name).suffix.lower()))
+    return _find_format(data) not in (None, FORMATS.get(PurePosixPath(name).suffix.lower()))
 
 
 def decode_image(
@@ -87,6 +88,8 @@ def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.I
         ConfigError: unreadable, too large, of 16-bit colour, or of several frames.
     """
     try:
+        if _find_format(data) == "AVIF":
+            _refuse_deep_avif(data, name)
         image = Image.open(io.BytesIO(data), formats=ALLOWED)
         num_pixels = image.width * image.height
         if max_pixels is not None and num_pixels > max_pixels:
@@ -104,10 +107,8 @@ def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.I
         ImageOps.exif_transpose(image, in_place=True)
         return image
     except UnidentifiedImageError:
-        raise ConfigError(
-            name, f"is not an image of a known format ({', '.join(ALLOWED)})", hint="replace or remove it"
-        ) from None
-    except (OSError, SyntaxError, TypeError, ValueError, struct.error) as reason:
+        raise _unknown_format(data, name) from None
+    except (OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error) as reason:
         if isinstance(reason, ConfigError):
             raise
         raise ConfigError(name, f"unreadable image ({reason})", hint="replace or remove it") from None
@@ -129,6 +130,29 @@ def is_grey(image: Image.Image) -> bool:
         return True
     red, green, blue = image.split()
     return red.tobytes() == green.tobytes() == blue.tobytes()
+
+
+def _find_format(data: bytes) -> str | None:
+    """Return the format that the first bytes of a file tell."""
+    return next((each for signature, each in SIGNATURES if re.match(signature, data, re.DOTALL)), None)
+
+
+def _unknown_format(data: bytes, name: str) -> ConfigError:
+    """Return the error for a file that Pillow does not recognise."""
+    if _find_format(data) == "AVIF" and not features.check("avif"):
+        hint = "install a wheel of Pillow that has libavif, as those of PyPI have, or save it as PNG"
+        return ConfigError(name, "is an AVIF image, which the installed Pillow cannot decode", hint=hint)
+    return ConfigError(
+        name, f"is not an image of a known format ({', '.join(ALLOWED)})", hint="replace or remove it"
+    )
+
+
+def _refuse_deep_avif(data: bytes, name: str) -> None:
+    """Reject AVIF of 10 or 12 bits, which Pillow would silently reduce to 8; its box `pixi` tells the bits."""
+    place = data[:MOST_META].find(b"pixi")
+    bits = data[place + 9 : place + 9 + data[place + 8]] if 0 <= place < len(data) - 9 else b""
+    if max(bits, default=8) > 8:
+        raise _too_deep(name)
 
 
 def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:

@@ -13,13 +13,13 @@ from pipeline.data.facts import check_class_names
 from pipeline.data.sources import check_source
 from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declaration, class_and_arguments
 from pipeline.declaration.grants import check_granted, is_prefix
-from pipeline.declaration.network import check_size, plan_network
+from pipeline.declaration.network import OTHER_NORMS, check_size, has_batch_norms, plan_network
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
-from pipeline.tasks.demands import Demands, load_demands
+from pipeline.tasks.demands import Demands, check_score_names, load_demands
 from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.settings import check_augmentation, check_preprocess, check_views
 
@@ -90,6 +90,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     check_arguments(sections)
     demands = load_demands(declaration.task)
     demands.check(declaration.data)
+    check_score_names(demands, declaration.data)
     demands.check_settings(declaration.task)
     demands.check_classes(declaration.task, declaration.data.classes)
     _check_sampler(declaration, demands)
@@ -254,14 +255,13 @@ def _check_model(model: Mapping[str, Any]) -> None:
 
 def _check_norms(network: Network, settings: TrainerSettings) -> None:
     """Raise if settings of a trainer do not fit the batch norms of a network."""
-    leaves = (*network.leaves(), *network.side_leaves())
-    has_batch = any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
+    has_batch = has_batch_norms(network)
     if settings.batch_size == 1 and has_batch:
         raise ConfigError(
             "trainer.batch_size",
             got=1,
             allowed=f"at least 2, as model {network.name} has batch norms, which cannot normalise over one image",
-            hint="or set model.norm=instance or model.norm={group: 8}",
+            hint=f"or {OTHER_NORMS}",
         )
     if settings.norm_momentum is not None and not has_batch:
         raise ConfigError(

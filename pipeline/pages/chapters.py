@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.pages.figures import Picture, load_pictures
+from pipeline.pages.image_counts import ImageCounts
 from pipeline.storage.names import unescape_cells
 
 BEST = 5  # trials of a search that are listed
@@ -36,6 +37,11 @@ class Score:
     def has_interval(self) -> bool:
         """Whether there is an interval that can be trusted."""
         return not isnan(self.low)
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether the interval fits on a scale from 0 to 1."""
+        return self.has_interval and self.low >= 0 and self.high <= 1
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Chapter:
 
     Args:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
+        images: number of images by class and split.
         search: the outcome of the search; None without one.
         split: `test`, or `validation` where there is no test split: the split of the scores.
         scores: the one that selects the best epoch comes first.
@@ -89,6 +96,7 @@ class Chapter:
     name: str
     summary: str
     declaration: list[tuple[str, str]]
+    images: ImageCounts
     search: Found | None
     split: str
     scores: list[Score]
@@ -113,7 +121,7 @@ def load_chapter(
     """Collect the chapter of an experiment.
 
     Args:
-        artifacts: the folder with search/, train/ and evaluate/.
+        artifacts: the folder with prepare/, search/, train/ and evaluate/.
         config: the sections of its declaration, with the best values of its search.
         titles: score name -> human-readable title.
         minimized: the scores for which lower is better.
@@ -135,12 +143,12 @@ def load_chapter(
         for key, title in names.items()
     ]
     groups = _groups(evaluated / "groups.csv", names, fewest_groups)
-    has_search = (searched / "trials.csv").is_file()
     return Chapter(
         name=name,
         summary=_summary(split, rows[0], groups),
         declaration=_declaration(config),
-        search=_found(searched, config["search"], artifacts, selecting) if has_search else None,
+        images=ImageCounts.load(artifacts / "prepare" / name, config["data"]["classes"]),
+        search=_found(searched, config["search"], artifacts, selecting),
         split=split,
         scores=rows,
         majority=guessed.get("class"),
@@ -198,12 +206,14 @@ def _groups(file: Path, names: Mapping[str, str], fewest: int) -> Groups | None:
     )
 
 
-def _found(folder: Path, search: Mapping[str, Any], artifacts: Path, selecting: str) -> Found:
-    """Collect the outcome of a search from its folder.
+def _found(folder: Path, search: Mapping[str, Any], artifacts: Path, selecting: str) -> Found | None:
+    """Collect the outcome of a search from its folder; None if there was no search.
 
     Args:
         selecting: name of the score that selects the best epoch, which trials are judged by if no metric is declared.
     """
+    if not (folder / "trials.csv").is_file():
+        return None
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     counts = {state: sum(trial["state"] == state for trial in trials) for state in ("pruned", "failed")}
@@ -232,7 +242,8 @@ def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     data, trainer = config["data"], config["trainer"]
     shape = " x ".join(map(str, data["shape"]))
     return [
-        ("data", f"{data['name']}: {shape}, {len(data['classes'])} classes ({data['licence']})"),
+        ("data", f"{data['name']}: {shape}, {len(data['classes'])} classes"),
+        ("licence", data["licence"]),
         ("preprocessing", _built(config["preprocess"])),
         ("augmentation", _augmentation(config["augmentation"])),
         ("network", config["model"]["name"]),
@@ -242,7 +253,7 @@ def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("training", f"{trainer['max_epochs']} epochs, batches of {trainer['batch_size']}"),
         ("kept weights", f"{trainer['keep']} epoch"),
         ("seed", str(config["seed"])),
-        ("test images seen as", _views(config["views"])),
+        ("test views", _views(config["views"], is_whole=config["input_shape"] == data["shape"])),
     ]
 
 
@@ -252,9 +263,10 @@ def _augmentation(section: Mapping[str, Any]) -> str:
     return (", ".join(map(_built, steps)) or "none") + copies
 
 
-def _views(section: Mapping[str, Any]) -> str:
-    crops = "the corners and the centre" if section["crops"] == "corners" else "they are"
-    return crops + (", and mirrored" if section["mirror"] else "")
+def _views(section: Mapping[str, Any], *, is_whole: bool) -> str:
+    centre = "whole image" if is_whole else "centre"
+    crops = "four corners and centre" if section["crops"] == "corners" else centre
+    return crops + (", each also mirrored" if section["mirror"] else "")
 
 
 def _built(node: Mapping[str, Any]) -> str:

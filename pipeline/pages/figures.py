@@ -17,7 +17,7 @@ TITLES = {
     "augmentation_steps": "Each step of the augmentation by itself",
     "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
     "confusion": "Confusion matrix of the test split",
-    "mistakes": "Most confident mistakes: true class, predicted class, confidence",
+    "mistakes": "Most confident mistakes: true class, predicted class, confidence, file",
     "best": "Best test cases",
     "median": "Median test cases",
     "worst": "Worst test cases",

@@ -37,7 +37,7 @@ def log_start(
     tracked.log_text(as_text(plan_network(declaration)), "network.txt")
     if account is not None:
         more = "" if raised is None else f"{raised}\n"
-        sys.stderr.write(f"model.pretrained: {declaration.model['pretrained']}: {account}\n{more}")
+        sys.stderr.write(f"model.pretrained={declaration.model['pretrained']}: {account}\n{more}")
         tracked.log_text(account.table() + more, "pretrained.txt")
     resolved = "".join(
         f"task.{key}={declaration.task[key]}: {_text(value)}\n"

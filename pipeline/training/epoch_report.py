@@ -6,7 +6,7 @@ import sys
 import time
 
 from pipeline.declaration.declaration import Declaration
-from pipeline.errors import warn
+from pipeline.errors import explain, warn
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.learner import Row
@@ -21,7 +21,7 @@ def with_score(row: Row, selection: Selection) -> Row:
 
 
 class EpochReport:
-    """Report the metrics of each epoch: to MLflow, and to stderr if it cannot show a progress bar.
+    """Report the metrics of each epoch: to MLflow, and as a line on stderr.
 
     Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
     """
@@ -39,7 +39,7 @@ class EpochReport:
         self._selection = selection
         self._scored: list[Row] = []
         self._logged_at = time.monotonic()
-        self._prints = declaration.trainer.progress and observer.log_artifacts and not sys.stderr.isatty()
+        self._prints = declaration.trainer.progress and observer.log_artifacts
 
     def __call__(self, history: list[Row]) -> bool:
         """Report the latest epoch; return whether the observer stops training."""
@@ -59,7 +59,4 @@ class EpochReport:
         try:
             tracked.log_history(history)
         except Exception as reason:  # a server or a database may fail in any way
-            text = " ".join(str(reason).split())
-            warn(
-                f"MLflow takes no metrics now ({type(reason).__name__}: {text}); they are logged after training"
-            )
+            warn(f"MLflow takes no metrics now ({explain(reason)}); they are logged after training")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -41,8 +42,9 @@ from pipeline.training.assemble import (
     set_norms,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
-from pipeline.training.checks import check_augmented, explain_steps
+from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
+from pipeline.training.description import describe_run
 from pipeline.training.epoch_report import EpochReport, with_score
 from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
@@ -102,7 +104,7 @@ def _fit(
     with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
         model = build_model(declaration, inputs.statistics)
         account, raised = load_pretrained(declaration, model), set_norms(declaration, model)
-        _check_shape(declaration, data, model)
+        _check_images(declaration, data, model)
         settings = resolve_task(declaration, inputs.prepared)
         task = build_task(declaration, settings)
         if tracked is not None and observer.log_artifacts:
@@ -123,11 +125,10 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            scores = _write_results(declaration, folder, model, history, about)
+            _write_results(declaration, folder, model, history, about)
             folder.update(state="trained")
-            steps: dict[str, Callable[[], object]] = {
-                "the scores cannot be logged": lambda: _log_scores(tracked, history, scores, about)
-            }
+            log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
+            steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
             if observer.log_artifacts:
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
             complete(folder, steps)
@@ -207,8 +208,8 @@ def _write_results(
     model: nn.Module,
     history: list[Row],
     selection: Mapping[str, Any],
-) -> dict[str, float]:
-    """Write the weights, history and scores of a trained run; load the kept weights into `model`, return the scores.
+) -> None:
+    """Write the weights, history and scores of a trained run; load the kept weights into `model`.
 
     Args:
         selection: what `result.json` says of the selecting score.
@@ -234,18 +235,25 @@ def _write_results(
     result = {key: state[key] for key in ("fingerprint", "data")} | decided
     result |= {"scored_in": SCORED_IN, "selection": selection}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
-    return scores
 
 
 def _log_scores(
-    tracked: TrackedRun, history: list[Row], scores: dict[str, float], selection: Mapping[str, Any]
+    declaration: Declaration,
+    folder: RunFolder,
+    tracked: TrackedRun,
+    history: list[Row],
+    selection: Mapping[str, Any],
 ) -> None:
+    scores = folder.metrics()
     tracked.log_history(history)
     tracked.log_final(scores, selection)
+    place = f"runs/{folder.path.name}"
+    tracked.log_note(describe_run(declaration, scores, score=selection["score"], folder=place))
 
 
-def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
-    """Raise if the model cannot process the augmented images; dense tasks may train on smaller crops."""
+def _check_images(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
+    """Raise if the model cannot be trained on the augmented images; dense tasks may train on smaller crops."""
+    check_count(declaration, len(data.train))
     with explain_steps():
         images = data.train[0, [0]]["image"]
     check_augmented(declaration, images)

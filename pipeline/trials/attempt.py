@@ -12,6 +12,7 @@ from pipeline.runs.observer import Row, TrainingObserver
 from pipeline.tasks.demands import load_demands
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.early_stopping import PruningPolicy
+from pipeline.trials.names import run_name
 from pipeline.trials.search import Outcome
 
 
@@ -46,11 +47,3 @@ def _scored_history(declaration: Declaration, folder: RunFolder) -> list[Row]:
     """Return the history of a finished run as its observer saw it, with the selecting score as `score`."""
     column = f"val/{folder.selection(load_demands(declaration.task).score)['score']}"
     return [{**row, "score": row[column]} for row in folder.history()]
-
-
-def run_name(experiment: str, overrides: Sequence[str], context: RunContext) -> str:
-    """Return the name of a run: in a sweep, the swept overrides; otherwise, experiment and overrides."""
-    if context.parent is None:
-        return " ".join([experiment, *(each for each in overrides if not each.startswith("experiment="))])
-    swept = [each for each in overrides if each.split("=")[0].lstrip("+") in context.swept]
-    return " ".join(swept) or experiment

@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import relpath
 from pathlib import Path
 from statistics import fmean, median
 
@@ -20,6 +21,7 @@ from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import write_text
+from pipeline.pages.comparison import Comparison, Row
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
 from pipeline.storage.names import escape_cells
@@ -30,10 +32,13 @@ from pipeline.sweeps.objective import finished, mean_and_error, mean_loss, ranke
 from pipeline.sweeps.refine import is_at_edge, joined
 from pipeline.sweeps.samplers import Point
 from pipeline.tasks.demands import load_demands
+from pipeline.training.run import find_folder
+from pipeline.trials.names import name_trial
 from pipeline.trials.search import Search, named
 from pipeline.trials.space import written
 
-BEST = 5  # trials that are printed at the end
+TABLE = "trials.csv"
+BEST = 5  # trials that are compared at the end
 
 
 def format_plan(search: Search, *, root: Path) -> str:
@@ -133,28 +138,35 @@ class Objective:
         guessed = selection["baseline"].get(name.removeprefix("val/"))
         return cls(name, guessed if search.settings.folds == 1 else None)
 
+    def notes(self) -> list[str]:
+        """Return what always guessing the majority class scores, if that is known."""
+        return [] if self.baseline is None else [f"always guessing the majority class: {self.baseline:.4f}"]
+
     def __str__(self) -> str:
-        beside = (
-            "" if self.baseline is None else f" (always guessing the majority class: {self.baseline:.4f})"
-        )
-        return self.name + beside
+        return ", ".join([self.name, *self.notes()])
 
 
-def format_best(search: Search, trials: Sequence[Trial], objective: Objective) -> str:
-    """Return the five best trials as a table, how many were pruned, and which failed."""
+def compare_trials(
+    search: Search, trials: Sequence[Trial], *, objective: Objective, root: Path
+) -> Comparison:
+    """Return the comparison of the best trials, which says how many were pruned, and which failed."""
     best = ranked(trials, direction=search.settings.direction)[:BEST]
-    failed = [trial for trial in trials if trial.state == "failed"]
-    notes = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
+    rows = []
+    for trial in best:
+        declaration = compose(search.jobs(trial.index, trial.point)[0])
+        place = relpath(find_folder(declaration, root=root).path, root)
+        mean, error = mean_and_error(trial.values)
+        spread = f"{error:.4f}" if len(trial.values) > 1 else ""
+        rows.append(Row(_title(trial), mean, spread, place))
+    failures = [(_title(trial), trial.reason) for trial in trials if trial.state == "failed"]
     pruned = sum(trial.state == "pruned" for trial in trials)
-    if pruned:
-        notes.append(f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}\n")
-    table = _table([["trial", "value", "error", *_keys(search)], *(_row(search, trial) for trial in best)])
-    return f"\nBest of {len(trials)} trials by {objective}:\n{table}{''.join(notes)}"
+    notes = objective.notes()
+    notes += [f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}"] if pruned else []
+    return Comparison(objective.name, "standard error", rows, notes, failures)
 
 
-def _row(search: Search, trial: Trial) -> list[str]:
-    mean, error = mean_and_error(trial.values)
-    return [str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)]
+def _title(trial: Trial) -> str:
+    return f"trial {trial.index}: {name_trial(trial)}"
 
 
 def write_results(search: Search, trials: Sequence[Trial], *, objective: Objective, root: Path) -> Path:
@@ -175,7 +187,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, objective: Objecti
     folder = final.with_name("results.unfinished")  # files of `final` may be shared with what was published
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    write_text(folder / "trials.csv", _csv(search, trials))
+    write_text(folder / TABLE, _csv(search, trials))
     best = ranked(trials, direction=search.settings.direction)[0]
     write_declaration(compose(search.at(best.point)), folder / "best.yaml", root=root, stages=("train",))
     spaces = list(search.spaces({trial.index: trial for trial in trials}))
@@ -192,9 +204,8 @@ def write_results(search: Search, trials: Sequence[Trial], *, objective: Objecti
     remarks = [*notes, *at_edges(spaces[-1][0], best)]
     write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
     study = build_study(folder.parent.name, entries, trials, direction=search.settings.direction)
-    write_search_page(
-        folder / "search.html", study, objective=str(objective), importances=weights, remarks=remarks
-    )
+    page = folder / "search.html"
+    write_search_page(page, study, objective=str(objective), importances=weights, remarks=remarks)
     shutil.rmtree(final, ignore_errors=True)
     return folder.rename(final)
 

@@ -32,6 +32,7 @@ class Outcome:
         curve: the value after each epoch.
         loss: on validation images, of the epoch that has the value; None if there is no value.
         is_pruned: whether a pruner stopped it.
+        folder: of the run, relative to the project's folder; empty if it is not known.
     """
 
     value: float | None
@@ -39,6 +40,7 @@ class Outcome:
     curve: tuple[float, ...] = ()
     loss: float | None = None
     is_pruned: bool = False
+    folder: str = ""
 
     @classmethod
     def of_failure(cls, reason: BaseException) -> Outcome:
@@ -239,5 +241,5 @@ class Search:
 
 
 def named(point: Point) -> str:
-    """Return the name of a point, as used for its runs."""
+    """Return a point as its overrides, for messages."""
     return " ".join(f"{key}={written(value)}" for key, value in point.items())

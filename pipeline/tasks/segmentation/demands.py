@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,20 +30,6 @@ class SegmentationDemands(Demands):
     facts = ("classes", "background", "ignore_label")
     is_dense = True
     mixes = True
-
-    def check(self, facts: Facts) -> None:
-        """Check that scores can be named after the classes.
-
-        Raises:
-            ConfigError: MLflow would refuse the name of a class as a part of a metric's name.
-        """
-        for name in facts.classes:
-            if not re.fullmatch(r"[\w .:-]+", name):
-                raise ConfigError(
-                    "data.classes",
-                    got=name,
-                    allowed="names of letters, digits, spaces and '_.:-', as scores are named after them",
-                )
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check the weights of the losses and classes, and that a loss without weight is not to leave something out.
