@@ -40,6 +40,7 @@ RECORDING = (
     "pipeline.pictures",
     "pipeline.runs",
     "pipeline.tracking",
+    "pipeline.training.account",
     "pipeline.training.previews",
     "pipeline.training.progress",
 )
