@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.data.facts import Facts
+from pipeline.data.pixel_facts import mask_padding
 from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
 
@@ -25,11 +26,13 @@ class SegmentationDemands(Demands):
     mixes = True
 
     def check(self, facts: Facts) -> None:
-        """Check that scores can be named after the classes.
+        """Check that scores can be named after the classes, and that padding can be left out of them.
 
         Raises:
-            ConfigError: MLflow would refuse the name of a class as a part of a metric's name.
+            ConfigError: MLflow would refuse the name of a class as a part of a metric's name, or images are padded and
+                there is no label to ignore.
         """
+        mask_padding(facts)
         for name in facts.classes:
             if not re.fullmatch(r"[\w .:-]+", name):
                 raise ConfigError(
