@@ -47,6 +47,8 @@ WRITTEN = (
     "mask_values",
     "background",
     "ignore_label",
+    "resize",
+    "value_range",
     "split",
 )
 PROVISIONAL = [3, 32, 32]  # shape, until the images have been looked at
@@ -70,7 +72,9 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    open_facts = ("shape", "classes") if load_source(layout["format"]).TARGET == "mask" else ("shape",)
+    open_facts = ["shape", "resize", "value_range"]
+    if load_source(layout["format"]).TARGET == "mask":
+        open_facts.append("classes")
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}
