@@ -96,8 +96,8 @@ def test_arrays_are_bytes_with_channels_last_and_memory_mapped(tmp_path: Path, f
 def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data.zip", num_images=4)
     section = data_section(tmp_path / "data.zip")
-    others = "name root digest licence background mirror_changes_label max_pixels max_file_bytes".split()
-    facts = {name: value for name, value in section.items() if name not in others}
+    others = "name root digest licence background mirror_changes_label max_pixels max_file_bytes"
+    facts = {name: value for name, value in section.items() if name not in others.split()}
     expected = {"facts": facts, "digest": "sha256:0123", "counts": dict.fromkeys(SPLITS, 8), "enlarged": 0}
     assert prepare(section, folder).about() == expected
 

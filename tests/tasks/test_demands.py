@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.facts import Facts
+from pipeline.declaration.checks import check_values
+from pipeline.declaration.composition import compose_sections
 from pipeline.tasks.demands import Demands, load_demands, task_package
 from tests.makers import data_section
 from tests.refusals import refused
@@ -101,3 +103,12 @@ def test_class_that_cannot_name_a_metric_is_refused_where_scores_are_named_after
         allowed="names of letters, digits, spaces and '_.:-', as scores are named after them",
     ):
         demands.check(facts)
+
+
+def test_masks_in_a_letterbox_without_a_label_to_ignore_are_refused_before_any_data_are_read() -> None:
+    sections = compose_sections(
+        ["data=brain", "task=segmentation", "model=unet_small", "data.resize=letterbox"]
+    )
+    with refused("data.ignore_label", got=None, hint="set data.ignore_label=255"):
+        check_values(sections)
+    check_values({**sections, "data": {**sections["data"], "ignore_label": 255}})
