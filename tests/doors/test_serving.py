@@ -212,7 +212,8 @@ json.dump({"served": served, "masks": masks}, open(out, "w"))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     assert np.array_equal(found["masks"], masks)
-    for answer, mask in zip(found["served"], masks, strict=True):
+    for answer, mask, file in zip(found["served"], masks, FILES, strict=True):
         assert answer["classes"] == CLASSES
         shown = Image.open(io.BytesIO(base64.b64decode(answer["mask"])), formats=["PNG"])
-        assert np.array_equal(np.asarray(shown), mask)
+        size = Image.open(io.BytesIO(file)).size
+        assert np.array_equal(np.asarray(shown), Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
