@@ -243,7 +243,11 @@ SEGMENTATION = Simulation(
     _draw_pixels,
     _weigh_pixels,
     Segmentation(
-        classes=("other", "object"), background=0, ignore_label=None, dice_weight=1.0, dice_background=True
+        classes=("other", "object"),
+        background="other",
+        ignore_label=None,
+        dice_weight=1.0,
+        dice_background=True,
     ).scores,
     size=8,
 )

@@ -28,6 +28,7 @@ class _Unset:
 UNSET: Final[Any] = _Unset()  # where None is a valid value
 
 
+MOST_NAMES = 60  # that a message lists of those to choose from
 USER_OF_URL = re.compile(r"(?<=://)[^\s/?#'\"]+@")
 SECRET_OF_URL = re.compile(
     r"([?&][\w-]*(?:token|password|secret|signature|key|sig)=)[^&\s'\"]+", re.IGNORECASE
@@ -78,7 +79,8 @@ class ConfigError(ValueError):
             what: the kind of name, such as `option`.
         """
         allowed = sorted(set(names))
-        hint = f"{nearest(got, allowed)}allowed: {', '.join(allowed) or 'nothing'}"
+        more = f" and {len(allowed) - MOST_NAMES:,} more" if len(allowed) > MOST_NAMES else ""
+        hint = f"{nearest(got, allowed)}allowed: {', '.join(allowed[:MOST_NAMES]) or 'nothing'}{more}"
         return cls(path, f"unknown {what} '{got}'", got=got, allowed=allowed, hint=hint)
 
     def inside(self, file: Path) -> ConfigError:

@@ -29,8 +29,9 @@ from pipeline.tasks.intervals import Interval
 from pipeline.training.evaluation import evaluate, evaluate_elsewhere, replace_data
 from pipeline.training.trained import Trained, find_trained, open_trained
 
+COMMAND = "python -m pipeline.evaluate"
 USAGE = (
-    "usage: python -m pipeline.evaluate <run> <folder to write> [<declaration>.yaml | views=<name> data=<name> "
+    f"usage: {COMMAND} <run> <folder to write> [<declaration>.yaml | views=<name> data=<name> "
     "data.<fact>=<value> split=all]"
 )
 
@@ -40,7 +41,7 @@ def main() -> None:
     paths, more = sys.argv[1:3], sys.argv[3:]
     if len(paths) < 2 or any("=" in each for each in paths):
         raise ConfigError(
-            "python -m pipeline.evaluate",
+            COMMAND,
             "expected a run and a folder to write",
             got=" ".join(sys.argv[1:]),
             hint=USAGE,
@@ -57,6 +58,12 @@ def main() -> None:
             scores = evaluate(trained.folder, out, root=root, declaration=trained.declaration)
         row = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
         publish(out, target, root=root)
+    if not scores:
+        print(
+            f"{trained.title(root)}: the data have no test split, the validation {row['score_of']} is "
+            f"{row['val_score']:.4f}; `{COMMAND} {paths[0]} <folder to write> data=<other>` scores other data"
+        )
+        return
     titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
     print_scores(trained.title(root), scores, titles, row)
     print(f"{target}/scores.json, cases.csv, groups.csv, pictures/")
@@ -74,9 +81,7 @@ def _find(named: str, more: Sequence[str], root: Path) -> Trained:
     for each in more:
         key = each.partition("=")[0]
         if key not in ("views", "data", "split") and not key.startswith("data."):
-            raise ConfigError.unknown(
-                "python -m pipeline.evaluate", key, ("views", "data", "split"), what="option"
-            )
+            raise ConfigError.unknown(COMMAND, key, ("views", "data", "split"), what="option")
         if key == "views":
             views = compose_sections([each])["views"]
             declaration = trained.declaration.replace(views=views)

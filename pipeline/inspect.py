@@ -72,7 +72,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    open_facts = ["shape", "resize", "value_range"]
+    open_facts = ["shape", "split", "resize", "value_range"]
     if load_source(layout["format"]).TARGET == "mask":
         open_facts.append("classes")
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
@@ -90,7 +90,7 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
 def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     """Inspect a data set that conf/data declares, with overrides."""
     section = compose_sections(overrides)["data"]
-    check_class_names(section["classes"])
+    check_class_names(section)
     check_section(section, SCHEMAS["data"], path="data")
     facts = Facts(**section)
     check_source(facts)

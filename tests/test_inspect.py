@@ -48,7 +48,7 @@ def declared(name: str) -> Any:
 def test_class_folders_are_declared_with_what_has_no_default_alone(
     root: str, run: Any, tmp_path: Path
 ) -> None:
-    write_class_folders(tmp_path / root, splits=(), num_images=20, sides=(48, 64), channels=3)
+    write_class_folders(tmp_path / root, splits=(), num_images=40, sides=(48, 64), channels=3)
     said = run(tmp_path / root)
     assert declared("pets") == {
         "name": "pets",
@@ -82,15 +82,15 @@ def indexed(values: Any, colours: list[int]) -> bytes:
 CODINGS: list[tuple[str, Any, dict[str, Any]]] = [
     # what              encodes a mask of classes 0, 1 and 2 of a file       what is declared
     ("0 and 255", lambda mask, _: encode((mask > 0) * np.uint8(255)),
-     {"mask_values": {0: "background", 255: "foreground"}, "classes": ["background", "foreground"], "background": 0}),
+     {"mask_values": {0: "background", 255: "foreground"}, "background": "background"}),
     ("one bit", lambda mask, _: encode(Image.fromarray((mask > 0) * np.uint8(255)).convert("1")),
-     {"classes": ["background", "foreground"], "background": 0}),
+     {"classes": ["background", "foreground"], "background": "background"}),
     ("three values", lambda mask, _: encode(mask * np.uint8(100) + np.uint8(3)),
      {"mask_values": {3: "class_3", 103: "class_103", 203: "class_203"}}),
     ("ignored", lambda mask, _: encode(np.where(mask == 2, 255, mask).astype(np.uint8)),
-     {"classes": ["background", "foreground"], "ignore_label": 255, "background": 0}),
+     {"classes": ["background", "foreground"], "ignore_label": 255, "background": "background"}),
     ("16 bits", lambda mask, _: encode(mask.astype(np.uint16) * 500),
-     {"mask_values": {0: "background", 500: "class_500", 1000: "class_1000"}, "background": 0}),
+     {"mask_values": {0: "background", 500: "class_500", 1000: "class_1000"}, "background": "background"}),
     ("colours", lambda mask, _: encode(np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)[mask]),
      {"mask_values": {"#000000": "background", "#0000ff": "colour_0000ff", "#ff0000": "colour_ff0000"}}),
     ("palette", lambda mask, _: indexed(mask, [9, 9, 9, 255, 0, 0, 0, 0, 255]),
@@ -267,7 +267,7 @@ MISTAKES: list[tuple[list[str], dict[str, bytes], str]] = [
     (["data"], {"train/a/1.png": b"", "valid/a/1.png": b""}, "data: has splits by other names, got ['train', 'valid'];"
      " rename valid/ to val/"),
     (["data"], {"train/a/1.png": b"", "test/a/1.png": b""}, "data: has no val folder, got ['test', 'train']; move"),
-    (["data"], {"a/1.png": b"", "b/1.png": b""}, "data.root: none of the 2 images of data can be used, the first as: "),
+    (["data"], {"a/1.png": b"", "b/1.png": b""}, "data.root: none of the 2 images of data can be used, the first as"),
     (["data", "data"], {}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "nam=x"], {"a/1.png": b""}, "python -m pipeline.inspect: names neither one path nor data=<name>"),
     (["data", "name=a/b"], {"a/1.png": b""}, "name must be a name of at most"),

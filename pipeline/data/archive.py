@@ -1,7 +1,7 @@
 """An archive of images, a folder or a zip file behind one interface; and its digest.
 
-The digest of a zip file is the SHA-256 of its bytes; that of a folder is the SHA-256 of the sorted names and digests of
-its files.
+The digest of a folder or zip is the SHA-256 of the sorted names and digests of the files in it, so that the same files
+are the same data in either; that of another file, such as a table, is the SHA-256 of its bytes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from pipeline.data.entries import (
     HIDDEN,
     check_name,
     check_size,
     find_top,
+    hash_file,
     is_visible,
     no_regular_file,
     normalize,
@@ -30,10 +31,12 @@ from pipeline.data.entries import (
     sort_names,
 )
 from pipeline.data.folder import Folder
+from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError
 from pipeline.storage.memo import file_state, memoize_by_mtime
 
-CHUNK = 1 << 20  # bytes
+PIECE = 64  # files per work item of a thread
+WHAT = "names and contents"  # that digests cover; other ones that were remembered are computed again
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile decompresses others without a bound on memory
 # What reading a damaged zip file raises; ValueError for names that are not in the encoding that they claim.
 UNREADABLE = (
@@ -122,8 +125,27 @@ class Zip:
         Raises:
             ConfigError: it cannot be read, or is too large.
         """
-        info = self._file.getinfo(self._stored.get(name, name))
+        info = self._info(name)
         check_size(name, info.file_size, self._max_bytes)
+        with self._opened(name) as member:
+            return member.read(info.file_size)  # never more, even if the file is larger than its entry says
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a file.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        with self._opened(name) as member:
+            return hash_file(member)
+
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        return self._file.getinfo(self._stored.get(name, name))
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file, and refuse what cannot be read in bounded memory."""
+        info = self._info(name)
         if info.compress_type not in BOUNDED:
             raise ConfigError(
                 str(self.root),
@@ -132,9 +154,7 @@ class Zip:
             )
         try:
             with self._file.open(info) as member:
-                return member.read(
-                    info.file_size
-                )  # never more, even if the file is larger than its entry says
+                yield member
         except UNREADABLE as reason:
             raise ConfigError(
                 str(self.root), f"cannot read {name} ({reason})", hint=restore(self.root)
@@ -142,7 +162,7 @@ class Zip:
 
 
 @contextmanager
-def opened(root: Path, *, max_bytes: int | None = None) -> Iterator[Archive]:
+def opened(root: Path, *, max_bytes: int | None = None) -> Iterator[Folder | Zip]:
     """Open a folder or zip.
 
     Args:
@@ -176,7 +196,7 @@ def archive_digest(root: Path, *, memory: Path) -> str:
     """
     is_folder = _is_folder(root)
     state = _folder_state(root) if is_folder else file_state(root)
-    wanted = (str(root.resolve()), state, lambda: f"sha256:{_hash_of(root)}")
+    wanted = (str(root.resolve()), f"{state} {WHAT}", lambda: f"sha256:{_hash_of(root)}")
     return memoize_by_mtime(memory, [wanted])[0]
 
 
@@ -198,21 +218,15 @@ def _is_folder(root: Path) -> bool:
 
 
 def _hash_of(root: Path) -> str:
-    if not root.is_dir():
-        with reading(root, "the file"):
-            return _file_hash(root)
-    whole, folder = hashlib.sha256(), Folder(root)
-    for name in folder.names():
-        with reading(root, name):
-            whole.update(f"{name}\0{_file_hash(folder.path(name))}\n".encode())
-    return whole.hexdigest()
-
-
-def _file_hash(path: Path) -> str:
+    if not root.is_dir() and not zipfile.is_zipfile(root):
+        with reading(root, "the file"), root.open("rb") as file:
+            return hash_file(file)
     whole = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            whole.update(chunk)
+    with opened(root) as archive:
+        names = archive.names()
+        digests = in_order(archive.digest, names, piece=PIECE)
+        for name, digest in zip(names, digests, strict=True):
+            whole.update(f"{name}\0{digest}\n".encode())
     return whole.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
@@ -9,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import IO
 
 from pipeline.errors import ConfigError
 
 OF_SYSTEMS = frozenset(("__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"))
 MEANT = frozenset(("train", "val", "test", "images", "masks"))  # folders that formats know
 HIDDEN = "hidden, or made by the system"  # why an entry is passed over
+CHUNK = 1 << 20  # bytes
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -71,6 +74,14 @@ def reading(root: Path, name: str) -> Iterator[None]:
         yield
     except OSError as reason:
         raise ConfigError(str(root), f"cannot read {name} ({reason.strerror})", hint=restore(root)) from None
+
+
+def hash_file(file: IO[bytes]) -> str:
+    """Return the SHA-256 of the rest of a file."""
+    whole = hashlib.sha256()
+    while chunk := file.read(CHUNK):
+        whole.update(chunk)
+    return whole.hexdigest()
 
 
 def is_visible(parts: tuple[str, ...]) -> bool:

@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
 SPLITS = ("train", "val", "test")
+RANDOM = {"val": 0.15, "test": 0.15, "seed": 0}  # what `split: random` stands for
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 SPELLED = {True: "yes", False: "no"}  # as whoever named a class so probably wrote it
 # Facts that do not decide the prepared data: the archive's own digest does.
@@ -48,15 +49,17 @@ class Facts:
         value_range: [low, high] of grey images with 16 bits or whole numbers as floats, which become 0 and 255; values
             outside are clipped. Null for images with 8 bits per channel.
         classes: names of the classes, in the order of their indices.
-        split: `folders` (train/, val/ and test/ inside), or shares {val: 0.15, test: 0.15, seed: 0} drawn by
-            file name, so that a file keeps its split when others are added.
+        split: `folders` (train/, val/ and, unless there is no test split, test/ inside); `random` for `RANDOM`; or
+            other shares {val: 0.2, test: 0.1, seed: 0}. They are drawn for each class by the hashes of names: whatever
+            images are added, none moves from test to train, see `pipeline/data/splits.py`. Without `test`, or where it
+            is null, there is no test split.
         groups: a regular expression, searched in the names of images in the archive; images with the same match (a
             writer, a patient, a scan) are assigned to the same split. The match is its capturing group if it has one,
             else the whole match. Null if every image is its own group. `split: folders` is not changed by it, but folds
             and the intervals of test scores are.
         fold: {index: 0, of: 5} pools train and val, cuts them into `of` parts and validates on part `index`; the
             test split is unchanged. Null to use train and val as `split` defines them.
-        background: index of the class to exclude from mean scores; null to include every class.
+        background: name of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value to exclude from loss and scores; null if there is none.
         table: for the format `csv_labels`: name of the table of labels in the archive; null for other formats.
         columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
@@ -79,10 +82,10 @@ class Facts:
     digest: str | None
     shape: list[int]
     classes: list[str]
-    split: str | dict[str, float]
+    split: str | dict[str, float | None]
     groups: str | None
     fold: dict[str, int] | None
-    background: int | None
+    background: str | None
     ignore_label: int | None
     mirror_changes_label: bool
     licence: str
@@ -109,14 +112,8 @@ class Facts:
         check_value_range(self.value_range)
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ConfigError("data.classes", got=self.classes, allowed="at least two different names")
-        if len(self.classes) > 255:
-            raise ConfigError("data.classes", got=len(self.classes), allowed="at most 255 names")
-        if self.background is not None and not 0 <= self.background < len(self.classes):
-            raise ConfigError(
-                "data.background",
-                got=self.background,
-                allowed=f"null or a class index from 0 to {len(self.classes) - 1}",
-            )
+        if self.background is not None and self.background not in self.classes:
+            raise ConfigError.unknown("data.background", self.background, self.classes, what="class")
         if self.ignore_label is not None and not len(self.classes) <= self.ignore_label <= 255:
             raise ConfigError(
                 "data.ignore_label",
@@ -131,6 +128,13 @@ class Facts:
             _check_groups(self.groups)
         if self.fold is not None:
             _check_fold(self.fold)
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Return the shares {val, test, seed} to draw splits by, without test if there is none; None for folders."""
+        if isinstance(self.split, str):
+            return None if self.split == "folders" else dict(RANDOM)
+        return {key: value for key, value in self.split.items() if value is not None}
 
     def mask_indices(self) -> dict[Any, int] | None:
         """Return what each value or colour of masks is stored as: a class index or the ignore label."""
@@ -186,23 +190,38 @@ class Facts:
             raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
 
 
-def check_class_names(classes: object) -> None:
+def check_class_names(data: Mapping[str, Any]) -> None:
     """Check that the names of classes are text, as YAML takes yes and no for booleans and 0 for a number.
 
+    Args:
+        data: the section `data`, whose types have not been checked.
+
     Raises:
-        ConfigError: a name is something else.
+        ConfigError: a name is something else, or the background is told by its index.
     """
-    if not isinstance(classes, list) or all(isinstance(name, str) for name in classes):
-        return
-    quoted = ", ".join(
-        f'"{SPELLED.get(name, name) if isinstance(name, bool) else name}"' for name in classes[:9]
-    )
-    raise ConfigError(
-        "data.classes",
-        got=classes,
-        allowed="names in quotes, as YAML reads yes and no as booleans and digits as numbers",
-        hint=f"write [{quoted}{', ...' if len(classes) > 9 else ''}]",
-    )
+    classes, background = data.get("classes"), data.get("background")
+    if isinstance(classes, list) and not all(isinstance(name, str) for name in classes):
+        more = ", ..." if len(classes) > 9 else ""
+        raise ConfigError(
+            "data.classes",
+            got=classes,
+            allowed="names in quotes, as YAML reads yes and no as booleans and digits as numbers",
+            hint=f"write [{', '.join(map(_quoted, classes[:9]))}{more}]",
+        )
+    if isinstance(background, int) and isinstance(classes, list):
+        meant = str(SPELLED[background] if isinstance(background, bool) else background)
+        if meant not in classes:
+            meant = classes[background] if 0 <= background < len(classes) else "<class>"
+        raise ConfigError(
+            "data.background",
+            got=background,
+            allowed="null or the name of a class, in quotes where YAML reads something else than text",
+            hint=f"write data.background={_quoted(meant) if meant.isdigit() or meant in SPELLED.values() else meant}",
+        )
+
+
+def _quoted(name: object) -> str:
+    return f'"{SPELLED.get(name, name) if isinstance(name, bool) else name}"'
 
 
 def _check_digest(digest: str | None) -> None:
@@ -210,19 +229,25 @@ def _check_digest(digest: str | None) -> None:
         raise ConfigError("data.digest", got=digest, allowed="null or sha256: with 64 hexadecimal digits")
 
 
-def _check_split(split: str | Mapping[str, float]) -> None:
-    if split == "folders":
+def _check_split(split: str | Mapping[str, float | None]) -> None:
+    if split in ("folders", "random"):
         return
-    if not isinstance(split, Mapping) or set(split) != {"val", "test", "seed"}:
-        raise ConfigError("data.split", got=split, allowed="folders or {val: 0.15, test: 0.15, seed: 0}")
-    Range(least=0, is_whole=True).check("data.split.seed", split["seed"])
-    val, test = split["val"], split["test"]
-    if not (val > 0 and test > 0 and val + test < 1):
+    shares = (
+        {} if isinstance(split, str) else {key: value for key, value in split.items() if value is not None}
+    )
+    if set(shares) not in ({"val", "test", "seed"}, {"val", "seed"}):
+        raise ConfigError(
+            "data.split",
+            got=split,
+            allowed="folders, random, {val: 0.15, test: 0.15, seed: 0} or, for no test split, {val: 0.15, seed: 0}",
+        )
+    Range(least=0, is_whole=True).check("data.split.seed", shares.pop("seed"))
+    if not (min(shares.values()) > 0 and sum(shares.values()) < 1):
         raise ConfigError(
             "data.split",
             got=split,
             allowed="shares above 0 for val and test that sum to less than 1",
-            hint="leave the rest for training",
+            hint="leave the rest for training, and test out for no test split",
         )
 
 

@@ -11,6 +11,7 @@ from pipeline.data.entries import (
     HIDDEN,
     check_name,
     check_size,
+    hash_file,
     is_regular,
     is_visible,
     no_regular_file,
@@ -77,6 +78,15 @@ class Folder:
         with reading(self.root, name):
             check_size(name, path.stat().st_size, self._max_bytes)
             return path.read_bytes()
+
+    def digest(self, name: str) -> str:
+        """Return the SHA-256 of a file.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        with reading(self.root, name), self.path(name).open("rb") as file:
+            return hash_file(file)
 
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         """Yield the visible entries of a folder, and count the others."""

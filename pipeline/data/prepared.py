@@ -1,8 +1,8 @@
 """Prepared data: uint8 arrays at training resolution, memory-mapped, with a manifest.
 
-A prepared folder contains, for each split, `<split>_images.npy` (N, H, W, C) and `<split>_targets.npy`, whose layout
-depends on the kind of target; `manifest.csv` (split, index, file, target, group, digest of the file's bytes);
-and `prepared.json` with the facts it was prepared with.
+A prepared folder contains, for each split that has images, `<split>_images.npy` (N, H, W, C) and
+`<split>_targets.npy`, whose layout depends on the kind of target; `manifest.csv` (split, index, file, target, group,
+digest of the file's bytes); and `prepared.json` with the facts it was prepared with.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
 from pipeline.data.images import decode_image, find_resizing, is_misnamed, load_formats
 from pipeline.data.remarks import Remarks
+from pipeline.data.shares import check_counts, measure_shares
 from pipeline.data.sources import Sample, load_source, open_source
 from pipeline.data.splits import find_group, fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
@@ -98,7 +99,8 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     with open_source(facts) as found:
         archive, repeats, remarks, enlarged = _Noting(found), _Repeats(), Remarks(), 0
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
-        check_counts(samples, facts)
+        shares = measure_shares(samples, facts, kind.stratum)
+        check_counts(shares, facts)
         groups = _groups(samples, facts)
         kind.check(samples, facts)
         _check_disk(len(samples), facts, kind, folder)
@@ -108,7 +110,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         ):
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["split", "index", "file", source.TARGET, "group", "digest"])
-            for split in SPLITS:
+            for split in shares.splits():
                 chosen = [sample for sample in samples if sample.split == split]
                 for index, (sample, made) in enumerate(_write_split(chosen, decoded, facts, kind, folder)):
                     repeats.note(split, sample.file, made.digest)
@@ -118,9 +120,9 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         archive.warn_of_misnamed()
         remarks.warn()
         repeats.check(facts)
-    counts = {split: sum(sample.split == split for sample in samples) for split in SPLITS}
+    shares.report()
     deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
-    about = {"facts": deciding, "digest": data_digest, "counts": counts, "enlarged": enlarged}
+    about = {"facts": deciding, "digest": data_digest, "counts": shares.sizes(), "enlarged": enlarged}
     (folder / "prepared.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
@@ -235,21 +237,6 @@ def _write_split(
             yield sample, made
 
 
-def check_counts(samples: Sequence[Sample], facts: Facts) -> None:
-    """Check that no split is empty.
-
-    Raises:
-        ConfigError: one is; the message names it.
-    """
-    for split in SPLITS:
-        if not any(sample.split == split for sample in samples):
-            raise ConfigError(
-                "data.root",
-                f"{facts.root} has no image in the {split} split",
-                hint="add images to it or change data.split",
-            )
-
-
 def _groups(samples: Sequence[Sample], facts: Facts) -> dict[str, str]:
     """Return file -> group, as a table tells it or `data.groups` finds it; empty if images have none.
 
@@ -263,7 +250,8 @@ def _groups(samples: Sequence[Sample], facts: Facts) -> dict[str, str]:
 
 
 def _check_disk(count: int, facts: Facts, kind: TargetKind, folder: Path) -> None:
-    needed = count * (math.prod(facts.shape) + math.prod(kind.shape(facts)))
+    of_target = math.prod(kind.shape(facts)) * kind.dtype(facts).itemsize
+    needed = count * (math.prod(facts.shape) + of_target)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ConfigError(

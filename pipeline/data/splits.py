@@ -1,7 +1,15 @@
 """Random splits of data sets without predefined ones, and cross-validation folds.
 
-Each file is assigned by a hash of its name, its class and the seed, or of its group and the seed, so that adding files
-never moves an existing one from the test split into training.
+Splits are stratified by class, and have the declared shares as nearly as groups allow. They are a function of names,
+classes, groups and the seed, and need no file to remember them: the hash of an image's name, or of its group, decides
+alone whether it may ever be a test image or ever a training image. So whatever other images are added or removed,
+with the same seed and shares
+
+- no test image becomes a training image, nor the reverse;
+- images move between val and the other two splits at most, as many as it takes to keep the shares.
+
+Exact shares and splits in which no image ever moves exclude each other: a rule that fixes the split of each image by
+itself leaves the number of test images to chance.
 """
 
 from __future__ import annotations
@@ -9,7 +17,8 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,26 +26,86 @@ from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError, warn
 
+Units = Mapping[str, Mapping[int, int]]  # group, or file without groups -> class index -> number of images
+
 FOLD_SEED = 0  # fixed, so that all runs share the same folds
 
 
 def split_by_name(
     labels: Mapping[str, int], shares: Mapping[str, float], *, groups: Mapping[str, str] | None
 ) -> dict[str, str]:
-    """Assign each file to train, val or test.
+    """Assign each file to train, val or test, each class in the declared shares.
 
     Args:
-        labels: file name -> class index; each class is split in the same proportions, in expectation.
-        shares: {val, test, seed}; val and test are probabilities.
-        groups: file name -> group; a group is assigned as a whole, regardless of its classes. None to assign every
-            file individually.
+        labels: file name -> class index; the same for all if files have no single class.
+        shares: {val, test, seed}, or {val, seed} for no test split.
+        groups: file name -> group; a group is assigned as a whole. None to assign every file individually.
 
     Returns:
         File name -> split.
     """
-    if groups is not None:
-        return {name: _split(f"{shares['seed']}/{groups[name]}", shares) for name in labels}
-    return {name: _split(f"{shares['seed']}/{label}/{name}", shares) for name, label in labels.items()}
+    drawn = draw_units(count_units(labels, groups), shares)
+    return {name: drawn[name if groups is None else groups[name]] for name in labels}
+
+
+def count_units(labels: Mapping[str, int], groups: Mapping[str, str] | None) -> Units:
+    """Return the classes of each group, or of each file where there are no groups."""
+    if groups is None:
+        single = {label: {label: 1} for label in set(labels.values())}
+        return {name: single[label] for name, label in labels.items()}
+    units: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    for name, label in labels.items():
+        units[groups[name]][label] += 1
+    return dict(units)
+
+
+def draw_units(units: Units, shares: Mapping[str, float]) -> dict[str, str]:
+    """Assign units as wholes, see `split_by_name`.
+
+    Units are in the order of their hashes, uniform in [0, 1). Test takes from those below test + val / 2, in order, and
+    train from the others, in reverse order, until each has its share of every class; val keeps the rest.
+    """
+    test, val = shares.get("test", 0.0), shares["val"]
+    border = test + val / 2 if test else 0.0
+    order = sorted((_hash(f"{shares['seed']}/{unit}"), unit) for unit in units)
+    below = bisect_left(order, (border,))
+    names = [unit for _, unit in order]
+    totals: Counter[int] = Counter()
+    for counts in units.values():
+        for label, count in counts.items():
+            totals[label] += count
+    drawn = dict.fromkeys(names, "val")
+    drawn |= dict.fromkeys(_take(names[:below], units, totals, test), "test")
+    return drawn | dict.fromkeys(_take(names[below:][::-1], units, totals, 1 - test - val), "train")
+
+
+def _take(order: Sequence[str], units: Units, totals: Mapping[int, int], share: float) -> list[str]:
+    """Return units, taken in order, that have about a share of the images of every class.
+
+    A first pass takes a unit if that brings the classes nearer to their quotas and does not exceed the quota of all
+    images. The distance of a class is the square of what its count lacks, divided by its images. A second pass fills up
+    to the quota of all images by units whose classes are below their quotas, as those of few images round down to none.
+    """
+    taken, left = [], []
+    lacking = {label: share * total for label, total in totals.items()}
+    missing = share * sum(totals.values())
+    for is_first, chosen in ((True, order), (False, left)):
+        for unit in chosen:
+            own, is_taken = units[unit], False
+            num_images = sum(own.values())
+            if num_images <= missing if is_first else num_images < 2 * missing:
+                gain = 0.0
+                for label, count in own.items():
+                    gain += count * (2 * lacking[label] - is_first * count) / totals[label]
+                is_taken = gain > 0
+            if is_taken:
+                taken.append(unit)
+                missing -= num_images
+                for label, count in own.items():
+                    lacking[label] -= count
+            elif is_first:
+                left.append(unit)
+    return taken
 
 
 def find_group(file: str, pattern: str) -> str:
@@ -55,6 +124,13 @@ def find_group(file: str, pattern: str) -> str:
             hint="rename the file, or write an expression that finds a group in every name",
         )
     return text
+
+
+def find_group_of(sample: Sample, facts: Facts) -> str:
+    """Return the group of a sample, as a table tells it or `data.groups` finds it; its own name without groups."""
+    if sample.group is not None:
+        return sample.group
+    return sample.file if facts.groups is None else find_group(sample.file, facts.groups)
 
 
 def fold_samples(
@@ -77,7 +153,7 @@ def fold_samples(
     if facts.fold is None:
         return list(samples)
     pool = sorted((sample for sample in samples if sample.split != "test"), key=lambda sample: sample.file)
-    groups = [_group(sample, facts) for sample in pool]
+    groups = [find_group_of(sample, facts) for sample in pool]
     strata = [stratum(sample) for sample in pool]
     _check_parts(strata, groups, facts, facts.fold["of"])
     parts = _cut(strata, groups, facts.fold["of"])
@@ -91,12 +167,6 @@ def fold_samples(
     splits = {sample.file: "train" for sample in pool}
     splits |= {pool[index].file: "val" for index in parts[facts.fold["index"]]}
     return [replace(sample, split=splits.get(sample.file, sample.split)) for sample in samples]
-
-
-def _group(sample: Sample, facts: Facts) -> str:
-    if sample.group is not None:
-        return sample.group
-    return sample.file if facts.groups is None else find_group(sample.file, facts.groups)
 
 
 def _check_parts(strata: Sequence[int | None], groups: Sequence[str], facts: Facts, num_parts: int) -> None:
@@ -143,8 +213,6 @@ def _cut(strata: Sequence[int | None], groups: Sequence[str], num_parts: int) ->
         return [chosen.tolist() for _, chosen in parts]
 
 
-def _split(text: str, shares: Mapping[str, float]) -> str:
-    draw = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
-    if draw < shares["test"]:
-        return "test"
-    return "val" if draw < shares["test"] + shares["val"] else "train"
+def _hash(text: str) -> float:
+    """Return a number that is uniform in [0, 1)."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64

@@ -78,7 +78,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
             raise ConfigError(key, "the section is missing", hint="conf/config.yaml composes it")
     _check_plain(sections)
     check_finite(sections)
-    check_class_names(sections["data"].get("classes"))
+    check_class_names(sections["data"])
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)

@@ -13,7 +13,6 @@ from pipeline.errors import ConfigError
 
 LOOKED_AT = 200  # rows from which the columns are recognised
 LEAST_PIXELS = 16  # columns of numbers that make a row an image
-MOST_CLASSES = 255
 # What headers call a column, the likeliest first.
 NAMES = {
     "label": ("label", "class", "target", "category", "diagnosis", "y", "species", "type"),
@@ -105,7 +104,7 @@ def _find_label(table: Table, label: str | None, candidates: Sequence[int]) -> i
     named = _named(table, "label")
     if named is not None and named in candidates:
         return named
-    most = min(MOST_CLASSES, len(table.rows) / 2)
+    most = len(table.rows) / 2
     found = next(
         (index for index in candidates if 2 <= len({row[index] for row in table.rows}) <= most), None
     )

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.prepared import check_counts
-from pipeline.data.sources import Sample, load_source, open_source
+from pipeline.data.shares import Shares, check_counts, measure_shares
+from pipeline.data.sources import Sample, Source, load_source, open_source
 from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.errors import ConfigError
@@ -42,7 +43,8 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
 
     Args:
         folder: takes the contact sheet.
-        open_facts: facts that are to be found: `shape`, `classes`, `resize`, `value_range`.
+        open_facts: facts that are to be found: `shape`, `classes`, `resize`, `value_range`; `split`, where the declared
+            one is replaced if another seed draws splits nearer to the shares.
 
     Raises:
         ConfigError: no image can be read, or the archive does not have its format.
@@ -50,7 +52,7 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
     with open_source(facts) as archive:
-        samples = fold_samples(source.samples(archive, facts), facts, kind.stratum)
+        facts, samples, shares = _list_samples(source, archive, facts, kind, is_open="split" in open_facts)
         follow = partial(follow_progress, total=len(samples))
         found = survey(archive, samples, facts, finds_range="value_range" in open_facts, follow=follow)
         if not found.readable:
@@ -61,8 +63,8 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
         folder.mkdir(parents=True, exist_ok=True)
         draw_contact_sheet(folder, archive, facts, found, kind)
         duplicates = find_equal(found, kind.stratum), find_near(found, kind.stratum)
-        blocks = describe(archive, facts, found, kind.stratum, duplicates)
-    problems = _find_problems(samples, facts, kind)
+        blocks = describe(archive, facts, found, duplicates, shares)
+    problems = _find_problems(samples, facts, kind, shares)
     if duplicates[0].across_splits and not facts.allow_duplicates:
         problems.append(
             f"images that are in several splits: {duplicates[0].across_splits:,}; remove one of each, or set "
@@ -73,6 +75,18 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
             f"images of 8 bits among those of 16: {found.num_shallow:,}; save all with 8 bits, or all with 16"
         )
     return Inspected(facts, found, blocks, problems)
+
+
+def _list_samples(
+    source: Source, archive: Archive, facts: Facts, kind: TargetKind, *, is_open: bool
+) -> tuple[Facts, list[Sample], Shares]:
+    """Return the samples of a data set, with the facts by which they are split, and the shares of their splits."""
+    samples = fold_samples(source.samples(archive, facts), facts, kind.stratum)
+    shares = measure_shares(samples, facts, kind.stratum)
+    if shares.better is None or not is_open:
+        return facts, samples, shares
+    better = replace(facts, split=dict(shares.better))
+    return _list_samples(source, archive, better, kind, is_open=False)
 
 
 def _find_facts(found: Survey, open_facts: Collection[str]) -> dict[str, Any]:
@@ -86,11 +100,11 @@ def _find_facts(found: Survey, open_facts: Collection[str]) -> dict[str, Any]:
     return facts
 
 
-def _find_problems(samples: list[Sample], facts: Facts, kind: TargetKind) -> list[str]:
+def _find_problems(samples: list[Sample], facts: Facts, kind: TargetKind, shares: Shares) -> list[str]:
     problems = []
-    for check in (check_counts, kind.check):
+    for check in (partial(check_counts, shares), partial(kind.check, samples)):
         try:
-            check(samples, facts)
+            check(facts)
         except ConfigError as problem:
             problems.append(str(problem))
     return problems

@@ -64,7 +64,7 @@ def _of_folders(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
         path, names = path / top, inner
     tops = {name.split("/")[0] for name in names if "/" in name}
     _check_splits(path, tops)
-    has_splits = bool(tops) and tops <= set(SPLITS)
+    has_splits = {"train", "val"} <= tops <= set(SPLITS)
     facts = {"root": str(path), **({"split": "folders"} if has_splits else {})}
     depth = int(has_splits)
     folders = Counter(parts[depth] for name in names if len(parts := name.split("/")) > depth + 1)
@@ -131,7 +131,7 @@ def _descend(names: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _check_splits(path: Path, tops: set[str]) -> None:
-    """Raise if the folders on top are splits by other names, or only some of them."""
+    """Raise if the folders on top are splits by other names, or lack train or val."""
     known = {name for name in tops if name in SPLITS or name in ALIASES}
     if not known or known != tops:
         return
@@ -139,7 +139,7 @@ def _check_splits(path: Path, tops: set[str]) -> None:
     if renamed:
         ways = ", ".join(f"{name}/ to {split}/" for name, split in renamed.items())
         raise ConfigError(str(path), "has splits by other names", got=sorted(tops), hint=f"rename {ways}")
-    missing = [split for split in SPLITS if split not in tops]
+    missing = [split for split in ("train", "val") if split not in tops]
     if missing:
         raise ConfigError(
             str(path),

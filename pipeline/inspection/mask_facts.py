@@ -31,12 +31,13 @@ def find_mask_facts(found: Survey) -> dict[str, Any]:
     if values == list(range(len(values))):
         return _as_indices(values)
     names = _name(values)
-    background = {"background": 0} if names[0] == "background" else {}
+    background = {"background": names[0]} if names[0] == "background" else {}
     return {"classes": names, "mask_values": dict(zip(values, names, strict=True)), **background}
 
 
 def _as_indices(values: list[Any]) -> dict[str, Any]:
-    return {"classes": _name(values), "background": 0}
+    names = _name(values)
+    return {"classes": names, "background": names[0]}
 
 
 def _name(values: list[Any]) -> list[str]:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
+from pipeline.data.shares import Shares
 from pipeline.data.sources import is_image
 from pipeline.inspection.advice import find_remarks
 from pipeline.inspection.duplicates import Duplicates
@@ -20,8 +20,6 @@ from pipeline.inspection.survey import COLUMNS, ROWS, Survey
 MOST_ROWS = 20  # of a table; the page of a data set has no more either
 MOST_NAMES = 10  # refused files that are listed for each reason; refused.txt has them all
 DEPTHS = {"1": "black and white", "L": "grey", "P": "palette", "RGB": "colour", "RGBA": "colour with alpha"}
-
-Stratum = Callable[[Any], int | None]
 
 
 @dataclass(frozen=True)
@@ -43,17 +41,17 @@ def describe(
     archive: Archive,
     facts: Facts,
     survey: Survey,
-    stratum: Stratum,
     duplicates: tuple[Duplicates, Duplicates],
+    shares: Shares,
 ) -> list[Block]:
     """Return the blocks of a data set, those without content left out.
 
     Args:
-        stratum: the class of a sample; None if it does not have a single class.
         duplicates: of the same bytes, and near ones.
+        shares: of the splits.
     """
     blocks = [
-        _classes(facts, survey, stratum),
+        _classes(facts, shares),
         _images(facts, survey),
         _masks(facts, survey),
         _duplicates(*duplicates),
@@ -63,29 +61,39 @@ def describe(
     return [block for block in blocks if block.rows or block.remarks]
 
 
-def _classes(facts: Facts, survey: Survey, stratum: Stratum) -> Block:
-    counts = Counter((stratum(sample), sample.split) for sample in survey.samples)
-    splits = [sum(count for (_, each), count in counts.items() if each == split) for split in SPLITS]
-    total = ("all", *(f"{count:,}" for count in splits), f"{sum(splits):,}", "")
-    if None in {label for label, _ in counts}:
-        return Block("Images per split", ("", *SPLITS, "all", ""), [total])
-    sums = Counter({label: sum(counts[label, split] for split in SPLITS) for label, _ in counts})
+def _classes(facts: Facts, shares: Shares) -> Block:
+    sizes, counts = shares.sizes(), shares.counts
+    total = sum(sizes.values())
+    last = ("all", *_cells(list(sizes.values())), f"{total:,}", "")
+    remarks = [*shares.notes, *shares.warnings]
+    sums: Counter[int | None] = Counter()
+    for (label, _), count in counts.items():
+        sums[label] += count
+    if None in sums:
+        return Block("Images per split", ("", *SPLITS, "all", ""), [last], remarks)
     rows = [
         (
             facts.classes[label or 0],
-            *(f"{counts[label, split]:,}" for split in SPLITS),
+            *_cells([counts.get((label, split), 0) for split in SPLITS]),
             f"{count:,}",
-            f"{count / sum(splits):.1%}",
+            f"{count / total:.1%}",
         )
         for label, count in sums.most_common(MOST_ROWS)
     ]
-    remarks = [f"and {len(sums) - MOST_ROWS:,} smaller classes"] if len(sums) > MOST_ROWS else []
+    if len(sums) > MOST_ROWS:
+        remarks.insert(0, f"and {len(sums) - MOST_ROWS:,} smaller classes")
     (label, count), *_ = sums.most_common(1)
     remarks.append(
-        f"Always guessing '{facts.classes[label or 0]}' has accuracy {count / sum(splits):.3f}, and balanced accuracy "
+        f"Always guessing '{facts.classes[label or 0]}' has accuracy {count / total:.3f}, and balanced accuracy "
         f"{1 / len(facts.classes):.3f}."
     )
-    return Block("Images per class and split", ("class", *SPLITS, "all", "share"), [*rows, total], remarks)
+    return Block("Images per class and split", ("class", *SPLITS, "all", "share"), [*rows, last], remarks)
+
+
+def _cells(counts: Sequence[int]) -> list[str]:
+    """Return numbers of images with their shares of all."""
+    total = sum(counts)
+    return [f"{count:,} ({count / total:.0%})" if total else "0" for count in counts]
 
 
 def _images(facts: Facts, survey: Survey) -> Block:

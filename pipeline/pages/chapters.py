@@ -97,7 +97,8 @@ class Chapter:
     Args:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
         search: the outcome of the search; None without one.
-        scores: test scores; the one that selects the best epoch comes first.
+        split: `test`, or `validation` where there is no test split: the split of the scores.
+        scores: the one that selects the best epoch comes first.
         groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
     """
@@ -106,6 +107,7 @@ class Chapter:
     summary: str
     declaration: list[tuple[str, str]]
     search: Found | None
+    split: str
     scores: list[Score]
     groups: Groups | None
     epochs: int
@@ -140,6 +142,10 @@ def load_chapter(
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    split = "test" if scores else "validation"
+    if not scores:
+        none = {"low": float("nan"), "high": float("nan")}
+        scores = {key: {"value": kept[f"val/{key}"], **none} for key in titles}
     rows = [
         Score(titles.get(key, key), **parts, is_better_when_lower=key in minimized)
         for key, parts in scores.items()
@@ -147,9 +153,10 @@ def load_chapter(
     groups = _groups(evaluated / "groups.csv", [row.name for row in rows], fewest_groups)
     return Chapter(
         name=name,
-        summary=_summary(rows[0], groups),
+        summary=_summary(split, rows[0], groups),
         declaration=_declaration(config),
         search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
+        split=split,
         scores=rows,
         groups=groups,
         epochs=epochs,
@@ -160,12 +167,14 @@ def load_chapter(
     )
 
 
-def _summary(score: Score, groups: Groups | None) -> str:
+def _summary(split: str, score: Score, groups: Groups | None) -> str:
     """Return a score in one line, with its interval or what stands in for it."""
     span = "no interval" if groups is None else groups.range
+    if split != "test":
+        span = "there is no test split"
     if score.has_interval:
         span = f"{score.low:.3f} to {score.high:.3f}"
-    return f"test {score.name} {score.value:.3f} ({span})"
+    return f"{split} {score.name} {score.value:.3f} ({span})"
 
 
 def _groups(file: Path, names: Sequence[str], fewest: int) -> Groups | None:

@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 
 RESAMPLES = 2000
 COVERED = 0.95
+MOST_NUMBERS = 2_000_000  # of evidence that are resampled: 2,000 images of 1,000 classes take minutes
 FEWEST_UNITS = 10  # fewer say too little about how units differ
 MOST_LEFT_OUT = 200  # evaluations of the jackknife: larger splits leave out blocks of units
 NONE = (float("nan"), float("nan"))
@@ -56,7 +57,7 @@ def with_intervals(
     Returns:
         Score -> {value, low, high}. Bounds are NaN where there is no interval: for a score that is biased or NaN; for
         one that is no share and the same in all resamples; with fewer than `FEWEST_UNITS` units, except for shares of
-        independent images.
+        independent images; and, for scores that are no shares, with evidence of more than `MOST_NUMBERS`.
     """
     members = _members(evidence, groups)
     is_grouped = len(members) < len(evidence)
@@ -72,7 +73,7 @@ def with_intervals(
             sizes = np.array([len(chosen) for chosen in members], np.float64)
             for name in wilson:
                 bounds[name] = clustered_bounds(np.array([part[name] for part in parts]), sizes)
-        if others:
+        if others and evidence.size <= MOST_NUMBERS:
             bounds |= _bootstrapped(scores, evidence, members, others, np.random.default_rng(seed))
     return {
         name: {"value": value, "low": bounds[name][0], "high": bounds[name][1]}

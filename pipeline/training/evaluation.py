@@ -43,13 +43,15 @@ def evaluate(
 ) -> dict[str, Interval]:
     """Score a finished run on the test split; write scores, cases and pictures.
 
+    Without a test split, they are empty, and `metrics.json` has the validation score alone.
+
     Args:
         run: the folder of a finished run, or one that its results were published to.
         declaration: of the run, such as one with other views; None for the one that `open_trained` finds.
 
     Returns:
         Score -> {value, low, high}, with a 95 % interval over test images, or over the groups of `data.groups`; bounds
-        are NaN where there is none that can be trusted.
+        are NaN where there is none that can be trusted. Empty without a test split.
 
     Raises:
         ConfigError: the folder does not contain a finished run, or the data have changed since.
@@ -65,6 +67,11 @@ def evaluate(
             hint="train again, or bring back the old data",
         )
     prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
+    if not prepared.about()["counts"]["test"]:
+        _write_scores(out, {}, {}, _validation_summary(declaration, run))
+        _write_rows(out / "cases.csv", load_cases(declaration.task["_target_"]).COLUMNS, ())
+        (out / "pictures").mkdir()
+        return {}
     return _score(trained, declaration, prepared, out, root=root, place="test")
 
 
@@ -217,7 +224,12 @@ def _summary(
     defined = [value for value in values if not np.isnan(value)]
     if defined and len(grouped) < FEWEST_UNITS:
         row |= {"score_max": max(defined), "score_min": min(defined)}
-    return row | {
+    return row | _validation_summary(declaration, run)
+
+
+def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, Any]:
+    demands = load_demands(declaration.task)
+    return {
         "score_of": demands.scores(declaration.data)[demands.score],
         "val_score": run.metrics()["score"],
     }

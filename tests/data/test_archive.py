@@ -157,10 +157,26 @@ def test_damage_inside_a_zip_is_refused_naming_the_file(method: int, tmp_path: P
     assert caught.value.problem.startswith("cannot read a.png (")
 
 
-def test_digest_of_a_zip_is_that_of_its_bytes(tmp_path: Path) -> None:
-    path = write_files(tmp_path / "data.zip", FILES)
+def test_digest_of_a_table_is_that_of_its_bytes(tmp_path: Path) -> None:
+    path = write_files(tmp_path, {"data.csv": b"1,2\n"}) / "data.csv"
     expected = f"sha256:{sha256(path.read_bytes()).hexdigest()}"
     assert archive_digest(path, memory=tmp_path / "new" / "digests.json") == expected
+
+
+def test_digest_is_that_of_the_sorted_names_and_digests_of_all_files(tmp_path: Path) -> None:
+    lines = [f"{name}\0{sha256(FILES[name]).hexdigest()}\n" for name in sorted(FILES)]
+    expected = f"sha256:{sha256(''.join(lines).encode()).hexdigest()}"
+    for name in ("data", "data.zip"):
+        root = write_files(tmp_path / name, FILES | HIDDEN)
+        assert archive_digest(root, memory=tmp_path / "digests.json") == expected
+
+
+def test_damaged_file_of_a_zip_is_named_where_its_digest_is_taken(tmp_path: Path) -> None:
+    path = write_files(tmp_path / "data.zip", {"a.png": b"bytes", "b.png": b"others"})
+    path.write_bytes(path.read_bytes().replace(b"others", b"0thers", 1))
+    with refused(str(path), hint="restore an intact copy") as caught:
+        archive_digest(path, memory=tmp_path / "digests.json")
+    assert caught.value.problem.startswith("cannot read b.png (")
 
 
 def test_digest_is_remembered_and_the_archive_not_read_again(
@@ -186,10 +202,9 @@ def test_digest_changes_when_a_byte_changes(root: Path, tmp_path: Path) -> None:
     memory = tmp_path / "digests.json"
     before = archive_digest(root, memory=memory)
     changed = root if root.is_file() else root / "README.txt"
-    content = bytearray(changed.read_bytes())
-    content[0] ^= 1
     then = changed.stat().st_mtime_ns
-    changed.write_bytes(content)
+    content = FILES["README.txt"]
+    write_files(root, FILES | {"README.txt": bytes([content[0] ^ 1, *content[1:]])})
     os.utime(changed, ns=(then + 1, then + 1))  # the same length; a coarse clock could keep the time
     assert archive_digest(root, memory=memory) != before
 
@@ -197,21 +212,24 @@ def test_digest_changes_when_a_byte_changes(root: Path, tmp_path: Path) -> None:
 def test_digest_changes_with_the_length_alone(tmp_path: Path) -> None:
     memory, path = tmp_path / "digests.json", write_files(tmp_path / "data.zip", FILES)
     stat, before = path.stat(), archive_digest(path, memory=memory)
-    path.write_bytes(path.read_bytes() + b"\x00")
+    write_files(path, FILES | {"more.png": b""})
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert archive_digest(path, memory=memory) != before
 
 
-def test_digest_of_a_folder_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["", ".zip"])
+def test_digest_depends_on_names_and_contents_alone(suffix: str, tmp_path: Path) -> None:
     def digest_of(name: str, files: dict[str, bytes]) -> str:
-        return archive_digest(write_files(tmp_path / name, files), memory=tmp_path / "digests.json")
+        return archive_digest(
+            write_files(tmp_path / f"{name}{suffix}", files), memory=tmp_path / "digests.json"
+        )
 
     digest = digest_of("first", FILES)
     other_order = dict(reversed(FILES.items()))
     assert digest_of("second", other_order | HIDDEN) == digest
-    for path in (tmp_path / "second").rglob("*"):
+    for path in tmp_path.rglob("second*"):
         os.utime(path, ns=(0, 0))
-    assert archive_digest(tmp_path / "second", memory=tmp_path / "digests.json") == digest
+    assert archive_digest(tmp_path / f"second{suffix}", memory=tmp_path / "digests.json") == digest
     renamed = {name.replace("b.png", "c.png"): content for name, content in FILES.items()}
     assert digest_of("third", renamed) != digest
     assert digest_of("fourth", FILES | {"train/cat/a.png": b"\x00"}) != digest

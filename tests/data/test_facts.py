@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.facts import Facts
+from pipeline.data.facts import Facts, check_class_names
+from pipeline.data.sources import check_source
 from tests.makers import data_section
 from tests.refusals import refused
 
 SHAPE = "[channels, rows, columns] with 1 or 3 channels"
-CLASSES = [*map(str, range(256))]
-SPLIT = "folders or {val: 0.15, test: 0.15, seed: 0}"
+SPLIT = "folders, random, {val: 0.15, test: 0.15, seed: 0} or, for no test split, {val: 0.15, seed: 0}"
 SHARES = "shares above 0 for val and test that sum to less than 1"
 CAPTURING = "null or a regular expression with at most one capturing group"
 FOLD = "null or {index: 0, of: 5}"
@@ -22,15 +22,15 @@ REFUSED = [
     ("shape", [1, 8.0, 8], "data.shape", [1, 8.0, 8], SHAPE),
     ("classes", ["cat"], "data.classes", ["cat"], "at least two different names"),
     ("classes", ["cat", "cat"], "data.classes", ["cat", "cat"], "at least two different names"),
-    ("classes", CLASSES, "data.classes", 256, "at most 255 names"),
-    ("background", 2, "data.background", 2, "null or a class index from 0 to 1"),
-    ("background", -1, "data.background", -1, "null or a class index from 0 to 1"),
+    ("background", "cow", "data.background", "cow", ["cat", "dog"]),
     ("ignore_label", 1, "data.ignore_label", 1, "null or a value from 2 to 255, beyond the class indices"),
     ("ignore_label", 256, "data.ignore_label", 256, "null or a value from 2 to 255, beyond the class indices"),
-    ("split", "random", "data.split", "random", SPLIT),
+    ("split", "half", "data.split", "half", SPLIT),
     ("split", {"val": 0.5, "test": 0.1}, "data.split", {"val": 0.5, "test": 0.1}, SPLIT),
     ("split", {"val": 0.5, "test": 0.5, "seed": 0}, "data.split", {"val": 0.5, "test": 0.5, "seed": 0}, SHARES),
     ("split", {"val": 0.0, "test": 0.5, "seed": 0}, "data.split", {"val": 0.0, "test": 0.5, "seed": 0}, SHARES),
+    ("split", {"val": 0.5, "test": 0, "seed": 0}, "data.split", {"val": 0.5, "test": 0, "seed": 0}, SHARES),
+    ("split", {"val": None, "test": 0.1, "seed": 0}, "data.split", {"val": None, "test": 0.1, "seed": 0}, SPLIT),
     ("split", {"val": 0.5, "test": -0.1, "seed": 0}, "data.split", {"val": 0.5, "test": -0.1, "seed": 0}, SHARES),
     ("groups", r"form(\d+", "data.groups", r"form(\d+", ""),
     ("groups", r"(form|sheet)(\d+)", "data.groups", r"(form|sheet)(\d+)", CAPTURING),
@@ -62,14 +62,14 @@ TEXTS = [
     # key         value                     path          the whole sentence
     ("shape", [8, 8], "data.shape", f"data.shape must be {SHAPE}, got [8, 8]"),
     ("classes", ["cat"], "data.classes", "data.classes must be at least two different names, got ['cat']"),
-    ("classes", CLASSES, "data.classes", "data.classes must be at most 255 names, got 256"),
-    ("background", 2, "data.background", "data.background must be null or a class index from 0 to 1, got 2"),
+    ("background", "cta", "data.background",
+     "data.background: unknown class 'cta'; did you mean 'cat'? allowed: cat, dog"),
     ("ignore_label", 1, "data.ignore_label",
      "data.ignore_label must be null or a value from 2 to 255, beyond the class indices, got 1"),
-    ("split", "random", "data.split", "data.split must be folders or {val: 0.15, test: 0.15, seed: 0}, got 'random'"),
+    ("split", "half", "data.split", f"data.split must be {SPLIT}, got 'half'"),
     ("split", {"val": 0.5, "test": 0.5, "seed": 0}, "data.split",
      "data.split must be shares above 0 for val and test that sum to less than 1, got {'val': 0.5, 'test': 0.5, "
-     "'seed': 0}; leave the rest for training"),
+     "'seed': 0}; leave the rest for training, and test out for no test split"),
     ("groups", r"form(\d+", "data.groups",
      "data.groups: not a valid regular expression (missing ), unterminated subpattern at position 4), got "
      r"'form(\\d+'; write one that matches what images of a group share in their names, such as patient\d+"),
@@ -85,12 +85,16 @@ TEXTS = [
 ACCEPTED: list[dict[str, Any]] = [
     {"shape": [3, 1, 224]},
     {"classes": [*map(str, range(255))], "ignore_label": 255},
-    {"background": 0, "ignore_label": 2},
+    {"classes": [*map(str, range(70_000))]},
+    {"background": "cat", "ignore_label": 2},
     {"mirror_changes_label": True},
     {"groups": r"(?:form|sheet)(\d+)"},
     {"fold": {"index": 1, "of": 2}},
     {"fold": {"index": 0, "of": 2}},
     {"split": {"val": 0.3, "test": 0.3, "seed": 5}},
+    {"split": {"val": 0.3, "seed": 5}},
+    {"split": {"val": 0.3, "test": None, "seed": 5}},
+    {"split": "random"},
 ]
 
 
@@ -124,3 +128,38 @@ def test_values_of_masks_become_indices() -> None:
 def test_facts_at_the_edge_of_the_range_are_accepted(changes: dict[str, Any]) -> None:
     section = data_section("data.zip", **changes)
     assert vars(Facts(**section)) == section
+
+
+@pytest.mark.parametrize(
+    ("classes", "background", "hint"),
+    [
+        (["other", "cell"], 0, "write data.background=other"),
+        (["other", "cell"], 7, "write data.background=<class>"),
+        (["other", "1", "0"], 1, 'write data.background="1"'),
+        (["no", "yes"], False, 'write data.background="no"'),
+    ],
+)
+def test_background_is_told_by_name_and_never_by_index(
+    classes: list[str], background: int, hint: str
+) -> None:
+    with refused("data.background", got=background, hint=hint) as caught:
+        check_class_names({"classes": classes, "background": background})
+    assert caught.value.hint == hint
+    check_class_names({"classes": classes, "background": classes[0]})
+
+
+def test_refusal_of_an_index_says_how_to_write_the_name() -> None:
+    text = (
+        "data.background must be null or the name of a class, in quotes where YAML reads something else than text, "
+        "got 0; write data.background=other"
+    )
+    with refused("data.background", text=text):
+        check_class_names({"classes": ["other", "cell"], "background": 0})
+
+
+def test_masks_have_at_most_255_classes_and_labels_any_number() -> None:
+    many = [*map(str, range(256))]
+    check_source(Facts(**data_section("images", classes=many)))
+    text = "data.classes: data.format=image_masks has at most 255 classes, got 256; merge some of them"
+    with refused("data.classes", got=256, text=text):
+        check_source(Facts(**data_section("images", format="image_masks", classes=many)))

@@ -136,7 +136,7 @@ def test_every_fold_validates_on_its_share_of_each_class(tmp_path: Path) -> None
         assert sorted(prepare(section, folder).targets("val")) == [0, 1, 1, 1]  # a quarter of 4 and of 12
 
 
-@pytest.mark.parametrize("absent", SPLITS)
+@pytest.mark.parametrize("absent", ["train", "val"])
 def test_empty_split_is_refused_by_name(absent: str, tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data", splits=[split for split in SPLITS if split != absent])
     hint = "add images to it or change data.split"

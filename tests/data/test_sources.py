@@ -91,9 +91,8 @@ def test_split_folders_are_followed(row: Row, kind: str, tmp_path: Path) -> None
 def test_shares_are_drawn_by_name(row: Row, kind: str, tmp_path: Path) -> None:
     row.write(tmp_path / kind, splits=(), num_images=12)
     found = list_samples(tmp_path / kind, format=row.name, split=SHARES)
-    for sample in found:
-        name, label = row.draws(sample.file)
-        assert sample.split == split_by_name({name: label}, SHARES, groups=None)[name]
+    drawn = split_by_name(dict(row.draws(sample.file) for sample in found), SHARES, groups=None)
+    assert [sample.split for sample in found] == [drawn[row.draws(sample.file)[0]] for sample in found]
     assert {sample.split for sample in found} == set(SPLITS)
     assert len(found) == 12 * len(row.expected) / 2
 
@@ -103,7 +102,8 @@ def test_groups_are_found_in_whole_names_and_drawn_whole(row: Row, tmp_path: Pat
     row.write(tmp_path / "data", splits=(), num_images=120)
     found = list_samples(tmp_path / "data", format=row.name, split=SHARES, groups=r"^\w+/(\d\d)\d\.png")
     groups = {sample.file: sample.file.split("/")[1][:2] for sample in found}
-    drawn = split_by_name(dict.fromkeys(groups, 0), SHARES, groups=groups)
+    labels = {sample.file: sample.target if isinstance(sample.target, int) else 0 for sample in found}
+    drawn = split_by_name(labels, SHARES, groups=groups)
     assert {sample.file: sample.split for sample in found} == drawn
     assert set(drawn.values()) == set(SPLITS)
     with refused("data.groups", got="z", hint="rename the file") as caught:
@@ -132,7 +132,7 @@ def test_class_is_found_whatever_unicode_form_its_folder_has(tmp_path: Path) -> 
         assert [sample.target for sample in found] == [1, 0]
 
 
-ELSEWHERE = "move it there, or set data.split={val: 0.15, test: 0.15, seed: 0} to split by file name"
+ELSEWHERE = "move it there, or set data.split=random to have splits drawn"
 REFUSED = [
     # format        split  files                    path            got            hint            what follows the path
     ("class_folders", "folders", ["train/cta/1.png"],

@@ -1,88 +1,24 @@
-"""Splits by name: shares in expectation, and no file ever moves; groups stay whole, in folds too."""
+"""Groups found in names, and folds: every image is validated once, groups stay whole, classes are shared out alike."""
 
 import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline.data import splits
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample, load_source
-from pipeline.data.splits import find_group, fold_samples, split_by_name
+from pipeline.data.splits import find_group, fold_samples
 from tests.makers import data_section
 from tests.refusals import refused
 
 ROOT = Path(__file__).parents[2]
-
-SHARES = {"val": 0.2, "test": 0.1, "seed": 0}
-NAMES = st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 3), max_size=20)
-
-
-def test_shares_are_about_right_in_each_class() -> None:
-    labels = {f"{label}/{index}.png": label for label in range(2) for index in range(5000)}
-    splits = split_by_name(labels, SHARES, groups=None)
-    for label in range(2):
-        counts = Counter(split for name, split in splits.items() if labels[name] == label)
-        # 4 standard deviations of a binomial count: sqrt(5000 * 0.2 * 0.8) = 28, sqrt(5000 * 0.1 * 0.9) = 21
-        assert counts["val"] == pytest.approx(1000, abs=4 * 28)
-        assert counts["test"] == pytest.approx(500, abs=4 * 21)
-        assert counts.total() == 5000
-
-
-@settings(deadline=None)
-@given(before=NAMES, added=NAMES, seed=st.integers(0, 100))
-def test_no_file_moves_when_others_are_added(
-    before: dict[str, int], added: dict[str, int], seed: int
-) -> None:
-    shares = SHARES | {"seed": seed}
-    later = split_by_name({**added, **before}, shares, groups=None)
-    assert split_by_name(before, shares, groups=None) == {name: later[name] for name in before}
-
-
-@settings(deadline=None)
-@given(labels=NAMES)
-def test_a_larger_val_share_takes_from_train_alone(labels: dict[str, int]) -> None:
-    small, large = (split_by_name(labels, SHARES | {"val": share}, groups=None) for share in (0.2, 0.5))
-    moved = {(small[name], large[name]) for name in labels if small[name] != large[name]}
-    assert moved <= {("train", "val")}
-
-
-def test_another_seed_draws_another_split() -> None:
-    labels = dict.fromkeys(map(str, range(200)), 0)
-    draws = [split_by_name(labels, SHARES | {"seed": seed}, groups=None) for seed in (0, 1, 0)]
-    assert draws[0] == draws[2]
-    assert draws[0] != draws[1]
-
-
-def test_file_without_a_group_is_drawn_by_seed_class_and_name() -> None:
-    for label in range(200):
-        draw = int(sha256(f"7/{label}/a.png".encode()).hexdigest()[:16], base=16) / 16**16
-        expected = "test" if draw < 0.1 else "val" if draw < 0.1 + 0.2 else "train"
-        assert split_by_name({"a.png": label}, SHARES | {"seed": 7}, groups=None) == {"a.png": expected}
-
-
-def test_group_is_drawn_as_a_whole_whatever_its_classes() -> None:
-    labels = {f"{index}_{group}.png": index % 2 for index in range(4) for group in range(2000)}
-    groups = {name: name.split("_")[1] for name in labels}
-    drawn = split_by_name(labels, SHARES, groups=groups)
-    sides = {(groups[name], split) for name, split in drawn.items()}
-    assert len(sides) == 2000
-    counts = Counter(split for _, split in sides)
-    # 4 standard deviations of a binomial count: sqrt(2000 * 0.2 * 0.8) = 18, sqrt(2000 * 0.1 * 0.9) = 13
-    assert counts["val"] == pytest.approx(400, abs=4 * 18)
-    assert counts["test"] == pytest.approx(200, abs=4 * 13)
-    some = dict(list(labels.items())[::3])
-    assert split_by_name(some, SHARES, groups=groups) == {name: drawn[name] for name in some}
-    assert split_by_name(labels, SHARES | {"seed": 1}, groups=groups) != drawn
 
 
 @pytest.mark.parametrize(

@@ -158,11 +158,11 @@ BAD_FACTS: list[tuple[Any, str, Any, dict[str, Any]]] = [
     (FACTS | {"shape": "1x8x8"}, "data.shape", "1x8x8", {"allowed": "list[int]", "hint": "this is str; "}),
     (FACTS | {"shape": [1, 8.0, 8]}, "data.shape", [1, 8.0, 8], {"allowed": "list[int]", "hint": "this is list; "}),
     (FACTS | {"classes": [0, 1]}, "data.classes", [0, 1], {"allowed": "list[str]"}),
-    (FACTS | {"split": {"val": "a"}}, "data.split", {"val": "a"}, {"allowed": "str | dict[str, float]"}),
+    (FACTS | {"split": {"val": "a"}}, "data.split", {"val": "a"}, {"allowed": "str | dict[str, float | None]"}),
     (FACTS | {"groups": 3}, "data.groups", 3, {"allowed": "str | None", "hint": "this is int; "}),
     (FACTS | {"fold": {"index": 0.0, "of": 5}}, "data.fold", {"index": 0.0, "of": 5},
      {"allowed": "dict[str, int] | None"}),
-    (FACTS | {"background": "0"}, "data.background", "0", {"allowed": "int | None"}),
+    (FACTS | {"background": ["a"]}, "data.background", ["a"], {"allowed": "str | None"}),
 ]  # fmt: skip
 
 

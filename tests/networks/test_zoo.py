@@ -35,7 +35,7 @@ CLASSES = ["a", "b", "c"]
 TASKS: dict[str, Any] = {
     "classification": Classification(classes=CLASSES, label_smoothing=0.0),
     "segmentation": Segmentation(
-        classes=CLASSES, background=0, ignore_label=None, dice_weight=1.0, dice_background=True
+        classes=CLASSES, background="a", ignore_label=None, dice_weight=1.0, dice_background=True
     ),
 }
 DEMANDS = {name: load_demands({"_target_": f"{type(task).__module__}.Task"}) for name, task in TASKS.items()}

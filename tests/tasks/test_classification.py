@@ -215,9 +215,9 @@ def test_smoothing_out_of_range_is_refused(smoothing: float) -> None:
         make_task(label_smoothing=smoothing)
 
 
-@pytest.mark.parametrize(("name", "value"), [("background", 0), ("ignore_label", 255)])
-def test_facts_about_masks_are_refused(name: str, value: int) -> None:
-    text = f"data.{name} must be null for classification, got {value}; it belongs to masks"
+@pytest.mark.parametrize(("name", "value"), [("background", "cat"), ("ignore_label", 255)])
+def test_facts_about_masks_are_refused(name: str, value: str | int) -> None:
+    text = f"data.{name} must be null for classification, got {value!r}; it belongs to masks"
     with refused(f"data.{name}", got=value, text=text):
         DEMANDS.check(Facts(**data_section("data.zip", **{name: value})))
 

@@ -200,14 +200,14 @@ def test_training_split_takes_the_copies_drawn_in_advance(prepared: Prepared, tm
 
 
 def test_task_is_given_the_facts_that_it_demands_and_no_others() -> None:
-    facts = data_section("images", classes=["a", "b", "c"], background=0, ignore_label=7)
+    facts = data_section("images", classes=["a", "b", "c"], background="a", ignore_label=7)
     task: Any = build_task(declaration(facts))
     assert isinstance(task, Classification)
     assert (task.classes, task.label_smoothing) == (["a", "b", "c"], 0.0)
     section = compose_sections(["task=segmentation"])["task"]
     task = build_task(declaration(facts, task=section))
     assert isinstance(task, Segmentation)
-    assert (task.classes, task.background, task.ignore_label) == (["a", "b", "c"], 0, 7)
+    assert (task.classes, task.background, task.ignore_label) == (["a", "b", "c"], "a", 7)
 
 
 def test_optimizer_and_schedule_wait_for_what_they_work_on() -> None:

@@ -2,8 +2,9 @@
 
 Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), and
 `samples(archive, facts) -> list[Sample]`. Some export more: `FACTS`, the facts that only some formats have and this one
-uses; `COLUMNS`, the columns of a table that it knows, of which it needs `file` and `label`; and, if it reads neither a
-folder nor a zip, `opened(facts)`, a context manager that yields its `Archive`.
+uses; `COLUMNS`, the columns of a table that it knows, of which it needs `file` and `label`; `MOST_CLASSES`, if their
+number is limited; and, if it reads neither a folder nor a zip, `opened(facts)`, a context manager that yields its
+`Archive`.
 """
 
 from __future__ import annotations
@@ -75,12 +76,20 @@ def load_source(name: str) -> Source:
 
 
 def check_source(facts: Facts) -> None:
-    """Check that a format has the facts that it needs, and that none is set which it would ignore.
+    """Check that a format has the facts that it needs, that it uses those that are set, and the number of classes.
 
     Raises:
-        ConfigError: one is missing, or would be ignored.
+        ConfigError: one is missing, or would be ignored, or there are too many classes.
     """
     source = load_source(facts.format)
+    most = getattr(source, "MOST_CLASSES", len(facts.classes))
+    if len(facts.classes) > most:
+        raise ConfigError(
+            "data.classes",
+            f"data.format={facts.format} has at most {most} classes",
+            got=len(facts.classes),
+            hint="merge some of them",
+        )
     used = getattr(source, "FACTS", ())
     for name in SPECIAL:
         value = getattr(facts, name)
@@ -141,6 +150,6 @@ def read_split(name: str, archive: Archive) -> str:
             "data.root",
             f"{archive.root} has an image outside train/, val/ and test/",
             got=name,
-            hint="move it there, or set data.split={val: 0.15, test: 0.15, seed: 0} to split by file name",
+            hint="move it there, or set data.split=random to have splits drawn",
         )
     return first

@@ -22,11 +22,11 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     files = [name for name in archive.names() if is_image(name)]
     classes = index_classes(facts)
     labels = {name: _label(name, archive, facts, classes) for name in files}
-    if isinstance(facts.split, str):
+    if facts.shares is None:
         splits = {name: read_split(name, archive) for name in files}
     else:
         groups = None if facts.groups is None else {name: find_group(name, facts.groups) for name in files}
-        splits = split_by_name(labels, facts.split, groups=groups)
+        splits = split_by_name(labels, facts.shares, groups=groups)
     return [Sample(name, splits[name], target=labels[name]) for name in files]
 
 

@@ -67,10 +67,10 @@ def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
             f"have another split than {', '.join(SPLITS)}",
         )
         splits = dict(zip(files, cells["split"], strict=True))
-    elif isinstance(facts.split, str):
+    elif facts.shares is None:
         splits = {name: read_split(name, archive) for name in files}
     else:
-        splits = split_by_name(labels, facts.split, groups=groups)
+        splits = split_by_name(labels, facts.shares, groups=groups)
     return [
         Sample(name, splits[name], target=labels[name], group=None if groups is None else groups[name])
         for name in sorted(labels)

@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError
 
 TARGET = "mask"
 FACTS = ("mask_values",)
+MOST_CLASSES = 255  # a prepared mask holds a byte for each pixel, and 255 is no class
 
 
 def samples(archive: Archive, facts: Facts) -> list[Sample]:
@@ -46,13 +47,13 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
             got=images.get(key) or masks[key],
             hint=f"add its {other} as {other}s/{PurePosixPath(key).name}.png, or remove the {alone}",
         )
-    if isinstance(facts.split, str):
+    if facts.shares is None:
         splits = {key: read_split(name, archive) for key, name in images.items()}
     else:
         groups = (
             None if facts.groups is None else {key: find_group(images[key], facts.groups) for key in images}
         )
-        splits = split_by_name(dict.fromkeys(images, 0), facts.split, groups=groups)
+        splits = split_by_name(dict.fromkeys(images, 0), facts.shares, groups=groups)
     return [Sample(images[key], splits[key], target=masks[key]) for key in sorted(images)]
 
 

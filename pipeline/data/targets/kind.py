@@ -23,11 +23,11 @@ from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError
 
-Array = NDArray[np.uint8]
+Array = NDArray[Any]  # of uint8, but for labels of many classes
 
 
 class TargetKind(ABC):
-    """Base class of target kinds; by default, targets are uint8 arrays of a fixed shape.
+    """Base class of target kinds; by default, targets are arrays of a fixed shape and of uint8.
 
     Args:
         name: name of the module that defines the kind.
@@ -41,6 +41,11 @@ class TargetKind(ABC):
     @abstractmethod
     def shape(self, facts: Facts) -> tuple[int, ...]:
         """Return the shape of one target."""
+
+    def dtype(self, facts: Facts) -> np.dtype[Any]:
+        """Return the type of the numbers of targets."""
+        del facts
+        return np.dtype(np.uint8)
 
     @abstractmethod
     def read(self, sample: Sample, archive: Archive, facts: Facts, *, image: bytes) -> Array:
@@ -83,7 +88,7 @@ class TargetKind(ABC):
     ) -> Iterator[Callable[[Array], object]]:
         """Open the targets of a split for writing; yields a function that appends one target."""
         with (folder / f"{split}_targets.npy").open("wb") as file:
-            start_array(file, (count, *self.shape(facts)))
+            start_array(file, (count, *self.shape(facts)), self.dtype(facts))
             yield lambda target: file.write(target.data)
 
     def load(self, folder: Path, split: str) -> Array:

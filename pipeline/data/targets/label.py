@@ -13,6 +13,8 @@ from pipeline.data.sources import Sample
 from pipeline.data.targets.kind import Array, TargetKind
 from pipeline.errors import ConfigError
 
+DTYPES = tuple(map(np.dtype, (np.uint8, np.int16, np.int32)))
+
 
 class Label(TargetKind):
     """The index of a class; a sample's target is that index."""
@@ -24,10 +26,15 @@ class Label(TargetKind):
         del facts
         return ()
 
+    def dtype(self, facts: Facts) -> np.dtype[Any]:
+        """Return the smallest type that holds the index of every class, among those that torch computes with."""
+        last = len(facts.classes) - 1
+        return next(each for each in DTYPES if last <= np.iinfo(each).max)
+
     def read(self, sample: Sample, archive: Archive, facts: Facts, *, image: bytes) -> Array:
         """Return the label as an array of shape ()."""
-        del archive, facts, image
-        return np.array(sample.target, dtype=np.uint8)
+        del archive, image
+        return np.array(sample.target, dtype=self.dtype(facts))
 
     def stratum(self, sample: Sample) -> int | None:
         """Return the label."""

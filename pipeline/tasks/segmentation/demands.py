@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
@@ -11,7 +11,14 @@ from pipeline.data.pixel_facts import mask_padding
 from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
 
+MOST_NAMED = 20  # classes that have scores of their own
 TITLES = {"dice": "Dice", "iou": "IoU", "pooled_dice": "pooled Dice", "pooled_iou": "pooled IoU"}
+
+
+def named_classes(classes: Sequence[str], background: str | None) -> list[str]:
+    """Return the classes that have scores of their own; none if there is one beside the background, or too many."""
+    kept = [name for name in classes if name != background]
+    return kept if 1 < len(kept) <= MOST_NAMED else []
 
 
 class SegmentationDemands(Demands):
@@ -72,14 +79,14 @@ class SegmentationDemands(Demands):
     def scores(self, facts: Facts) -> dict[str, str]:
         """Return score name -> title: means over classes, and the scores of each class except the background.
 
-        If only one class is left, its scores are the means, and are named as these.
+        If only one class is left, its scores are the means, and are named as these. More than `MOST_NAMED` have no
+        scores of their own, as a thousand metrics in every epoch help nobody.
         """
-        kept = [name for index, name in enumerate(facts.classes) if index != facts.background]
+        named = named_classes(facts.classes, facts.background)
         titles = {}
         for score, title in TITLES.items():
             titles[score] = title
-            if len(kept) > 1:
-                titles |= {f"{score}_{name}": f"{title}, {name}" for name in kept}
+            titles |= {f"{score}_{name}": f"{title}, {name}" for name in named}
         return titles
 
     def direction(self, metric: str) -> str:

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from pipeline.errors import ConfigError
 from pipeline.layers.crops import centred
-from pipeline.tasks.segmentation.demands import DEMANDS
+from pipeline.tasks.segmentation.demands import DEMANDS, named_classes
 from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
 
 
@@ -32,7 +32,7 @@ class Segmentation:
 
     Args:
         classes: names of the K classes.
-        background: index of the class to exclude from mean scores; null to include every class.
+        background: name of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value that is excluded from loss and scores.
         dice_weight: weight of the soft Dice loss relative to the cross-entropy, at least 0.
         dice_background: whether the soft Dice loss is a mean over all classes, or over those but the background.
@@ -45,7 +45,7 @@ class Segmentation:
         self,
         *,
         classes: Sequence[str],
-        background: int | None,
+        background: str | None,
         ignore_label: int | None,
         dice_weight: float,
         dice_background: bool,
@@ -62,7 +62,8 @@ class Segmentation:
         self.background = background
         self.ignore_label = ignore_label
         self.dice_weight = dice_weight
-        self._kept = [index for index in range(len(self.classes)) if index != background]
+        self._kept = [index for index, name in enumerate(self.classes) if name != background]
+        self._named = set(named_classes(self.classes, background))
         self._learnt = list(range(len(self.classes))) if dice_background else self._kept
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -93,7 +94,7 @@ class Segmentation:
         return torch.stack(counts, dim=2).flatten(1)
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
-        """Return Dice and IoU, per image and pooled: means over all classes except the background, and each class."""
+        """Return Dice and IoU, per image and pooled: means over all classes except the background, and each of few."""
         dice, iou = per_image_scores(evidence)
         pooled_dice, pooled_iou = per_image_scores(evidence.sum(axis=0, keepdims=True))
         scores = {}
@@ -105,11 +106,11 @@ class Segmentation:
         ):
             means = np.array([_mean(values[:, index]) for index in self._kept])
             scores[name] = _mean(means)
-            if len(self._kept) > 1:  # the mean over one class is that class
-                scores |= {
-                    f"{name}_{self.classes[index]}": float(mean)
-                    for index, mean in zip(self._kept, means, strict=True)
-                }
+            scores |= {
+                f"{name}_{self.classes[index]}": float(mean)
+                for index, mean in zip(self._kept, means, strict=True)
+                if self.classes[index] in self._named
+            }
         return scores
 
     def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
