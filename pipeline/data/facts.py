@@ -61,7 +61,8 @@ class Facts:
             test split is unchanged. Null to use train and val as `split` defines them.
         background: name of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value to exclude from loss and scores; null if there is none.
-        table: for the format `csv_labels`: name of the table of labels in the archive; null for other formats.
+        table: for the format `csv_labels`: name of the table of labels in the archive, or if it lies outside, its path
+            relative to the archive, such as `../labels.csv` for one beside it; null for other formats.
         columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
             the table has a header, else by number from 0. A column `split` takes the place of the fact `split`, and
             `group` that of `groups`. Null for other formats.

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
-from pipeline.data.depth import are_whole, is_deep, to_8_bits
+from pipeline.data import value_ranges
+from pipeline.data.depth import is_deep
 from pipeline.data.facts import Facts
 from pipeline.data.resizing import Resizing
 from pipeline.data.sources import FORMATS
@@ -34,10 +35,11 @@ SIGNATURES = (
     (rb"GIF8", "GIF"),
     (rb"II[*+]\x00|MM\x00[*+]", "TIFF"),
     (rb"RIFF....WEBP", "WEBP"),
+    (rb"....ftypavi[fs]", "AVIF"),
     (rb"P[1-7][\s#]", "PPM"),
 )
+MOST_META = 1 << 16  # bytes of an AVIF file in which its properties are looked for
 ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
-LARGEST = "largest value"  # of a PGM file, to which Pillow scales 16 bits; a key of Pillow's `info`
 
 
 class Decoded(NamedTuple):
@@ -66,8 +68,7 @@ def load_formats() -> None:
 
 def is_misnamed(data: bytes, name: str) -> bool:
     """Return whether the contents of an image are of another format than its suffix says."""
-    found = next((each for signature, each in SIGNATURES if re.match(signature, data, re.DOTALL)), None)
-    return found not in (None, FORMATS.get(PurePosixPath(name).suffix.lower()))
+    return _find_format(data) not in (None, FORMATS.get(PurePosixPath(name).suffix.lower()))
 
 
 def decode_image(data: bytes, *, name: str, facts: Facts) -> Decoded:
@@ -82,7 +83,7 @@ def decode_image(data: bytes, *, name: str, facts: Facts) -> Decoded:
     """
     channels, rows, columns = facts.shape
     image = open_image(data, name, facts.max_pixels)
-    sides, is_clipped = (image.height, image.width), _is_clipped(image, name, facts.value_range)
+    sides, is_clipped = (image.height, image.width), value_ranges.is_clipped(image, name, facts.value_range)
     resized = find_resizing(facts).image(convert(image, name, channels, facts.value_range))
     pixels = np.asarray(resized, dtype=np.uint8).reshape(rows, columns, channels)
     return Decoded(pixels, sides, is_clipped)
@@ -118,6 +119,8 @@ def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.I
         ConfigError: unreadable, too large, of 16-bit colour, or of several frames.
     """
     try:
+        if _find_format(data) == "AVIF":
+            _refuse_deep_avif(data, name)
         image = Image.open(io.BytesIO(data), formats=ALLOWED)
         num_pixels = image.width * image.height
         if max_pixels is not None and num_pixels > max_pixels:
@@ -131,17 +134,13 @@ def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.I
         ):  # a JPEG with more pictures behind it
             raise ConfigError(name, "has several frames", hint="save the frame you need to a file of its own")
         _refuse_deep_colour(image, name)
-        largest = _largest_value(image)
+        value_ranges.note_largest(image)
         image.load()
-        if largest is not None:
-            image.info[LARGEST] = largest
         ImageOps.exif_transpose(image, in_place=True)
         return image
     except UnidentifiedImageError:
-        raise ConfigError(
-            name, f"is not an image of a known format ({', '.join(ALLOWED)})", hint="replace or remove it"
-        ) from None
-    except (OSError, SyntaxError, TypeError, ValueError, struct.error) as reason:
+        raise _unknown_format(data, name) from None
+    except (OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error) as reason:
         if isinstance(reason, ConfigError):
             raise
         raise ConfigError(name, f"unreadable image ({reason})", hint="replace or remove it") from None
@@ -159,24 +158,11 @@ def convert(
         ConfigError: it cannot be.
     """
     if value_range is not None:
-        image = _by_range(image, name, value_range)
+        image = value_ranges.apply_range(image, name, value_range)
     elif is_deep(image):
-        image = _from_16_bits(image, name)
+        image = value_ranges.narrow(image, name)
     image = _opaque(image, name)
     return _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
-
-
-def find_extrema(image: Image.Image, name: str) -> tuple[int, int] | None:
-    """Return the smallest and the largest value of a deep image; None for 8 bits, also if widened to 16 (v * 257).
-
-    Raises:
-        ConfigError: its values are no whole numbers.
-    """
-    if not is_deep(image):
-        return None
-    values = _values(image, name)
-    low, high = int(values.min()), int(values.max())
-    return (low, high) if low < 0 or high > 65535 or np.any(values % 257) else None
 
 
 def is_grey(image: Image.Image) -> bool:
@@ -187,6 +173,29 @@ def is_grey(image: Image.Image) -> bool:
     return red.tobytes() == green.tobytes() == blue.tobytes()
 
 
+def _find_format(data: bytes) -> str | None:
+    """Return the format that the first bytes of a file tell."""
+    return next((each for signature, each in SIGNATURES if re.match(signature, data, re.DOTALL)), None)
+
+
+def _unknown_format(data: bytes, name: str) -> ConfigError:
+    """Return the error for a file that Pillow does not recognise."""
+    if _find_format(data) == "AVIF" and not features.check("avif"):
+        hint = "install a wheel of Pillow that has libavif, as those of PyPI have, or save it as PNG"
+        return ConfigError(name, "is an AVIF image, which the installed Pillow cannot decode", hint=hint)
+    return ConfigError(
+        name, f"is not an image of a known format ({', '.join(ALLOWED)})", hint="replace or remove it"
+    )
+
+
+def _refuse_deep_avif(data: bytes, name: str) -> None:
+    """Reject AVIF of 10 or 12 bits, which Pillow would silently reduce to 8; its box `pixi` tells the bits."""
+    place = data[:MOST_META].find(b"pixi")
+    bits = data[place + 9 : place + 9 + data[place + 8]] if 0 <= place < len(data) - 9 else b""
+    if max(bits, default=8) > 8:
+        raise _too_deep(name)
+
+
 def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
     """Reject 16-bit colour (PNG, TIFF, PPM), which Pillow would silently truncate to 8 bits."""
     for tile in image.tile:
@@ -194,17 +203,11 @@ def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
         is_deep = re.search(r";16[BLN]$", str(layout[0])) is not None
         is_deep |= tile.codec_name.startswith("ppm") and layout[-1] > 255  # ("RGB", largest value)
         if is_deep and not image.mode.startswith("I"):
-            raise ConfigError(
-                name, got=16, allowed="an image with 8 bits per channel", hint="save it with 8 bits"
-            )
+            raise _too_deep(name)
 
 
-def _largest_value(image: ImageFile.ImageFile) -> int | None:
-    """Return the largest value that a PGM file of 16 bits declares; None for other files, and for 65535."""
-    for tile in image.tile:
-        if tile.codec_name.startswith("ppm") and image.mode == "I" and isinstance(tile.args, tuple):
-            return int(tile.args[-1])
-    return None
+def _too_deep(name: str) -> ConfigError:
+    return ConfigError(name, got=16, allowed="an image with 8 bits per channel", hint="save it with 8 bits")
 
 
 def _opaque(image: Image.Image, name: str) -> Image.Image:
@@ -245,49 +248,3 @@ def _to_grey(image: Image.Image, name: str) -> Image.Image:
             hint="set 3 channels in data.shape, or save it in grey",
         )
     return colour.getchannel("R")
-
-
-def _from_16_bits(image: Image.Image, name: str) -> Image.Image:
-    """Return 8 bits of a grey image whose 16-bit values are 8-bit ones widened (v * 257)."""
-    extrema, values = find_extrema(image, name), _values(image, name)
-    if extrema is not None:
-        raise ConfigError(
-            name,
-            f"has more than 8 bits: values from {extrema[0]} to {extrema[1]}",
-            hint="set data.value_range=[<low>,<high>], the values that become black and white, or save it with 8 bits",
-        )
-    return Image.fromarray((values // 257).astype(np.uint8))
-
-
-def _by_range(image: Image.Image, name: str, value_range: Sequence[int]) -> Image.Image:
-    """Return 8 bits of a deep image by the declared range of its values."""
-    if not is_deep(image):
-        raise ConfigError(
-            name,
-            "has 8 bits per channel, and data.value_range is for more",
-            got=image.mode,
-            hint="remove data.value_range, or save all images with 16 bits",
-        )
-    return Image.fromarray(to_8_bits(_values(image, name), value_range))
-
-
-def _is_clipped(image: Image.Image, name: str, value_range: Sequence[int] | None) -> bool:
-    if value_range is None or not is_deep(image):
-        return False
-    values = _values(image, name)
-    return bool(values.min() < value_range[0] or values.max() > value_range[1])
-
-
-def _values(image: Image.Image, name: str) -> NDArray[np.int64]:
-    """Return the values of a deep image, as its file has them."""
-    values = np.asarray(image)
-    if not are_whole(values):
-        raise ConfigError(
-            name,
-            "has values that are no whole numbers",
-            got=image.mode,
-            hint="save it with whole numbers, of 8 or 16 bits",
-        )
-    if LARGEST in image.info:  # Pillow scaled them to 65535
-        values = np.round(values * (image.info[LARGEST] / 65535))
-    return values.astype(np.int64)

@@ -26,6 +26,7 @@ from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
 from pipeline.data.images import decode_image, find_resizing, is_misnamed, load_formats
+from pipeline.data.refusals import catching, raise_together
 from pipeline.data.remarks import Remarks
 from pipeline.data.shares import check_counts, measure_shares
 from pipeline.data.sources import Sample, load_source, open_source
@@ -92,7 +93,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         folder: an empty folder; the caller is responsible for cleaning up after an error.
 
     Raises:
-        ConfigError: the archive is invalid (the message names the file), or the disk is too small.
+        ConfigError: the archive is invalid (the message names the files), or the disk is too small.
     """
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
@@ -193,11 +194,11 @@ def _by_split(samples: Sequence[Sample]) -> list[Sample]:
 def _decoded(
     archive: Archive, samples: Sequence[Sample], facts: Facts, kind: TargetKind, remarks: Remarks
 ) -> Generator[_Decoded]:
-    """Yield the decoded samples in order; raise at the first one that is invalid."""
+    """Yield the decoded samples in order; raise if some are invalid, and name them."""
     load_formats()
     piece = max(1, min(PIECE_IMAGES, PIECE // math.prod(facts.shape)))
-    decode = partial(_decode, archive, facts, kind.reader(archive, facts, remarks), remarks)
-    return in_order(decode, samples, piece=piece)
+    decode = catching(partial(_decode, archive, facts, kind.reader(archive, facts, remarks), remarks))
+    return raise_together(in_order(decode, samples, piece=piece))
 
 
 def _decode(

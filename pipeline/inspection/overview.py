@@ -18,6 +18,7 @@ from pipeline.inspection.duplicates import Duplicates
 from pipeline.inspection.survey import COLUMNS, ROWS, Survey
 
 MOST_ROWS = 20  # of a table; the page of a data set has no more either
+MOST_EXAMPLES = 5  # groups of duplicates
 MOST_NAMES = 10  # refused files that are listed for each reason; refused.txt has them all
 DEPTHS = {"1": "black and white", "L": "grey", "P": "palette", "RGB": "colour", "RGBA": "colour with alpha"}
 
@@ -163,16 +164,15 @@ def _meaning(facts: Facts) -> Callable[[str], str]:
 
 
 def _duplicates(equal: Duplicates, near: Duplicates) -> Block:
-    rows = [
-        (
-            name,
-            *(f"{n:,}" for n in (found.groups, found.images, found.across_classes, found.across_splits)),
-        )
-        for name, found in (("same bytes", equal), ("near", near))
-        if found.groups
-    ]
-    remarks = [f"such as {', '.join(names)}" for names in (equal.examples + near.examples)[:5]]
-    return Block("Duplicates", ("", "groups", "images", "across classes", "across splits"), rows, remarks)
+    kinds = {kind: found for kind, found in (("same bytes", equal), ("near", near)) if found.groups}
+    rows = []
+    for kind, found in kinds.items():
+        within = found.groups - found.across_classes
+        counts = (found.groups, found.images, within, found.across_classes, found.across_splits)
+        rows.append((kind, *(f"{count:,}" for count in counts)))
+    remarks = [f"{kind}: {', '.join(names)}" for kind, found in kinds.items() for names in found.examples]
+    header = ("", "groups", "images", "within a class", "across classes", "across splits")
+    return Block("Duplicates", header, rows, remarks[:MOST_EXAMPLES])
 
 
 def _skipped(archive: Archive, facts: Facts, survey: Survey) -> Block:
@@ -195,4 +195,4 @@ def _refused(survey: Survey) -> Block:
         remarks += sentences[:MOST_NAMES]
         if len(sentences) > MOST_NAMES:
             remarks.append(f"and {len(sentences) - MOST_NAMES:,} more for the same reason")
-    return Block("Refused: training stops at the first of them", ("reason", "files"), rows, remarks)
+    return Block("Refused: training stops", ("reason", "files"), rows, remarks)

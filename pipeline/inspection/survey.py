@@ -16,7 +16,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from pipeline.data.archive import Archive
@@ -24,16 +23,16 @@ from pipeline.data.depth import is_deep
 from pipeline.data.facts import Facts
 from pipeline.data.images import (
     convert,
-    find_extrema,
     is_grey,
     is_misnamed,
     is_turned,
     load_formats,
     open_image,
 )
-from pipeline.data.masks import read_palette, refuse_lossy
+from pipeline.data.masks import count_values, read_palette, read_values, refuse_lossy
 from pipeline.data.sources import Sample
 from pipeline.data.threads import in_order
+from pipeline.data.value_ranges import find_extrema
 from pipeline.errors import ConfigError
 
 ROWS, COLUMNS = 8, 9  # of a thumbnail
@@ -200,17 +199,11 @@ def _look_at_mask(
             got=(mask.height, mask.width),
             hint=f"save it with {sides[0]} x {sides[1]} pixels, like its image",
         )
-    if mask.mode == "1":
-        mask = mask.convert("L").point(lambda value: value // 255)
-    if mask.mode in ("L", "P"):
-        counts = np.bincount(np.asarray(mask).ravel(), minlength=256)
-        palette = (
-            {str(value): colour for value, colour in read_palette(mask).items()} if mask.mode == "P" else {}
-        )
-        return {str(value): int(counts[value]) for value in np.flatnonzero(counts)}, palette
-    if mask.mode.startswith("I"):
-        values, numbers = np.unique(np.asarray(mask), return_counts=True)
-        return dict(zip(map(str, values.tolist()), numbers.tolist(), strict=True)), {}
+    present = read_values(mask, name)
+    if present is not None:
+        palette = read_palette(mask) if mask.mode == "P" else {}
+        counts = {str(value): count for value, count in count_values(present).items()}
+        return counts, {str(value): colour for value, colour in palette.items()}
     colours: Any = convert(mask, name, 3).getcolors(MOST_COLOURS)
     if colours is None:
         raise ConfigError(name, f"has more than {MOST_COLOURS} colours", hint="save one colour per class")

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.data import images
 from pipeline.data.images import is_misnamed, load_formats
 from pipeline.data.sources import FORMATS
 from pipeline.errors import ConfigError
@@ -49,6 +50,7 @@ ACCEPTED = {
     "TIFF": (encode(COLOUR, "TIFF", compression="tiff_lzw"), COLOUR),
     "PPM": (encode(COLOUR, "PPM"), COLOUR),
     "WebP": (encode(COLOUR, "WEBP", lossless=True), COLOUR),
+    "AVIF": (encode(GREY, "AVIF", quality=100), GREY),
 }
 ACCEPTED |= {f"orientation {turn}": (oriented(COLOUR, turn), act(COLOUR)) for turn, act in TURNS.items()}
 
@@ -81,6 +83,24 @@ def test_first_picture_of_a_camera_s_file_of_several_is_read() -> None:
     several = encode(COLOUR, "MPO", save_all=True, append_images=[Image.fromarray(255 - COLOUR)], quality=95)
     decoded = [decode(data, name="a.jpg", shape=(3, 5, 7)) for data in (alone, several)]
     np.testing.assert_array_equal(*decoded)
+
+
+def test_avif_of_more_than_8_bits_is_refused() -> None:
+    data = bytearray(encode(GREY, "AVIF"))
+    data[data.index(b"pixi") + 9] = 10  # bits of its only channel
+    with refused("a.avif", got=16, hint="save it with 8 bits"):
+        decode(bytes(data), name="a.avif", shape=(1, 5, 7))
+
+
+def test_avif_that_pillow_cannot_decode_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "ALLOWED", tuple(name for name in images.ALLOWED if name != "AVIF"))
+    monkeypatch.setattr(images.features, "check", lambda name: name != "avif")
+    text = (
+        "a.avif: is an AVIF image, which the installed Pillow cannot decode; install a wheel of Pillow that has "
+        "libavif, as those of PyPI have, or save it as PNG"
+    )
+    with refused("a.avif", text=text):
+        decode(encode(GREY, "AVIF"), name="a.avif", shape=(1, 5, 7))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -205,7 +225,7 @@ def test_file_of_another_format_is_refused_whatever_it_is_called(
     load_formats()
     monkeypatch.setattr(subprocess, "Popen", start)  # as Pillow starts Ghostscript
     monkeypatch.setattr(subprocess, "check_call", start)
-    text = "a.png: is not an image of a known format (BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP); replace or remove it"
+    text = "a.png: is not an image of a known format (AVIF, BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP); replace or remove it"
     with refused("a.png", text=text):
         decode(OTHERS[content], name="a.png", shape=(1, 5, 7))
 
