@@ -109,7 +109,9 @@ def evaluate_elsewhere(
 
 
 def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declaration:
-    """Return the declaration of a run with other data, whose images are resized to the shape of its own.
+    """Return the declaration of a run with other data, whose images are resized as its own, and to the same shape.
+
+    The range of values of its own data holds for the other data, too, unless they declare one.
 
     Args:
         data: section of the other data.
@@ -128,7 +130,9 @@ def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declarati
             what = f"{needed}{' channels' if name == 'shape' else ''}, as of the data that the run was trained on"
             hint = "the run cannot be scored on others"
             raise ConfigError(f"data.{name}", got=got, allowed=what, hint=hint)
-    found = check({**declaration.sections, "data": {**data, "shape": own.shape}})
+    as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
+    value_range = own.value_range if data["value_range"] is None else data["value_range"]
+    found = check({**declaration.sections, "data": {**data, **as_own, "value_range": value_range}})
     check_test_views(found)
     return found
 

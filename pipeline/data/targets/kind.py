@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import Facts
+from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError
 
@@ -58,11 +59,15 @@ class TargetKind(ABC):
             ConfigError: the target does not match its image or the facts; the message names the file.
         """
 
-    def reader(self, archive: Archive, facts: Facts) -> Callable[[Sample, bytes], Array]:
+    def reader(self, archive: Archive, facts: Facts, remarks: Remarks) -> Callable[[Sample, bytes], Array]:
         """Return a function that reads the targets of one data set from samples and the contents of their images.
 
         It may compare targets with each other, and is called from several threads.
+
+        Args:
+            remarks: takes what is unusual about targets.
         """
+        del remarks
         return lambda sample, image: self.read(sample, archive, facts, image=image)
 
     def stratum(self, sample: Sample) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
+from pipeline.data.pixel_facts import mask_padding
 from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
 from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
@@ -30,6 +31,14 @@ class SegmentationDemands(Demands):
     facts = ("classes", "background", "ignore_label")
     is_dense = True
     mixes = True
+
+    def check(self, facts: Facts) -> None:
+        """Check that padding can be left out of scores.
+
+        Raises:
+            ConfigError: images are padded, and there is no label to ignore.
+        """
+        mask_padding(facts)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check the weights of the losses and classes, and that a loss without weight is not to leave something out.
