@@ -44,6 +44,7 @@ def log_comparison(
     runs: Sequence[ComparedRun],
     *,
     scored: Sequence[tuple[str, Sequence[float]]],
+    score: str,
     page: str,
 ) -> None:
     """Log the results of a sweep to its parent run.
@@ -55,6 +56,7 @@ def log_comparison(
     Args:
         runs: the finished ones, best first.
         scored: the scores of each point, best first; several for runs that differ only in their seed.
+        score: which score that is, in words.
         page: the comparison as Markdown.
     """
     parent.log_text(page, "comparison.md")
@@ -65,7 +67,7 @@ def log_comparison(
     parent.log_text(_table(runs), "comparison.csv")
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
-        draw_comparison(scored, picture)
+        draw_comparison(scored, picture, score=score)
         parent.log_files(picture)
     if isnan(best.scores["score"]):
         return

@@ -37,8 +37,8 @@ class Checkpoints(Checkpoint):
     is moved to another folder.
 
     Args:
-        monitor: score that selects the best epoch; the first one wins ties. An epoch whose score is not defined is
-            passed over; until one has a score, the latest is kept.
+        monitor: score that selects the best epoch; of equal ones, the one of the lower val/loss wins, then the first.
+            An epoch whose score is not defined is passed over; until one has a score, the latest is kept.
         mode: `max` if a higher score is better, `min` if a lower one is.
     """
 
@@ -46,18 +46,19 @@ class Checkpoints(Checkpoint):
         self.folder = folder
         self.monitor = monitor
         self.sign = {"max": 1, "min": -1}[mode]
-        self.best: float | None = None
+        self.best: tuple[float, float] | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Write the checkpoints; the best one first, since the last one refers to it."""
         score = self.sign * float(trainer.callback_metrics[self.monitor])
-        if self.best is None or score > self.best:
-            self.best = None if isnan(score) else score
+        found = score, -float(trainer.callback_metrics["val/loss"])
+        if self.best is None or found > self.best:
+            self.best = None if isnan(score) else found
             trainer.save_checkpoint(self.folder.best, weights_only=True)
         trainer.save_checkpoint(self.folder.last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, signed so that higher is better."""
+        """Return the best score so far and its loss, both signed so that higher is better."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

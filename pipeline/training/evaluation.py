@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,7 @@ from pipeline.declaration.checks import check, check_test_views
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError, DamagedFileError, warn
-from pipeline.files import write_text
 from pipeline.runs.folder import RunFolder
-from pipeline.storage.names import escape_cells
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
@@ -30,6 +26,8 @@ from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
+from pipeline.training.score_files import write_rows, write_scores
+from pipeline.training.selection import baseline
 from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained, open_trained
 
@@ -66,9 +64,11 @@ def evaluate(
         )
     prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
     if not prepared.about()["counts"]["test"]:
-        _write_scores(out, {}, {}, _validation_summary(declaration, run))
-        write_text(out / "remarks.txt", "")
-        _write_rows(out / "cases.csv", load_cases(declaration.task["_target_"]).COLUMNS, ())
+        selection = run.selection(load_demands(declaration.task).score)
+        guessed = {"class": selection["majority"], "scores": selection["baseline"]}
+        summary = _validation_summary(declaration, run)
+        write_scores(out, {}, {}, summary, guessed=guessed if selection["baseline"] else {}, remarks=[])
+        write_rows(out / "cases.csv", load_cases(declaration.task["_target_"]).COLUMNS, ())
         (out / "pictures").mkdir()
         return {}
     return _score(trained, declaration, prepared, out, root=root, place="test")
@@ -105,7 +105,9 @@ def evaluate_elsewhere(
 
 
 def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declaration:
-    """Return the declaration of a run with other data, whose images are resized to the shape of its own.
+    """Return the declaration of a run with other data, whose images are resized as its own, and to the same shape.
+
+    The range of values of its own data holds for the other data, too, unless they declare one.
 
     Args:
         data: section of the other data.
@@ -124,7 +126,9 @@ def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declarati
             what = f"{needed}{' channels' if name == 'shape' else ''}, as of the data that the run was trained on"
             hint = "the run cannot be scored on others"
             raise ConfigError(f"data.{name}", got=got, allowed=what, hint=hint)
-    found = check({**declaration.sections, "data": {**data, "shape": own.shape}})
+    as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
+    value_range = own.value_range if data["value_range"] is None else data["value_range"]
+    found = check({**declaration.sections, "data": {**data, **as_own, "value_range": value_range}})
     check_test_views(found)
     return found
 
@@ -158,11 +162,12 @@ def _score(
         groups=groups,
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
-    _write_scores(out, scores, grouped, {**_summary(declaration, run, scores, grouped), **(about or {})})
+    summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
+    guessed = _guess_majority(declaration, run, task, evaluated)
     remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
-    write_text(out / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
+    write_scores(out, scores, grouped, summary, guessed=guessed, remarks=remarks)
     cases = load_cases(declaration.task["_target_"])
-    _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
+    write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
     _track(run, declaration, scores, out, root=root, place=place)
     return scores
@@ -190,15 +195,6 @@ def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluat
     )
 
 
-def _write_scores(
-    out: Path, scores: Mapping[str, Interval], grouped: Mapping[str, GroupScores], summary: Mapping[str, Any]
-) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
-    write_text(out / "metrics.json", json.dumps(summary, indent=2) + "\n")
-    _write_rows(out / "groups.csv", ("group", "images", *scores), _group_rows(grouped))
-
-
 def _summary(
     declaration: Declaration,
     run: RunFolder,
@@ -210,15 +206,14 @@ def _summary(
     With too few groups for an interval, the lowest and the highest score of a group take its place. DVC sorts columns
     by name, so the score comes first.
     """
-    demands = load_demands(declaration.task)
-    first = scores[demands.score]
+    score = run.selection(load_demands(declaration.task).score)["score"]
+    first = scores[score]
     row: dict[str, Any] = {"score": first["value"]}
     if not np.isnan(first["low"]):
         row |= {"score_from": first["low"], "score_to": first["high"]}
     if grouped:
         row |= {"score_n": len(grouped)}
-    values = [values[demands.score] for _, values in grouped.values()]
-    defined = [value for value in values if not np.isnan(value)]
+    defined = [values[score] for _, values in grouped.values() if not np.isnan(values[score])]
     if defined and len(grouped) < FEWEST_UNITS:
         row |= {"score_max": max(defined), "score_min": min(defined)}
     return row | _validation_summary(declaration, run)
@@ -226,16 +221,21 @@ def _summary(
 
 def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, Any]:
     demands = load_demands(declaration.task)
+    score = run.selection(demands.score)["score"]
     return {
-        "score_of": demands.scores(declaration.data)[demands.score],
+        "score_of": demands.scores(declaration.data)[score],
         "val_score": run.metrics()["score"],
     }
 
 
-def _group_rows(grouped: Mapping[str, GroupScores]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each group; a score that is not defined leaves its cell empty."""
-    for name, (count, scores) in grouped.items():
-        yield name, str(count), *("" if np.isnan(value) else f"{value:.6f}" for value in scores.values())
+def _guess_majority(
+    declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated
+) -> dict[str, Any]:
+    """Return the most frequent class in training, and the scores of always guessing it; empty if there is none."""
+    if (majority := run.selection(load_demands(declaration.task).score)["majority"]) is None:
+        return {}
+    guessed = baseline(task, evaluated.targets, declaration.data.classes.index(majority))
+    return {"class": majority, "scores": guessed}
 
 
 def _track(
@@ -272,10 +272,3 @@ def _track(
     tracked.log_files(out / "cases.csv", place)
     tracked.log_files(out / "groups.csv", place)
     tracked.log_files(out / "remarks.txt", place)
-
-
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(map(escape_cells, rows))

@@ -244,7 +244,9 @@ def _fit_inputs(
     from pipeline.training.overview import log_page
 
     facts, about = declaration.data, inputs.prepared.about()
-    load_demands(declaration.task).check_present(about["images_of_classes"], facts)
+    load_demands(declaration.task).check_present(
+        about["images_of_classes"], facts, select=declaration.trainer.select
+    )
     if tracked is not None:
         publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
         found = data_digest(declaration, root=context.root)

@@ -27,9 +27,15 @@ TRAINED = [
     *(f"pictures/{name}.png" for name in ("augmentation", "learning_curves", "training_images")),
     *(f"statistics/{name}" for name in STATISTICS),
 ]
-EVALUATED = ["cases.csv", "digests.json", "groups.csv", "metrics.json", "remarks.txt", "scores.json"] + [
-    f"pictures/{name}.png" for name in ("confusion", "mistakes")
-]
+EVALUATED = [
+    "baseline.json",
+    "cases.csv",
+    "digests.json",
+    "groups.csv",
+    "metrics.json",
+    "remarks.txt",
+    "scores.json",
+] + [f"pictures/{name}.png" for name in ("confusion", "mistakes")]
 SEARCHED = ["best.json", "digests.json", "remarks.txt", "search.html", "trials.csv"] + [
     f"{name}.png" for name in ("best_so_far", "parallel", "slices")
 ]

@@ -6,7 +6,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from pipeline.pages import chapters, render
-from pipeline.pages.chapters import TITLES
+from pipeline.pages.figures import TITLES
 from pipeline.tasks.demands import load_demands
 from tests.makers import data_section, declaration
 
@@ -61,6 +61,7 @@ def test_score_is_named_as_the_field_does(task: str, key: str, name: str) -> Non
 
 DRAWING = (
     "tasks/classification/cases",
+    "tasks/multilabel/cases",
     "tasks/segmentation/cases",
     "training/finishing",
     "training/inputs",

@@ -57,13 +57,13 @@ def test_validation_without_foreground_is_refused_and_classes_without_a_pixel_ar
     num_images = {"train": [9, 9, 9], "val": counts, "test": [0, 0, 0]}
     if named is None:
         with refused("data.split", got="folders", hint="move images that have some into it") as caught:
-            DEMANDS.check_present(num_images, facts)
+            DEMANDS.check_present(num_images, facts, select=None)
         assert caught.value.problem == (
             "no mask of the val split of mine has a pixel of a class other than the background, so Dice cannot select "
             "an epoch"
         )
     else:
-        DEMANDS.check_present(num_images, facts)
+        DEMANDS.check_present(num_images, facts, select=None)
         said = f"classes that no image of the val split has: {named}; their validation scores are not defined"
         assert (said in capsys.readouterr().err) == bool(named)
 

@@ -93,7 +93,7 @@ def test_views_are_merged_by_their_mean_probability_however_sure_they_are() -> N
 
 @pytest.mark.parametrize(
     ("counts", "problem"),
-    [([0, 0, 0, 0], "has a label, so the mean AP cannot select an epoch"), ([1, 0, 2, 0], None)],
+    [([0, 0, 0, 0], "has a label, so mean_ap cannot select an epoch"), ([1, 0, 2, 0], None)],
 )
 def test_validation_without_labels_is_refused_and_classes_without_one_are_named(
     counts: Sequence[int], problem: str | None, capsys: pytest.CaptureFixture[str]
@@ -102,10 +102,10 @@ def test_validation_without_labels_is_refused_and_classes_without_one_are_named(
     num_images = {"train": [5, 5, 5, 5], "val": counts, "test": [0, 0, 0, 0]}
     if problem:
         with refused("data.split", got="folders", hint="move images that have some into it") as caught:
-            DEMANDS.check_present(num_images, facts)
+            DEMANDS.check_present(num_images, facts, select=None)
         assert caught.value.problem == f"no image of the val split of mine {problem}"
     else:
-        DEMANDS.check_present(num_images, facts)
+        DEMANDS.check_present(num_images, facts, select=None)
         assert "classes that no image of the val split has: bee, dog; their" in capsys.readouterr().err
 
 

@@ -35,6 +35,11 @@ class Labels(TargetKind):
         """Return the classes that the image has."""
         return _indices(sample)
 
+    def count(self, targets: Array, num_classes: int) -> list[int]:
+        """Return how many images have each class."""
+        del num_classes
+        return [int(count) for count in targets.sum(axis=0, dtype=np.int64)]
+
     def present(self, target: Any) -> NDArray[np.intp]:
         """Return the classes that the image has."""
         return np.flatnonzero(target)

@@ -36,16 +36,19 @@ class MultilabelDemands(Demands):
                     f"data.{name}", got=value, allowed="null for multilabel", hint="it belongs to masks"
                 )
 
-    def check_present(self, num_images: Mapping[str, Sequence[int]], facts: Facts) -> None:
+    def check_present(
+        self, num_images: Mapping[str, Sequence[int]], facts: Facts, *, select: str | None
+    ) -> None:
         """Check that a validation image has a label; warn about classes without one.
 
         Raises:
-            ConfigError: none has, so that the mean AP is not defined.
+            ConfigError: none has, so that no score is defined but the share of exact matches.
         """
-        if not any(num_images["val"]):
+        if not any(num_images["val"]) and select not in self.shares:
             raise ConfigError(
                 "data.split",
-                f"no image of the val split of {facts.root} has a label, so the mean AP cannot select an epoch",
+                f"no image of the val split of {facts.root} has a label, so {select or self.score} cannot select an "
+                "epoch",
                 got=facts.split,
                 hint="move images that have some into it, or draw the splits with another seed",
             )
