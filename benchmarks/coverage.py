@@ -237,13 +237,21 @@ def _weigh_pixels(evidence: Array) -> Weighted:
 
 
 CLASSIFICATION = Simulation(
-    _draw_logits, _weigh_logits, Classification(classes=("a", "b", "c"), label_smoothing=0.0).scores, size=20
+    _draw_logits,
+    _weigh_logits,
+    Classification(classes=("a", "b", "c"), label_smoothing=0.0, class_weights="none").scores,
+    size=20,
 )
 SEGMENTATION = Simulation(
     _draw_pixels,
     _weigh_pixels,
     Segmentation(
-        classes=("other", "object"), background="other", ignore_label=None, dice_weight=1.0, dice_background=True
+        classes=("other", "object"),
+        background="other",
+        ignore_label=None,
+        dice_weight=1.0,
+        dice_background=True,
+        class_weights="none",
     ).scores,
     size=8,
 )

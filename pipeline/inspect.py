@@ -3,6 +3,7 @@
     python -m pipeline.inspect /data/pets
     python -m pipeline.inspect /data/pets.zip name=cats_and_dogs
     python -m pipeline.inspect /data/cells/labels.csv label=diagnosis
+    python -m pipeline.inspect /data/cells.zip /data/labels.csv
     python -m pipeline.inspect data=digits
 
 All but the last write `conf/data/<name>.yaml` with what has no default; a file that somebody edited is left alone,
@@ -17,25 +18,31 @@ from pathlib import Path
 
 from pipeline.data.facts import Facts, check_class_names
 from pipeline.data.sources import check_source, load_source
+from pipeline.data.tables import is_table
 from pipeline.declaration import composition
 from pipeline.declaration.checks import SCHEMAS
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.conf_files import check_option
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.targets import check_section
 from pipeline.errors import ConfigError
 from pipeline.files import read_yaml
 from pipeline.inspection.columns import describe_columns
 from pipeline.inspection.declared import check_free, write_facts
 from pipeline.inspection.inspected import Inspected, inspect_data
-from pipeline.inspection.layout import find_layout, make_name
+from pipeline.inspection.layout import UNDECIDED, find_layout, make_name
 from pipeline.inspection.shown import print_blocks, write_page
 from pipeline.runs.command import exit_on_mistake
 from pipeline.storage.names import check_name
 from pipeline.tasks.demands import Demands, load_demands
+from pipeline.training.overview import keep_overview, title
 
 COMMAND = "python -m pipeline.inspect"
 OPTIONS = ("name", "label", "force")
-USAGE = f"usage: {COMMAND} <folder, zip or CSV> [name=<name>] [label=<column>] [force=true], or {COMMAND} data=<name>"
+USAGE = (
+    f"usage: {COMMAND} <folder, zip or CSV> [<CSV of labels>] [name=<name>] [label=<column>] [force=true], or "
+    f"{COMMAND} data=<name>"
+)
 WRITTEN = (
     "name",
     "format",
@@ -47,19 +54,26 @@ WRITTEN = (
     "mask_values",
     "background",
     "ignore_label",
+    "resize",
+    "value_range",
     "split",
 )
 PROVISIONAL = [3, 32, 32]  # shape, until the images have been looked at
 
 
-def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
+def declare(paths: Sequence[Path], options: dict[str, str], *, root: Path) -> Inspected:
     """Inspect a folder, zip or table, and write its file in conf/data.
+
+    Args:
+        paths: the folder, zip or table; after a folder or zip, also the table of its labels.
 
     Raises:
         ConfigError: it holds no images in a known layout, or its file was edited by hand.
     """
-    if not path.exists():
-        raise ConfigError(str(path), "no such file or folder", hint=USAGE)
+    for each in paths:
+        if not each.exists():
+            raise ConfigError(str(each), "no such file or folder", hint=USAGE)
+    path, table = _order(paths)
     name = options.get("name") or make_name(path)
     check_name("name", name)
     check_option(name, path="name")
@@ -67,21 +81,42 @@ def declare(path: Path, options: dict[str, str], *, root: Path) -> Inspected:
     if options.get("force") != "true":
         check_free(file)
     defaults = read_yaml((composition.CONF / "facts" / "default.yaml").read_text(encoding="utf-8"))
-    layout = find_layout(path, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
+    layout = find_layout(path, table=table, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    is_dense = load_source(layout["format"]).TARGET == "mask"
-    open_facts = ("shape", "split", "classes") if is_dense else ("shape", "split")
+    open_facts = ["shape", "split", "resize", "value_range"]
+    if layout["classes"] == UNDECIDED:
+        open_facts.append("classes")
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}
     told = {key: value for key, value in found.items() if key not in defaults or value != defaults[key]}
     count = len(inspected.survey.samples)
-    write_facts(file, told, title=f"{count:,} images, declared by `{COMMAND} {path}`.")
+    typed = " ".join(map(str, paths))
+    write_facts(file, told, title=f"{count:,} images, declared by `{COMMAND} {typed}`.")
     print(f"wrote {_shorten(file, root)}")
     if facts.columns is not None:
         print(describe_columns(facts.columns))
     return inspected
+
+
+def _order(paths: Sequence[Path]) -> tuple[Path, Path | None]:
+    """Return the folder, zip or table to inspect, and the table of labels that was named beside it.
+
+    Raises:
+        ConfigError: of two paths, not exactly one is a table.
+    """
+    if len(paths) == 1:
+        return paths[0], None
+    tables = [path for path in paths if path.is_file() and is_table(path.name)]
+    if len(tables) != 1:
+        raise ConfigError(
+            COMMAND,
+            "takes one folder or zip, and one table of labels",
+            got=list(map(str, paths)),
+            hint=USAGE,
+        )
+    return next(path for path in paths if path not in tables), tables[0]
 
 
 def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
@@ -94,8 +129,8 @@ def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     return inspect_data(facts, _folder(root, facts.name))
 
 
-def find_commands(inspected: Inspected) -> tuple[list[str], list[str]]:
-    """Return the commands to type next, and why the first of them would fail, in sentences."""
+def find_commands(inspected: Inspected) -> tuple[list[str], list[str], Declaration | None]:
+    """Return the commands to type next, why the first of them would fail, in sentences, and what it declares."""
     facts = inspected.facts
     overrides = [f"data={facts.name}"]
     demands = load_demands(compose_sections([])["task"])
@@ -105,11 +140,12 @@ def find_commands(inspected: Inspected) -> tuple[list[str], list[str]]:
         overrides.append(f"task={name}")
     overrides.append(f"model={'unet_small' if demands.is_dense else 'resnet18'}")
     problems = list(inspected.problems)
+    declaration = None
     try:
-        compose(overrides)
+        declaration = compose(overrides)
     except ConfigError as problem:
         problems.append(str(problem))
-    return [f"python -m pipeline.train {' '.join(overrides)}"], problems
+    return [f"python -m pipeline.train {' '.join(overrides)}"], problems, declaration
 
 
 def _find_task(kind: str) -> tuple[str, Demands]:
@@ -126,20 +162,21 @@ def main() -> None:
     others = [argument for argument in arguments if argument not in paths]
     options = {key: value for key, _, value in (other.partition("=") for other in others)}
     if (
-        len(paths) == 1
+        len(paths) in (1, 2)
         and options.keys() <= set(OPTIONS)
         and options.get("force", "false") in ("true", "false")
     ):
-        inspected = declare(Path(paths[0]), options, root=root)
+        inspected = declare([Path(path) for path in paths], options, root=root)
     elif not paths and "data" in options:
         inspected = inspect_declared(others, root=root)
     else:
         raise ConfigError(COMMAND, "names neither one path nor data=<name>", got=arguments, hint=USAGE)
-    commands, problems = find_commands(inspected)
-    facts = inspected.facts
-    title = f"{facts.name}: {len(inspected.survey.samples):,} images, {facts.format}, {facts.root}"
-    print_blocks(title, inspected.blocks)
-    page = write_page(_folder(root, facts.name), title, inspected.blocks, inspected.survey, commands)
+    commands, problems, declaration = find_commands(inspected)
+    folder = _folder(root, inspected.facts.name)
+    print_blocks(title(inspected), inspected.blocks)
+    page = write_page(folder, title(inspected), inspected.blocks, inspected.survey, commands)
+    if declaration is not None:
+        keep_overview(declaration, inspected, folder, root=root)
     print(f"\n{_shorten(page, root)} shows it with images.")
     for problem in problems:
         print(f"Training would refuse it: {problem}")

@@ -11,7 +11,8 @@ from pathlib import Path
 from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.files import read_json, write_text
+from pipeline.inspection.shown import Overview
 from pipeline.pages.chapters import Chapter, load_chapter
 from pipeline.pages.render import render
 from pipeline.plans.network import Network
@@ -22,6 +23,7 @@ from pipeline.runs.folder import RESULTS
 from pipeline.storage.sealed import check_files
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS
+from pipeline.training.overview import make_overview
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def report(artifacts: Path, out: Path) -> None:
     names = sorted(file.parent.name for file in (artifacts / "evaluate").glob("[!.]*/scores.json"))
     if not names:
         raise ConfigError(f"{artifacts}/evaluate", "holds no experiment", hint="`dvc repro` makes them")
-    chapters: list[tuple[Chapter, NetworkTable]] = []
+    chapters: list[tuple[Chapter, NetworkTable, Overview | None]] = []
     for name in names:
         _check_whole(name, artifacts)
         declaration = load(artifacts / "search" / name / "best.yaml")
@@ -66,7 +68,9 @@ def report(artifacts: Path, out: Path) -> None:
             minimized=minimized,
             fewest_groups=FEWEST_UNITS,
         )
-        chapters.append((chapter, NetworkTable.of(plan_network(declaration))))
+        trained_on = read_json(artifacts / "train" / name / "result.json")["data"]
+        overview = make_overview(declaration, trained_on, root=Path.cwd())
+        chapters.append((chapter, NetworkTable.of(plan_network(declaration)), overview))
     out.mkdir(parents=True, exist_ok=True)
     for file in ("report.html", "report.md"):
         write_text(out / file, render(f"{file}.j2", chapters=chapters))
@@ -79,6 +83,7 @@ def _check_whole(name: str, artifacts: Path) -> None:
         f"search/{name}/best.yaml",
         f"train/{name}/result.json",
         f"evaluate/{name}/groups.csv",
+        f"evaluate/{name}/baseline.json",
     ):
         place = artifacts / file
         if not place.is_file():

@@ -29,11 +29,13 @@ from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
 from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.context import RunContext
-from pipeline.runs.folder import OLDER_RESULTS, RESULTS
+from pipeline.runs.folder import OLDER_RESULTS, RESULTS, format_selection
 from pipeline.runs.leader import is_leader
 from pipeline.runs.process import join_command
+from pipeline.tasks.demands import load_demands
 from pipeline.training.run import RunRequest, follow, train
-from pipeline.trials.attempt import attempt, run_name
+from pipeline.trials.attempt import attempt
+from pipeline.trials.names import run_name
 from pipeline.trials.search import Outcome
 
 # How arguments of Hydra begin that name other files than those of conf/, abbreviated flags included.
@@ -67,9 +69,10 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     folder = train(declaration, request, context)
     if not is_leader():
         return float("nan")  # the leading process writes the results
-    metrics = folder.metrics()
-    print(f"{folder.path.relative_to(context.root)}  {_format_scores(metrics)}")
-    return metrics["score"]
+    metrics, name = folder.metrics(), str(folder.path.relative_to(context.root))
+    selected = format_selection(folder.selection(load_demands(declaration.task).score))
+    print(f"{name}  {_format_scores(metrics)}  {selected}")
+    return Outcome(metrics["score"], folder=name) if context.parent else metrics["score"]
 
 
 def _format_scores(metrics: Mapping[str, float]) -> str:
@@ -112,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_on_mistake(main)
+    exit_on_mistake(main, has_own_help=True)

@@ -32,6 +32,7 @@ from pipeline.data.entries import (
 )
 from pipeline.data.folder import Folder
 from pipeline.data.threads import in_order
+from pipeline.data.zip_names import read_name
 from pipeline.errors import ConfigError
 from pipeline.storage.memo import file_state, memoize_by_mtime
 
@@ -84,6 +85,7 @@ class Zip:
         self._file = file
         self._max_bytes = max_bytes
         self._stored: dict[str, str] = {}  # names that differ from those in the file
+        self._names: list[str] | None = None  # once they have been listed
 
     def names(self) -> list[str]:
         """Return the names of all files, with slashes, in Unicode form NFC, sorted; hidden files are left out.
@@ -91,32 +93,30 @@ class Zip:
         A folder around all files is left out of their names, unless it is one of splits, images or masks.
 
         Raises:
-            ConfigError: a name leads out of the archive or stands there twice, or an entry is no regular file.
+            ConfigError: a name leads out of the archive, is in an unknown encoding or stands there twice, or an entry
+                is no regular file.
         """
+        if self._names is None:
+            self._names = self._list()
+        return self._names
+
+    def _list(self) -> list[str]:
         found = []
-        self.skipped.clear()
         for info in self._file.infolist():
-            parts = tuple(info.filename.split("/"))
-            if ".." in parts or info.filename.startswith("/"):
-                raise ConfigError(
-                    "data.root",
-                    f"{self.root} has a name that leads out of the archive",
-                    got=info.filename,
-                    hint="make the archive again, with names relative to its top",
-                )
-            if info.filename.endswith("/"):
+            name = read_name(info, self.root)
+            if name.endswith("/"):
                 continue
-            if not is_visible(parts):
+            if not is_visible(tuple(name.split("/"))):
                 self.skipped[HIDDEN] += 1
                 continue
-            check_name(self.root, info.filename)
+            check_name(self.root, name)
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # 0 if made on Windows
-                raise no_regular_file(self.root, info.filename)
-            found.append(info.filename)
-        top = find_top(found)
-        self._stored.clear()
+                raise no_regular_file(self.root, name)
+            found.append((name, info.filename))
+        top = find_top([name for name, _ in found])
         return sort_names(
-            self.root, [normalize(name.removeprefix(top), self._stored, stored_name=name) for name in found]
+            self.root,
+            [normalize(name.removeprefix(top), self._stored, stored_name=stored) for name, stored in found],
         )
 
     def read(self, name: str) -> bytes:
@@ -211,7 +211,9 @@ def _is_folder(root: Path) -> bool:
     except FileNotFoundError:
         raise ConfigError("data.root", "no such file or folder", got=str(root), hint=restore(root)) from None
     except OSError as reason:
-        raise ConfigError("data.root", f"cannot be read ({reason.strerror})", got=str(root)) from None
+        raise ConfigError(
+            "data.root", f"cannot be read ({reason.strerror})", got=str(root), hint=restore(root)
+        ) from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise ConfigError("data.root", got=str(root), allowed="a folder or a zip file")
     return stat.S_ISDIR(mode)

@@ -17,6 +17,8 @@ from pipeline.data.arrays import start_array
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import Pixels, decode_image, load_formats
 from pipeline.data.prepared import PIECE_IMAGES, Prepared
+from pipeline.data.refusals import catching, raise_together
+from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample, is_image, load_source, open_source
 from pipeline.data.splits import find_group
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
@@ -62,8 +64,7 @@ def _of_one_set(facts: Facts, archive: Archive) -> Facts:
     if facts.split != "folders" or facts.columns is not None:
         return facts
     tops = {name.split("/")[0] for name in archive.names() if is_image(name)}
-    anyhow = {"val": 1 / 3, "test": 1 / 3, "seed": 0}  # as all of them are taken
-    return facts if tops & set(SPLITS) else replace(facts, split=anyhow)
+    return facts if tops & set(SPLITS) else replace(facts, split="random")  # as all of them are taken
 
 
 def _find_group(sample: Sample, facts: Facts) -> str:
@@ -80,12 +81,13 @@ def _write(
 ) -> None:
     channels, rows, columns = facts.shape
     load_formats()
-    decode = partial(_decode, archive, facts, kind.reader(archive, facts))
+    remarks = Remarks()
+    decode = catching(partial(_decode, archive, facts, kind.reader(archive, facts, remarks), remarks))
     with (
         (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
         (folder / f"{TEST}_images.npy").open("wb") as images,
         kind.writing(folder, TEST, len(samples), facts) as write_target,
-        closing(in_order(decode, samples, piece=PIECE_IMAGES)) as decoded,
+        closing(raise_together(in_order(decode, samples, piece=PIECE_IMAGES))) as decoded,
     ):
         table = csv.writer(manifest, lineterminator="\n")
         table.writerow(["split", "index", "file", "group"])
@@ -94,12 +96,17 @@ def _write(
             images.write(image.data)
             write_target(target)
             table.writerow(escape_cells([TEST, index, sample.file, group]))
+    remarks.warn()
 
 
 def _decode(
-    archive: Archive, facts: Facts, read_target: Callable[[Sample, bytes], Array], sample: Sample
+    archive: Archive,
+    facts: Facts,
+    read_target: Callable[[Sample, bytes], Array],
+    remarks: Remarks,
+    sample: Sample,
 ) -> tuple[Pixels, Array]:
-    channels, rows, columns = facts.shape
     data = archive.read(sample.file)
-    image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
-    return image, read_target(sample, data)
+    image = decode_image(data, name=sample.file, facts=facts)
+    remarks.note_image(image, sample.file, facts)
+    return image.pixels, read_target(sample, data)

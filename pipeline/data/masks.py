@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.data.images import Pixels, convert, is_grey, open_image
+from pipeline.data.resizing import Resizing
 from pipeline.errors import ConfigError
 
 
@@ -64,11 +65,14 @@ def read_palette(mask: Image.Image) -> dict[int, str]:
 
 
 def refuse_lossy(mask: Image.Image, data: bytes, name: str) -> None:
-    """Raise if a mask was saved in a format that changes values: JPEG, or WebP with loss."""
-    if mask.format in ("JPEG", "MPO") or (mask.format == "WEBP" and b"VP8 " in data[:64]):
+    """Raise if a mask was saved in a format that changes values: JPEG, AVIF, or WebP with loss."""
+    lossy = {"JPEG": "JPEG", "MPO": "JPEG", "AVIF": "AVIF"}.get(mask.format or "")
+    if mask.format == "WEBP" and b"VP8 " in data[:64]:
+        lossy = "WebP with loss"
+    if lossy is not None:
         raise ConfigError(
             name,
-            f"is a mask saved as {'WebP with loss' if mask.format == 'WEBP' else 'JPEG'}, which changes its values",
+            f"is a mask saved as {lossy}, which changes its values",
             hint="save it again as PNG, from what it was made of",
         )
 
@@ -78,16 +82,18 @@ def decode_mask(
     *,
     name: str,
     image_sides: tuple[int, int],
-    sides: tuple[int, int],
+    resizing: Resizing,
+    padding: int,
     coding: Coding,
     palettes: Palettes | None = None,
     max_pixels: int | None = None,
 ) -> Pixels:
-    """Decode a mask to class indices and resize it (nearest).
+    """Decode a mask to class indices and resize it by nearest neighbour.
 
     Args:
         image_sides: rows and columns of its image on disk.
-        sides: rows and columns to return.
+        resizing: of its image.
+        padding: value of what that adds.
         coding: what is in its file.
         palettes: those of masks decoded before; None if there is nothing to compare with.
         max_pixels: rows times columns of the largest mask on disk to decode; None for any.
@@ -113,54 +119,84 @@ def decode_mask(
         indices = _of_values(mask, name, coding.values)
     else:
         indices = _of_indices(mask, name, coding)
-    if indices.shape != sides:
-        indices = np.asarray(Image.fromarray(indices).resize((sides[1], sides[0]), Image.Resampling.NEAREST))
-    return indices
+    return resizing.mask(indices, padding=padding)
+
+
+def read_values(mask: Image.Image, name: str) -> NDArray[Any] | None:
+    """Return the whole numbers of a mask of any mode: one bit is 0 and 1, palettes are indices, equal channels are one.
+
+    Returns:
+        Values (H, W); None for colours.
+
+    Raises:
+        ConfigError: values are fractions, or pixels transparent.
+    """
+    if mask.mode == "1":
+        return np.asarray(mask).astype(np.uint8)
+    if mask.mode in ("L", "P") or mask.mode.startswith("I"):
+        return np.asarray(mask)
+    if mask.mode == "F":
+        values = np.asarray(mask)
+        is_whole = np.isfinite(values) & (values == np.rint(values))
+        if not is_whole.all():
+            raise ConfigError(
+                name,
+                "has values that are no whole numbers",
+                got=float(values[~is_whole][0]),
+                hint="save one whole number for each class",
+            )
+        return values.astype(np.int64)
+    colour = convert(mask, name, 3)
+    return np.asarray(colour.getchannel("R")) if is_grey(colour) else None
+
+
+def count_values(values: NDArray[Any]) -> dict[int, int]:
+    """Return each value with its number of pixels."""
+    if values.dtype == np.uint8:  # several times as fast as sorting
+        counts = np.bincount(values.ravel(), minlength=256)
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    found, numbers = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), numbers.tolist(), strict=True))
 
 
 def _of_indices(mask: Image.Image, name: str, coding: Coding) -> Pixels:
     """Return the values of a mask, which must be class indices."""
-    if mask.mode == "1":
-        mask = mask.convert("L").point(lambda value: value // 255)
-    if mask.mode not in ("L", "P"):
+    values = read_values(mask, name)
+    if values is None:
         raise ConfigError(
             name,
             got=mask.mode,
-            allowed="a mask with one channel of at most 8 bits (mode 1, L or P)",
+            allowed="a mask with one channel, or with equal channels",
             hint='or set data.mask_values={"#ff0000": <class>, ...} if its colours stand for classes',
         )
-    values: Pixels = np.asarray(mask, dtype=np.uint8)
     num_classes, ignore_label = coding.num_classes, coding.ignore_label
-    allowed = np.zeros(256, dtype=bool)
-    allowed[:num_classes] = True
-    allowed[[] if ignore_label is None else ignore_label] = True
-    wrong = np.unique(values[~allowed[values]])
+    present = np.array(sorted(count_values(values)))
+    wrong = present[(present < 0) | ((present >= num_classes) & (present != ignore_label))]
     if wrong.size:
         ignored = "" if ignore_label is None else f", or {ignore_label} (data.ignore_label)"
-        found = ", ".join(f"{value}: <class>" for value in np.unique(values)[:4])
+        found = ", ".join(f"{value}: <class>" for value in present[:4])
         raise ConfigError(
             name,
             got=int(wrong[0]),
             allowed=f"a mask with class indices from 0 to {num_classes - 1}{ignored}",
             hint=f"set data.mask_values={{{found}}} if other values stand for classes",
         )
-    return values
+    return values.astype(np.uint8)
 
 
 def _of_values(mask: Image.Image, name: str, meanings: Mapping[int, int]) -> Pixels:
     """Return the class indices that the values of a mask mean."""
-    if mask.mode == "1":
-        mask = mask.convert("L") if 255 in meanings else mask.convert("L").point(lambda value: value // 255)
-    if mask.mode == "RGB" and is_grey(mask):
-        mask = mask.getchannel("R")
-    if mask.mode not in ("L", "P") and not mask.mode.startswith("I"):
+    values = read_values(mask, name)
+    if values is None:
         raise ConfigError(
             name,
             got=mask.mode,
             allowed="a mask with one channel, as data.mask_values has numbers",
             hint='write colours, as in data.mask_values={"#ff0000": <class>}',
         )
-    return _look_up(np.asarray(mask), name, meanings, str)
+    if mask.mode == "1" and 255 in meanings:
+        values = values * 255
+    return _look_up(values, name, meanings, str)
 
 
 def _of_colours(mask: Image.Image, name: str, meanings: Mapping[str, int]) -> Pixels:

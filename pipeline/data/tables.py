@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from pipeline.errors import ConfigError
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 DELIMITERS = ",\t;|"
+SHOWN = 5  # wrong rows of a kind that an error shows
 HINT = "save it as CSV in UTF-8"
 GZIP = 16 + zlib.MAX_WBITS  # tells zlib to expect the header of gzip
 
@@ -42,6 +44,7 @@ class Table:
             ConfigError: there is no such column.
         """
         if isinstance(column, str):
+            column = normalize("NFC", column)
             if column not in self.header:
                 raise ConfigError.unknown(path, column, self.header, what=f"column of {self.name}:")
             return list(self.header).index(column)
@@ -51,6 +54,63 @@ class Table:
                 path, got=column, allowed=f"a column of {self.name}, from 0 to {num_columns - 1}"
             )
         return column
+
+
+class RowErrors:
+    """The wrong rows of a table, of which one error tells all.
+
+    A row is wrong in one way, the first that is noted.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._seen: set[int] = set()
+        self._found: list[
+            tuple[str, str, str]
+        ] = []  # config path, what is wrong with which rows, and the way out
+
+    def note(
+        self,
+        path: str,
+        values: Iterable[str],
+        is_wrong: Iterable[bool],
+        problem: str,
+        *,
+        way: str = "fill it in, or remove the row",
+    ) -> None:
+        """Note the rows that are wrong in one way.
+
+        Args:
+            path: config path of the setting that names the column.
+            values: what to show of each row.
+            is_wrong: whether each row is wrong.
+            problem: what is wrong with them, such as `name no file`.
+            way: the way out.
+        """
+        wrong = [
+            (index, value)
+            for index, (value, each) in enumerate(zip(values, is_wrong, strict=True))
+            if each and index not in self._seen
+        ]
+        if not wrong:
+            return
+        self._seen.update(index for index, _ in wrong)
+        shown = [f"row {self._table.first + index}{value and f': {value}'}" for index, value in wrong[:SHOWN]]
+        more = ", ..." if len(wrong) > SHOWN else ""
+        self._found.append((path, f"that {problem}: {len(wrong):,} ({', '.join(shown)}{more})", way))
+
+    def check(self) -> None:
+        """Raise if rows are wrong.
+
+        Raises:
+            ConfigError: it tells how many are wrong in which way, and the first of them.
+        """
+        if self._found:
+            problems = ", and ".join(problem for _, problem, _ in self._found)
+            ways = dict.fromkeys(way for _, _, way in self._found)
+            path = self._found[0][0]
+            of_table = "" if path == self._table.name else f" of {self._table.name}"
+            raise ConfigError(path, f"rows{of_table} {problems}", hint="; ".join(ways))
 
 
 def read_table(data: bytes, name: str, *, has_header: bool, max_bytes: int | None = None) -> Table:
@@ -79,15 +139,17 @@ def read_table(data: bytes, name: str, *, has_header: bool, max_bytes: int | Non
     header = rows.pop(0) if has_header and rows else []
     if not rows:
         raise ConfigError(name, "has no rows", hint="name another table")
-    wanted = len(header or rows[0])
-    for index, row in enumerate(rows):
-        if len(row) != wanted:
-            raise ConfigError(
-                name,
-                f"row {index + 1 + has_header} has {len(row)} cells, and the first {wanted}",
-                hint="correct it; text that holds a delimiter must be in quotes",
-            )
-    return Table(name, header, rows, 1 + has_header)
+    table, wanted = Table(name, header, rows, 1 + has_header), len(header or rows[0])
+    errors = RowErrors(table)
+    errors.note(
+        name,
+        (f"{len(row)} cells" for row in rows),
+        (len(row) != wanted for row in rows),
+        f"have another number of cells than the first, which has {wanted}",
+        way="correct them; text that holds a delimiter must be in quotes",
+    )
+    errors.check()
+    return table
 
 
 def has_header(columns: Mapping[str, str | int]) -> bool:
@@ -129,7 +191,8 @@ def _unpack(data: bytes, name: str, max_bytes: int | None) -> bytes:
 
 
 def _decode(data: bytes, name: str) -> str:
+    """Return the text of a table in Unicode form NFC, as names are compared."""
     try:
-        return data.decode("utf-8-sig")
+        return normalize("NFC", data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ConfigError(name, "is not UTF-8", hint=HINT) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.data.archive import archive_digest
 from pipeline.data.entries import restore
 from pipeline.data.facts import NOT_DECIDING
 from pipeline.data.sources import load_source
+from pipeline.data.table_files import find_outside_table
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest, import_closure
 from pipeline.declaration.hardware import resolved
@@ -38,12 +40,21 @@ RECORDING = (
     "pipeline.pictures",
     "pipeline.runs",
     "pipeline.tracking",
+    "pipeline.training.account",
     "pipeline.training.previews",
     "pipeline.training.progress",
 )
 SWEEPING = ("pipeline.sweeps",)  # determines which runs are trained, not their results
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
-FACTS = ("classes", "background", "ignore_label", "shape")
+FACTS = (
+    "classes",
+    "background",
+    "ignore_label",
+    "shape",
+    "resize",
+    "padding_value",
+    "value_range",
+)
 # Packages that go by another name than what is imported.
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -59,14 +70,18 @@ COMPUTES_WITH = {"albumentations": ("cv2", "numpy")}
 
 
 def data_digest(declaration: Declaration, *, root: Path) -> str:
-    """Return the digest of the data archive.
+    """Return the digest of the data archive, and of a table of labels outside of it.
 
     Raises:
         ConfigError: the digest differs from `data.digest`.
     """
     facts = declaration.data
     archive = Path(facts.root)
-    found = archive_digest(archive, memory=root / "cache" / "digests.json")
+    memory = root / "cache" / "digests.json"
+    found, table = archive_digest(archive, memory=memory), find_outside_table(facts)
+    if table is not None:
+        both = f"{found}\n{archive_digest(table, memory=memory)}"
+        found = f"sha256:{sha256(both.encode()).hexdigest()}"
     if facts.digest is not None and found != facts.digest:
         raise ConfigError(
             "data.digest",
@@ -82,6 +97,13 @@ def prepared_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the prepared data: archive, facts, code."""
     facts = {name: value for name, value in vars(declaration.data).items() if name not in NOT_DECIDING}
     code = _code(declaration, _prepare_modules(declaration), root=root)
+    return digest([data_digest(declaration, root=root), facts, code])
+
+
+def overview_key(declaration: Declaration, *, root: Path) -> str:
+    """Return the digest of all that decides the overview of the data: archive, facts, code."""
+    code = _code(declaration, ["pipeline.inspection.inspected", *_prepare_modules(declaration)], root=root)
+    facts = {name: value for name, value in vars(declaration.data).items() if name != "root"}
     return digest([data_digest(declaration, root=root), facts, code])
 
 

@@ -76,6 +76,14 @@ TYPES: dict[str, tuple[type, ...]] = {
     "Tensor": (),
     "Optimizer": (),
 }
+# How settings are written that are mappings.
+EXAMPLES = {
+    "data.split": "{val: 0.15, test: 0.15, seed: 0}, or folders",
+    "data.fold": "{index: 0, of: 5}, or null",
+    "data.columns": "{file: <column>, label: <column>}, or null",
+    "data.mask_values": '{0: other, 255: cell} or {"#ff0000": car}, or null',
+    "trainer.early_stopping": "{patience: 10, min_delta: 0.0}, or null",
+}
 
 
 def check_targets(
@@ -214,11 +222,12 @@ def _check_keys(node: Mapping[str, Any], target: str, where: str, given: frozens
 
 def _check_type(value: Any, parameter: Parameter, path: str) -> None:
     if parameter.annotation is not None and not _accepts(parameter.annotation, value):
+        way = f"write {EXAMPLES[path]}" if path in EXAMPLES else "YAML writes true, 3, 0.1, text, [1, 2]"
         raise ConfigError(
             path,
             got=value,
             allowed=ast.unparse(parameter.annotation),
-            hint=f"this is {type(value).__name__}; YAML writes true, 3, 0.1, text, [1, 2]",
+            hint=f"this is {type(value).__name__}; {way}",
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from posixpath import dirname, normpath
+from collections.abc import Mapping, Sequence, Set
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS
 from pipeline.data.sources import is_image
+from pipeline.data.table_files import find_files
 from pipeline.data.tables import Table, read_table
 from pipeline.errors import ConfigError
 
@@ -67,14 +67,11 @@ def find_labels(table: Table, archive: Archive, label: str | None) -> dict[str, 
     Raises:
         ConfigError: the user named a column that does not exist, or none can be told to be the labels.
     """
-    known, folder = set(archive.names()), dirname(table.name)
-    rows = table.rows[:LOOKED_AT]
-    indices = range(len(rows[0]))
-    shares = [
-        sum(normpath(f"{folder}/{row[index]}").lstrip("/") in known for row in rows) for index in indices
-    ]
-    file = max(indices, key=shares.__getitem__)
-    if shares[file] < len(rows) / 2:
+    indices = range(len(table.rows[0]))
+    names = set(archive.names())
+    file = _find_file(table, names, by_end=False)
+    file = _find_file(table, names, by_end=True) if file is None else file
+    if file is None:
         return None
     columns = {"file": file}
     for key in ("split", "group"):
@@ -90,6 +87,18 @@ def find_labels(table: Table, archive: Archive, label: str | None) -> dict[str, 
     return {
         key: _reference(table, columns[key]) for key in ("file", "label", "split", "group") if key in columns
     }
+
+
+def _find_file(table: Table, names: Set[str], *, by_end: bool) -> int | None:
+    """Return the column that names files in at least half of its rows; of several, that with most different cells."""
+    counts = []
+    for cells in zip(*table.rows[:LOOKED_AT], strict=True):
+        num_different, files = len(set(cells)), list[str]()
+        if num_different >= len(cells) / 2:  # rows name a file each
+            files = find_files(cells, table.name, names, by_end=by_end)
+        num_found = sum(file in names for file in files)
+        counts.append(num_different if num_found >= len(cells) / 2 else 0)
+    return counts.index(max(counts)) if any(counts) else None
 
 
 def list_labels(table: Table, columns: Mapping[str, str | int]) -> dict[str, int]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pipeline.data.archive import Archive, opened
+from pipeline.data.entries import reading
 from pipeline.data.facts import SPLITS
 from pipeline.data.sources import is_image
+from pipeline.data.sources.class_masks import find_classes
 from pipeline.data.tables import is_table
 from pipeline.errors import ConfigError
 from pipeline.inspection.columns import find_labels, find_pixels, list_labels, read_any
@@ -22,29 +25,41 @@ ALIASES = {
     **dict.fromkeys(("valid", "validation", "Val", "VAL", "dev", "Validation"), "val"),
     **dict.fromkeys(("testing", "Test", "TEST", "Testing"), "test"),
 }
+BACKGROUND = "background"  # what no file of a class marks
 UNDECIDED = ["a", "b"]  # classes, until the masks have been read
 
 
-def find_layout(path: Path, *, label: str | None = None, max_bytes: int) -> dict[str, Any]:
+def find_layout(
+    path: Path, *, table: Path | None = None, label: str | None = None, max_bytes: int
+) -> dict[str, Any]:
     """Return the facts that names and tables tell: format, root, split, classes, table and columns.
 
     Args:
+        path: a folder, a zip or a table.
+        table: of labels, if the user named it beside a folder or zip.
         label: the column of labels in a table; None to find it.
         max_bytes: size of the largest file that is read.
 
     Raises:
         ConfigError: there are no images, or they lie in no layout that can be read.
     """
+    if table is not None:
+        return _beside(path, table, label, max_bytes)
     if path.is_file() and is_table(path.name):
         return _of_table(path, label, max_bytes)
     with opened(path, max_bytes=max_bytes) as archive:
-        names = [name for name in archive.names() if is_image(name)]
-        if not names:
+        every = archive.names()
+        names = [name for name in every if is_image(name)]
+        inner = None if names else _find_zip(archive)
+        if not names and inner is None:
             raise ConfigError(str(path), *_no_images(archive))
-        facts = None if label else _of_folders(path, names)
-        if facts is None:
-            for name in filter(is_table, archive.names()):
+        facts = None if label or inner else _of_folders(path, names)
+        tables = list(filter(is_table, every))
+        if facts is None and inner is None:
+            for name in tables:
                 facts = facts or _of_labels(path, name, archive, label)
+    if inner is not None:
+        return _of_zip_in_folder(inner, [path / name for name in tables], label, max_bytes)
     if facts is not None:
         return facts
     if label:
@@ -55,6 +70,46 @@ def find_layout(path: Path, *, label: str | None = None, max_bytes: int) -> dict
         hint="put the images of a class into a folder of its name, <class>/<image>, or images and their masks into "
         "images/ and masks/, either also below train/, val/ and test/; or add a CSV file of file names and labels",
     )
+
+
+def _of_zip_in_folder(
+    path: Path, tables: Sequence[Path], label: str | None, max_bytes: int
+) -> dict[str, Any]:
+    """Return the facts of the only zip in a folder, with the first table beside it that names its images."""
+    for table in tables:
+        facts = _try_beside(path, table, label, max_bytes)
+        if facts is not None:
+            return facts
+    return find_layout(path, label=label, max_bytes=max_bytes)
+
+
+def _beside(path: Path, table: Path, label: str | None, max_bytes: int) -> dict[str, Any]:
+    facts = _try_beside(path, table, label, max_bytes)
+    if facts is None:
+        raise ConfigError(
+            str(table),
+            f"has no column that names images of {path}",
+            hint="write names relative to its top, or their last parts, as long as no two files share them",
+        )
+    return facts
+
+
+def _try_beside(path: Path, table: Path, label: str | None, max_bytes: int) -> dict[str, Any] | None:
+    """Return the facts of a folder or zip with a table of labels elsewhere; None if that names none of its images."""
+    with opened(path, max_bytes=max_bytes) as archive:
+        name = os.path.relpath(table.absolute(), path.absolute())
+        if not name.startswith(".."):
+            name = PurePath(name).as_posix()
+            return _of_labels(path, name, archive, label)
+        with reading(table.parent, table.name):
+            data = table.read_bytes()
+        return _of_labels(path, PurePath(name).as_posix(), archive, label, data=data)
+
+
+def _find_zip(archive: Archive) -> Path | None:
+    """Return the only zip in a folder."""
+    zips = [name for name in archive.names() if name.lower().endswith(".zip")]
+    return archive.root / zips[0] if len(zips) == 1 and archive.root.is_dir() else None
 
 
 def _of_folders(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
@@ -69,10 +124,21 @@ def _of_folders(path: Path, names: Sequence[str]) -> dict[str, Any] | None:
     depth = int(has_splits)
     folders = Counter(parts[depth] for name in names if len(parts := name.split("/")) > depth + 1)
     if folders.keys() >= PAIR:
-        return {"format": "image_masks", **facts, "classes": UNDECIDED}
+        return {"format": "image_masks", **facts, "classes": UNDECIDED} | _of_class_masks(names)
     if folders.total() == len(names) and len(folders) > 1:
         return {"format": "class_folders", **facts, "classes": sort_names(folders)}
     return None
+
+
+def _of_class_masks(names: Sequence[str]) -> dict[str, Any]:
+    """Return the facts of masks per class; empty if each image has one mask."""
+    counts = find_classes(names)
+    if counts is None:
+        return {}
+    classes = sort_names(counts)
+    if BACKGROUND in classes:
+        return {"format": "class_masks", "classes": classes, "background": BACKGROUND}
+    return {"format": "class_masks", "classes": [BACKGROUND, *classes], "background": BACKGROUND}
 
 
 def _of_table(path: Path, label: str | None, max_bytes: int) -> dict[str, Any]:
@@ -84,6 +150,9 @@ def _of_table(path: Path, label: str | None, max_bytes: int) -> dict[str, Any]:
             classes = sort_names(list_labels(table, columns))
             return {"format": "csv_pixels", "root": str(path), "columns": columns, "classes": classes}
         facts = _of_labels(path.parent, path.name, archive, label)
+        inner = _find_zip(archive)
+    if facts is None and inner is not None:
+        facts = _try_beside(inner, path, label, max_bytes)
     if facts is None:
         raise ConfigError(
             str(path),
@@ -94,10 +163,16 @@ def _of_table(path: Path, label: str | None, max_bytes: int) -> dict[str, Any]:
     return facts
 
 
-def _of_labels(path: Path, name: str, archive: Archive, label: str | None) -> dict[str, Any] | None:
-    """Return the facts of a table of labels; None if it is none."""
+def _of_labels(
+    path: Path, name: str, archive: Archive, label: str | None, *, data: bytes | None = None
+) -> dict[str, Any] | None:
+    """Return the facts of a table of labels; None if it is none.
+
+    Args:
+        data: its contents, if it lies outside of the archive.
+    """
     try:
-        table = read_any(archive.read(name), name, max_bytes=2**28)
+        table = read_any(archive.read(name) if data is None else data, name, max_bytes=2**28)
     except ConfigError:  # another table, which nobody named
         return None
     columns = find_labels(table, archive, label)

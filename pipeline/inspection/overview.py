@@ -13,11 +13,12 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.shares import Shares
 from pipeline.data.sources import is_image
-from pipeline.inspection.advice import count_squashed
+from pipeline.inspection.advice import find_remarks
 from pipeline.inspection.duplicates import Duplicates
 from pipeline.inspection.survey import COLUMNS, ROWS, Survey
 
 MOST_ROWS = 20  # of a table; the page of a data set has no more either
+MOST_EXAMPLES = 5  # groups of duplicates
 MOST_NAMES = 10  # refused files that are listed for each reason; refused.txt has them all
 DEPTHS = {"1": "black and white", "L": "grey", "P": "palette", "RGB": "colour", "RGBA": "colour with alpha"}
 
@@ -109,7 +110,6 @@ def _images(facts: Facts, survey: Survey) -> Block:
     brightness = np.frombuffer(bytes(survey.thumbnails), np.uint8).reshape(-1, ROWS * COLUMNS).mean(axis=1)
     dark, usual, light = np.quantile(brightness, (0.05, 0.5, 0.95))
     channels, rows, columns = facts.shape
-    squashed = count_squashed(survey, facts.shape)
     pairs = [
         ("rows x columns", frequent + more),
         ("columns / rows", f"{middle:.2f} in the median, from {low:.2f} to {high:.2f}"),
@@ -119,14 +119,12 @@ def _images(facts: Facts, survey: Survey) -> Block:
             "brightness",
             f"{usual:.0f} of 255 in the median; 90 % of the images from {dark:.0f} to {light:.0f}",
         ),
-        ("resized to", f"{rows} x {columns}, {'grey' if channels == 1 else 'RGB'} (antialiased bilinear)"),
+        (
+            "resized to",
+            f"{rows} x {columns}, {'grey' if channels == 1 else 'RGB'} ({facts.resize}, antialiased bilinear)",
+        ),
     ]
-    remarks = (
-        [f"{squashed:,} images change their aspect ratio by more than a quarter by resizing."]
-        if squashed
-        else []
-    )
-    return Block("Images", (), pairs, remarks)
+    return Block("Images", (), pairs, find_remarks(survey, facts))
 
 
 def _depth(mode: str) -> str:
@@ -166,16 +164,15 @@ def _meaning(facts: Facts) -> Callable[[str], str]:
 
 
 def _duplicates(equal: Duplicates, near: Duplicates) -> Block:
-    rows = [
-        (
-            name,
-            *(f"{n:,}" for n in (found.groups, found.images, found.across_classes, found.across_splits)),
-        )
-        for name, found in (("same bytes", equal), ("near", near))
-        if found.groups
-    ]
-    remarks = [f"such as {', '.join(names)}" for names in (equal.examples + near.examples)[:5]]
-    return Block("Duplicates", ("", "groups", "images", "across classes", "across splits"), rows, remarks)
+    kinds = {kind: found for kind, found in (("same bytes", equal), ("near", near)) if found.groups}
+    rows = []
+    for kind, found in kinds.items():
+        within = found.groups - found.across_classes
+        counts = (found.groups, found.images, within, found.across_classes, found.across_splits)
+        rows.append((kind, *(f"{count:,}" for count in counts)))
+    remarks = [f"{kind}: {', '.join(names)}" for kind, found in kinds.items() for names in found.examples]
+    header = ("", "groups", "images", "within a class", "across classes", "across splits")
+    return Block("Duplicates", header, rows, remarks[:MOST_EXAMPLES])
 
 
 def _skipped(archive: Archive, facts: Facts, survey: Survey) -> Block:
@@ -198,4 +195,4 @@ def _refused(survey: Survey) -> Block:
         remarks += sentences[:MOST_NAMES]
         if len(sentences) > MOST_NAMES:
             remarks.append(f"and {len(sentences) - MOST_NAMES:,} more for the same reason")
-    return Block("Refused: training stops at the first of them", ("reason", "files"), rows, remarks)
+    return Block("Refused: training stops", ("reason", "files"), rows, remarks)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,14 @@ from pipeline.data.images import decode_image
 from pipeline.data.sources import Sample
 from pipeline.data.targets.kind import TargetKind
 from pipeline.errors import ConfigError
-from pipeline.files import write_text
+from pipeline.files import read_json, write_text
 from pipeline.inspection.overview import Block
 from pipeline.inspection.survey import Survey
 from pipeline.pages.render import render
 
 WIDTH = 80  # characters, where the output is not a terminal
 SHEET_IMAGES = 32
+PAGE = "inspect.html"
 
 
 def follow_progress(items: Iterable[Any], total: int) -> Iterator[Any]:
@@ -60,10 +63,24 @@ def print_blocks(title: str, blocks: Sequence[Block]) -> None:
             console.print(remark, markup=False)
 
 
+@dataclass(frozen=True)
+class Overview:
+    """What a page shows of a data set.
+
+    Args:
+        picture: the contact sheet, a PNG in base64; empty if there is none.
+    """
+
+    blocks: Sequence[Block]
+    picture: str
+
+
 def write_page(
-    folder: Path, title: str, blocks: Sequence[Block], survey: Survey, commands: Sequence[str]
+    folder: Path, title: str, blocks: Sequence[Block], survey: Survey, commands: Sequence[str] = ()
 ) -> Path:
-    """Write the page of a data set beside its contact sheet `images.png`, and `refused.txt` with all refusals.
+    """Write the page of a data set beside its contact sheet `images.png`.
+
+    `refused.txt` has all refusals, and `blocks.json` what `read_overview` reads.
 
     Returns:
         The path of the page.
@@ -71,13 +88,18 @@ def write_page(
     folder.mkdir(parents=True, exist_ok=True)
     sentences = [sentence for each in survey.refused.values() for sentence in each]
     write_text(folder / "refused.txt", "".join(f"{sentence}\n" for sentence in sentences))
-    sheet = folder / "images.png"
-    picture = base64.b64encode(sheet.read_bytes()).decode() if sheet.exists() else ""
-    page = folder / "inspect.html"
-    write_text(
-        page, render("inspect.html.j2", title=title, blocks=blocks, picture=picture, commands=commands)
-    )
+    write_text(folder / "blocks.json", json.dumps({"blocks": [asdict(block) for block in blocks]}))
+    overview = read_overview(folder)
+    page = folder / PAGE
+    write_text(page, render("inspect.html.j2", title=title, overview=overview, commands=commands))
     return page
+
+
+def read_overview(folder: Path) -> Overview:
+    """Return what `write_page` and `draw_contact_sheet` left in a folder."""
+    blocks = [Block(**block) for block in read_json(folder / "blocks.json")["blocks"]]
+    sheet = folder / "images.png"
+    return Overview(blocks, base64.b64encode(sheet.read_bytes()).decode() if sheet.exists() else "")
 
 
 def draw_contact_sheet(
@@ -89,12 +111,10 @@ def draw_contact_sheet(
     path = folder / "images.png"
     path.unlink(missing_ok=True)
     images, masks, captions = [], [], []
-    channels, rows, columns = facts.shape
     for sample in _choose(survey, kind):
         data = archive.read(sample.file)
-        shape = (channels, rows, columns)
         try:
-            image = decode_image(data, name=sample.file, shape=shape, max_pixels=facts.max_pixels)
+            image = decode_image(data, name=sample.file, facts=facts).pixels
             target = kind.read(sample, archive, facts, image=data)
         except ConfigError:  # a mask whose values are no classes yet
             continue

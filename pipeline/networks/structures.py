@@ -17,7 +17,7 @@ from pipeline.networks.filters import conv
 from pipeline.networks.grammar import NONE, Part, PlanContext, call
 from pipeline.networks.leaves import LEAVES
 from pipeline.networks.parts import activation_specs
-from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, times
+from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, say_nearest, times
 
 CONTAINERS = "pipeline.layers.containers."
 AFTER_NORM = ("pipeline.layers.drops.DropPath", "pipeline.layers.scales.Scale")
@@ -92,7 +92,7 @@ def skip(context: PlanContext, body: Any, *, crop: Any = None) -> Node:
     if not fits:
         problem = f"the output of skip cannot be concatenated with its {times((*sides,))} input"
         hint = "use as many up as pool, and rows and columns of data.shape that every pool halves evenly"
-        raise context.error(problem, (*kept,), hint)
+        raise context.error(problem, (*kept,), hint + say_nearest(context.flow.view, nodes))
     shape = (channels + made, *kept)
     return _concatenated(context, "skip", shape, (nodes,), "Skip", (context.flow, nodes[-1]))
 

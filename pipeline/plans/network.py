@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 from pipeline.plans.view import Pair, Shape, View
@@ -196,6 +196,16 @@ def total(terms: Terms) -> int:
 def times(numbers: Shape) -> str:
     """Return a shape as text, e.g. `64x3x3`."""
     return "x".join(map(str, numbers))
+
+
+def say_nearest(view: View, nodes: tuple[Node, ...]) -> str:
+    """Return the rows and columns nearest to those of the image that all layers divide; empty if it has them."""
+    jumps = [leaf.view.jump for leaf, _ in iterate_leaves(nodes)]
+    steps = [ceil(max(jump[axis] for jump in jumps)) for axis in range(len(view.image))]
+    nearest = [max(1, round(side / step)) * step for side, step in zip(view.image, steps, strict=True)]
+    return (
+        "" if nearest == [*view.image] else f"; the nearest to {times(view.image)} are {times((*nearest,))}"
+    )
 
 
 def side_or_sides(pair: Pair) -> str:

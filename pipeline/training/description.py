@@ -1,10 +1,12 @@
-"""The description that travels with a model: how to make its input, what its output means, where it comes from."""
+"""Descriptions of a model, which travels with it, and of a run, which MLflow's UI shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
+from pipeline.data.resizing import FILTER
 from pipeline.declaration.declaration import Declaration
 from pipeline.tasks.demands import load_demands
 
@@ -24,7 +26,10 @@ def describe(
         "mode": "L" if channels == 1 else "RGB",  # of Pillow
         "rows": rows,
         "columns": columns,
-        "resize": "BILINEAR",  # of PIL.Image.Resampling, which is antialiased
+        "resize": declaration.data.resize,
+        "filter": FILTER,  # of PIL.Image.Resampling
+        "padding_value": declaration.data.padding_value,
+        "value_range": declaration.data.value_range,
         "layout": layout,
         "max_pixels": declaration.data.max_pixels,
         "task": load_demands(declaration.task).name,
@@ -41,3 +46,20 @@ def describe(
         "scored_in": result["scored_in"],
         "versions": result["versions"],
     }
+
+
+def describe_run(declaration: Declaration, scores: Mapping[str, float], *, score: str, folder: str) -> str:
+    """Return the description of a finished run in Markdown: what was trained, its score, where the results are.
+
+    Args:
+        scores: `metrics.json` of the run.
+        score: which of them selects the epoch.
+        folder: of the run, relative to the project's.
+    """
+    trainer = declaration.trainer
+    name = escape(str(declaration.model.get("name", "network")))
+    return (
+        f"{name} on {escape(declaration.data.name)}: `val/{score}` **{scores['score']:.4f}** in epoch "
+        f"{int(scores['epoch']) + 1} of {trainer.max_epochs}, seed {declaration.seed}, batches of "
+        f"{trainer.batch_size}. Results: `{folder}`; report: `artifacts/report/report.html` after `dvc repro`."
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.keys import data_digest, fingerprint, identity, name_identity
+from pipeline.declaration.keys import data_digest, identity, name_identity
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import remove_drafts, write_text
@@ -60,9 +60,8 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
     is_done = is_leader() and _is_done(folder, request.observer)
     if not is_done:
         _check(declaration)
-        folder, decides = _identify(
-            declaration, context.root
-        )  # again, as torch is imported now: see find_hardware
+        # Again, as torch is imported now: see find_hardware.
+        folder, decides = _identify(declaration, context.root)
     if not is_leader():
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
@@ -109,9 +108,13 @@ def check_unfinished(declaration: Declaration, *, root: Path) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    state = readable_state(RunFolder(root / "runs" / fingerprint(declaration, root=root)))
-    if state.get("state") != "finished":
+    if readable_state(find_folder(declaration, root=root)).get("state") != "finished":
         _check(declaration)
+
+
+def find_folder(declaration: Declaration, *, root: Path) -> RunFolder:
+    """Return the folder of a run, which need not exist."""
+    return _identify(declaration, root)[0]
 
 
 def _identify(declaration: Declaration, root: Path) -> tuple[RunFolder, dict[str, Any]]:
@@ -237,6 +240,7 @@ def _fit_inputs(
     inputs: Inputs,
 ) -> bool:
     from pipeline.training.fit import fit
+    from pipeline.training.overview import log_page
 
     if tracked is not None:
         publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
@@ -244,6 +248,7 @@ def _fit_inputs(
         tracked.log_data(
             facts.name, digest=data_digest(declaration, root=context.root), root=facts.root, counts=counts
         )
+        log_page(declaration, tracked if observer.log_artifacts else None, root=context.root)
     return fit(
         declaration,
         folder,

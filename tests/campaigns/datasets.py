@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.campaigns.images import GREY, files
+from tests.campaigns.images import COLOUR, GREY, files
 from tests.campaigns.zips import ZIPS
 from tests.makers import deep_png, encode, huge_png, write_class_folders, write_files, write_image_masks
 
@@ -130,8 +130,10 @@ SETS: list[tuple[str, Callable[[Files], object], bool, tuple[str, ...]]] = [
     ("mask of another class", put("train/masks/000.png", encode(np.full((8, 8), 7, np.uint8))), False,
      ("image_masks",)),
     ("mask in white", put("train/masks/000.png", encode(np.full((8, 8), 255, np.uint8))), False, ("image_masks",)),
-    ("mask in colour", put("train/masks/000.png", encode(np.zeros((8, 8, 3), np.uint8))), False, ("image_masks",)),
-    ("mask of 16 bits", put("train/masks/000.png", encode(np.zeros((8, 8), np.uint16))), False, ("image_masks",)),
+    ("mask in colour", put("train/masks/000.png", encode(COLOUR)), False, ("image_masks",)),
+    ("mask of 16 bits", put("train/masks/000.png", encode(np.zeros((8, 8), np.uint16))), True, ("image_masks",)),
+    ("mask of fractions", put("train/masks/000.png", encode(np.full((8, 8), 0.5, np.float32), "TIFF")), False,
+     ("image_masks",)),
     ("mask of 16 bits in colour", put("train/masks/000.png", deep_png(2, 3)), False, ("image_masks",)),
     ("mask of other sides", put("train/masks/000.png", encode(np.zeros((8, 9), np.uint8))), False, ("image_masks",)),
     ("mask turned", put("train/masks/000.png", encode(np.zeros((9, 8), np.uint8))), False, ("image_masks",)),

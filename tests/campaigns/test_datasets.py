@@ -98,6 +98,7 @@ def examine(case: Case, run: Callable[[Case], tuple[str, str, int]], root: Path)
     assert (said == "") == case.taken, said
     assert "\n" not in said
     assert said == "" or any(each in said for each in ("data.", ".png", str(root)))
+    assert said == "" or "; " in said or " must be " in said, "it names no way out"
     assert " object at 0x" not in said
 
 

@@ -13,6 +13,7 @@ from pipeline.data.facts import Facts
 from pipeline.data.images import read_sides
 from pipeline.data.masks import Coding, Palettes, decode_mask
 from pipeline.data.prepared import write_prepared
+from pipeline.data.resizing import Resizing
 from pipeline.errors import ConfigError
 from tests.data.orientations import TURNS, oriented
 from tests.makers import Pixels, data_section, encode, write_image_masks
@@ -23,8 +24,6 @@ GREY = RANDOM.integers(0, 256, (5, 7), dtype=np.uint8)
 COLOUR = RANDOM.integers(0, 256, (5, 7, 3), dtype=np.uint8)
 CLASSES = RANDOM.integers(0, 3, (5, 7), dtype=np.uint8)
 BLACK_WHITE = (GREY > 127) * np.uint8(255)
-GREY_AS_COLOUR = np.repeat(GREY[..., None], 3, axis=-1)
-WIDE = GREY.astype(np.uint16) * 257  # 0..255 widened to 0..65535
 
 
 def mask_of(data: bytes, **changes: Any) -> Pixels:
@@ -34,8 +33,9 @@ def mask_of(data: bytes, **changes: Any) -> Pixels:
         for key in ("num_classes", "ignore_label", "values", "colours")
         if key in changes
     }
-    facts: dict[str, Any] = {"name": "train/masks/a.png", "image_sides": (5, 7), "sides": (5, 7), **changes}
-    return decode_mask(data, coding=Coding(**coding), **facts)
+    resizing = Resizing("squash", changes.pop("sides", (5, 7)), padding_value=0)
+    facts: dict[str, Any] = {"name": "train/masks/a.png", "image_sides": (5, 7), "padding": 0, **changes}
+    return decode_mask(data, coding=Coding(**coding), resizing=resizing, **facts)
 
 
 def indexed(values: Pixels) -> Image.Image:
@@ -53,6 +53,11 @@ def indexed(values: Pixels) -> Image.Image:
         pytest.param(encode(indexed(CLASSES)), CLASSES, id="palette"),
         pytest.param(encode(Image.fromarray(BLACK_WHITE).convert("1")), BLACK_WHITE // 255, id="one bit"),
         pytest.param(encode(CLASSES, "TIFF"), CLASSES, id="TIFF"),
+        pytest.param(encode(CLASSES.astype(np.uint16)), CLASSES, id="16 bits"),
+        pytest.param(encode(CLASSES.astype(np.int32), "TIFF"), CLASSES, id="32 bits"),
+        pytest.param(encode(CLASSES.astype(np.float32), "TIFF"), CLASSES, id="whole numbers as floats"),
+        pytest.param(encode(np.repeat(CLASSES[..., None], 3, axis=-1)), CLASSES, id="RGB of equal channels"),
+        pytest.param(encode(Image.fromarray(CLASSES).convert("LA")), CLASSES, id="opaque"),
     ],
 )
 def test_mask_has_the_exact_values_of_its_file(data: bytes, values: Pixels) -> None:
@@ -117,19 +122,28 @@ def test_ignore_label_is_accepted_and_no_other_value() -> None:
         mask_of(encode(ignored), num_classes=2, ignore_label=254)
 
 
-@pytest.mark.parametrize(
-    ("data", "mode"), [(encode(GREY_AS_COLOUR), "RGB"), (encode(WIDE), "I;16")], ids=["RGB", "I;16"]
-)
-def test_mask_of_more_than_one_8_bit_channel_is_refused(data: bytes, mode: str) -> None:
-    allowed = "a mask with one channel of at most 8 bits (mode 1, L or P)"
-    with refused(
-        "train/masks/a.png",
-        got=mode,
-        allowed=allowed,
-        text=f"train/masks/a.png must be {allowed}, got {mode!r}; or set "
-        'data.mask_values={"#ff0000": <class>, ...} if its colours stand for classes',
-    ):
-        mask_of(data)
+def test_mask_in_colour_is_refused() -> None:
+    allowed = "a mask with one channel, or with equal channels"
+    text = (
+        f"train/masks/a.png must be {allowed}, got 'RGB'; or set data.mask_values={{\"#ff0000\": <class>, ...}} if its "
+        "colours stand for classes"
+    )
+    with refused("train/masks/a.png", got="RGB", allowed=allowed, text=text):
+        mask_of(encode(COLOUR))
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
+def test_mask_of_fractions_is_refused(value: float) -> None:
+    fractions = np.where(CLASSES == 2, np.float32(value), CLASSES.astype(np.float32))
+    hint = "save one whole number for each class"
+    with refused("train/masks/a.png", hint=hint) as caught:
+        mask_of(encode(fractions, "TIFF"))
+    assert caught.value.problem == "has values that are no whole numbers"
+
+
+def test_mask_of_negative_numbers_is_refused() -> None:
+    with refused("train/masks/a.png", got=-1):
+        mask_of(encode(CLASSES.astype(np.int32) - 1, "TIFF"))
 
 
 WHITE = (CLASSES > 0) * np.uint8(255)
@@ -185,6 +199,8 @@ UNKNOWN: list[tuple[bytes, dict[str, Any], str]] = [
      "must be a mask with one channel, as data.mask_values has numbers, got 'RGB'; write colours, as in "
      'data.mask_values={"#ff0000": <class>}'),
     (encode(CLASSES, "JPEG"), {}, ": is a mask saved as JPEG, which changes its values; save it again as PNG, from "
+     "what it was made of"),
+    (encode(CLASSES, "AVIF"), {}, ": is a mask saved as AVIF, which changes its values; save it again as PNG, from "
      "what it was made of"),
     (encode(CLASSES, "WEBP"), {}, ": is a mask saved as WebP with loss, which changes its values; save it again as "
      "PNG, from what it was made of"),

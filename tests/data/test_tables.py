@@ -45,8 +45,8 @@ def test_header_byte_order_mark_and_empty_lines_are_no_rows() -> None:
 BROKEN: list[tuple[bytes, str, str]] = [
     (b"", "t.csv", "t.csv: has no rows; name another table"),
     (b"file,label\n", "t.csv", "t.csv: has no rows; name another table"),
-    (b"f,l\na,b\nc\n", "t.csv", "t.csv: row 3 has 1 cells, and the first 2; correct it; text that holds a delimiter "
-     "must be in quotes"),
+    (b"f,l\na,b\nc\n", "t.csv", "t.csv: rows that have another number of cells than the first, which has 2: "
+     "1 (row 3: 1 cells); correct them; text that holds a delimiter must be in quotes"),
     (b'f,l\n"a,b\n', "t.csv", "t.csv: is not a table (unexpected end of data); save it as CSV in UTF-8"),
     (b"f,l\n\xff,b\n", "t.csv", "t.csv: is not UTF-8; save it as CSV in UTF-8"),
     (b"f,l\na,b\n", "t.csv.gz", "t.csv.gz: cannot be unpacked (Error -3 while decompressing data: incorrect header "
@@ -119,22 +119,29 @@ def test_column_of_splits_is_followed_and_groups_are_whole(tmp_path: Path) -> No
 
 REFUSED: list[tuple[list[str], str, str]] = [
     (["a.png,cat,,", "c.png,dog,,", "d.png,dog,,"], "data.columns.file",
-     "rows of labels.csv that name a file that ROOT does not have: 2, the first is row 3 (c.png); add it, or "
-     "remove the row"),
+     "rows of labels.csv that name a file that ROOT does not have: 2 (row 3: c.png, row 4: d.png); add "
+     "it, or remove the row"),
     ([",cat,,"], "data.columns.file",
-     "rows of labels.csv that name no file: 1, the first is row 2; fill it in, or remove the row"),
+     "rows of labels.csv that name no file: 1 (row 2); fill it in, or remove the row"),
     (["a.png,cat,,", "../b.png,dog,,", "/b.png,dog,,"], "data.columns.file",
-     "rows of labels.csv that name a file outside the folder of the table: 2, the first is row 3 (../b.png); write "
-     "relative paths"),
+     "rows of labels.csv that name a file outside the folder of the table: 2 (row 3: ../b.png, row 4: "
+     "/b.png); write relative paths"),
     (["a.png,cat,,", "b.png,,,"], "data.columns.label",
-     "rows of labels.csv that give no label: 1, the first is row 3 (b.png); fill it in, or remove the row"),
+     "rows of labels.csv that give no label: 1 (row 3: b.png); fill it in, or remove the row"),
     (["a.png,cat,,", "b.png,dog,,", "a.png,dog,,"], "data.columns.label",
-     "rows of labels.csv that give a file several labels: 2, the first is row 2 (a.png); keep one row of each file"),
-    (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.label",
-     "rows of labels.csv that name a file that another row names, too: 2, the first is row 3 (a.png); keep one row of "
+     "rows of labels.csv that give a file several labels: 2 (row 2: a.png, row 4: a.png); keep one row of "
      "each file"),
+    (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.label",
+     "rows of labels.csv that name a file that another row names, too: 2 (row 3: a.png, row 4: a.png); keep one "
+     "row of each file"),
     (["a.png,cat,,", "b.png,cta,,"], "data.classes",
-     "unknown label of 1 rows of labels.csv, such as 3: 'cta'; did you mean 'cat'? allowed: cat, dog"),
+     "rows of labels.csv that have a label that is no class: 1 (row 3: cta); did you mean 'cat'? data.classes has cat, "
+     "dog"),
+    ([",cat,,", "b.png,,,", *(f"x{n}.png,cat,," for n in range(7)), "a.png,dgo,,", "c.png,,,"], "data.columns.file",
+     "rows of labels.csv that name no file: 1 (row 2), and that name a file that ROOT does not have: 8 (row 4: x0.png, "
+     "row 5: x1.png, row 6: x2.png, row 7: x3.png, row 8: x4.png, ...), and that give no label: 1 (row 3: b.png), and "
+     "that have a label that is no class: 1 (row 11: dgo); fill it in, or remove the row; add it, or remove the row; "
+     "did you mean 'dog'? data.classes has cat, dog"),
 ]  # fmt: skip
 
 
@@ -206,9 +213,9 @@ def test_rows_of_pixels_become_the_exact_images(name: str, has_header: bool, tmp
 
 
 REFUSED_PIXELS: list[tuple[str, dict[str, Any], str, str]] = [
-    ("1,2,3,4,cat\n1,2,256,4,dog\n", {}, "t.csv",
-     "t.csv: row 2, column 2, is no pixel, got '256'; pixels are whole numbers from 0 to 255; name the columns that "
-     "hold something else in data.columns"),
+    ("1,2,3,4,cat\n1,2,256,4,dog\n1,2,3,4,cat\n1,x,256,4,dog\n", {}, "t.csv",
+     "t.csv: rows that hold what is no pixel: 2 (row 2: '256' in column 2, row 4: 'x' in column 1); pixels are whole "
+     "numbers from 0 to 255; name the columns that hold something else in data.columns"),
     ("1,2,3,x,cat\n", {}, "t.csv", ""),
     ("1,2,3,0.5,cat\n", {}, "t.csv", ""),
     ("1,2,3,cat\n", {"columns": {"label": 3}}, "data.shape",

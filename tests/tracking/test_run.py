@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mlflow.entities import Metric
+from mlflow.utils.validation import _validate_logged_model_name
 from torch import Tensor, nn
 
 from pipeline.declaration.composition import compose
+from pipeline.tracking.logged_model import model_name
 from pipeline.tracking.run import TrackedRun, flat
 from pipeline.tracking.store import SAME_TAG, Store
 from pipeline.tracking.uri import FOLDER_TAG
@@ -26,6 +30,8 @@ CONFIG: dict[str, Any] = {
     "optimizer": {"_target_": "torch.optim.SGD", "lr": 1e-3, "nesterov": True, "groups": {}},
     "empty": "",
 }
+
+SELECTION: dict[str, Any] = {"score": "auroc", "majority": "cat", "baseline": {"accuracy": 0.6, "auroc": 0.5}}
 
 
 def artifact(run: TrackedRun, name: str) -> str:
@@ -133,13 +139,13 @@ def test_resumed_run_logs_the_missing_epochs_alone(store: Store) -> None:
 def test_scores_are_logged_once_until_they_change(store: Store) -> None:
     first = TrackedRun.start(store, name="a run", parent=None, tags={})
     scores = {"score": 0.5, "val/auroc": math.nan, "val/loss": math.inf, "epoch": 3.0}
-    first.log_final(scores)
-    first.log_final(scores)
+    first.log_final(scores, SELECTION)
+    first.log_final(scores, SELECTION)
     resumed = TrackedRun.resume(store, first.run_id)
-    resumed.log_final(scores)
+    resumed.log_final(scores, SELECTION)
     assert {len(steps(resumed, f"final/{name}")) for name in ("score", "auroc", "loss", "epoch")} == {1}
-    resumed.log_final({**scores, "score": 0.6})
-    resumed.log_final({**scores, "score": 0.6})
+    resumed.log_final({**scores, "score": 0.6}, SELECTION)
+    resumed.log_final({**scores, "score": 0.6}, SELECTION)
     assert steps(resumed, "final/score") == [(0, 0.5), (1, 0.6)]
     assert logged(resumed).data.metrics["final/score"] == 0.6
     assert {len(steps(resumed, f"final/{name}")) for name in ("auroc", "loss", "epoch")} == {1}
@@ -254,3 +260,53 @@ def test_logged_model_loads_back_for_any_batch_size(tracked: TrackedRun) -> None
     described = mlflow.models.get_model_info(f"models:/{found[0].model_id}")
     assert described.metadata == {"classes": ["a"]}
     assert described.signature is None, "it would keep files out"
+
+
+@given(names=st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5, unique=True))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_names_that_mlflow_refuses_are_logged_and_read_back(names: list[str], tracked: TrackedRun) -> None:
+    scores = {f"val/dice_{name[:40]}": float(place) for place, name in enumerate(names)}
+    tracked.log_scores(scores)
+    again = TrackedRun(tracked.store, tracked.run_id)
+    known = {name: steps[max(steps)] for name, steps in again._values.items()}
+    assert scores.items() <= known.items()
+    again.log_scores(scores)
+    assert again._logged_values() == again._values, "what is known is not logged again"
+
+
+def test_params_and_folders_with_names_that_mlflow_refuses_are_logged(
+    tracked: TrackedRun, tmp_path: Path
+) -> None:
+    tracked.log_config({"data": {"mask_values": {"#ff0000": "car"}}})
+    (tmp_path / "a.txt").write_text("a")
+    tracked.log_files(tmp_path / "a.txt", "test_a+b/../#1")
+    params = tracked.store.client.get_run(tracked.run_id).data.params
+    assert params["data.mask_values.:23:ff0000"] == "car"
+    assert (
+        Path(
+            tracked.store.client.download_artifacts(tracked.run_id, "test_a:2b:b/:2e:./:23:1/a.txt")
+        ).read_text()
+        == "a"
+    )
+
+
+def test_run_and_its_experiment_have_a_description(tracked: TrackedRun) -> None:
+    tracked.log_note("a *note*")
+    client = tracked.store.client
+    assert client.get_run(tracked.run_id).data.tags["mlflow.note.content"] == "a *note*"
+    tags = client.get_experiment(tracked.store.experiment_id).tags
+    assert "final/score" in tags["mlflow.note.content"]
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+@pytest.mark.parametrize(
+    ("run", "model"),
+    [
+        ("mirror, lr=0.1, seed 2", "mirror, lr=0\N{MIDDLE DOT}1, seed 2"),
+        ("digits: a/b%", "digits a-b"),
+        (":", "model"),
+    ],
+)
+def test_model_is_named_after_its_run_by_a_name_that_mlflow_takes(run: str, model: str) -> None:
+    assert model_name(run) == model
+    _validate_logged_model_name(model)

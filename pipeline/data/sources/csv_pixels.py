@@ -21,7 +21,7 @@ from pipeline.data.entries import check_size, reading
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample
 from pipeline.data.sources.csv_labels import read_samples
-from pipeline.data.tables import Table, has_header, read_table
+from pipeline.data.tables import RowErrors, Table, has_header, read_table
 from pipeline.errors import ConfigError
 
 TARGET = "label"
@@ -71,7 +71,7 @@ def opened(facts: Facts) -> Iterator[Archive]:
     named = {key: table.find(column, path=f"data.columns.{key}") for key, column in columns.items()}
     pixels = [index for index in range(len(table.rows[0])) if index not in named.values()]
     sides = find_sides(len(pixels), facts.shape)
-    rows = [_pixels(table, row, pixels) for row in range(len(table.rows))]
+    rows = _read_pixels(table, pixels)
     yield PixelTable(root, rows, sides, _labels(table, named))
 
 
@@ -107,21 +107,40 @@ def _name(row: int) -> str:
     return f"row_{row + 1:07}.pgm"
 
 
-def _pixels(table: Table, row: int, columns: Sequence[int]) -> bytes:
-    cells = table.rows[row]
-    try:
-        return bytes(int(cells[column]) for column in columns)
-    except ValueError:  # perhaps written as 0.0
-        wrong = next((column for column in columns if not _is_byte(cells[column])), None)
-    if wrong is not None:
-        name = table.header[wrong] if table.header else wrong
-        raise ConfigError(
-            table.name,
-            f"row {table.first + row}, column {name}, is no pixel",
-            got=cells[wrong],
-            hint="pixels are whole numbers from 0 to 255; name the columns that hold something else in data.columns",
-        )
-    return bytes(int(float(cells[column])) for column in columns)
+def _read_pixels(table: Table, columns: Sequence[int]) -> list[bytes]:
+    """Return the pixels of each row.
+
+    Raises:
+        ConfigError: cells are no pixels; it tells all rows that have some.
+    """
+    pixels: list[bytes] = []
+    wrong: list[str] = []
+    for row in table.rows:
+        try:
+            pixels.append(bytes(int(row[column]) for column in columns))
+            wrong.append("")
+        except ValueError:  # perhaps written as 0.0
+            wrong.append(_find_wrong(table, row, columns))
+            if not any(wrong):
+                pixels.append(bytes(int(float(row[column])) for column in columns))
+    errors = RowErrors(table)
+    errors.note(
+        table.name,
+        wrong,
+        map(bool, wrong),
+        "hold what is no pixel",
+        way="pixels are whole numbers from 0 to 255; name the columns that hold something else in data.columns",
+    )
+    errors.check()
+    return pixels
+
+
+def _find_wrong(table: Table, row: Sequence[str], columns: Sequence[int]) -> str:
+    """Return the first cell of a row that is no pixel, with its column; empty if all are."""
+    column = next((column for column in columns if not _is_byte(row[column])), None)
+    if column is None:
+        return ""
+    return f"{row[column]!r} in column {table.header[column] if table.header else column}"
 
 
 def _is_byte(cell: str) -> bool:

@@ -19,18 +19,21 @@ FACTS = ("mask_values",)
 MOST_CLASSES = 255  # a prepared mask holds a byte for each pixel, and 255 is no class
 
 
-def samples(archive: Archive, facts: Facts) -> list[Sample]:
+def samples(archive: Archive, facts: Facts, *, masks: str = "masks") -> list[Sample]:
     """List the images of all splits with their masks, sorted by name.
+
+    Args:
+        masks: the folder of masks, as errors call it.
 
     Raises:
         ConfigError: an image has no mask or no group, a mask has no image, two have the same stem, or one is outside
             the folders of images, masks or splits.
     """
     images: dict[str, str] = {}
-    masks: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for name in filter(is_image, archive.names()):
         kind, key = _place(name, archive, facts)
-        found = images if kind == "images" else masks
+        found = images if kind == "images" else targets
         if key in found:
             raise ConfigError(
                 "data.root",
@@ -39,13 +42,13 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
                 hint="rename or remove one",
             )
         found[key] = name
-    for key in sorted(images.keys() ^ masks.keys()):
-        alone, other = ("image", "mask") if key in images else ("mask", "image")
+    for key in sorted(images.keys() ^ targets.keys()):
+        alone, other, folder = ("image", "mask", masks) if key in images else ("mask", "image", "images")
         raise ConfigError(
             "data.root",
             f"{archive.root} has {'an image without a mask' if alone == 'image' else 'a mask without an image'}",
-            got=images.get(key) or masks[key],
-            hint=f"add its {other} as {other}s/{PurePosixPath(key).name}.png, or remove the {alone}",
+            got=images.get(key) or targets[key],
+            hint=f"add its {other} as {folder}/{PurePosixPath(key).name}.png, or remove the {alone}",
         )
     if facts.shares is None:
         splits = {key: read_split(name, archive) for key, name in images.items()}
@@ -54,7 +57,7 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
             None if facts.groups is None else {key: find_group(images[key], facts.groups) for key in images}
         )
         splits = split_by_name(dict.fromkeys(images, 0), facts.shares, groups=groups)
-    return [Sample(images[key], splits[key], target=masks[key]) for key in sorted(images)]
+    return [Sample(images[key], splits[key], target=targets[key]) for key in sorted(images)]
 
 
 def _place(name: str, archive: Archive, facts: Facts) -> tuple[str, str]:
