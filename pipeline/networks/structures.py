@@ -8,9 +8,8 @@ Shapes: (C, H, W) for maps, (F,) for vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import ceil
 from typing import Any
 
 from pipeline.networks.composites import COMPOSITES
@@ -18,7 +17,7 @@ from pipeline.networks.filters import conv
 from pipeline.networks.grammar import NONE, Part, PlanContext, call
 from pipeline.networks.leaves import LEAVES
 from pipeline.networks.parts import activation_specs
-from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, iterate_leaves, times
+from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, nearest_sides, times
 
 CONTAINERS = "pipeline.layers.containers."
 AFTER_NORM = ("pipeline.layers.drops.DropPath", "pipeline.layers.scales.Scale")
@@ -92,19 +91,12 @@ def skip(context: PlanContext, body: Any, *, crop: Any = None) -> Node:
     fits = sides == kept or (is_cropped and kept[0] <= sides[0] and kept[1] <= sides[1])
     if not fits:
         problem = f"the output of skip cannot be concatenated with its {times((*sides,))} input"
+        image, near = context.flow.view.image, nearest_sides(nodes)
         hint = "use as many up as pool, and rows and columns of data.shape that every pool halves evenly"
-        raise context.error(problem, (*kept,), hint + _nearest_sides(context, nodes))
+        hint += f"; the nearest to {times(image)} are {times(near)}" if near != image else ""
+        raise context.error(problem, (*kept,), hint)
     shape = (channels + made, *kept)
     return _concatenated(context, "skip", shape, (nodes,), "Skip", (context.flow, nodes[-1]))
-
-
-def _nearest_sides(context: PlanContext, nodes: Sequence[Node]) -> str:
-    """Return the rows and columns of images that come nearest and that all layers divide; empty if they do already."""
-    jumps = [leaf.view.jump for leaf, _ in iterate_leaves(nodes)]
-    sides = context.flow.view.image
-    steps = [ceil(max(jump[axis] for jump in jumps)) for axis in range(len(sides))]
-    nearest = [max(1, round(side / step)) * step for side, step in zip(sides, steps, strict=True)]
-    return "" if nearest == list(sides) else f"; the nearest to {times(sides)} are {times((*nearest,))}"
 
 
 def branches(context: PlanContext, lists: Any) -> Node:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 from pipeline.plans.view import Pair, Shape, View
@@ -156,6 +156,16 @@ class Network:
     def activations(self) -> int:
         """Number of elements in the outputs of all layers for one image; four bytes each in float32."""
         return sum(prod(leaf.shape) for leaf in self.leaves())
+
+
+def nearest_sides(nodes: tuple[Node, ...]) -> tuple[int, int]:
+    """Return the rows and columns of images, nearest to those planned for, that the strides of all layers divide."""
+    views = [leaf.view for leaf, _ in iterate_leaves(nodes)]
+    steps = (ceil(max(view.jump[axis] for view in views)) for axis in (0, 1))
+    rows, columns = (
+        max(1, round(side / step)) * step for side, step in zip(views[0].image, steps, strict=True)
+    )
+    return rows, columns
 
 
 def iterate_leaves(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tuple[Leaf, bool]]:
