@@ -25,7 +25,7 @@ repro: install data  ## reproduce all declared experiments, from raw data to art
 	$(BIN)/python -m pipeline.verify
 
 data: | install
-	dvc pull --quiet data.dvc
+	dvc pull --quiet --remote store data.dvc
 
 record: install  ## after `dvc repro` made other results: write down where, then commit dvc.lock and artifacts/
 	$(BIN)/python -m pipeline.verify record=true
@@ -46,7 +46,11 @@ check: install  ## lint, format, types, import contracts, and whether dvc.lock i
 bench: install data  ## measure speed, and write benchmarks/results.md; leave the machine alone meanwhile
 	$(BIN)/python -m benchmarks.run
 
-ui: install  ## compare runs in the MLflow UI on http://127.0.0.1:5000
+# MLflow opens its view of language models unless the address asks for the one of training; it keeps the choice.
+UI := http://127.0.0.1:5000/\#/experiments?workflowType=machine_learning
+ui: install  ## compare runs in the MLflow UI, and open it in a browser if there is a screen
+	@echo "$(UI)"
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || [ "$$(uname)" = Darwin ]; then (sleep 5; $(BIN)/python -m webbrowser "$(UI)") & fi; \
 	mlflow ui --backend-store-uri sqlite:///mlflow.db
 
 clean:  ## remove runs, caches and artifacts; data and MLflow's runs stay

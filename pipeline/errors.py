@@ -186,6 +186,7 @@ OF_TEXT: Final = {
 }
 
 UNNAMED = "a file"
+LONGEST_REASON = 200  # characters of a library's message
 
 
 class StorageError(ConfigError):
@@ -222,6 +223,15 @@ class StorageError(ConfigError):
             hint = next((hint for text, hint in OF_TEXT.items() if text in str(reason)), None)
             return cls(UNNAMED, " ".join(str(reason).split()), hint=hint) if hint else None
         return None
+
+
+def explain(reason: Exception) -> str:
+    """Return why something failed, in a few plain words if storage is behind it, else as the library says it."""
+    storage = None if isinstance(reason, ConfigError) else StorageError.behind(reason)
+    if storage is not None:
+        return storage.problem if storage.path == UNNAMED else f"{storage.path}: {storage.problem}"
+    text = " ".join(str(reason).split())[:LONGEST_REASON]
+    return redact(text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
 
 
 def warn_of_unwritable(cache: Path, reason: OSError) -> None:

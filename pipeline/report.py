@@ -78,7 +78,12 @@ def report(artifacts: Path, out: Path) -> None:
 
 def _check_whole(name: str, artifacts: Path) -> None:
     """Raise if a file that an evaluated experiment needs is missing, or if a result is damaged."""
-    for file in (f"search/{name}/best.yaml", f"train/{name}/result.json", f"evaluate/{name}/groups.csv"):
+    for file in (
+        f"prepare/{name}/prepared.json",
+        f"search/{name}/best.yaml",
+        f"train/{name}/result.json",
+        f"evaluate/{name}/groups.csv",
+    ):
         place = artifacts / file
         if not place.is_file():
             raise ConfigError(
@@ -86,7 +91,12 @@ def _check_whole(name: str, artifacts: Path) -> None:
                 f"the file is missing, but {artifacts}/evaluate/{name} exists",
                 hint=f"`dvc repro` writes it, or remove {artifacts}/evaluate/{name} if the experiment was given up",
             )
-    shown = {"search": None, "train": [file for file in RESULTS if file != "weights.pt"], "evaluate": None}
+    shown = {
+        "prepare": ["prepared.json"],
+        "search": None,
+        "train": [file for file in RESULTS if file != "weights.pt"],
+        "evaluate": None,
+    }
     for stage, files in shown.items():
         check_files(artifacts / stage / name, files, hint="delete it, and `dvc repro` brings it back")
 

@@ -33,7 +33,8 @@ from pipeline.runs.folder import OLDER_RESULTS, RESULTS
 from pipeline.runs.leader import is_leader
 from pipeline.runs.process import join_command
 from pipeline.training.run import RunRequest, follow, train
-from pipeline.trials.attempt import attempt, run_name
+from pipeline.trials.attempt import attempt
+from pipeline.trials.names import run_name
 from pipeline.trials.search import Outcome
 
 # How arguments of Hydra begin that name other files than those of conf/, abbreviated flags included.
@@ -67,9 +68,9 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     folder = train(declaration, request, context)
     if not is_leader():
         return float("nan")  # the leading process writes the results
-    metrics = folder.metrics()
-    print(f"{folder.path.relative_to(context.root)}  {_format_scores(metrics)}")
-    return metrics["score"]
+    metrics, name = folder.metrics(), str(folder.path.relative_to(context.root))
+    print(f"{name}  {_format_scores(metrics)}")
+    return Outcome(metrics["score"], folder=name) if context.parent else metrics["score"]
 
 
 def _format_scores(metrics: Mapping[str, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ def result_of(name: str) -> dict[str, Any]:
     }
 
 
+def counts_of(name: str) -> dict[str, Any]:
+    """Return what preparation leaves of an experiment's numbers of images."""
+    num_classes = len(declaration_of(name).data.classes)
+    per_class = {"train": 1000, "val": 20, "test": 30}
+    return {
+        "counts": {split: count * num_classes for split, count in per_class.items()},
+        "images_of_classes": {
+            split: [count + index for index in range(num_classes)] for split, count in per_class.items()
+        },
+    }
+
+
 def declaration_of(name: str) -> Declaration:
     """Return the declaration of an experiment, with words in it that HTML and Markdown take for their own."""
     declaration = compose([f"experiment={name}"])
@@ -83,10 +96,11 @@ def write_experiment(artifacts: Path, name: str) -> None:
     """Write all that the stages before the report leave of an experiment."""
     about = EXPERIMENTS[name]
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
-    searched = artifacts / "search" / name
-    for folder in (searched, trained / "pictures", evaluated / "pictures"):
+    searched, prepared = artifacts / "search" / name, artifacts / "prepare" / name
+    for folder in (prepared, searched, trained / "pictures", evaluated / "pictures"):
         folder.mkdir(parents=True, exist_ok=True)
     (searched / "best.yaml").write_text(yaml_text(dict(declaration_of(name).sections)), "utf-8")
+    (prepared / "prepared.json").write_text(json.dumps(counts_of(name)), "utf-8")
     if "trials" in about:
         (searched / "trials.csv").write_text("\n".join([SEARCHED, *about["trials"], ""]), "utf-8")
         (searched / "remarks.txt").write_text("\n".join([*about["remarks"], ""]), "utf-8")
@@ -105,5 +119,35 @@ def write_experiment(artifacts: Path, name: str) -> None:
         pixels = np.full((2 + sorted(EXPERIMENTS).index(name), 4 + index), 50 * index, np.uint8)
         folder = artifacts / room / name / ("" if room == "search" else "pictures")
         Image.fromarray(pixels).save(folder / f"{picture}.png")
-    for folder in (searched, trained, evaluated):
+    for folder in (prepared, searched, trained, evaluated):
         write_digests(folder)
+
+
+class Page(HTMLParser):
+    """What a reader sees, what the page refers to, and whether its tags are nested rightly."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.references: list[tuple[str, str, str]] = []
+        self.names: set[str] = set()
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open, f"never closed: {self._open}"
+        self.text = " ".join(" ".join(self.seen).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "br", "hr", "link"):
+            self._open.append(tag)
+        for key, value in attrs:
+            if key in ("src", "href", "srcset", "data", "action", "poster"):
+                self.references.append((tag, key, value or ""))
+            if key == "id":
+                self.names.add(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in ("style", "script"):
+            self.seen.append(data)

@@ -11,7 +11,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.loading import load
 from pipeline.declaration.network import check_memory, plan_network
 from pipeline.files import read_yaml
-from pipeline.plugins.hydra_plugins.parent_run import _jobs
+from pipeline.plugins.hydra_plugins.grid_sweeper import list_jobs
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.samplers import make_sampler
 from pipeline.trials.space import parse_space
@@ -130,13 +130,13 @@ def test_range_that_cannot_be_listed_is_refused(draw: str) -> None:
     with refused("search.space.seed", hint="choose a larger step, or an interval"):
         parse_space({"seed": draw})
     with refused("seed", hint="choose a larger step, or an interval"):
-        _jobs([f"seed={draw}"])
+        list_jobs([f"seed={draw}"])
 
 
 def test_sweep_of_too_many_jobs_is_refused() -> None:
     text = "overrides: they make 90,000 jobs, more than 10,000; sweep fewer values"
     with refused("overrides", text=text):
-        _jobs(["seed=range(0, 9000)", "model.width=range(1,11)"])
+        list_jobs(["seed=range(0, 9000)", "model.width=range(1,11)"])
 
 
 def test_grid_of_too_many_points_is_refused() -> None:

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.utils.validation import _validate_metric_name
 
 from pipeline.compose import compose_experiments
 from pipeline.compose import main as command
@@ -11,7 +14,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.experiments import read_experiments
 from pipeline.declaration.loading import load
 from pipeline.files import yaml_text
-from pipeline.storage.names import NAME, check_name
+from pipeline.storage.names import NAME, check_name, escape_key, unescape_key
 from tests.makers import data_section, write_declaration
 from tests.refusals import refused
 
@@ -143,3 +146,27 @@ def test_composed_file_does_not_replace_a_file_of_a_user(
     with refused(str(mine), text=text):
         command()
     assert mine.read_text() == "mine: 1"
+
+
+KEYS = [
+    ("val/dice_grey (cortex)", "val/dice_grey :28:cortex:29:"),
+    ("c++", "c:2b::2b:"),
+    ("a:b", "a:3a:b"),
+    ("a//b", "a/::/b"),
+    ("../a", ":2e:./a"),
+    ("a\n", "a:a:"),
+    ("\u0928\u093e", "\u0928:93e:"),
+    ("white matter.1/\uc22b-_", "white matter.1/\uc22b-_"),
+]
+
+
+@pytest.mark.parametrize(("name", "key"), KEYS, ids=repr)
+def test_name_is_written_for_mlflow_by_the_stated_rule(name: str, key: str) -> None:
+    assert escape_key(name) == key
+
+
+@given(st.text(st.characters(exclude_categories=()) | st.sampled_from(":/.2e ")))
+def test_any_name_is_a_metric_of_mlflow_and_read_back(name: str) -> None:
+    key = escape_key(name)
+    assert unescape_key(key) == name
+    _validate_metric_name(key)

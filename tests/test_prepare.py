@@ -157,7 +157,8 @@ def test_other_archive_than_the_pinned_one_is_refused(
     found = data_digest(tiny, root=tmp_path)
     text = (
         f"data.digest: data/tiny.zip is not the archive that data tiny pins: expected {pinned}, found {found}; "
-        "restore it with `git checkout data.dvc && dvc pull --force data.dvc`, or set data.digest to the new one"
+        "restore it with `git checkout data.dvc && dvc pull --force --remote store data.dvc`, or set data.digest to "
+        "the new one"
     )
     with refused("data.digest", got=found, allowed=(pinned,), text=text):
         prepare(with_data(tiny, digest=pinned), root=tmp_path)

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from pipeline.inspection.overview import Block
 from pipeline.inspection.shown import Overview
 from pipeline.report import report
 from tests.refusals import refused
-from tests.reports import EXPERIMENTS, NASTY, result_of, write_experiment
+from tests.reports import EXPERIMENTS, NASTY, Page, result_of, write_experiment
 
 
 @pytest.fixture(scope="module")
@@ -28,36 +27,6 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_experiment(artifacts, name)
     report(artifacts, artifacts / "report")
     return artifacts
-
-
-class Page(HTMLParser):
-    """What a reader sees, what the page refers to, and whether its tags are nested rightly."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-        self.references: list[tuple[str, str, str]] = []
-        self.names: set[str] = set()
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open, f"never closed: {self._open}"
-        self.text = " ".join(" ".join(self.seen).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img", "br", "hr", "link"):
-            self._open.append(tag)
-        for key, value in attrs:
-            if key in ("src", "href", "srcset", "data", "action", "poster"):
-                self.references.append((tag, key, value or ""))
-            if key == "id":
-                self.names.add(value or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] not in ("style", "script"):
-            self.seen.append(data)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +162,7 @@ def tables_in(markdown: str) -> list[list[str]]:
 def test_markdown_tables_are_well_formed(markdown: str) -> None:
     tables = tables_in(markdown)
     num_searches = sum("trials" in about for about in EXPERIMENTS.values())
-    assert len(tables) == 1 + 4 * len(EXPERIMENTS) + num_searches + 1  # of the groups of one
+    assert len(tables) == 1 + 5 * len(EXPERIMENTS) + num_searches + 1  # of the groups of one
     for table in tables:
         assert len(table) >= 3
         assert set(table[1]) == {"|", "-"}
@@ -258,7 +227,10 @@ def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path
         report(tmp_path, tmp_path / "report")
 
 
-@pytest.mark.parametrize("missing", ["search/X/best.yaml", "train/X/result.json", "evaluate/X/groups.csv"])
+@pytest.mark.parametrize(
+    "missing",
+    ["prepare/X/prepared.json", "search/X/best.yaml", "train/X/result.json", "evaluate/X/groups.csv"],
+)
 def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, "digits_lenet5")
     (place := tmp_path / missing.replace("X", "digits_lenet5")).unlink()

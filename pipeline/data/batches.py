@@ -57,8 +57,9 @@ class Mix(Protocol):
 class EpochBatches(Sampler[Request]):
     """Yield the batches of an epoch as requests; shuffled from (seed, epoch) if a seed is given.
 
-    Batch sizes are as equal as possible: this avoids a last batch of one image, on which batch norm fails, and gives
-    each process the same number of batches, which distributed training requires.
+    Batch sizes are as equal as possible, which gives each process the same number of batches, as distributed training
+    requires. No batch has a single image, on which batch norm fails: an odd number of images in batches of 2 ends with
+    a batch of 3. Only `batch_size=1` and a share of one image leave no choice.
 
     In a distributed run, each process yields its share: when shuffling, the last share is filled up from the start so
     that all have the same number of batches; otherwise each sample is used exactly once.
@@ -75,7 +76,10 @@ class EpochBatches(Sampler[Request]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return ceil(ceil(self.num_samples / _place()[1]) / self.batch_size)
+        share = ceil(self.num_samples / _place()[1])
+        count = ceil(share / self.batch_size)
+        has_single = self.batch_size > 1 and share < 2 * count
+        return max(count - has_single, 1)
 
     def __iter__(self) -> Iterator[Request]:
         for chosen in np.array_split(self._share(), len(self)):

@@ -24,7 +24,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 def restore(root: Path) -> str:
     """Return the command that restores a bundled archive, or advice for a user's own archive."""
     if root.parts[:1] == ("data",):
-        return "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
+        return "restore it with `git checkout data.dvc && dvc pull --force --remote store data.dvc`"
     return "restore an intact copy, or point data.root to one"
 
 

@@ -63,8 +63,7 @@ def _of_one_set(facts: Facts, archive: Archive) -> Facts:
     if facts.split != "folders" or facts.columns is not None:
         return facts
     tops = {name.split("/")[0] for name in archive.names() if is_image(name)}
-    anyhow = {"val": 1 / 3, "test": 1 / 3, "seed": 0}  # as all of them are taken
-    return facts if tops & set(SPLITS) else replace(facts, split=anyhow)
+    return facts if tops & set(SPLITS) else replace(facts, split="random")  # as all of them are taken
 
 
 def _find_group(sample: Sample, facts: Facts) -> str:

@@ -86,7 +86,8 @@ def _take(order: Sequence[str], units: Units, totals: Mapping[int, int], share: 
     images. The distance of a class is the square of what its count lacks, divided by its images. A second pass fills up
     to the quota of all images by units whose classes are below their quotas, as those of few images round down to none.
     """
-    taken, left = [], []
+    taken: list[str] = []
+    left: list[str] = []
     lacking = {label: share * total for label, total in totals.items()}
     missing = share * sum(totals.values())
     for is_first, chosen in ((True, order), (False, left)):

@@ -13,12 +13,12 @@ from pipeline.data.facts import check_class_names
 from pipeline.data.sources import check_source
 from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declaration, class_and_arguments
 from pipeline.declaration.grants import check_granted, is_prefix
-from pipeline.declaration.network import check_size, plan_network
+from pipeline.declaration.network import OTHER_NORMS, check_size, has_batch_norms, plan_network
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
-from pipeline.tasks.demands import load_demands
+from pipeline.tasks.demands import check_score_names, load_demands
 from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.settings import check_augmentation, check_preprocess, check_views
 
@@ -89,6 +89,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     check_arguments(sections)
     demands = load_demands(declaration.task)
     demands.check(declaration.data)
+    check_score_names(demands, declaration.data)
     demands.check_settings(declaration.task)
     return declaration
 
@@ -235,12 +236,10 @@ def _check_model(model: Mapping[str, Any]) -> None:
 
 def _check_norms(network: Network, batch_size: int) -> None:
     """Raise if a network with batch norms would be trained with a batch size of 1."""
-    leaves = (*network.leaves(), *network.side_leaves())
-    has_batch = any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
-    if batch_size == 1 and has_batch:
+    if batch_size == 1 and has_batch_norms(network):
         raise ConfigError(
             "trainer.batch_size",
             got=1,
             allowed=f"at least 2, as model {network.name} has batch norms, which cannot normalise over one image",
-            hint="or set model.norm=instance or model.norm={group: 8}",
+            hint=f"or {OTHER_NORMS}",
         )

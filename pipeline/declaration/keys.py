@@ -43,6 +43,7 @@ RECORDING = (
     "pipeline.tracking",
     "pipeline.training.overview",
     "pipeline.training.previews",
+    "pipeline.training.progress",
 )
 SWEEPING = ("pipeline.sweeps",)  # determines which runs are trained, not their results
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")

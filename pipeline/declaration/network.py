@@ -14,6 +14,7 @@ from pipeline.tasks.demands import Demands, load_demands
 BYTES = 4  # of a float32
 MOST_WEIGHTS = 10**10
 MOST_ACTIVATIONS = 10**10
+OTHER_NORMS = "set model.norm=instance or model.norm={group: 8}"
 
 
 def plan_network(declaration: Declaration) -> Network:
@@ -77,6 +78,12 @@ def check_memory(network: Network) -> None:
             f"{network.name} needs at least {needed:,} bytes of memory to train, this machine has {has:,}",
             hint="make model.width, its layers or input_shape smaller, or use another machine",
         )
+
+
+def has_batch_norms(network: Network) -> bool:
+    """Return whether a network has batch norms, auxiliary heads included."""
+    leaves = (*network.leaves(), *network.side_leaves())
+    return any("BatchNorm" in spec.target for leaf in leaves for spec in leaf.specs)
 
 
 def _check_input_shape(declaration: Declaration, demands: Demands) -> None:

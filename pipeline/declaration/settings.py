@@ -56,8 +56,7 @@ class TrainerSettings:
         deterministic: whether to use deterministic algorithms only; `warn` allows others with a warning.
         num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, and on a GPU all but one
             of its share of the cores; at most `MOST_PROCESSES`. Does not change the result.
-        progress: whether to show a progress bar (on a terminal) or a line per epoch. Does not change the
-            result.
+        progress: whether to show a line per epoch and, on a terminal, a progress bar. Does not change the result.
     """
 
     max_epochs: int

@@ -11,6 +11,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+from pipeline.pages.image_counts import ImageCounts
 from pipeline.storage.names import unescape_cells
 
 TITLES = {
@@ -23,7 +24,7 @@ TITLES = {
     "augmentation_steps": "Each step of the augmentation by itself",
     "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
     "confusion": "Confusion matrix of the test split",
-    "mistakes": "Most confident mistakes: true class, predicted class, confidence",
+    "mistakes": "Most confident mistakes: true class, predicted class, confidence, file",
     "best": "Best test cases",
     "median": "Median test cases",
     "worst": "Worst test cases",
@@ -54,6 +55,11 @@ class Score:
     def has_interval(self) -> bool:
         """Whether there is an interval that can be trusted."""
         return not isnan(self.low)
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether the interval fits on a scale from 0 to 1."""
+        return self.has_interval and self.low >= 0 and self.high <= 1
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class Chapter:
 
     Args:
         declaration: (setting, value) pairs that summarise the experiment; after a search, with the best values.
+        images: number of images by class and split.
         search: the outcome of the search; None without one.
         split: `test`, or `validation` where there is no test split: the split of the scores.
         scores: the one that selects the best epoch comes first.
@@ -106,6 +113,7 @@ class Chapter:
     name: str
     summary: str
     declaration: list[tuple[str, str]]
+    images: ImageCounts
     search: Found | None
     split: str
     scores: list[Score]
@@ -129,7 +137,7 @@ def load_chapter(
     """Collect the chapter of an experiment.
 
     Args:
-        artifacts: the folder with search/, train/ and evaluate/.
+        artifacts: the folder with prepare/, search/, train/ and evaluate/.
         config: the sections of its declaration, with the best values of its search.
         titles: score name -> human-readable title.
         minimized: the scores for which lower is better.
@@ -155,6 +163,7 @@ def load_chapter(
         name=name,
         summary=_summary(split, rows[0], groups),
         declaration=_declaration(config),
+        images=ImageCounts.load(artifacts / "prepare" / name, config["data"]["classes"]),
         search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
         split=split,
         scores=rows,
@@ -221,7 +230,8 @@ def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     data, trainer = config["data"], config["trainer"]
     shape = " x ".join(map(str, data["shape"]))
     return [
-        ("data", f"{data['name']}: {shape}, {len(data['classes'])} classes ({data['licence']})"),
+        ("data", f"{data['name']}: {shape}, {len(data['classes'])} classes"),
+        ("licence", data["licence"]),
         ("preprocessing", _built(config["preprocess"])),
         ("augmentation", _augmentation(config["augmentation"])),
         ("network", config["model"]["name"]),
@@ -231,7 +241,7 @@ def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("training", f"{trainer['max_epochs']} epochs, batches of {trainer['batch_size']}"),
         ("kept weights", f"{trainer['keep']} epoch"),
         ("seed", str(config["seed"])),
-        ("test images seen as", _views(config["views"])),
+        ("test views", _views(config["views"], is_whole=config["input_shape"] == data["shape"])),
     ]
 
 
@@ -241,9 +251,10 @@ def _augmentation(section: Mapping[str, Any]) -> str:
     return (", ".join(map(_built, steps)) or "none") + copies
 
 
-def _views(section: Mapping[str, Any]) -> str:
-    crops = "the corners and the centre" if section["crops"] == "corners" else "they are"
-    return crops + (", and mirrored" if section["mirror"] else "")
+def _views(section: Mapping[str, Any], *, is_whole: bool) -> str:
+    centre = "whole image" if is_whole else "centre"
+    crops = "four corners and centre" if section["crops"] == "corners" else centre
+    return crops + (", each also mirrored" if section["mirror"] else "")
 
 
 def _built(node: Mapping[str, Any]) -> str:

@@ -16,11 +16,11 @@ def render(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = markdown_cell
     return environment.get_template(template).render(**values)
 
 
-def _cell(value: object) -> str:
+def markdown_cell(value: object) -> str:
     """Escape text for a cell of a Markdown table."""
     escapes: dict[str, str | int | None] = {"&": "&amp;", "<": "&lt;", "|": r"\|", "\n": " "}
     return str(value).translate(str.maketrans(escapes))

@@ -5,13 +5,11 @@ Shapes: images (H, W, C) uint8 with C of 1 or 3; masks (H, W) of class indices.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.pictures.fonts import DEFAULT, find_fonts
 from pipeline.pictures.sheets import overlay
 
 Array = NDArray[np.uint8]
@@ -19,7 +17,6 @@ Array = NDArray[np.uint8]
 STRIP = 256  # rows painted at once, which bounds the memory that a large image takes
 NARROWEST = 160  # pixels across that a caption needs; smaller images are enlarged
 LINE = 24  # pixels of a caption
-FONT = "fonts/ttf/DejaVuSans.ttf"  # comes with matplotlib
 
 
 def paint(image: Array, mask: Array) -> Array:
@@ -35,6 +32,6 @@ def caption(image: Array, text: str) -> Array:
     canvas = np.full((LINE + rows, columns, 3), 255, dtype=np.uint8)
     canvas[LINE:] = image.repeat(factor, axis=0).repeat(factor, axis=1) if factor > 1 else image
     page = Image.fromarray(canvas)
-    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / FONT, size=LINE * 2 // 3)
+    font = ImageFont.truetype(next(iter(find_fonts(text)), DEFAULT), size=LINE * 2 // 3)
     ImageDraw.Draw(page).text((4, 2), text, fill=(0, 0, 0), font=font)
     return np.asarray(page)

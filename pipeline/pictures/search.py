@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from pipeline.pictures.sheets import DPI, save
@@ -57,7 +58,8 @@ def draw_slices(
     """Draw a panel per key: the values of the trials against the key, with its importance."""
     columns = min(PANELS, len(keys))
     rows = ceil(len(keys) / columns)
-    figure = Figure(figsize=(2.5 * columns, 2.2 * rows), dpi=DPI, layout="constrained")
+    layout = ConstrainedLayoutEngine(wspace=0.08)  # between the labels at the ends of two axes
+    figure = Figure(figsize=(2.5 * columns, 2.2 * rows), dpi=DPI, layout=layout)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for axis in axes[len(keys) :]:
         axis.set_axis_off()
@@ -95,7 +97,9 @@ def draw_parallel(
             axis.annotate(
                 text, (place, share), xytext=(4, 0), textcoords="offset points", fontsize=6, va="center"
             ).set_parse_math(False)
-    figure.colorbar(colours, ax=axis, pad=0.02).ax.tick_params(labelsize=7)
+    bar = figure.colorbar(colours, ax=axis, pad=0.02)
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label("value", fontsize=8)
     axis.spines[:].set_visible(False)
     save(figure, path)
 

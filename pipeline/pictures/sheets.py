@@ -5,17 +5,21 @@ Shapes: images (H, W, C) uint8 with C of 1 or 3; masks (H, W) of class indices.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 from textwrap import fill
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
+
+from pipeline.pictures.fonts import set_fonts
 
 Array = NDArray[np.uint8]
 
@@ -25,9 +29,13 @@ CELL = 143  # pixels across
 GAP = 7  # pixels
 LEGEND_COLUMNS = 5
 LINE = 15  # pixels of a line of text
-CAPTION_WIDTH = 24  # characters
+CAPTION_WIDTH = 22  # characters; those of Chinese, Japanese and Korean are twice as wide
 OPACITY = 0.45  # of a mask over its image
-COLOURS = colormaps["Set1"].colors  # type: ignore[attr-defined]
+# Paul Tol's scheme "muted", whose colours look different to the colour-blind, too; those that stand out on grey first.
+COLOURS = [
+    to_rgb(f"#{colour}")
+    for colour in ["CC6677", "88CCEE", "DDCC77", "AA4499", "117733", "999933", "882255", "44AA99", "332288"]
+]
 
 
 def draw_sheet(
@@ -43,11 +51,11 @@ def draw_sheet(
 
     Args:
         masks: overlaid on the images; class 0 is transparent.
-        captions: short text above each image.
+        captions: short text above each image, which may have several lines.
         classes: names of the classes of masks, for a legend; other values in a mask are transparent.
     """
     columns = min(columns, len(images))
-    texts = [fill(caption, CAPTION_WIDTH) for caption in captions or ()]
+    texts = ["\n".join(map(_wrapped, each.splitlines())) for each in captions or ()]
     band = LINE * max((text.count("\n") + 1 for text in texts), default=0)
     height = round(CELL * max(image.shape[0] / image.shape[1] for image in images))
     has_legend = masks is not None and classes is not None and len(classes) - 1 <= len(COLOURS)
@@ -72,6 +80,12 @@ def draw_sheet(
         assert classes is not None
         _add_legend(figure, classes)
     save(figure, path, trims=False)
+
+
+def _wrapped(line: str) -> str:
+    """Break a line of a caption so that it is not wider than an image."""
+    num_wide = sum(east_asian_width(each) in "WF" for each in line)
+    return fill(line, round(CAPTION_WIDTH * len(line) / (len(line) + num_wide))) if line else ""
 
 
 def _known(mask: NDArray[Any], classes: Sequence[str] | None) -> NDArray[Any]:
@@ -100,6 +114,14 @@ def overlay(image: Array, mask: NDArray[Any]) -> Array:
 def save(figure: Figure, path: Path, *, trims: bool = True) -> None:
     """Save a figure as PNG without version metadata, optionally trimming empty margins."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # for which fonts are looked
+        _save(figure, path, trims=trims)
+        if set_fonts(figure):
+            _save(figure, path, trims=trims)
+
+
+def _save(figure: Figure, path: Path, *, trims: bool) -> None:
     box = "tight" if trims else None
     figure.savefig(path, metadata={"Software": None}, bbox_inches=box, pad_inches=0.06)
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from pipeline.errors import ConfigError, StorageError
 
@@ -79,23 +79,6 @@ def stoppable() -> Iterator[None]:
                 signal.signal(each, known)
 
 
-def is_stopping() -> bool:
-    """Return whether a signal has asked this process to stop."""
-    handler = signal.getsignal(signal.SIGTERM)
-    return isinstance(handler, StopHandler) and handler.received is not None
-
-
-_ending = ExitStack()
-
-
-def at_end(call: Callable[[], None]) -> None:
-    """Call a function when this command ends, in whatever way.
-
-    Unlike `atexit`, while threads can still be started, and so that an error is one of the command.
-    """
-    _ending.callback(call)
-
-
 def exit_on_mistake(main: Callable[[], None], *, has_own_help: bool = False) -> None:
     """Run a command; report a `ConfigError` in one sentence on stderr, and exit with code 1.
 
@@ -108,7 +91,7 @@ def exit_on_mistake(main: Callable[[], None], *, has_own_help: bool = False) -> 
         sys.stdout.write(f"{(sys.modules[main.__module__].__doc__ or '').strip()}\n")
         return
     try:
-        with stoppable(), _ending:
+        with stoppable():
             report_mistake(main)
     except Stopped as stop:
         with suppress(OSError):

@@ -23,7 +23,7 @@ def is_leader() -> bool:
     rank = os.environ[name]
     if not (rank.isascii() and rank.isdigit()):
         raise ConfigError(name, got=rank, allowed="the number of a process", hint=f"type: unset {name}")
-    if int(rank) > 0 and not _has_launcher():
+    if int(rank) > 0 and not has_launcher():
         raise ConfigError(
             name,
             "makes this a further process of a distributed training, but no launcher has started it",
@@ -33,7 +33,7 @@ def is_leader() -> bool:
     return int(rank) == 0
 
 
-def _has_launcher() -> bool:
+def has_launcher() -> bool:
     """Return whether Lightning itself, torchrun, srun or another launcher started this process as one of several."""
     variables = os.environ
     is_ours = (

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError
 from pipeline.layers.classes import import_name
+from pipeline.storage.names import LONGEST_KEY, escape_key
 
 CENTRE = ("centre",)
 
@@ -102,6 +103,23 @@ class Demands:
         if metric in ("score", f"val/{self.score}"):
             return {"max": "maximize", "min": "minimize"}[self.mode]
         return "minimize" if metric.endswith(("loss", "_error")) else "maximize"
+
+
+def check_score_names(demands: Demands, facts: Facts) -> None:
+    """Check that MLflow can take the scores of a task, which may be named after classes.
+
+    Raises:
+        ConfigError: the name of one is too long.
+    """
+    for name in demands.scores(facts):
+        key = escape_key(f"test_{facts.name}/{name}_high")  # the longest that is logged
+        if len(key) > LONGEST_KEY:
+            raise ConfigError(
+                "data.classes",
+                f"the score {name} of data {facts.name} has {len(key)} characters in MLflow, which takes {LONGEST_KEY}",
+                hint="shorten data.name or the name of the class; other characters than letters, digits and '_.- ' "
+                "count as four or more",
+            )
 
 
 def load_demands(section: Mapping[str, Any]) -> Demands:

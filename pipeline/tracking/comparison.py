@@ -1,82 +1,88 @@
-"""Comparison of the children of a sweep, logged to their parent: table, chart, best child, means over seeds."""
+"""Comparison of the runs of a sweep or search, logged to their parent: tables, chart, best run."""
 
 from __future__ import annotations
 
 import csv
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from mlflow.entities import Run, ViewType
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
+from pipeline.files import yaml_text
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.storage.names import escape_cells
-from pipeline.tasks.intervals import Bounds, mean_interval
-from pipeline.tracking.run import TrackedRun
+from pipeline.tracking.run import TrackedRun, flat
 
 SCORE = "final/score"
 BEST_TAG = "convoy.best_of"
 
 
-def log_comparison(parent: TrackedRun, *, mode: str, bounds: Bounds | None = None) -> str:
-    """Log the results of the finished children of a parent, best first.
-
-    Logs `comparison.csv`, `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and `convoy.best_name`, and
-    the best score as a metric; also `over_seeds.md` if some children differ only in their seed.
+@dataclass(frozen=True)
+class ComparedRun:
+    """A finished run of a sweep.
 
     Args:
-        mode: `max` if a higher score is better, `min` if a lower one is.
-        bounds: the least and the greatest value that the score can have, which no interval crosses; None for no bounds.
-
-    Returns:
-        The contents of `over_seeds.md`; empty if it is not written.
+        name: what differs from the other runs.
+        run_id: of MLflow.
+        folder: of the run, relative to the project's.
+        sections: its declaration.
+        scores: the validation scores of its kept epoch.
     """
-    client = parent.store.client
-    found = client.search_runs(
-        [parent.store.experiment_id],
-        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.run_id}'",
-        ViewType.ACTIVE_ONLY,
-    )
-    children = [run for run in found if SCORE in run.data.metrics]
-    if not children:
-        return ""
-    sign = {"max": 1, "min": -1}[mode]
-    children.sort(key=lambda run: _rank([run.data.metrics[SCORE]], sign), reverse=True)
-    differing = _differing(children)
-    parent.log_text(_table(children, differing), "comparison.csv")
-    seeds = _over_seeds(children, differing)
-    seeds.sort(key=lambda group: _rank(group[1], sign), reverse=True)
-    means = _means(seeds, bounds) if len(seeds) < len(children) else ""
-    if means:
-        parent.log_text(means, "over_seeds.md")
-        scored = seeds
-    else:
-        scored = [(_label(run, differing), [run.data.metrics[SCORE]]) for run in children]
+
+    name: str
+    run_id: str
+    folder: str
+    sections: Mapping[str, Any]
+    scores: Mapping[str, float]
+
+
+def log_comparison(
+    parent: TrackedRun,
+    runs: Sequence[ComparedRun],
+    *,
+    scored: Sequence[tuple[str, Sequence[float]]],
+    page: str,
+) -> None:
+    """Log the results of a sweep to its parent run.
+
+    Logs `comparison.md`, which is also the description of the parent; and if a run has finished, `comparison.csv`,
+    `comparison.png`, `best_config.yaml`, the tags `convoy.best_run` and `convoy.best_name`, and the best score.
+
+    Args:
+        runs: the finished ones, best first.
+        scored: the scores of each point, best first; several for runs that differ only in their seed.
+        page: the comparison as Markdown.
+    """
+    parent.log_text(page, "comparison.md")
+    parent.log_note(page)
+    if not runs:
+        return
+    best = runs[0]
+    parent.log_text(_table(runs), "comparison.csv")
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
         draw_comparison(scored, picture)
         parent.log_files(picture)
-        best = client.download_artifacts(children[0].info.run_id, "config.yaml", folder)
-        parent.log_text(Path(best).read_text(encoding="utf-8"), "best_config.yaml")
-    parent.log_scores({SCORE: children[0].data.metrics[SCORE]})
-    best_run = children[0].info
-    parent.log_tags({"convoy.best_run": best_run.run_id, "convoy.best_name": best_run.run_name or ""})
-    return means
+    parent.log_text(yaml_text(dict(best.sections)), "best_config.yaml")
+    parent.log_scores({SCORE: best.scores["score"]})
+    parent.log_tags({"convoy.best_run": best.run_id, "convoy.best_name": best.name})
 
 
-def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value: float) -> None:
+def log_search(parent: TrackedRun, results: Path, *, best: str, name: str, value: float, page: str) -> None:
     """Log the outcome of a search to its parent run: results, best value, and the run that achieved it.
 
     Args:
         best: id of the best run.
         name: name of the best point.
+        page: the best trials as Markdown, which is also the description of the parent.
     """
     parent.log_files(results)
+    parent.log_text(page, "comparison.md")
     parent.log_scores({SCORE: value})
     parent.log_tags({"convoy.best_run": best, "convoy.best_name": name})
+    parent.log_note(page)
     if parent.store.has_run(best):
         _tag_best(parent, best)
 
@@ -90,53 +96,16 @@ def _tag_best(parent: TrackedRun, best: str) -> None:
     client.set_tag(best, BEST_TAG, parent.run_id)
 
 
-def _over_seeds(children: list[Run], differing: list[str]) -> list[tuple[str, list[float]]]:
-    """Return the scores of children that differ only in their seed, by their common name."""
-    groups: dict[tuple[str | None, ...], list[Run]] = {}
-    for run in children:
-        alike = tuple(run.data.params.get(name) for name in differing if name != "seed")
-        groups.setdefault(alike, []).append(run)
-    return [(_shared_name(runs), [run.data.metrics[SCORE] for run in runs]) for runs in groups.values()]
-
-
-def _shared_name(runs: list[Run]) -> str:
-    """Return the name of runs without their seed."""
-    words = [word for word in (runs[0].info.run_name or "").split() if not word.startswith("seed=")]
-    return " ".join(words) or "all"
-
-
-def _means(seeds: list[tuple[str, list[float]]], bounds: Bounds | None) -> str:
-    """Return a Markdown table: name, number of seeds, mean score, and its 95 % interval."""
-    lines = ["| run | seeds | mean score | 95 % interval |", "|---|---|---|---|"]
-    for name, scores in seeds:
-        mean, low, high = mean_interval(scores, bounds=bounds)
-        lines.append(f"| {name} | {len(scores)} | {mean:.4f} | {low:.4f} to {high:.4f} |")
-    return "\n".join(lines) + "\n"
-
-
-def _rank(scores: Sequence[float], sign: int) -> float:
-    """Return a sort key by mean score, best last; NaN sorts first."""
-    return float(np.nan_to_num(sign * np.mean(scores), nan=-np.inf))
-
-
-def _differing(children: list[Run]) -> list[str]:
-    """Return the params whose values differ between children."""
-    names = {name for run in children for name in run.data.params}
-    return sorted(n for n in names if len({run.data.params.get(n) for run in children}) > 1)
-
-
-def _table(children: list[Run], differing: list[str]) -> str:
-    scores = sorted({name for run in children for name in run.data.metrics if name.startswith("final/")})
+def _table(runs: Sequence[ComparedRun]) -> str:
+    """Return a CSV file with a row for each run: settings that differ, then scores."""
+    settings = [dict(flat(run.sections)) for run in runs]
+    names = dict.fromkeys(name for each in settings for name in each)
+    differing = sorted(name for name in names if len({each.get(name) for each in settings}) > 1)
+    scores = sorted({name for run in runs for name in run.scores})
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(escape_cells(["run", *differing, *scores]))
-    for run in children:
-        params, metrics = run.data.params, run.data.metrics
-        cells = [*(params.get(name, "") for name in differing), *(metrics.get(name, "") for name in scores)]
-        rows.writerow([run.info.run_id, *escape_cells(cells)])
+    rows.writerow(escape_cells(["run", "folder", "mlflow_run", *differing, *scores]))
+    for run, each in zip(runs, settings, strict=True):
+        cells = [run.name, run.folder, run.run_id, *(each.get(name, "") for name in differing)]
+        rows.writerow(escape_cells([*cells, *(run.scores.get(name, "") for name in scores)]))
     return text.getvalue()
-
-
-def _label(run: Run, differing: list[str]) -> str:
-    short = [name for name in differing if len(run.data.params.get(name, "")) <= 24]
-    return "  ".join(f"{name.split('.')[-1]} {run.data.params.get(name, '')}" for name in short)

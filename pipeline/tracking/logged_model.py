@@ -19,12 +19,20 @@ from numpy.typing import NDArray
 
 from pipeline.tracking import convoy_serving
 
+# Nothing looks a logged model up by its name, so names need not be read back.
+REPLACED = str.maketrans({".": "\N{MIDDLE DOT}", "/": "-", ":": "", "%": "", '"': "", "'": ""})
 DATA, MLMODEL = "data", "MLmodel"  # names that MLflow gives
+
+
+def model_name(run: str) -> str:
+    """Return the name of a run's model, in which MLflow takes none of `/ : . % " '`."""
+    return run.translate(REPLACED) or "model"
 
 
 def log_exported(
     model: Any,
     *,
+    name: str,
     example: NDArray[np.uint8],
     outputs: Any,
     about: Mapping[str, Any],
@@ -33,6 +41,7 @@ def log_exported(
     """Log a torch module to the active run of MLflow, as a graph that loads without this package.
 
     Args:
+        name: of the logged model, see `model_name`.
         example: images (N, C, H, W) with N of at least 2, so that any batch size is accepted.
         outputs: what the model returns for them.
         about: the description of the model; MLflow shows it as its metadata.
@@ -59,7 +68,7 @@ def log_exported(
 
     Model.log(
         artifact_path=None,
-        name="model",
+        name=name,
         flavor=SimpleNamespace(save_model=save),
         flavor_name="pytorch",
         metadata=dict(about),

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import redact
 from pipeline.files import yaml_text
-from pipeline.tracking.store import Store
+from pipeline.storage.names import escape_key, unescape_key
+from pipeline.tracking.store import NOTE_TAG, Store
 from pipeline.tracking.uri import FOLDER_TAG, URI_VARIABLE
 
 LONGEST_PARAM = 6000  # characters, MLflow's own limit
@@ -38,7 +39,8 @@ EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
 class TrackedRun:
     """An MLflow run that this process writes to.
 
-    Logging is idempotent: after a crash, what was logged before is not logged a second time.
+    Logging is idempotent: after a crash, what was logged before is not logged a second time. Names of metrics, params
+    and folders may be any text: MLflow gets them as `escape_key` writes them.
 
     Args:
         store: the opened store.
@@ -84,7 +86,8 @@ class TrackedRun:
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Log a resolved config as params, one per leaf, and as a file; params that were logged before stay."""
         known = {} if self._is_new else self._client.get_run(self.run_id).data.params
-        params = [Param(key, text[:LONGEST_PARAM]) for key, text in flat(config) if key not in known]
+        values = {escape_key(key): text[:LONGEST_PARAM] for key, text in flat(config)}
+        params = [Param(key, text) for key, text in values.items() if key not in known]
         for start in range(0, len(params), PARAMS_AT_ONCE):
             self._client.log_batch(self.run_id, params=params[start : start + PARAMS_AT_ONCE])
         text = yaml_text(dict(config))
@@ -120,15 +123,16 @@ class TrackedRun:
         now, values = int(time.time() * 1000), list(values)
         if values:
             self._client.log_batch(
-                self.run_id, metrics=[Metric(key, value, now, step) for key, value, step in values]
+                self.run_id,
+                metrics=[Metric(escape_key(key), value, now, step) for key, value, step in values],
             )
         for key, value, step in values:
             self._values.setdefault(key, {})[step] = value
 
     def _logged_values(self) -> dict[str, dict[int, float]]:
         """Return the logged values of each metric by step."""
-        names = self._client.get_run(self.run_id).data.metrics
-        histories = {name: self._client.get_metric_history(self.run_id, name) for name in names}
+        keys = self._client.get_run(self.run_id).data.metrics
+        histories = {unescape_key(key): self._client.get_metric_history(self.run_id, key) for key in keys}
         return {name: {each.step: each.value for each in history} for name, history in histories.items()}
 
     def log_final(self, scores: Mapping[str, float]) -> None:
@@ -139,12 +143,17 @@ class TrackedRun:
         """Set tags."""
         self._client.log_batch(self.run_id, tags=[RunTag(key, redact(value)) for key, value in tags.items()])
 
+    def log_note(self, text: str) -> None:
+        """Set the description of the run, in Markdown."""
+        self.log_tags({NOTE_TAG: text})
+
     def log_text(self, text: str, name: str) -> None:
         """Log a text file."""
         self._client.log_text(self.run_id, text, name)
 
     def log_files(self, path: Path, folder: str | None = None) -> None:
         """Log a file, or the files of a folder, under an artifact folder."""
+        folder = None if folder is None else escape_key(folder)
         if path.is_dir():
             self._client.log_artifacts(self.run_id, str(path), folder)
         else:
@@ -187,10 +196,13 @@ class TrackedRun:
         """
         if self._has_model():
             return
-        from pipeline.tracking.logged_model import log_exported  # imports torch
+        from pipeline.tracking.logged_model import log_exported, model_name  # imports torch
 
+        name = model_name(self._client.get_run(self.run_id).info.run_name or "")
         with _chosen(self.store.uri), mlflow.start_run(run_id=self.run_id):
-            log_exported(model, example=example, outputs=outputs, about=about, requirements=requirements)
+            log_exported(
+                model, name=name, example=example, outputs=outputs, about=about, requirements=requirements
+            )
 
     def _has_model(self) -> bool:
         """Return whether the model was logged before; delete what was left of it where that was interrupted."""

@@ -24,12 +24,23 @@ from sqlalchemy.exc import DatabaseError
 from pipeline.errors import ConfigError, redact
 from pipeline.runs.lock import locked
 from pipeline.tracking.database import make_if_needed
+from pipeline.tracking.relocation import ARTIFACTS, relocate
 from pipeline.tracking.uri import FOLDER_TAG, database_of, tracking_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # Silences messages about the creation of tables, and tracebacks of errors that MLflow raises as well.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
+NOTE_TAG = (
+    "mlflow.note.content"  # the description of a run or an experiment, which MLflow's UI shows as Markdown
+)
+OF_EXPERIMENT = {
+    NOTE_TAG: "Runs of Convoy. `final/score` is the validation score that selected the epoch, under its own name "
+    "`final/accuracy` or the like; `test/...` are scores on the test split. Sweeps and searches are parents of their "
+    "runs, and their description compares them. `dvc repro` writes the report, `artifacts/report/report.html`.",
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "final/score",
+}
 SAME_TAG = "convoy.same_as"  # the run that a link refers to
 
 
@@ -65,8 +76,10 @@ class Store:
         with self.alone():
             try:
                 make_if_needed(self.database)
+                if self.database.parent.resolve() == root.resolve():
+                    relocate(self.database)
                 self.client = MlflowClient(self.uri)
-                location = (root / "mlartifacts").resolve().as_uri()
+                location = (root / ARTIFACTS).resolve().as_uri()
                 self.experiment_id = self._experiment(experiment, location=location)
             except (MlflowException, DatabaseError, sqlite3.DatabaseError) as reason:
                 raise ConfigError(
@@ -116,6 +129,19 @@ class Store:
         own = (run for run in running if run.data.tags.get(FOLDER_TAG) == folder)
         return next((run.info.run_id for run in own if SAME_TAG not in run.data.tags), None)
 
+    def trained_run(self, folder: str) -> str | None:
+        """Return the newest run that was logged for the folder of a training, which has lost its `run.json`.
+
+        None for a server, to which another machine may have logged it.
+
+        Args:
+            folder: `runs/<fingerprint>`.
+        """
+        if self.database is None:
+            return None
+        found = self.client.search_runs([self.experiment_id], f"tags.`{FOLDER_TAG}` = '{folder}'")
+        return next((run.info.run_id for run in found if SAME_TAG not in run.data.tags), None)
+
     def _experiment(self, name: str, *, location: str | None) -> str:
         found: Experiment | None = self.client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage == LifecycleStage.DELETED:
@@ -129,7 +155,7 @@ class Store:
         if found is not None:
             return str(found.experiment_id)
         place = None if location is None else f"{location}/{quote(name)}"
-        return str(self.client.create_experiment(name, artifact_location=place))
+        return str(self.client.create_experiment(name, artifact_location=place, tags=OF_EXPERIMENT))
 
 
 def _refuse_read_only(database: Path) -> None:

@@ -129,6 +129,18 @@ def find_resume_point(folder: RunFolder, *, keep: str) -> ResumePoint | None:
     return ResumePoint(path, checkpoint["history"], waited[0] if waited else None)
 
 
+def adopt_checkpoints(folder: RunFolder, source: RunFolder) -> int:
+    """Write the checkpoints of another run as those of a run that has none; return how many epochs they have.
+
+    Raises:
+        DamagedFileError: the other run's last checkpoint, or that of its best epoch, is missing or damaged.
+    """
+    writer, last = DurableCheckpointIO(folder), read_checkpoint(source.last)
+    writer.save_checkpoint(read_checkpoint(source.best), folder.best)
+    writer.save_checkpoint(last, folder.last)  # last, since training resumes where it exists
+    return len(last["history"])
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return a checkpoint whose contents equal the checksums in it, which torch does not compare.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.network import check_memory, plan_network
+from pipeline.declaration.network import OTHER_NORMS, check_memory, has_batch_norms, plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.errors import ConfigError
 from pipeline.networks.planner import plan
@@ -114,6 +114,27 @@ def check_optimizer(declaration: Declaration) -> None:
                     hint="correct its settings, so that all learning rates are finite and at least 0",
                 )
         wrap_errors(lambda: _step(schedule), "scheduler", target)
+
+
+def check_count(declaration: Declaration, num_images: int) -> None:
+    """Check that each process of a training has two images or more if the network has batch norms.
+
+    Args:
+        num_images: size of the training split.
+
+    Raises:
+        ConfigError: a process would have one, over which a batch norm cannot normalise.
+    """
+    devices = declaration.trainer.devices
+    if num_images <= (devices if isinstance(devices, int) else 1) and has_batch_norms(
+        plan_network(declaration)
+    ):
+        raise ConfigError(
+            "data",
+            "the training split leaves one image to each process, over which batch norms cannot normalise",
+            got=num_images,
+            hint=f"add images, or {OTHER_NORMS}",
+        )
 
 
 def check_augmentation(declaration: Declaration) -> None:

@@ -1,8 +1,9 @@
-"""The description that travels with a model: how to make its input, what its output means, where it comes from."""
+"""Descriptions of a model, which travels with it, and of a run, which MLflow's UI shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from pipeline.declaration.declaration import Declaration
@@ -41,3 +42,20 @@ def describe(
         "scored_in": result["scored_in"],
         "versions": result["versions"],
     }
+
+
+def describe_run(declaration: Declaration, scores: Mapping[str, float], *, folder: str) -> str:
+    """Return the description of a finished run in Markdown: what was trained, its score, where the results are.
+
+    Args:
+        scores: `metrics.json` of the run.
+        folder: of the run, relative to the project's.
+    """
+    trainer = declaration.trainer
+    score = load_demands(declaration.task).score
+    name = escape(str(declaration.model.get("name", "network")))
+    return (
+        f"{name} on {escape(declaration.data.name)}: `val/{score}` **{scores['score']:.4f}** in epoch "
+        f"{int(scores['epoch']) + 1} of {trainer.max_epochs}, seed {declaration.seed}, batches of "
+        f"{trainer.batch_size}. Results: `{folder}`; report: `artifacts/report/report.html` after `dvc repro`."
+    )

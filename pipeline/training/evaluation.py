@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +34,6 @@ from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained, open_trained
 
 BATCH = 64  # images per forward pass; does not affect scores
-NOT_IN_METRICS = r"[^\w .-]"  # what MLflow refuses in names of metrics
 
 
 def evaluate(
@@ -92,7 +90,7 @@ def evaluate_elsewhere(
     Raises:
         ConfigError: the data cannot be read, or are not those that `data.digest` pins.
     """
-    place = f"test_{re.sub(NOT_IN_METRICS, '_', other.data.name)}"
+    place = f"test_{other.data.name}"
     found = data_digest(other, root=root)
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare_external(other.data, Path(folder), split=split)

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.data.module import PreparedData
 from pipeline.declaration.declaration import Declaration
-from pipeline.errors import ConfigError, StorageError
+from pipeline.errors import ConfigError, StorageError, explain
 from pipeline.pictures.curves import draw_curves
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.task import Decoded
@@ -19,7 +19,6 @@ from pipeline.tracking.run import TrackedRun
 from pipeline.training.description import describe
 from pipeline.training.export import EXAMPLES, export
 
-LONGEST_REASON = 200  # characters of a library's message
 AGAIN = "type the same command again, which trains nothing and completes what is missing"
 
 
@@ -32,7 +31,7 @@ class UnfinishedRunError(ConfigError):
     """
 
     def __init__(self, folder: RunFolder, failures: Mapping[str, Exception]) -> None:
-        told = [f"{problem} ({_describe(reason)})" for problem, reason in failures.items()]
+        told = [f"{problem} ({explain(reason)})" for problem, reason in failures.items()]
         behind = [StorageError.behind(reason) for reason in failures.values()]
         first = next((f"{each.hint.partition(',')[0]}, then " for each in behind if each is not None), "")
         super().__init__(
@@ -108,8 +107,3 @@ def _log_model(
             f"pillow=={PIL.__version__}",
         ],
     )
-
-
-def _describe(reason: Exception) -> str:
-    text = " ".join(str(reason).split())[:LONGEST_REASON]
-    return text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}"

@@ -23,7 +23,7 @@ from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import SCORED_IN, TrainerSettings
-from pipeline.errors import warn
+from pipeline.errors import explain, warn
 from pipeline.files import replacing, write_text
 from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder
@@ -43,8 +43,9 @@ from pipeline.training.assemble import (
     modules_by_level,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
-from pipeline.training.checks import check_augmented, explain_steps
+from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
+from pipeline.training.description import describe_run
 from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
@@ -104,7 +105,7 @@ def _fit(
     with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
         model = build_model(declaration, inputs.statistics)
         account = load_pretrained(declaration, model)
-        _check_shape(declaration, data, model)
+        _check_images(declaration, data, model)
         task = build_task(declaration)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
@@ -115,10 +116,10 @@ def _fit(
         inputs.verify()
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
-            scores = _write_results(declaration, folder, model, history)
+            _write_results(declaration, folder, model, history)
             folder.update(state="trained")
             steps: dict[str, Callable[[], object]] = {
-                "the scores cannot be logged": lambda: _log_scores(tracked, history, scores)
+                "the scores cannot be logged": lambda: _log_scores(declaration, folder, tracked, history)
             }
             if observer.log_artifacts:
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
@@ -188,7 +189,7 @@ def _train(
 
 
 class _EpochReport:
-    """Report the metrics of each epoch: to MLflow, and to stderr if it cannot show a progress bar.
+    """Report the metrics of each epoch: to MLflow, and as a line on stderr.
 
     Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
     """
@@ -201,7 +202,7 @@ class _EpochReport:
         self._observer = observer
         self._score = f"val/{load_demands(declaration.task).score}"
         self._logged_at = time.monotonic()
-        self._prints = declaration.trainer.progress and observer.log_artifacts and not sys.stderr.isatty()
+        self._prints = declaration.trainer.progress and observer.log_artifacts
 
     def __call__(self, history: list[Row]) -> bool:
         now = time.monotonic()
@@ -219,10 +220,7 @@ class _EpochReport:
         try:
             tracked.log_history(history)
         except Exception as reason:  # a server or a database may fail in any way
-            text = " ".join(str(reason).split())
-            warn(
-                f"MLflow takes no metrics now ({type(reason).__name__}: {text}); they are logged after training"
-            )
+            warn(f"MLflow takes no metrics now ({explain(reason)}); they are logged after training")
 
 
 def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool:
@@ -236,10 +234,8 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
     return bool(resumed.patience_used >= settings.early_stopping["patience"])
 
 
-def _write_results(
-    declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row]
-) -> dict[str, float]:
-    """Write the weights, history and scores of a trained run; load the kept weights into `model`, return the scores."""
+def _write_results(declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row]) -> None:
+    """Write the weights, history and scores of a trained run; load the kept weights into `model`."""
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
@@ -261,24 +257,26 @@ def _write_results(
     }
     result = {key: state[key] for key in ("fingerprint", "data")} | decided | {"scored_in": SCORED_IN}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
-    return scores
 
 
-def _log_scores(tracked: TrackedRun, history: list[Row], scores: dict[str, float]) -> None:
+def _log_scores(declaration: Declaration, folder: RunFolder, tracked: TrackedRun, history: list[Row]) -> None:
+    scores = folder.metrics()
     tracked.log_history(history)
     tracked.log_final(scores)
+    tracked.log_note(describe_run(declaration, scores, folder=f"runs/{folder.path.name}"))
 
 
 def _log_network(declaration: Declaration, account: Account | None, tracked: TrackedRun) -> None:
     """Log the table of the network, and which pretrained weights were loaded."""
     tracked.log_text(as_text(plan_network(declaration)), "network.txt")
     if account is not None:
-        sys.stderr.write(f"model.pretrained: {declaration.model['pretrained']}: {account}\n")
+        sys.stderr.write(f"model.pretrained={declaration.model['pretrained']}: {account}\n")
         tracked.log_text(account.table(), "pretrained.txt")
 
 
-def _check_shape(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
-    """Raise if the model cannot process the augmented images; dense tasks may train on smaller crops."""
+def _check_images(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:
+    """Raise if the model cannot be trained on the augmented images; dense tasks may train on smaller crops."""
+    check_count(declaration, len(data.train))
     with explain_steps():
         images = data.train[0, [0]]["image"]
     check_augmented(declaration, images)

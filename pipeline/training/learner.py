@@ -151,7 +151,7 @@ class Learner(pl.LightningModule):
             **self._scores,
         }
         self.history.append(row)
-        self.log_dict({key: value for key, value in row.items() if "/" in key}, prog_bar=True)
+        self.log_dict({key: value for key, value in row.items() if "/" in key})
         self._step_schedule()
         stops = self.global_rank == 0 and self._on_epoch(self.history)
         self.is_stopped = self.trainer.strategy.reduce_boolean_decision(stops, all=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.keys import data_digest, fingerprint, identity, name_identity
+from pipeline.declaration.keys import data_digest, identity, name_identity
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import remove_drafts, write_text
@@ -23,6 +23,7 @@ from pipeline.runs.lock import Held, locked
 from pipeline.runs.observer import TrainingObserver
 from pipeline.runs.process import end_with_parent
 from pipeline.tracking.dead_runs import close_dead_runs
+from pipeline.training.earlier_runs import go_on_from_earlier, readable_state
 from pipeline.training.inputs import Inputs, load_inputs, statistics
 from pipeline.training.tracked_run import link_to_parent, open_tracked_run
 
@@ -59,9 +60,8 @@ def train(declaration: Declaration, request: RunRequest, context: RunContext) ->
     is_done = is_leader() and _is_done(folder, request.observer)
     if not is_done:
         _check(declaration)
-        folder, decides = _identify(
-            declaration, context.root
-        )  # again, as torch is imported now: see find_hardware
+        # Again, as torch is imported now: see find_hardware.
+        folder, decides = _identify(declaration, context.root)
     if not is_leader():
         _fit(declaration, folder, request.observer, context, tracked=None)
         return folder
@@ -108,9 +108,13 @@ def check_unfinished(declaration: Declaration, *, root: Path) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    state = _state_of(RunFolder(root / "runs" / fingerprint(declaration, root=root)))
-    if state.get("state") != "finished":
+    if readable_state(find_folder(declaration, root=root)).get("state") != "finished":
         _check(declaration)
+
+
+def find_folder(declaration: Declaration, *, root: Path) -> RunFolder:
+    """Return the folder of a run, which need not exist."""
+    return _identify(declaration, root)[0]
 
 
 def _identify(declaration: Declaration, root: Path) -> tuple[RunFolder, dict[str, Any]]:
@@ -165,8 +169,8 @@ def _train_locked(
     remove_drafts(folder.path)
     folder.discard_damaged_state()
     write_text(folder.declaration, declaration.text())
-    if request.observer.log_artifacts and not folder.state():
-        _report_difference(folder, decides)
+    if request.observer.log_artifacts:  # trials of a search are too many to look at all others
+        go_on_from_earlier(folder, decides)
     about: dict[str, Any] = {
         "commit": git["commit"],
         "dirty": git["dirty"],
@@ -267,33 +271,3 @@ def _report_wait(folder: RunFolder) -> Callable[[str], object]:
     return lambda holder: sys.stderr.write(
         f"run {folder.path.name} is being trained by {holder}; waiting for it\n"
     )
-
-
-def _report_difference(folder: RunFolder, decides: Mapping[str, Any]) -> None:
-    """Explain on stderr why an existing finished run of the same declaration cannot be reused."""
-    for other in sorted(folder.path.parent.glob("*/run.json")):
-        state = _state_of(RunFolder(other.parent))
-        known = state.get("identity", {})
-        if state.get("state") != "finished" or known.get("declaration") != decides["declaration"]:
-            continue
-        names = {"data": "data", "code": "code", "pretrained": "pretrained weights"}
-        reasons = [name for key, name in names.items() if known.get(key) != decides[key]]
-        there, here = (each.get("resolved", {}) | each.get("versions", {}) for each in (known, decides))
-        reasons += [
-            f"{name} {there.get(name, 'absent')} instead of {here.get(name, 'absent')}"
-            for name in sorted({*there, *here})
-            if there.get(name) != here.get(name)
-        ]
-        sys.stderr.write(
-            f"runs/{other.parent.name} has the same declaration, but was trained with other {', '.join(reasons)}; "
-            f"training runs/{folder.path.name}\n"
-        )
-        return
-
-
-def _state_of(folder: RunFolder) -> dict[str, Any]:
-    """Return the state of a run; empty if it is damaged, which the next command that trains the run mends."""
-    try:
-        return folder.state()
-    except DamagedFileError:
-        return {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.declaration.declaration import Declaration
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
+from pipeline.tracking.uri import FOLDER_TAG
 
 if TYPE_CHECKING:
     from pipeline.tracking.run import TrackedRun
@@ -23,6 +24,8 @@ def open_tracked_run(
 ) -> TrackedRun:
     """Resume the MLflow run of a training, or start a new one.
 
+    If the folder has lost its `run.json`, the run is found by the tag that names the folder.
+
     Args:
         entry_point: `dvc`, `hydra` or `sweep`; logged as a tag.
         name: name of the run, if it is new.
@@ -30,9 +33,13 @@ def open_tracked_run(
     from pipeline.tracking.run import TrackedRun
 
     known = folder.state().get("mlflow_run_id")
+    tags = _tags(folder, entry_point)
+    if known is None and (folder.last.exists() or folder.has_results()):
+        known = store.trained_run(tags[FOLDER_TAG])
+        if known is not None:
+            folder.update(mlflow_run_id=known, parent=store.parent_of(known))
     if known is not None and store.has_run(known):
         return TrackedRun.resume(store, known)
-    tags = _tags(folder, entry_point)
     tracked = TrackedRun.start_or_adopt(store, name=name, parent=context.parent, tags=tags)
     tracked.log_config(declaration.sections)
     parent = store.parent_of(tracked.run_id)
@@ -71,7 +78,7 @@ def _tags(folder: RunFolder, entry_point: str) -> dict[str, str]:
     state = folder.state()
     return {
         "convoy.fingerprint": folder.path.name,
-        "convoy.run_folder": f"runs/{folder.path.name}",
+        FOLDER_TAG: f"runs/{folder.path.name}",
         "convoy.entry_point": entry_point,
         "convoy.data_digest": state["data"],
         "mlflow.source.git.commit": state["commit"],

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import warnings
@@ -19,7 +18,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.settings import TrainerSettings
@@ -28,6 +27,7 @@ from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import POLL, Held, locked
 from pipeline.training.checkpoints import Checkpoints, DurableCheckpointIO
+from pipeline.training.progress import ProgressBar, shows_bar
 
 Devices = int | str | list[int]
 
@@ -112,8 +112,8 @@ def make_trainer(
                 check_on_train_epoch_end=True,
             )
         )
-    if settings.progress and sys.stderr.isatty():
-        callbacks.append(RichProgressBar(leave=False))
+    if shows_bar(settings):
+        callbacks.append(ProgressBar())
     try:
         trainer = pl.Trainer(
             accelerator=settings.accelerator,
@@ -127,7 +127,7 @@ def make_trainer(
             plugins=[DurableCheckpointIO(folder)],
             logger=False,
             enable_model_summary=False,
-            enable_progress_bar=settings.progress and sys.stderr.isatty(),
+            enable_progress_bar=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             default_root_dir=folder.path,

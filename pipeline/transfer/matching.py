@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 
+SHOWN = 2  # names in a line of a terminal
 COUNTERS = "num_batches_tracked"  # buffers of batch norms, which are not loaded
 Tensors = dict[str, Tensor]
 
@@ -33,16 +34,24 @@ class Account:
     total: int
 
     def __str__(self) -> str:
-        num_layers = len(self.matched) + len(self.kept)
-        share = f"{len(self.matched)} of {num_layers} layers, {self.loaded:,} of {self.total:,} numbers"
-        lines = [f"loaded {share}"]
-        lines += [f"  initialised here: {', '.join(self.kept)}"] if self.kept else []
-        lines += [f"  unused there: {', '.join(self.unused)}"] if self.unused else []
-        return "\n".join(lines)
+        """Return what was loaded in one line, and in a second one the first layers that were not."""
+        lines = [self._share(), "; ".join(self._rest(shown=SHOWN))]
+        return "\n  ".join(filter(None, lines))
 
     def table(self) -> str:
-        """Return the full account, with one matched pair per line."""
-        return "\n".join([str(self), *(f"{ours} <- {theirs}" for ours, theirs in self.matched)]) + "\n"
+        """Return the full account: each layer that was not loaded, and one matched pair per line."""
+        rest = self._rest(shown=len(self.kept) + len(self.unused))
+        pairs = (f"{ours} <- {theirs}" for ours, theirs in self.matched)
+        return "\n".join([self._share(), *(f"  {each}" for each in rest), *pairs]) + "\n"
+
+    def _share(self) -> str:
+        num_layers = len(self.matched) + len(self.kept)
+        return f"loaded {len(self.matched)} of {num_layers} layers, {self.loaded:,} of {self.total:,} numbers"
+
+    def _rest(self, *, shown: int) -> list[str]:
+        """Return the layers of both sides that were not loaded, of each the given number by name."""
+        sides = {"initialised here": self.kept, "unused there": self.unused}
+        return [f"{title}: {_listed(names, shown)}" for title, names in sides.items() if names]
 
 
 def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> Account:
@@ -123,3 +132,8 @@ def _longest_common(ours: list[Any], theirs: list[Any]) -> list[tuple[int, int]]
         skips_ours = best[i + 1, j, False] == (pairs, joints)
         i, j, is_joined = i + skips_ours, j + (not skips_ours), False
     return found
+
+
+def _listed(names: Sequence[str], shown: int) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

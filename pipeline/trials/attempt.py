@@ -10,6 +10,7 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.observer import Row, TrainingObserver
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.early_stopping import PruningPolicy
+from pipeline.trials.names import run_name
 from pipeline.trials.search import Outcome
 
 
@@ -37,11 +38,3 @@ def attempt(
         reason = f"stopped after {epochs} of {declaration.trainer.max_epochs} epochs by {declaration.search.pruner}"
         return Outcome(curve[-1], reason, curve, is_pruned=True)
     return Outcome(folder.metrics()[declaration.search.metric or "score"], curve=curve)
-
-
-def run_name(experiment: str, overrides: Sequence[str], context: RunContext) -> str:
-    """Return the name of a run: in a sweep, the swept overrides; otherwise, experiment and overrides."""
-    if context.parent is None:
-        return " ".join([experiment, *(each for each in overrides if not each.startswith("experiment="))])
-    swept = [each for each in overrides if each.split("=")[0].lstrip("+") in context.swept]
-    return " ".join(swept) or experiment

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
+from os.path import relpath
 from pathlib import Path
 from statistics import fmean, median
 
@@ -19,6 +20,7 @@ from pipeline.declaration.loading import load
 from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.files import write_text
+from pipeline.pages.comparison import Comparison, Row
 from pipeline.plans.network import Network
 from pipeline.runs.folder import RunFolder
 from pipeline.storage.names import escape_cells
@@ -28,10 +30,14 @@ from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import finished, mean_and_error, ranked
 from pipeline.sweeps.refine import is_at_edge, joined
 from pipeline.sweeps.samplers import Point
+from pipeline.tasks.demands import load_demands
+from pipeline.training.run import find_folder
+from pipeline.trials.names import name_trial
 from pipeline.trials.search import Search, named
 from pipeline.trials.space import written
 
-BEST = 5  # trials that are printed at the end
+TABLE = "trials.csv"
+BEST = 5  # trials that are compared at the end
 
 
 def format_plan(search: Search, *, root: Path) -> str:
@@ -107,21 +113,25 @@ def _seconds_per_work(root: Path, data: Facts) -> float | None:
     return median(rates) if rates else None
 
 
-def format_best(search: Search, trials: Sequence[Trial]) -> str:
-    """Return the five best trials as a table, how many were pruned, and which failed."""
+def compare_trials(search: Search, trials: Sequence[Trial], *, root: Path) -> Comparison:
+    """Return the comparison of the best trials, which says how many were pruned, and which failed."""
     best = ranked(trials, direction=search.settings.direction)[:BEST]
-    failed = [trial for trial in trials if trial.state == "failed"]
-    notes = [f"trial {trial.index} failed: {trial.reason}\n" for trial in failed]
+    score, rows = search.settings.metric, []
+    for trial in best:
+        declaration = compose(search.jobs(trial.index, trial.point)[0])
+        score = score or f"val/{load_demands(declaration.task).score}"
+        place = relpath(find_folder(declaration, root=root).path, root)
+        mean, error = mean_and_error(trial.values)
+        spread = f"{error:.4f}" if len(trial.values) > 1 else ""
+        rows.append(Row(_title(trial), mean, spread, place))
+    failures = [(_title(trial), trial.reason) for trial in trials if trial.state == "failed"]
     pruned = sum(trial.state == "pruned" for trial in trials)
-    if pruned:
-        notes.append(f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}\n")
-    table = _table([["trial", "value", "error", *_keys(search)], *(_row(search, trial) for trial in best)])
-    return f"\nBest of {len(trials)} trials:\n{table}{''.join(notes)}"
+    notes = [f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}"] if pruned else []
+    return Comparison(score or "score", "standard error", rows, notes, failures)
 
 
-def _row(search: Search, trial: Trial) -> list[str]:
-    mean, error = mean_and_error(trial.values)
-    return [str(trial.index), f"{mean:.4f}", f"{error:.4f}", *_shown(search, trial.point)]
+def _title(trial: Trial) -> str:
+    return f"trial {trial.index}: {name_trial(trial)}"
 
 
 def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Path:
@@ -139,7 +149,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
     folder = final.with_name("results.unfinished")  # files of `final` may be shared with what was published
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    write_text(folder / "trials.csv", _csv(search, trials))
+    write_text(folder / TABLE, _csv(search, trials))
     best = ranked(trials, direction=search.settings.direction)[0]
     write_declaration(compose(search.at(best.point)), folder / "best.yaml", root=root, stages=("train",))
     spaces = list(search.spaces({trial.index: trial for trial in trials}))

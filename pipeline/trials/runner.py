@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from os.path import relpath
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
-from pipeline.files import remove_drafts
+from pipeline.files import remove_drafts, write_text
+from pipeline.pages.comparison import PAGE, Comparison, comparison_markdown, print_comparison
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
@@ -22,8 +24,9 @@ from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.attempt import attempt
-from pipeline.trials.results import format_best, write_results
-from pipeline.trials.search import FOLD, SEED, Launch, Outcome, Search, named
+from pipeline.trials.names import name_trial
+from pipeline.trials.results import TABLE, compare_trials, write_results
+from pipeline.trials.search import FOLD, SEED, Launch, Outcome, Search
 
 if TYPE_CHECKING:
     from pipeline.tracking.run import TrackedRun
@@ -63,9 +66,7 @@ def run_search(
         difference = search.ledger.difference(search.identity)
         if renews and difference is not None:
             place = search.ledger.set_aside()
-            sys.stderr.write(
-                f"search: {difference}; it starts anew, and what was there lies in {place} now\n"
-            )
+            sys.stderr.write(f"search: {difference}; it starts anew, and what was there lies in {place}\n")
         tracked = _open_parent(search, root=root, entry_point=entry_point)
         with Parent(tracked, swept=swept, search=str(folder.relative_to(root))) as parent:
             launch = launch or launch_here(parent.context, entry_point)
@@ -73,10 +74,21 @@ def run_search(
             best = ranked(trials, direction=search.settings.direction)[0]
             best_run = _log_best(search, best, parent.context, entry_point).state()["mlflow_run_id"]
             results = write_results(search, trials, root=root)
-            log_search(tracked, results, best=best_run, name=named(best.point), value=fmean(best.values))
-    sys.stdout.write(format_best(search, trials))
+            comparison, page = _compare(search, trials, root=root)
+            name, value = name_trial(best), fmean(best.values)
+            log_search(tracked, results, best=best_run, name=name, value=value, page=page)
+    table = relpath(results / TABLE, root)
+    print_comparison(comparison, title=f"best of {len(trials)} trials, all are in {table}")
     sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
     return results
+
+
+def _compare(search: Search, trials: Sequence[Trial], *, root: Path) -> tuple[Comparison, str]:
+    """Return the comparison of the best trials, also as Markdown, which is written to the folder of the search."""
+    comparison, folder = compare_trials(search, trials, root=root), search.ledger.folder
+    page = comparison_markdown(comparison, title=f"search {folder.name}", overrides=search.overrides)
+    write_text(folder / PAGE, page)
+    return comparison, page
 
 
 def _check_declared(search: Search) -> None:
@@ -134,7 +146,7 @@ def _open_parent(search: Search, *, root: Path, entry_point: str) -> TrackedRun:
 def _log_best(search: Search, best: Trial, context: RunContext, entry_point: str) -> RunFolder:
     """Log the figures and the model of the best trial's first training, which trials skip."""
     job = search.jobs(best.index, best.point)[0]
-    return train(compose(job), RunRequest(entry_point, named(best.point), waits=True), context)
+    return train(compose(job), RunRequest(entry_point, name_trial(best), waits=True), context)
 
 
 def launch_here(context: RunContext, entry_point: str) -> Launch:
@@ -165,7 +177,7 @@ def _report_trial(search: Search) -> Callable[[Trial], None]:
     def report(trial: Trial) -> None:
         value = f"{fmean(trial.values):.4f}" if trial.values else trial.state
         place = f"{trial.index + 1} of {search.settings.trials}"
-        parts = (place, f"trial {trial.index}", value, named(trial.point), trial.reason)
+        parts = (place, f"trial {trial.index}", value, name_trial(trial), trial.reason)
         sys.stdout.write("  ".join(filter(None, parts)) + "\n")
         sys.stdout.flush()
 

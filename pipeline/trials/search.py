@@ -31,12 +31,14 @@ class Outcome:
         reason: why there is no value, or why training was stopped.
         curve: the value after each epoch.
         is_pruned: whether a pruner stopped it.
+        folder: of the run, relative to the project's folder; empty if it is not known.
     """
 
     value: float | None
     reason: str = ""
     curve: tuple[float, ...] = ()
     is_pruned: bool = False
+    folder: str = ""
 
     @classmethod
     def of_failure(cls, reason: BaseException) -> Outcome:
@@ -236,5 +238,5 @@ class Search:
 
 
 def named(point: Point) -> str:
-    """Return the name of a point, as used for its runs."""
+    """Return a point as its overrides, for messages."""
     return " ".join(f"{key}={written(value)}" for key, value in point.items())

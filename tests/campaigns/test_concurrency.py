@@ -134,7 +134,7 @@ def test_sweep_and_stage_that_share_a_run_wait_for_each_other(project: Project) 
 def test_two_reproductions_at_once_leave_whole_results(tmp_path: Path) -> None:
     project = clone_checkout(tmp_path / "clone")
     shrink(project, PARAMS.replace("max_epochs=8", "max_epochs=2"))
-    project.run("dvc", "pull", "--quiet", "data.dvc")
+    project.run("dvc", "pull", "--quiet", "--remote", "store", "data.dvc")
     ended = run_together(project, [["dvc", "repro"], ["dvc", "repro"]])
     for status, said in ended:
         assert status == 0 or any(text in said for text in BUSY), said

@@ -16,7 +16,7 @@ from tests.refusals import refused
 
 FILES = {"train/cat/b.png": b"\x00\x01", "train/cat/a.png": b"", "README.txt": "größe".encode()}
 HIDDEN = {".DS_Store": b"x", "train/.hidden/c.png": b"x", "__MACOSX/train/cat/a.png": b"x"}
-RESTORE = "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
+RESTORE = "restore it with `git checkout data.dvc && dvc pull --force --remote store data.dvc`"
 
 
 @pytest.fixture(params=["data", "data.zip"])
@@ -135,7 +135,7 @@ def test_file_that_is_not_a_complete_zip_is_refused_with_the_command_that_restor
     path.write_bytes(path.read_bytes()[:-30] if damage == "truncated" else b"version https://git-lfs...")
     text = (
         "data.root: not a complete zip archive (File is not a zip file), got 'data/digits.zip'; "
-        "restore it with `git checkout data.dvc && dvc pull --force data.dvc`"
+        "restore it with `git checkout data.dvc && dvc pull --force --remote store data.dvc`"
     )
     with refused("data.root", got="data/digits.zip", hint=RESTORE, text=text), opened(path):
         pass

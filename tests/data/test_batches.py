@@ -109,7 +109,8 @@ def test_every_sample_comes_exactly_once_per_epoch(count: int, size: int, seed: 
     assert {request[0] for request in requests} == {epoch}
     assert sorted(index for _, indices in requests for index in indices) == list(range(count))
     sizes = [len(indices) for _, indices in requests]
-    assert max(sizes) <= size
+    assert max(sizes) <= size + (size == 2 and count > 1 and count % 2)
+    assert min(sizes) > 1 or size == 1 or count == 1, "batch norm fails on one image"
     assert max(sizes) - min(sizes) <= 1, "batches are as equal as can be"
 
 

@@ -23,7 +23,7 @@ NEEDS_NILEARN = pytest.mark.skipif(
 def find_archive(name: str) -> Path:
     path = DATA / f"{name}.zip"
     if not path.exists():
-        pytest.skip(f"{path} is absent: run dvc pull")
+        pytest.skip(f"{path} is absent: run make data")
     return path
 
 

@@ -29,10 +29,13 @@ def list_shares(
     return shares, lengths
 
 
+@pytest.mark.parametrize("size", [2, 3])
 @settings(deadline=None)
 @given(count=st.integers(1, 40), world=st.integers(1, 5), epoch=st.integers(0, 3))
-def test_training_shares_are_even_and_together_complete(count: int, world: int, epoch: int) -> None:
-    shares, lengths = list_shares(count, world, seed=1, epoch=epoch)
+def test_training_shares_are_even_and_together_complete(
+    size: int, count: int, world: int, epoch: int
+) -> None:
+    shares, lengths = list_shares(count, world, seed=1, size=size, epoch=epoch)
     assert len(set(lengths)) == 1
     assert len({len(share) for share in shares}) == 1
     seen = Counter(index for share in shares for index in share)

@@ -64,7 +64,7 @@ def read_facts(name: str) -> dict[str, Any]:
 def read_samples(name: str) -> list[Sample]:
     facts = read_facts(name)
     if not (ROOT / facts["root"]).exists():
-        pytest.skip(f"{facts['root']} is absent: run dvc pull")
+        pytest.skip(f"{facts['root']} is absent: run make data")
     section = data_section("images", format=facts["format"], classes=facts["classes"])
     with opened(ROOT / facts["root"]) as archive:
         return load_source(facts["format"]).samples(archive, Facts(**section))

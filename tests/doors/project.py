@@ -126,4 +126,4 @@ def clone_checkout(target: Path) -> Project:
 
 def _needs_data() -> None:
     if not (ROOT / "data" / "digits.zip").exists():
-        pytest.skip("data/digits.zip is absent: run dvc pull")
+        pytest.skip("data/digits.zip is absent: run make data")

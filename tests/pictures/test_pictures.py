@@ -193,4 +193,13 @@ def test_every_drawing_of_the_room_is_tested() -> None:
     modules = {path.stem for path in (Path(__file__).parents[2] / "pipeline" / "pictures").glob("*.py")} - {
         "__init__"
     }
-    assert modules == {"comparison", "confusion", "curves", "marked", "search", "sheets", "statistics"}
+    assert modules == {
+        "comparison",
+        "confusion",
+        "curves",
+        "fonts",
+        "marked",
+        "search",
+        "sheets",
+        "statistics",
+    }

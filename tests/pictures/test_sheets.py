@@ -1,12 +1,13 @@
 """Sheets: each image fills a cell, whatever its sides, and nothing is blurred."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.pictures.sheets import CELL, GAP, LINE, draw_sheet
+from pipeline.pictures.sheets import CAPTION_WIDTH, CELL, COLOURS, GAP, LINE, _wrapped, draw_sheet
 
 RANDOM = np.random.default_rng(0)
 SCALE = 11  # 13 pixels fill a cell
@@ -74,3 +75,32 @@ def test_captions_stand_above_their_images_and_do_not_touch_them(tmp_path: Path)
         np.testing.assert_array_equal(sheet[top : top + CELL, left : left + CELL], enlarged(image))
         band = sheet[top - 2 * LINE : top, left : left + CELL]
         assert (band < 128).any() == (index % 2 == 1)
+
+
+CAPTIONS = [
+    ("cat as dog 97%", ["cat as dog 97%"]),
+    ("formation_0001_left.png", ["formation_0001_left.pn", "g"]),
+    ("猫" * 12, ["猫" * 11, "猫"]),
+    ("", [""]),
+]
+
+
+@pytest.mark.parametrize(("caption", "lines"), CAPTIONS)
+def test_caption_is_not_wider_than_its_image(caption: str, lines: list[str]) -> None:
+    assert CAPTION_WIDTH == 22
+    assert _wrapped(caption).split("\n") == lines
+
+
+# Machado et al. 2009, of severity 1: linear RGB as the colour-blind see it.
+SEEN = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SEEN)
+def test_colours_of_classes_differ_to_the_colour_blind(kind: str) -> None:
+    linear = np.array([[((each + 0.055) / 1.055) ** 2.4 for each in colour] for colour in COLOURS])
+    seen = (linear @ np.array(SEEN[kind]).T).clip(0, 1) ** (1 / 2.4)
+    distances = [np.linalg.norm(one - other) for one, other in combinations(seen, 2)]
+    assert min(distances) > 0.12  # 0.07 of matplotlib's Set1

@@ -1,6 +1,7 @@
 """Classification: scores worked by hand, and against scikit-learn and torchmetrics."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch.nn import functional
 from torchmetrics.functional.classification import multiclass_auroc, multiclass_f1_score
 
 from pipeline.data.facts import Facts
+from pipeline.tasks.cases import Evaluated
+from pipeline.tasks.classification import cases
 from pipeline.tasks.classification.demands import DEMANDS
 from pipeline.tasks.classification.task import Classification, auroc, confusion
 from tests.makers import data_section
@@ -228,3 +231,18 @@ def test_probabilities_are_what_is_decoded_and_views_are_averaged_as_probabiliti
     mean = (first.softmax(dim=1) + second.softmax(dim=1)) / 2
     torch.testing.assert_close(task.decode(task.merge([first, second], [False, True])), mean)
     assert task.decode(first).sum() == pytest.approx(1)
+
+
+def test_mistakes_are_shown_with_the_names_of_their_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(cases, "draw_sheet", lambda images, path, **more: drawn.update(more, num=len(images)))
+    files = [
+        f"test/{name}/scan_{index}.png"
+        for index, name in enumerate(["cat", "cat", "cat", "dog", "dog", "eel"])
+    ]
+    images = np.zeros((6, 4, 4, 1), np.uint8)
+    labels = BY_HAND[:, -1].astype(int)
+    cases.draw(make_task(), Evaluated(BY_HAND, labels, images, labels, files), tmp_path)
+    assert drawn == {"num": 2, "captions": ["cat as dog 60%\nscan_2.png", "eel as cat 50%\nscan_5.png"]}

@@ -1,15 +1,14 @@
-"""The comparison of a sweep: best first, only what differs, and the best child named."""
+"""The comparison of a sweep in MLflow: tables, only what differs, and the best run named."""
 
 import csv
 import io
-import math
 from pathlib import Path
 
 import pytest
 import yaml
 from PIL import Image
 
-from pipeline.tracking.comparison import SCORE, log_comparison
+from pipeline.tracking.comparison import SCORE, ComparedRun, log_comparison
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 
@@ -18,13 +17,10 @@ def artifact(run: TrackedRun, name: str) -> Path:
     return Path(run.store.client.download_artifacts(run.run_id, name))
 
 
-def add_child(parent: TrackedRun, *, rate: float, activation: str, score: float | None) -> TrackedRun:
-    child = TrackedRun.start(parent.store, name=f"rate {rate}", parent=parent.run_id, tags={})
-    child.log_config({"optimizer": {"lr": rate, "momentum": 0.9}, "model": {"activation": activation}})
-    if score is not None:
-        child.log_final({"score": score, "epoch": 3.0, "val/loss": 1 - score})
-    child.end("FAILED" if score is None else "FINISHED")
-    return child
+def compared(rate: float, score: float) -> ComparedRun:
+    sections = {"optimizer": {"lr": rate, "momentum": 0.9}, "model": {"activation": "relu"}}
+    scores = {"score": score, "val/accuracy": score, "epoch": 3.0}
+    return ComparedRun(f"lr={rate}", f"id{rate}", f"runs/{rate}", sections, scores)
 
 
 @pytest.fixture
@@ -32,92 +28,29 @@ def parent(store: Store) -> TrackedRun:
     return TrackedRun.start(store, name="sweep", parent=None, tags={})
 
 
-def test_comparison_of_four_children(parent: TrackedRun) -> None:
-    children = {
-        score: add_child(parent, rate=rate, activation=activation, score=score)
-        for rate, activation, score in (
-            (0.1, "tanh", 0.7),
-            (0.1, "relu", 0.9),
-            (0.01, "tanh", 0.6),
-            (0.01, "relu", 0.8),
-        )
-    }
-    add_child(parent, rate=0.5, activation="relu", score=None)  # failed, so it has no score
-    log_comparison(parent, mode="max")
+def test_comparison_of_two_runs(parent: TrackedRun) -> None:
+    runs = [compared(0.1, 0.9), compared(0.01, 0.8)]
+    log_comparison(parent, runs, scored=[("lr=0.1", [0.9]), ("lr=0.01", [0.8])], page="# sweep")
     parent.end("FINISHED")
-
     rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
-    assert [float(row[SCORE]) for row in rows] == [0.9, 0.8, 0.7, 0.6]
-    assert [row["run"] for row in rows] == [children[score].run_id for score in (0.9, 0.8, 0.7, 0.6)]
-    assert list(rows[0])[:3] == ["run", "model.activation", "optimizer.lr"]
-    assert (rows[0]["model.activation"], rows[0]["optimizer.lr"]) == ("relu", "0.1")
-    assert "optimizer.momentum" not in rows[0]
+    assert list(rows[0]) == ["run", "folder", "mlflow_run", "optimizer.lr", "epoch", "score", "val/accuracy"]
+    assert [list(row.values())[:4] for row in rows] == [
+        ["lr=0.1", "runs/0.1", "id0.1", "0.1"],
+        ["lr=0.01", "runs/0.01", "id0.01", "0.01"],
+    ]
     with Image.open(artifact(parent, "comparison.png")) as image:
         assert image.size[0] > 300
     best = yaml.safe_load(artifact(parent, "best_config.yaml").read_text(encoding="utf-8"))
     assert best == {"optimizer": {"lr": 0.1, "momentum": 0.9}, "model": {"activation": "relu"}}
+    assert artifact(parent, "comparison.md").read_text(encoding="utf-8") == "# sweep"
     data = parent.store.client.get_run(parent.run_id).data
-    assert data.tags["convoy.best_run"] == children[0.9].run_id
-    assert data.tags["convoy.best_name"] == "rate 0.1"
+    assert data.tags["convoy.best_run"] == "id0.1"
+    assert data.tags["convoy.best_name"] == "lr=0.1"
+    assert data.tags["mlflow.note.content"] == "# sweep"
     assert data.metrics[SCORE] == 0.9
 
 
-@pytest.mark.parametrize(("mode", "rates"), [("max", ["0.3", "0.1", "0.2"]), ("min", ["0.1", "0.3", "0.2"])])
-def test_best_score_is_first_in_either_mode_and_one_that_is_not_a_number_last(
-    mode: str, rates: list[str], parent: TrackedRun
-) -> None:
-    for rate, score in ((0.1, 0.5), (0.2, math.nan), (0.3, 0.7)):
-        add_child(parent, rate=rate, activation="relu", score=score)
-    log_comparison(parent, mode=mode)
+def test_sweep_all_of_whose_runs_failed_has_a_page_alone(parent: TrackedRun) -> None:
+    log_comparison(parent, [], scored=[], page="# sweep")
     parent.end("FINISHED")
-    rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
-    assert [row["optimizer.lr"] for row in rows] == rates
-    data = parent.store.client.get_run(parent.run_id).data
-    assert data.tags["convoy.best_name"] == f"rate {rates[0]}"
-    assert data.metrics[SCORE] == float(rows[0][SCORE])
-
-
-def test_parent_without_finished_children_has_no_comparison(parent: TrackedRun) -> None:
-    add_child(parent, rate=0.1, activation="relu", score=None)
-    log_comparison(parent, mode="max")
-    parent.end("FINISHED")
-    assert parent.store.client.list_artifacts(parent.run_id) == []
-
-
-@pytest.mark.parametrize(
-    ("mode", "bounds", "span"),
-    # Student's quantile of 2 degrees of freedom is 4.3027; 0.8 +- 4.3027 * 0.1 / sqrt(3), or on the scale of the logit.
-    [
-        ("max", None, "0.5516 to 1.0484"),
-        ("min", None, "0.5516 to 1.0484"),
-        ("max", (0.0, 1.0), "0.4585 to 0.9497"),
-    ],
-)
-def test_runs_that_differ_in_their_seed_alone_have_a_mean_and_its_interval(
-    mode: str, bounds: tuple[float, float] | None, span: str, parent: TrackedRun
-) -> None:
-    for rate, scores in ((0.1, [0.7, 0.8, 0.9]), (0.2, [0.5, 0.5, 0.5])):
-        for seed, score in enumerate(scores):
-            child = TrackedRun.start(
-                parent.store, name=f"optimizer.lr={rate} seed={seed}", parent=parent.run_id, tags={}
-            )
-            child.log_config({"optimizer": {"lr": rate}, "seed": seed})
-            child.log_final({"score": score})
-            child.end("FINISHED")
-    means = log_comparison(parent, mode=mode, bounds=bounds)
-    parent.end("FINISHED")
-    assert artifact(parent, "over_seeds.md").read_text(encoding="utf-8") == means
-    rows = [
-        f"| optimizer.lr=0.1 | 3 | 0.8000 | {span} |",
-        "| optimizer.lr=0.2 | 3 | 0.5000 | 0.5000 to 0.5000 |",
-    ]
-    assert means.splitlines()[2:] == (rows if mode == "max" else rows[::-1])
-
-
-def test_runs_that_differ_in_more_have_none(parent: TrackedRun) -> None:
-    for rate in (0.1, 0.2):
-        add_child(parent, rate=rate, activation="relu", score=rate)
-    assert log_comparison(parent, mode="max") == ""
-    parent.end("FINISHED")
-    names = {each.path for each in parent.store.client.list_artifacts(parent.run_id)}
-    assert "over_seeds.md" not in names
+    assert [each.path for each in parent.store.client.list_artifacts(parent.run_id)] == ["comparison.md"]

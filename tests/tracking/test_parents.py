@@ -2,19 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
-from pipeline.plugins.hydra_plugins.parent_run import ParentRun
 from pipeline.runs.context import PARENT, SEARCH, SWEPT, RunContext
 from pipeline.tracking.comparison import log_search
-from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.parents import Parent
 from pipeline.tracking.run import TrackedRun
-from pipeline.tracking.store import Store
 
 VARIABLES = (PARENT, SEARCH, SWEPT)
 
@@ -84,7 +79,12 @@ def test_one_child_at_a_time_is_tagged_as_the_best(tracked: TrackedRun, tmp_path
         children.append(child)
     for best in (2, 0):  # the search went on, and found a better one
         log_search(
-            tracked, tmp_path / "results", best=children[best].run_id, name=f"lr={best}", value=best / 10
+            tracked,
+            tmp_path / "results",
+            best=children[best].run_id,
+            name=f"lr={best}",
+            value=best / 10,
+            page="# best",
         )
         tags = tracked.store.client.get_run(tracked.run_id).data.tags
         assert tags["convoy.best_run"] == children[best].run_id
@@ -95,31 +95,3 @@ def test_one_child_at_a_time_is_tagged_as_the_best(tracked: TrackedRun, tmp_path
             if "convoy.best_of" in tracked.store.client.get_run(child.run_id).data.tags
         ]
         assert tagged == [best]
-
-
-def test_sweep_that_is_killed_at_once_is_closed_by_the_next_command(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its run is created with its folder, whose lock is held before."""
-    monkeypatch.chdir(root)
-    started = []
-
-    class Killed(BaseException):
-        pass
-
-    def start(store: Store, **options: Any) -> TrackedRun:
-        run = start_run(store, **options)
-        started.append(run)
-        close_dead_runs(root, "first")
-        assert status_of(run)[0] == "RUNNING", "taken for dead, as its lock is not held"
-        raise Killed
-
-    start_run = TrackedRun.start
-    monkeypatch.setattr(TrackedRun, "start", start)
-    overrides = ["experiment=digits_lenet5", "seed=0,1"]
-    sweep = ParentRun()
-    with pytest.raises(Killed):
-        sweep._open([compose(["experiment=digits_lenet5"])], overrides)
-    sweep._lock.close()  # as the death of the process does
-    close_dead_runs(root, "first")
-    assert status_of(started[0])[0] == "KILLED"

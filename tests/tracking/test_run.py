@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mlflow.entities import Metric
+from mlflow.utils.validation import _validate_logged_model_name
 from torch import Tensor, nn
 
 from pipeline.declaration.composition import compose
+from pipeline.tracking.logged_model import model_name
 from pipeline.tracking.run import TrackedRun, flat
 from pipeline.tracking.store import SAME_TAG, Store
 from pipeline.tracking.uri import FOLDER_TAG
@@ -161,6 +165,15 @@ def test_run_that_was_started_by_a_killed_process_is_continued(store: Store) -> 
         run.end("FINISHED")
 
 
+def test_run_of_a_training_is_found_by_its_folder_and_a_link_is_not(store: Store) -> None:
+    first = TrackedRun.start(store, name="a", parent=None, tags={FOLDER_TAG: "runs/abc"})
+    first.end("FINISHED")
+    link = {FOLDER_TAG: "runs/abc", SAME_TAG: first.run_id}
+    TrackedRun.start(store, name="a link", parent=None, tags=link).end("FINISHED")
+    assert store.trained_run("runs/abc") == first.run_id
+    assert store.trained_run("runs/other") is None
+
+
 def test_numbers_that_are_none_are_kept_as_such(tracked: TrackedRun) -> None:
     tracked.log_history([{"epoch": 0.0, "train/loss": 1.0, "val/auroc": math.nan}])
     [(step, value)] = steps(tracked, "val/auroc")
@@ -245,3 +258,53 @@ def test_logged_model_loads_back_for_any_batch_size(tracked: TrackedRun) -> None
     described = mlflow.models.get_model_info(f"models:/{found[0].model_id}")
     assert described.metadata == {"classes": ["a"]}
     assert described.signature is None, "it would keep files out"
+
+
+@given(names=st.lists(st.text(st.characters(exclude_categories=())), min_size=1, max_size=5, unique=True))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_names_that_mlflow_refuses_are_logged_and_read_back(names: list[str], tracked: TrackedRun) -> None:
+    scores = {f"val/dice_{name[:40]}": float(place) for place, name in enumerate(names)}
+    tracked.log_scores(scores)
+    again = TrackedRun(tracked.store, tracked.run_id)
+    known = {name: steps[max(steps)] for name, steps in again._values.items()}
+    assert scores.items() <= known.items()
+    again.log_scores(scores)
+    assert again._logged_values() == again._values, "what is known is not logged again"
+
+
+def test_params_and_folders_with_names_that_mlflow_refuses_are_logged(
+    tracked: TrackedRun, tmp_path: Path
+) -> None:
+    tracked.log_config({"data": {"mask_values": {"#ff0000": "car"}}})
+    (tmp_path / "a.txt").write_text("a")
+    tracked.log_files(tmp_path / "a.txt", "test_a+b/../#1")
+    params = tracked.store.client.get_run(tracked.run_id).data.params
+    assert params["data.mask_values.:23:ff0000"] == "car"
+    assert (
+        Path(
+            tracked.store.client.download_artifacts(tracked.run_id, "test_a:2b:b/:2e:./:23:1/a.txt")
+        ).read_text()
+        == "a"
+    )
+
+
+def test_run_and_its_experiment_have_a_description(tracked: TrackedRun) -> None:
+    tracked.log_note("a *note*")
+    client = tracked.store.client
+    assert client.get_run(tracked.run_id).data.tags["mlflow.note.content"] == "a *note*"
+    tags = client.get_experiment(tracked.store.experiment_id).tags
+    assert "final/score" in tags["mlflow.note.content"]
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+@pytest.mark.parametrize(
+    ("run", "model"),
+    [
+        ("mirror, lr=0.1, seed 2", "mirror, lr=0\N{MIDDLE DOT}1, seed 2"),
+        ("digits: a/b%", "digits a-b"),
+        (":", "model"),
+    ],
+)
+def test_model_is_named_after_its_run_by_a_name_that_mlflow_takes(run: str, model: str) -> None:
+    assert model_name(run) == model
+    _validate_logged_model_name(model)

@@ -59,6 +59,7 @@ def trained(
     *overrides: str,
     tracked: Tracked | None = None,
     damage: Exception | None = None,
+    num_images: int = 8,
 ) -> bool:
     """Fit a small network on noise; tell whether it was trained to its end."""
     declaration = compose(
@@ -76,9 +77,9 @@ def trained(
     prepared.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     for split in ("train", "val"):
-        images = random.integers(0, 256, (8, 32, 32, 1), dtype=np.uint8)
+        images = random.integers(0, 256, (num_images, 32, 32, 1), dtype=np.uint8)
         np.save(prepared / f"{split}_images.npy", images)
-        np.save(prepared / f"{split}_targets.npy", np.arange(8, dtype=np.uint8))
+        np.save(prepared / f"{split}_targets.npy", np.arange(num_images, dtype=np.uint8))
     found = measure([np.load(prepared / "train_images.npy")], patch=None)
     if tracked is not None:  # as the run itself does before
         folder.update(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import OperationalError
 
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
@@ -52,13 +55,26 @@ def raising(error: Exception) -> Callable[..., None]:
     return fail
 
 
+def full_database() -> MlflowException:
+    """Return what MLflow raises where the disk of its database is full."""
+    sqlite = sqlite3.OperationalError("database or disk is full")
+    sqlite.sqlite_errorname = "SQLITE_FULL"
+    raised = MlflowException(
+        f"(sqlite3.OperationalError) {sqlite}\n[SQL: INSERT INTO logged_models VALUES (?)]"
+    )
+    raised.__context__ = OperationalError("INSERT INTO logged_models VALUES (?)", (), sqlite)
+    raised.__context__.__cause__ = sqlite
+    return raised
+
+
 FAILURES = [
     # where it fails, with what, what is told
     (finishing, "draw_curves", RuntimeError("no font"),
      "the learning curves cannot be drawn (RuntimeError: no font)"),
     (TrackedRun, "log_files", OSError(errno.ENOSPC, "No space left on device"),
-     "the pictures cannot be logged (OSError: [Errno 28] No space left on device)"),
+     "the pictures cannot be logged (No space left on device)"),
     (TrackedRun, "log_model", KeyError("model"), "the model cannot be logged (KeyError: 'model')"),
+    (TrackedRun, "log_files", full_database(), "the pictures cannot be logged (mlflow.db: database or disk is full)"),
     (TrackedRun, "log_final", RuntimeError("the server\nis gone"),
      "the scores cannot be logged (RuntimeError: the server is gone)"),
     (TrackedRun, "end", RuntimeError("the server is gone"),
@@ -103,13 +119,27 @@ def test_run_whose_end_fails_is_completed_without_training_an_epoch(
     assert len(client.search_logged_models([logged.info.experiment_id])) == (name == "log_model")
 
 
+def test_run_that_lost_its_state_is_found_again_in_mlflow(tiny: Declaration, tmp_path: Path) -> None:
+    folder = run(tiny, tmp_path)
+    before = folder.state()
+    (folder.path / "run.json").unlink()
+    run(tiny, tmp_path)
+    assert folder.state()["mlflow_run_id"] == before["mlflow_run_id"]
+    assert folder.is_finished()
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (logged,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    assert logged.info.status == "FINISHED"
+    assert len(client.search_logged_models([logged.info.experiment_id])) == 1
+    assert len(client.get_metric_history(logged.info.run_id, "val/loss")) == 1
+
+
 def test_one_failure_does_not_keep_other_steps_from_being_taken(tmp_path: Path) -> None:
     taken: list[str] = []
     full = OSError(errno.ENOSPC, "No space left on device", "runs/a/b.png")
     folder = RunFolder(tmp_path / "runs" / "0123")
     text = (
-        "runs/0123: it is trained and its results are written, but a fails (OSError: [Errno 28] No space left on "
-        f"device: 'runs/a/b.png') and b fails (KeyError: 1); free some disk space, then {AGAIN}"
+        "runs/0123: it is trained and its results are written, but a fails (runs/a/b.png: No space left on "
+        f"device) and b fails (KeyError: 1); free some disk space, then {AGAIN}"
     )
     steps = {"a fails": raising(full), "b fails": raising(KeyError(1)), "c fails": lambda: taken.append("c")}
     with refused("runs/0123", text=text):

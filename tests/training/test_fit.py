@@ -20,8 +20,9 @@ from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.classification.demands import ClassificationDemands
 from pipeline.training import fit as fitting
 from pipeline.training.assemble import build_model, make_train_split
+from pipeline.training.checks import check_count
 from pipeline.training.construction import build_augmentation
-from pipeline.training.fit import _check_shape, _EpochReport
+from pipeline.training.fit import _check_images, _EpochReport
 from pipeline.transforms.statistics import measure
 from tests.refusals import refused
 from tests.training.fitting import QUIET, Tracked, trained
@@ -48,7 +49,7 @@ def check(overrides: list[str], folder: Path) -> None:
     augmentation = build_augmentation(declaration, statistics)
     train = make_train_split(declaration, Prepared(folder, kind), augmentation, None)
     data = PreparedData(train, PreparedSplit(images, targets, kind), batch_size=2, num_workers=0, seed=0)
-    _check_shape(declaration, data, build_model(declaration, statistics))
+    _check_images(declaration, data, build_model(declaration, statistics))
 
 
 def kept_in(folder: RunFolder) -> list[dict[str, float]]:
@@ -197,6 +198,27 @@ def test_augmentation_that_the_model_does_not_take_is_refused(
 def test_crops_that_a_mean_image_does_not_fit_are_refused(tmp_path: Path) -> None:
     with refused("preprocess", got=(16, 16), hint="preprocess=channel_mean"):
         check([*DENSE, "preprocess=mean_image", step(CROP, height=16, width=16)], tmp_path)
+
+
+@pytest.mark.parametrize(("num_images", "devices"), [(1, 1), (2, 2)])
+def test_one_image_for_a_batch_norm_is_refused(num_images: int, devices: int) -> None:
+    overrides = [f"trainer.devices={devices}", "trainer.strategy=ddp"]
+    text = (
+        "data: the training split leaves one image to each process, over which batch norms cannot normalise, "
+        f"got {num_images}; add images, or set model.norm=instance or model.norm={{group: 8}}"
+    )
+    with refused("data", got=num_images, text=text):
+        check_count(compose([*overrides, "model=resnet20"]), num_images)
+    check_count(compose([*overrides, "model=resnet20"]), num_images + 1)
+    check_count(compose([*overrides, "model=lenet5"]), num_images)
+
+
+def test_odd_number_of_images_in_batches_of_two_trains_batch_norms(tmp_path: Path) -> None:
+    layers = "model.layers=[flatten,{linear: 8, norm: batch}]"
+    norm = ["trainer.batch_size=2", layers, "model.head=[{linear: outputs}]"]
+    assert trained(RunFolder(tmp_path / "run"), QUIET, *norm, num_images=7)
+    with refused("data", got=1):
+        trained(RunFolder(tmp_path / "other" / "run"), QUIET, *norm, num_images=1)
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,7 @@ def test_another_head_alone_keeps_its_start() -> None:
     assert (account.kept, account.unused) == (["5"], ["body.part4"])
     assert str(account).splitlines() == [
         f"loaded 4 of 5 layers, {TOTAL - HEAD:,} of {TOTAL:,} numbers",
-        "  initialised here: 5",
-        "  unused there: body.part4",
+        "  initialised here: 5; unused there: body.part4",
     ]
 
 
@@ -105,6 +104,8 @@ def test_layer_that_only_the_checkpoint_has_is_passed_over() -> None:
     assert_same(ours, theirs)
     assert account.matched == [("0", "1"), ("1", "2"), ("2", "4"), ("3", "5"), ("5", "7")]
     assert (account.kept, account.unused) == ([], ["0", "3", "8"])
+    assert str(account).splitlines()[1:] == ["  unused there: 0, 3 and 1 more"]
+    assert account.table().splitlines()[1:3] == ["  unused there: 0, 3, 8", "0 <- 1"]
 
 
 def test_layer_without_a_bias_is_not_one_with_a_bias() -> None:

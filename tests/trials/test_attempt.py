@@ -17,7 +17,7 @@ from pipeline.sweeps.ledger import Ledger, Trial
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.training.run import RunRequest
 from pipeline.trials import attempt as module
-from pipeline.trials.attempt import attempt, run_name
+from pipeline.trials.attempt import attempt
 from pipeline.trials.search import Outcome
 from tests.launches import DEFAULTS, judged
 
@@ -78,7 +78,7 @@ def test_outcome_is_the_score_of_the_kept_epoch_and_the_curve(
     outcome = attempted(tmp_path, monkeypatch, training)
     assert outcome == Outcome(0.9, curve=(0.1, 0.2, 0.9, 0.3, 0.4))
     ((request,), (context,)) = training.requests, training.contexts
-    assert (request.entry_point, request.name, request.waits) == ("dvc", "optimizer.lr=0.1", True)
+    assert (request.entry_point, request.name, request.waits) == ("dvc", "lr=0.1", True)
     assert not request.observer.log_artifacts
     assert context == RunContext(tmp_path, "1f0", SEARCH, ("optimizer.lr",))
 
@@ -107,21 +107,3 @@ def test_process_beside_the_leading_one_has_no_value(tmp_path: Path, monkeypatch
     outcome = attempted(tmp_path, monkeypatch, Training([0.1] * EPOCHS))
     assert outcome.value is not None
     assert isnan(outcome.value)
-
-
-CHILD = RunContext(Path("project"), parent="1f0", swept=("optimizer.lr", "model@model.encoder"))
-
-
-@pytest.mark.parametrize(
-    ("overrides", "context", "name"),
-    [
-        (JOB[:1], RunContext(Path("project")), "digits"),
-        (["experiment=x", "optimizer.lr=0.1", "seed=1"], RunContext(Path("project")), "digits optimizer.lr=0.1 seed=1"),
-        (JOB, CHILD, "optimizer.lr=0.1"),
-        (["+optimizer.lr=0.1", "seed=1", "model@model.encoder=resnet18"], CHILD,
-         "+optimizer.lr=0.1 model@model.encoder=resnet18"),
-        (["seed=1"], CHILD, "digits"),
-    ],
-)  # fmt: skip
-def test_run_is_named_by_what_sets_it_apart(overrides: list[str], context: RunContext, name: str) -> None:
-    assert run_name("digits", overrides, context) == name

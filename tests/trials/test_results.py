@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 
 from pipeline.declaration.composition import compose
-from pipeline.declaration.keys import stage_digests
+from pipeline.declaration.keys import fingerprint, stage_digests
 from pipeline.declaration.loading import load
 from pipeline.files import yaml_text
+from pipeline.pages.comparison import Row
 from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Entry, Interval
 from pipeline.sweeps.ledger import Trial
-from pipeline.trials.results import at_edges, format_best, format_plan, write_results
+from pipeline.trials.names import name_trial
+from pipeline.trials.results import at_edges, compare_trials, format_plan, write_results
 from pipeline.trials.search import Outcome
 from tests.launches import Trainings, by_rate, coarse
 
@@ -42,9 +44,12 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
     digests = json.loads((folder / "best.json").read_text())
     assert digests == {**best.digests(), "code": {"train": stage_digests(best, root=tmp_path)["train"]}}
     assert {path.name for path in folder.glob("*.png")} == {"best_so_far.png", "slices.png", "parallel.png"}
-    told = format_best(search, trials)
-    assert told.splitlines()[3].split()[:3] == ["1", "0.9000", "0.0000"]
-    assert told.endswith("trial 2 failed: out of memory\n")
+    compared = compare_trials(search, trials, root=tmp_path)
+    run = fingerprint(compose(search.jobs(1, trials[1].point)[0]), root=tmp_path)
+    name = f"trial 1: {name_trial(trials[1])}"
+    assert compared.rows[0] == Row(name, 0.9, "0.0000", f"runs/{run}")
+    assert compared.score == "val/accuracy"
+    assert compared.failures == [(f"trial 2: {name_trial(trials[2])}", "out of memory")]
 
 
 def test_results_that_were_half_written_when_killed_leave_nothing_behind(tmp_path: Path) -> None:

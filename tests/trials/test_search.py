@@ -11,7 +11,7 @@ from pipeline.declaration.composition import compose
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.ledger import Ledger
 from pipeline.trials.declared import load_search
-from pipeline.trials.results import format_best, format_plan
+from pipeline.trials.results import compare_trials, format_plan
 from pipeline.trials.search import Outcome
 from tests.launches import COARSE, Settings, Trainings, by_rate, coarse, failing, planted, settings_of
 from tests.refusals import refused
@@ -67,10 +67,16 @@ def test_trial_without_a_value_fails_with_its_reason_and_the_search_goes_on(tmp_
         ("failed", [], "the score is not a number"),
         ("finished", [0.7], ""),
     ]
-    told = format_best(coarse(tmp_path, "search.trials=5"), trials)
-    assert told.startswith("\nBest of 5 trials:\n")
-    assert [line.split()[:2] for line in told.splitlines()[3:5]] == [["4", "0.7000"], ["0", "0.5000"]]
-    assert "trial 1 failed: out of memory\n" in told
+    compared = compare_trials(coarse(tmp_path, "search.trials=5"), trials, root=tmp_path)
+    assert [(row.name.split(":")[0], row.value) for row in compared.rows] == [
+        ("trial 4", 0.7),
+        ("trial 0", 0.5),
+    ]
+    assert [(name.split(":")[0], reason) for name, reason in compared.failures] == [
+        ("trial 1", "out of memory"),
+        ("trial 2", "the score is not a number"),
+        ("trial 3", "the score is not a number"),
+    ]
 
 
 def test_tpe_is_told_what_came_of_the_trials_before_with_its_sign(tmp_path: Path) -> None:
@@ -121,7 +127,8 @@ def test_seeds_are_launched_together_and_their_spread_is_taken_off(tmp_path: Pat
     ] * 2
     assert trials[0].values == [0.4, 0.6, 0.8]
     # Deviations of 0.2: their standard deviation is 0.2, the error of the mean 0.2 / sqrt(3) = 0.1155.
-    assert "0.6000  0.1155" in format_best(search, trials)
+    (first, _) = compare_trials(search, trials, root=tmp_path).rows
+    assert (f"{first.value:.4f}", first.spread) == ("0.6000", "0.1155")
     answers = [Outcome(0.5), Outcome(None, "died"), Outcome(0.5), *[Outcome(0.5)] * 3]
     other = coarse(tmp_path, "search.trials=2", "search.seeds=3", "search.name=other")
     failed = other.run(lambda jobs: [answers.pop(0) for _ in jobs])

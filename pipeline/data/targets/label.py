@@ -13,7 +13,7 @@ from pipeline.data.sources import Sample
 from pipeline.data.targets.kind import Array, TargetKind
 from pipeline.errors import ConfigError
 
-DTYPES = tuple(map(np.dtype, (np.uint8, np.int16, np.int32)))
+LARGEST = {"uint8": 2**8 - 1, "int16": 2**15 - 1, "int32": 2**31 - 1}  # number of each type
 
 
 class Label(TargetKind):
@@ -29,7 +29,7 @@ class Label(TargetKind):
     def dtype(self, facts: Facts) -> np.dtype[Any]:
         """Return the smallest type that holds the index of every class, among those that torch computes with."""
         last = len(facts.classes) - 1
-        return next(each for each in DTYPES if last <= np.iinfo(each).max)
+        return np.dtype(next(name for name, largest in LARGEST.items() if last <= largest))
 
     def read(self, sample: Sample, archive: Archive, facts: Facts, *, image: bytes) -> Array:
         """Return the label as an array of shape ()."""

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
-
-from pipeline.declaration import grants
-from pipeline.declaration.composition import compose
-from pipeline.errors import ConfigError, StorageError
-from pipeline.runs.context import RunContext
+from pipeline.errors import ConfigError
+from pipeline.plugins.launching import LaunchingSweeper
 from pipeline.trials.declared import load_search
 from pipeline.trials.results import format_plan
 from pipeline.trials.runner import run_search
-from pipeline.trials.search import Died, Outcome
-from pipeline.trials.space import written
 
 
-class SearchSweeper(Sweeper):
+class SearchSweeper(LaunchingSweeper):
     """Run a search, which is stored in `runs/searches/`."""
-
-    def __init__(self) -> None:
-        self._launcher: Launcher | None = None
-        self._launched = 0
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Instantiate the configured launcher."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disable Ray's telemetry
-        self._launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the search of a command line, or print its plan."""
@@ -48,49 +23,11 @@ class SearchSweeper(Sweeper):
         if search.is_plan:
             sys.stdout.write(format_plan(search, root=root))
             return None
-        if search.settings.parallel == 1 and not self._is_basic():
+        if search.settings.parallel == 1 and self._launch is not None:
             raise ConfigError(
                 "search.parallel",
                 f"{type(self._launcher).__name__} runs trials side by side",
                 got=1,
                 hint="say how many, such as search.parallel=4",
             )
-        launch = None if self._is_basic() else self._launch
-        return run_search(search, root=root, entry_point="sweep", launch=launch)
-
-    def _is_basic(self) -> bool:
-        """Return whether the launcher runs jobs in this process, which the search does itself with less overhead."""
-        return isinstance(self._launcher, BasicLauncher)
-
-    def _launch(self, jobs: Sequence[Sequence[str]]) -> list[Outcome]:
-        """Train jobs with the launcher, passing the context through overrides that set environment variables."""
-        assert self._launcher is not None
-        variables = RunContext.from_environment(Path.cwd()).variables() | grants.variables()
-        outcomes = [_refusal(job) for job in jobs]  # otherwise an invalid job would crash its worker
-        jobs = [job for job, refusal in zip(jobs, outcomes, strict=True) if refusal is None]
-        env = [f"+hydra.job.env_set.{name}={written(value)}" for name, value in variables.items()]
-        try:
-            returns = self._launcher.launch([[*job, *env] for job in jobs], initial_job_idx=self._launched)
-        except Exception as reason:  # each launcher raises its own exception if a worker dies
-            if (storage := StorageError.behind(reason)) is not None:
-                raise storage from reason
-            raise Died(f"{type(reason).__name__}: {reason}") from reason
-        self._launched += len(jobs)
-        trained = map(_outcome, returns)
-        return [next(trained) if refusal is None else refusal for refusal in outcomes]
-
-
-def _refusal(job: Sequence[str]) -> Outcome | None:
-    """Return the outcome of a job whose declaration is invalid; None if it is valid."""
-    try:
-        compose(job)
-    except ConfigError as reason:
-        return Outcome.of_failure(reason)
-    return None
-
-
-def _outcome(done: JobReturn) -> Outcome:
-    if done.status != JobStatus.COMPLETED:
-        return Outcome.of_failure(done._return_value)  # the property would re-raise the exception
-    assert isinstance(done.return_value, Outcome)
-    return done.return_value
+        return run_search(search, root=root, entry_point="sweep", launch=self._launch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -33,5 +33,8 @@ def draw(task: Classification, evaluated: Evaluated, folder: Path) -> None:
     wrong = np.flatnonzero(guesses != labels)
     worst = wrong[np.argsort(-confidences[wrong], kind="stable")][:MOST_MISTAKES]
     if len(worst):
-        captions = [f"{names[labels[i]]} as {names[guesses[i]]} {confidences[i]:.0%}" for i in worst]
+        captions = [
+            f"{names[labels[i]]} as {names[guesses[i]]} {confidences[i]:.0%}\n{PurePath(evaluated.files[i]).name}"
+            for i in worst
+        ]
         draw_sheet(np.asarray(evaluated.images[worst]), folder / "mistakes.png", captions=captions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,20 +29,6 @@ class SegmentationDemands(Demands):
     facts = ("classes", "background", "ignore_label")
     is_dense = True
     mixes = True
-
-    def check(self, facts: Facts) -> None:
-        """Check that scores can be named after the classes.
-
-        Raises:
-            ConfigError: MLflow would refuse the name of a class as a part of a metric's name.
-        """
-        for name in facts.classes:
-            if not re.fullmatch(r"[\w .:-]+", name):
-                raise ConfigError(
-                    "data.classes",
-                    got=name,
-                    allowed="names of letters, digits, spaces and '_.:-', as scores are named after them",
-                )
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check the weight of the soft Dice loss, and that a loss of no weight is not asked to leave something out.
