@@ -144,6 +144,9 @@ def _facts(root: Path) -> Facts:
         columns=None,
         mask_values=None,
         allow_duplicates=False,
+        resize="squash",
+        padding_value=0,
+        value_range=None,
         licence="none, it is noise",
     )
 

@@ -54,6 +54,8 @@ WRITTEN = (
     "mask_values",
     "background",
     "ignore_label",
+    "resize",
+    "value_range",
     "split",
 )
 PROVISIONAL = [3, 32, 32]  # shape, until the images have been looked at
@@ -82,8 +84,9 @@ def declare(paths: Sequence[Path], options: dict[str, str], *, root: Path) -> In
     layout = find_layout(path, table=table, label=options.get("label"), max_bytes=defaults["max_file_bytes"])
     place = Path(layout["root"])
     layout["root"] = str(place if not place.is_absolute() else _shorten(place, root))
-    is_undecided = layout["classes"] == UNDECIDED
-    open_facts = ("shape", "split", "classes") if is_undecided else ("shape", "split")
+    open_facts = ["shape", "split", "resize", "value_range"]
+    if layout["classes"] == UNDECIDED:
+        open_facts.append("classes")
     facts = Facts(**{"name": name, "shape": PROVISIONAL, **defaults, **layout})
     inspected = inspect_data(facts, _folder(root, name), open_facts=open_facts)
     found = {key: getattr(inspected.facts, key) for key in WRITTEN}

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.data.facts import Facts
+from pipeline.data.images import decode_image
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
 from pipeline.files import yaml_text
@@ -169,8 +171,17 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "columns": None,
         "mask_values": None,
         "allow_duplicates": False,
+        "resize": "squash",
+        "padding_value": 0,
+        "value_range": None,
     }
     return {**section, **changes}
+
+
+def decode(data: bytes, *, name: str, shape: tuple[int, int, int], **facts: Any) -> Pixels:
+    """Return the pixels (H, W, C) of a file, decoded as those of a data set with these facts."""
+    section = data_section("nowhere", shape=list(shape), **facts)
+    return decode_image(data, name=name, facts=Facts(**section)).pixels
 
 
 def declaration(data: Mapping[str, Any], **sections: Any) -> Declaration:

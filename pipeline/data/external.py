@@ -18,6 +18,7 @@ from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import Pixels, decode_image, load_formats
 from pipeline.data.prepared import PIECE_IMAGES, Prepared
 from pipeline.data.refusals import catching, raise_together
+from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample, is_image, load_source, open_source
 from pipeline.data.splits import find_group
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
@@ -80,7 +81,8 @@ def _write(
 ) -> None:
     channels, rows, columns = facts.shape
     load_formats()
-    decode = catching(partial(_decode, archive, facts, kind.reader(archive, facts)))
+    remarks = Remarks()
+    decode = catching(partial(_decode, archive, facts, kind.reader(archive, facts, remarks), remarks))
     with (
         (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
         (folder / f"{TEST}_images.npy").open("wb") as images,
@@ -94,12 +96,17 @@ def _write(
             images.write(image.data)
             write_target(target)
             table.writerow(escape_cells([TEST, index, sample.file, group]))
+    remarks.warn()
 
 
 def _decode(
-    archive: Archive, facts: Facts, read_target: Callable[[Sample, bytes], Array], sample: Sample
+    archive: Archive,
+    facts: Facts,
+    read_target: Callable[[Sample, bytes], Array],
+    remarks: Remarks,
+    sample: Sample,
 ) -> tuple[Pixels, Array]:
-    channels, rows, columns = facts.shape
     data = archive.read(sample.file)
-    image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
-    return image, read_target(sample, data)
+    image = decode_image(data, name=sample.file, facts=facts)
+    remarks.note_image(image, sample.file, facts)
+    return image.pixels, read_target(sample, data)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.data.pixel_facts import check_resizing, check_value_range
 from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
@@ -42,6 +43,11 @@ class Facts:
         root: a folder or a zip archive.
         digest: expected digest of the archive, `sha256:...`; null to accept any.
         shape: [C, H, W] of the prepared images; images are resized to H x W.
+        resize: how: `squash` changes their aspect ratio, `letterbox` keeps it and pads, `crop` keeps it and cuts out
+            the centre, see `pipeline/data/resizing.py`. Masks are padded with `ignore_label`.
+        padding_value: grey level of the padding of images, from 0 to 255, in all channels.
+        value_range: [low, high] of grey images with 16 bits or whole numbers as floats, which become 0 and 255; values
+            outside are clipped. Null for images with 8 bits per channel.
         classes: names of the classes, in the order of their indices.
         split: `folders` (train/, val/ and, unless there is no test split, test/ inside); `random` for `RANDOM`; or
             other shares {val: 0.2, test: 0.1, seed: 0}. They are drawn for each class by the hashes of names: whatever
@@ -90,6 +96,9 @@ class Facts:
     columns: dict[str, str | int] | None
     mask_values: dict[str | int, str | None] | None
     allow_duplicates: bool
+    resize: str
+    padding_value: int
+    value_range: list[int] | None
 
     def __post_init__(self) -> None:
         """Raise if values are out of range or contradict each other."""
@@ -100,6 +109,8 @@ class Facts:
                 "data.shape", got=self.shape, allowed="[channels, rows, columns] with 1 or 3 channels"
             )
         self._check_bounds()
+        check_resizing(self.resize, self.padding_value)
+        check_value_range(self.value_range)
         if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
             raise ConfigError("data.classes", got=self.classes, allowed="at least two different names")
         if self.background is not None and self.background not in self.classes:

@@ -8,12 +8,18 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
+from pipeline.data import value_ranges
+from pipeline.data.depth import is_deep
+from pipeline.data.facts import Facts
+from pipeline.data.resizing import Resizing
 from pipeline.data.sources import FORMATS
 from pipeline.errors import ConfigError
 
@@ -36,6 +42,20 @@ MOST_META = 1 << 16  # bytes of an AVIF file in which its properties are looked 
 ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
 
 
+class Decoded(NamedTuple):
+    """A decoded image.
+
+    Args:
+        pixels: (H, W, C), as they are prepared.
+        sides: rows and columns on disk, EXIF orientation applied.
+        is_clipped: whether values were outside of `data.value_range`.
+    """
+
+    pixels: Pixels
+    sides: tuple[int, int]
+    is_clipped: bool
+
+
 def load_formats() -> None:
     """Load all formats of Pillow; must be called before decoding in several threads.
 
@@ -51,27 +71,33 @@ def is_misnamed(data: bytes, name: str) -> bool:
     return _find_format(data) not in (None, FORMATS.get(PurePosixPath(name).suffix.lower()))
 
 
-def decode_image(
-    data: bytes, *, name: str, shape: tuple[int, int, int], max_pixels: int | None = None
-) -> Pixels:
-    """Decode an image and resize it (antialiased bilinear) to rows and columns of a shape.
+def decode_image(data: bytes, *, name: str, facts: Facts) -> Decoded:
+    """Decode an image and resize it as facts say.
 
     Grey becomes RGB, RGB of equal channels becomes grey, palettes are looked up, an opaque alpha channel is
-    dropped, EXIF orientation is applied: all lossless.
-
-    Args:
-        shape: (C, H, W) to return as (H, W, C).
-        max_pixels: rows times columns of the largest image on disk to decode; None for any.
+    dropped, EXIF orientation is applied: all lossless. Grey of more than 8 bits becomes 8 by `facts.value_range`.
 
     Raises:
-        ConfigError: unreadable, too large, or not convertible without loss (16 bits, CMYK, transparency, colour
-            where C is 1, several frames).
+        ConfigError: unreadable, too large, or not convertible without loss (16 bits without a range, CMYK,
+            transparency, colour where C is 1, several frames).
     """
-    channels, rows, columns = shape
-    pixels = convert(open_image(data, name, max_pixels), name, channels)
-    if pixels.size != (columns, rows):
-        pixels = pixels.resize((columns, rows), Image.Resampling.BILINEAR)
-    return np.asarray(pixels, dtype=np.uint8).reshape(rows, columns, channels)
+    channels, rows, columns = facts.shape
+    image = open_image(data, name, facts.max_pixels)
+    sides, is_clipped = (image.height, image.width), value_ranges.is_clipped(image, name, facts.value_range)
+    resized = find_resizing(facts).image(convert(image, name, channels, facts.value_range))
+    pixels = np.asarray(resized, dtype=np.uint8).reshape(rows, columns, channels)
+    return Decoded(pixels, sides, is_clipped)
+
+
+def decode_original(data: bytes, *, name: str, facts: Facts) -> Pixels:
+    """Decode an image as `decode_image`, but in its own sides: (H, W, C)."""
+    image = convert(open_image(data, name, facts.max_pixels), name, facts.shape[0], facts.value_range)
+    return np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, -1)
+
+
+def find_resizing(facts: Facts) -> Resizing:
+    """Return the rule by which the images of a data set are resized."""
+    return Resizing(facts.resize, (facts.shape[1], facts.shape[2]), facts.padding_value)
 
 
 def read_sides(data: bytes) -> tuple[int, int]:
@@ -79,6 +105,11 @@ def read_sides(data: bytes) -> tuple[int, int]:
     image = Image.open(io.BytesIO(data), formats=ALLOWED)
     is_turned = image.getexif().get(ORIENTATION, 1) >= 5
     return (image.width, image.height) if is_turned else (image.height, image.width)
+
+
+def is_turned(data: bytes) -> bool:
+    """Return whether the EXIF orientation of a readable image turns or mirrors it."""
+    return Image.open(io.BytesIO(data), formats=ALLOWED).getexif().get(ORIENTATION, 1) in range(2, 9)
 
 
 def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.Image:
@@ -103,6 +134,7 @@ def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.I
         ):  # a JPEG with more pictures behind it
             raise ConfigError(name, "has several frames", hint="save the frame you need to a file of its own")
         _refuse_deep_colour(image, name)
+        value_ranges.note_largest(image)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return image
@@ -114,12 +146,21 @@ def open_image(data: bytes, name: str, max_pixels: int | None = None) -> Image.I
         raise ConfigError(name, f"unreadable image ({reason})", hint="replace or remove it") from None
 
 
-def convert(image: Image.Image, name: str, channels: int) -> Image.Image:
-    """Convert an image to grey (1 channel) or RGB (3 channels) without loss.
+def convert(
+    image: Image.Image, name: str, channels: int, value_range: Sequence[int] | None = None
+) -> Image.Image:
+    """Convert an image to grey (1 channel) or RGB (3 channels) of 8 bits, without loss.
+
+    Args:
+        value_range: of grey with more bits, see `to_8_bits`; None for images with 8 bits, or with 8 widened to 16.
 
     Raises:
         ConfigError: it cannot be.
     """
+    if value_range is not None:
+        image = value_ranges.apply_range(image, name, value_range)
+    elif is_deep(image):
+        image = value_ranges.narrow(image, name)
     image = _opaque(image, name)
     return _to_grey(image, name) if channels == 1 else _to_rgb(image, name)
 
@@ -165,6 +206,10 @@ def _refuse_deep_colour(image: ImageFile.ImageFile, name: str) -> None:
             raise _too_deep(name)
 
 
+def _too_deep(name: str) -> ConfigError:
+    return ConfigError(name, got=16, allowed="an image with 8 bits per channel", hint="save it with 8 bits")
+
+
 def _opaque(image: Image.Image, name: str) -> Image.Image:
     """Drop an alpha channel, or a colour declared transparent, that hides no pixel."""
     if "transparency" in image.info and image.mode in ("1", "L", "P", "RGB"):
@@ -183,8 +228,6 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         return image.convert("RGB")
     if image.mode == "P":
         return image.convert("RGB")
-    if image.mode.startswith("I"):
-        return _from_16_bits(image, name).convert("RGB")
     if image.mode != "RGB":
         raise ConfigError(
             name, "image mode cannot be converted without loss", got=image.mode, hint="save it as RGB"
@@ -197,8 +240,6 @@ def _to_grey(image: Image.Image, name: str) -> Image.Image:
         return image
     if image.mode == "1":
         return image.convert("L")
-    if image.mode.startswith("I"):
-        return _from_16_bits(image, name)
     colour = _to_rgb(image, name)
     if not is_grey(colour):
         raise ConfigError(
@@ -207,15 +248,3 @@ def _to_grey(image: Image.Image, name: str) -> Image.Image:
             hint="set 3 channels in data.shape, or save it in grey",
         )
     return colour.getchannel("R")
-
-
-def _from_16_bits(image: Image.Image, name: str) -> Image.Image:
-    """Return 8 bits of a grey image whose 16-bit values are 8-bit ones widened (v * 257)."""
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535 or np.any(values % 257):
-        raise _too_deep(name)
-    return Image.fromarray((values // 257).astype(np.uint8))
-
-
-def _too_deep(name: str) -> ConfigError:
-    return ConfigError(name, got=16, allowed="an image with 8 bits per channel", hint="save it with 8 bits")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.data.images import Pixels, convert, is_grey, open_image
+from pipeline.data.resizing import Resizing
 from pipeline.errors import ConfigError
 
 
@@ -81,16 +82,18 @@ def decode_mask(
     *,
     name: str,
     image_sides: tuple[int, int],
-    sides: tuple[int, int],
+    resizing: Resizing,
+    padding: int,
     coding: Coding,
     palettes: Palettes | None = None,
     max_pixels: int | None = None,
 ) -> Pixels:
-    """Decode a mask to class indices and resize it (nearest).
+    """Decode a mask to class indices and resize it by nearest neighbour.
 
     Args:
         image_sides: rows and columns of its image on disk.
-        sides: rows and columns to return.
+        resizing: of its image.
+        padding: value of what that adds.
         coding: what is in its file.
         palettes: those of masks decoded before; None if there is nothing to compare with.
         max_pixels: rows times columns of the largest mask on disk to decode; None for any.
@@ -116,9 +119,7 @@ def decode_mask(
         indices = _of_values(mask, name, coding.values)
     else:
         indices = _of_indices(mask, name, coding)
-    if indices.shape != sides:
-        indices = np.asarray(Image.fromarray(indices).resize((sides[1], sides[0]), Image.Resampling.NEAREST))
-    return indices
+    return resizing.mask(indices, padding=padding)
 
 
 def read_values(mask: Image.Image, name: str) -> NDArray[Any] | None:

@@ -25,8 +25,9 @@ import numpy as np
 from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
-from pipeline.data.images import decode_image, is_misnamed, load_formats
+from pipeline.data.images import decode_image, find_resizing, is_misnamed, load_formats
 from pipeline.data.refusals import catching, raise_together
+from pipeline.data.remarks import Remarks
 from pipeline.data.shares import check_counts, measure_shares
 from pipeline.data.sources import Sample, load_source, open_source
 from pipeline.data.splits import find_group, fold_samples
@@ -65,6 +66,10 @@ class Prepared:
         """Return the targets of a split, memory-mapped: (N, ...)."""
         return self.kind.load(self.folder, split)
 
+    def count_classes(self, split: str, num_classes: int) -> list[int]:
+        """Return how often each class occurs in a split: in how many images, or pixels of masks."""
+        return self.kind.count(self.targets(split), num_classes)
+
     def files(self, split: str) -> list[str]:
         """Return the archive file names of the images of a split."""
         return self._column("file", split)
@@ -79,7 +84,7 @@ class Prepared:
             return unescape_cells([row[name] for row in csv.DictReader(file) if row["split"] == split])
 
     def about(self) -> dict[str, Any]:
-        """Return the contents of `prepared.json`: facts, digest, counts."""
+        """Return the contents of `prepared.json`: facts, digest, counts, how many training images were enlarged."""
         text = (self.folder / "prepared.json").read_text(encoding="utf-8")
         about: dict[str, Any] = json.loads(text)
         return about
@@ -97,7 +102,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     source = load_source(facts.format)
     kind = load_kind(source.TARGET)
     with open_source(facts) as found:
-        archive, repeats = _Noting(found), _Repeats()
+        archive, repeats, remarks, enlarged = _Noting(found), _Repeats(), Remarks(), 0
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
         shares = measure_shares(samples, facts, kind.stratum)
         check_counts(shares, facts)
@@ -106,21 +111,23 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         _check_disk(len(samples), facts, kind, folder)
         with (
             (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file,
-            closing(_decoded(archive, samples, facts, kind)) as decoded,
+            closing(_decoded(archive, samples, facts, kind, remarks)) as decoded,
         ):
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["split", "index", "file", source.TARGET, "group", "digest"])
             for split in shares.splits():
                 chosen = [sample for sample in samples if sample.split == split]
-                for index, (sample, digest) in enumerate(_write_split(chosen, decoded, facts, kind, folder)):
-                    repeats.note(split, sample.file, digest)
-                    row = (split, index, sample.file, sample.target, groups[sample.file], digest)
+                for index, (sample, made) in enumerate(_write_split(chosen, decoded, facts, kind, folder)):
+                    repeats.note(split, sample.file, made.digest)
+                    enlarged += made.is_enlarged and split == SPLITS[0]
+                    row = (split, index, sample.file, sample.target, groups[sample.file], made.digest)
                     rows.writerow(escape_cells(row))
         archive.warn_of_misnamed()
+        remarks.warn()
         repeats.check(facts)
     shares.report()
     deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
-    about = {"facts": deciding, "digest": data_digest, "counts": shares.sizes()}
+    about = {"facts": deciding, "digest": data_digest, "counts": shares.sizes(), "enlarged": enlarged}
     (folder / "prepared.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
@@ -176,11 +183,12 @@ class _Repeats:
 
 
 class _Decoded(NamedTuple):
-    """A decoded sample: image (H, W, C), target, and the digest of the image file."""
+    """A decoded sample: image (H, W, C), target, the digest of the image file, and whether the image was enlarged."""
 
     image: Array
     target: Array
     digest: str
+    is_enlarged: bool
 
 
 def _by_split(samples: Sequence[Sample]) -> list[Sample]:
@@ -188,29 +196,34 @@ def _by_split(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _decoded(
-    archive: Archive, samples: Sequence[Sample], facts: Facts, kind: TargetKind
+    archive: Archive, samples: Sequence[Sample], facts: Facts, kind: TargetKind, remarks: Remarks
 ) -> Generator[_Decoded]:
     """Yield the decoded samples in order; raise if some are invalid, and name them."""
     load_formats()
     piece = max(1, min(PIECE_IMAGES, PIECE // math.prod(facts.shape)))
-    decode = catching(partial(_decode, archive, facts, kind.reader(archive, facts)))
+    decode = catching(partial(_decode, archive, facts, kind.reader(archive, facts, remarks), remarks))
     return raise_together(in_order(decode, samples, piece=piece))
 
 
 def _decode(
-    archive: Archive, facts: Facts, read_target: Callable[[Sample, bytes], Array], sample: Sample
+    archive: Archive,
+    facts: Facts,
+    read_target: Callable[[Sample, bytes], Array],
+    remarks: Remarks,
+    sample: Sample,
 ) -> _Decoded:
-    channels, rows, columns = facts.shape
     data = archive.read(sample.file)
-    image = decode_image(data, name=sample.file, shape=(channels, rows, columns), max_pixels=facts.max_pixels)
+    image = decode_image(data, name=sample.file, facts=facts)
+    remarks.note_image(image, sample.file, facts)
     target = read_target(sample, data)
-    return _Decoded(image, target, hashlib.sha256(data).hexdigest())
+    is_enlarged = min(find_resizing(facts).place(image.sides).scale) > 1
+    return _Decoded(image.pixels, target, hashlib.sha256(data).hexdigest(), is_enlarged)
 
 
 def _write_split(
     samples: Sequence[Sample], decoded: Iterator[_Decoded], facts: Facts, kind: TargetKind, folder: Path
-) -> Iterator[tuple[Sample, str]]:
-    """Write the arrays of one split; yield each sample with the digest of its file.
+) -> Iterator[tuple[Sample, _Decoded]]:
+    """Write the arrays of one split; yield each sample with what was decoded.
 
     Args:
         decoded: the decoded samples of this split, followed by those of later splits.
@@ -226,7 +239,7 @@ def _write_split(
         for sample, made in zip(samples, own, strict=True):
             images.write(made.image.data)
             write_target(made.target)
-            yield sample, made.digest
+            yield sample, made
 
 
 def _groups(samples: Sequence[Sample], facts: Facts) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.data.archive import Archive, opened
 from pipeline.data.facts import Facts
 from pipeline.data.folder import Folder
-from pipeline.data.images import Pixels, decode_image, load_formats, read_sides
+from pipeline.data.images import Pixels, decode_image, decode_original, load_formats
 from pipeline.data.sources import is_image
 from pipeline.data.threads import AHEAD, in_order, num_threads
 from pipeline.errors import ConfigError
@@ -72,20 +72,14 @@ class UnlabelledImages:
 
     def original(self, image: UnlabelledImage) -> Pixels:
         """Return the pixels of an image in its own size."""
-        return self._pixels(self._archive.read(image.file), image.file, image.sides)
+        return decode_original(self._archive.read(image.file), name=image.file, facts=self._facts)
 
     def _decode(self, file: str) -> UnlabelledImage | Unreadable:
         try:
-            data = self._archive.read(file)
-            _, rows, columns = self._facts.shape
-            pixels = self._pixels(data, file, (rows, columns))
-            return UnlabelledImage(file, pixels, read_sides(data))
+            decoded = decode_image(self._archive.read(file), name=file, facts=self._facts)
+            return UnlabelledImage(file, decoded.pixels, decoded.sides)
         except ConfigError as reason:
             return Unreadable(file, str(reason).removeprefix(f"{file}: "))
-
-    def _pixels(self, data: bytes, file: str, sides: tuple[int, int]) -> Pixels:
-        shape = (self._facts.shape[0], *sides)
-        return decode_image(data, name=file, shape=shape, max_pixels=self._facts.max_pixels)
 
 
 @contextmanager

@@ -163,7 +163,7 @@ def explained() -> Iterator[None]:
         raise found from None
 
 
-def _explain_missing(reason: MissingConfigException) -> ConfigError:
+def _explain_missing_file(reason: MissingConfigException) -> ConfigError:
     """Return the error for a file of conf/ that does not exist, which suggests the closest one."""
     wanted = str(reason.missing_cfg_file or "")
     group, _, option = wanted.rpartition("/")
@@ -187,7 +187,7 @@ def _explain_file(reason: OSError) -> ConfigError | None:
     return ConfigError("overrides", "a key or option is too long to be the name of a file", hint="shorten it")
 
 
-def _explain_missing(reason: OmegaConfBaseException) -> ConfigError:
+def _explain_reading(reason: OmegaConfBaseException) -> ConfigError:
     """Return the error for a value that cannot be read, or that is a fact which the file of a data set lacks."""
     missing = re.search(r"Interpolation key 'data\.(\w+)' not found", str(reason))
     if missing is None or missing[1] not in Facts.__dataclass_fields__:
@@ -215,7 +215,7 @@ def _explain(reason: Exception) -> ConfigError:
             str(full_key), name, map(str, node) if isinstance(node, dict) else (), what="key"
         )
     if isinstance(reason, OmegaConfBaseException) and reason.full_key:
-        return _explain_missing(reason)
+        return _explain_reading(reason)
     group = re.search(r"Could not override '([^']+)'", str(reason))
     if group and group[1].endswith("@model.encoder"):
         return ConfigError(
@@ -244,7 +244,7 @@ def _first_line(reason: Exception) -> str:
 
 # The first kind that an exception is of counts.
 EXPLAINED: tuple[tuple[type[Exception], Callable[[Any], ConfigError | None]], ...] = (
-    (MissingConfigException, _explain_missing),
+    (MissingConfigException, _explain_missing_file),
     (
         MissingMandatoryValue,
         lambda reason: ConfigError(str(reason.full_key), "has no value", hint="give it one"),

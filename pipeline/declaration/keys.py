@@ -41,13 +41,22 @@ RECORDING = (
     "pipeline.pictures",
     "pipeline.runs",
     "pipeline.tracking",
+    "pipeline.training.account",
     "pipeline.training.overview",
     "pipeline.training.previews",
     "pipeline.training.progress",
 )
 SWEEPING = ("pipeline.sweeps",)  # determines which runs are trained, not their results
 SECTIONS = ("seed", "input_shape", "preprocess", "augmentation", "model", "task", "optimizer", "scheduler")
-FACTS = ("classes", "background", "ignore_label", "shape")
+FACTS = (
+    "classes",
+    "background",
+    "ignore_label",
+    "shape",
+    "resize",
+    "padding_value",
+    "value_range",
+)
 # Packages that go by another name than what is imported.
 DISTRIBUTIONS = {
     "PIL": "pillow",

@@ -1,17 +1,23 @@
-"""Advice on a data set: shape, channels, and what the images suffer by resizing."""
+"""Advice on a data set: shape, channels, resize rule, and what is unusual about its images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from pipeline.data.facts import Facts
+from pipeline.data.pixel_facts import LETTERBOX, SQUASH
+from pipeline.data.remarks import TURNED, Remarks, is_squashed
+from pipeline.data.targets.kind import TargetKind
+from pipeline.inspection.mask_facts import IGNORED
 from pipeline.inspection.survey import Survey
 
 SIDE = 16  # pixels: sides are multiples of it, as a U-Net halves them up to four times
 SHORTEST = 32  # pixels of the shorter side
 LONGEST = 128  # pixels of the longer side: enough for a first run on a processor
-SQUASHED = 1.25  # factor on the aspect ratio from which on resizing deserves a remark
+BITS = (10, 12, 14, 16)  # that cameras and scanners have
+MOST_SQUASHED = 0.1  # share of the images whose aspect ratio may change by more than a quarter
 
 
 def suggest_shape(survey: Survey) -> list[int]:
@@ -24,10 +30,28 @@ def suggest_shape(survey: Survey) -> list[int]:
     return [3 if survey.is_colour else 1, int(rows), int(columns)]
 
 
-def count_squashed(survey: Survey, shape: Sequence[int]) -> int:
-    """Return how many images change their aspect ratio by more than a quarter when they are resized to a shape."""
-    found = 0
-    for (rows, columns), count in survey.sides.items():
-        factor = rows / columns / (shape[1] / shape[2])
-        found += count * (not 1 / SQUASHED <= factor <= SQUASHED)
-    return found
+def suggest_resizing(survey: Survey, facts: Facts, kind: TargetKind) -> dict[str, Any]:
+    """Return the fact `resize`: a letterbox if many images are squashed; then also `ignore_label` if masks need it."""
+    squashed = sum(count for sides, count in survey.sides.items() if is_squashed(sides, facts))
+    if squashed <= MOST_SQUASHED * survey.sides.total():
+        return {"resize": SQUASH}
+    is_padded = kind.moves_as is not None and facts.ignore_label is None
+    return {"resize": LETTERBOX, **({"ignore_label": IGNORED} if is_padded else {})}
+
+
+def suggest_range(survey: Survey) -> list[int] | None:
+    """Return the fact `value_range`: from 0, or from the least value below it, to the end of 10 bits or more."""
+    if survey.extrema is None:
+        return None
+    low, high = survey.extrema
+    return [min(0, low), next((2**bits - 1 for bits in BITS if high < 2**bits), high)]
+
+
+def find_remarks(survey: Survey, facts: Facts) -> list[str]:
+    """Return what is unusual about the images, in sentences."""
+    remarks = Remarks()
+    for sides, count in survey.sides.items():
+        remarks.note_sides(sides, survey.samples[survey.first[sides]].file, facts, count=count)
+    for index in survey.turned:
+        remarks.note(TURNED, survey.samples[index].file)
+    return remarks.sentences()

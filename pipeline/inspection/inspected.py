@@ -15,7 +15,7 @@ from pipeline.data.sources import Sample, Source, load_source, open_source
 from pipeline.data.splits import fold_samples
 from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.errors import ConfigError
-from pipeline.inspection.advice import suggest_shape
+from pipeline.inspection.advice import suggest_range, suggest_resizing, suggest_shape
 from pipeline.inspection.duplicates import find_equal, find_near
 from pipeline.inspection.mask_facts import find_mask_facts
 from pipeline.inspection.overview import Block, describe
@@ -43,8 +43,8 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
 
     Args:
         folder: takes the contact sheet.
-        open_facts: facts that are to be found: `shape`, `classes`; `split`, where the declared one is replaced if
-            another seed draws splits nearer to the shares.
+        open_facts: facts that are to be found: `shape`, `classes`, `resize`, `value_range`; `split`, where the declared
+            one is replaced if another seed draws splits nearer to the shares.
 
     Raises:
         ConfigError: no image can be read, or the archive does not have its format.
@@ -53,10 +53,13 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
     kind = load_kind(source.TARGET)
     with open_source(facts) as archive:
         facts, samples, shares = _list_samples(source, archive, facts, kind, is_open="split" in open_facts)
-        found = survey(archive, samples, facts, follow=partial(follow_progress, total=len(samples)))
+        follow = partial(follow_progress, total=len(samples))
+        found = survey(archive, samples, facts, finds_range="value_range" in open_facts, follow=follow)
         if not found.readable:
             raise _nothing_readable(facts, found)
         facts = replace(facts, **_find_facts(found, open_facts))
+        if "resize" in open_facts:
+            facts = replace(facts, **suggest_resizing(found, facts, kind))
         folder.mkdir(parents=True, exist_ok=True)
         draw_contact_sheet(folder, archive, facts, found, kind)
         duplicates = find_equal(found, kind.stratum), find_near(found, kind.stratum)
@@ -66,6 +69,10 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
         problems.append(
             f"images that are in several splits: {duplicates[0].across_splits:,}; remove one of each, or set "
             "data.allow_duplicates=true"
+        )
+    if facts.value_range is not None and found.num_shallow:
+        problems.append(
+            f"images of 8 bits among those of 16: {found.num_shallow:,}; save all with 8 bits, or all with 16"
         )
     return Inspected(facts, found, blocks, problems)
 
@@ -88,6 +95,8 @@ def _find_facts(found: Survey, open_facts: Collection[str]) -> dict[str, Any]:
         facts["shape"] = suggest_shape(found)
     if "classes" in open_facts:
         facts |= find_mask_facts(found)
+    if "value_range" in open_facts:
+        facts["value_range"] = suggest_range(found)
     return facts
 
 

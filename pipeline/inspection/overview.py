@@ -13,7 +13,7 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.shares import Shares
 from pipeline.data.sources import is_image
-from pipeline.inspection.advice import count_squashed
+from pipeline.inspection.advice import find_remarks
 from pipeline.inspection.duplicates import Duplicates
 from pipeline.inspection.survey import COLUMNS, ROWS, Survey
 
@@ -110,7 +110,6 @@ def _images(facts: Facts, survey: Survey) -> Block:
     brightness = np.frombuffer(bytes(survey.thumbnails), np.uint8).reshape(-1, ROWS * COLUMNS).mean(axis=1)
     dark, usual, light = np.quantile(brightness, (0.05, 0.5, 0.95))
     channels, rows, columns = facts.shape
-    squashed = count_squashed(survey, facts.shape)
     pairs = [
         ("rows x columns", frequent + more),
         ("columns / rows", f"{middle:.2f} in the median, from {low:.2f} to {high:.2f}"),
@@ -120,14 +119,12 @@ def _images(facts: Facts, survey: Survey) -> Block:
             "brightness",
             f"{usual:.0f} of 255 in the median; 90 % of the images from {dark:.0f} to {light:.0f}",
         ),
-        ("resized to", f"{rows} x {columns}, {'grey' if channels == 1 else 'RGB'} (antialiased bilinear)"),
+        (
+            "resized to",
+            f"{rows} x {columns}, {'grey' if channels == 1 else 'RGB'} ({facts.resize}, antialiased bilinear)",
+        ),
     ]
-    remarks = (
-        [f"{squashed:,} images change their aspect ratio by more than a quarter by resizing."]
-        if squashed
-        else []
-    )
-    return Block("Images", (), pairs, remarks)
+    return Block("Images", (), pairs, find_remarks(survey, facts))
 
 
 def _depth(mode: str) -> str:

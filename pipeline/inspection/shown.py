@@ -111,12 +111,10 @@ def draw_contact_sheet(
     path = folder / "images.png"
     path.unlink(missing_ok=True)
     images, masks, captions = [], [], []
-    channels, rows, columns = facts.shape
     for sample in _choose(survey, kind):
         data = archive.read(sample.file)
-        shape = (channels, rows, columns)
         try:
-            image = decode_image(data, name=sample.file, shape=shape, max_pixels=facts.max_pixels)
+            image = decode_image(data, name=sample.file, facts=facts).pixels
             target = kind.read(sample, archive, facts, image=data)
         except ConfigError:  # a mask whose values are no classes yet
             continue

@@ -19,11 +19,20 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from pipeline.data.archive import Archive
+from pipeline.data.depth import is_deep
 from pipeline.data.facts import Facts
-from pipeline.data.images import convert, is_grey, is_misnamed, load_formats, open_image
+from pipeline.data.images import (
+    convert,
+    is_grey,
+    is_misnamed,
+    is_turned,
+    load_formats,
+    open_image,
+)
 from pipeline.data.masks import count_values, read_palette, read_values, refuse_lossy
 from pipeline.data.sources import Sample
 from pipeline.data.threads import in_order
+from pipeline.data.value_ranges import find_extrema
 from pipeline.errors import ConfigError
 
 ROWS, COLUMNS = 8, 9  # of a thumbnail
@@ -42,6 +51,8 @@ class Look(NamedTuple):
         thumbnail: grey values, row by row.
         values: value or colour -> pixels of its mask.
         palette: value -> colour of its mask, if that has a palette.
+        is_turned: whether EXIF turns it, but not its mask.
+        extrema: smallest and largest value, if it needs a range of values.
         refusal: why preparation would refuse it; None if it would not.
     """
 
@@ -51,8 +62,11 @@ class Look(NamedTuple):
     thumbnail: bytes = b""
     is_colour: bool = False
     is_misnamed: bool = False
+    is_deep: bool = False
     values: Mapping[str, int] = MappingProxyType({})
     palette: Mapping[str, str] = MappingProxyType({})
+    is_turned: bool = False
+    extrema: tuple[int, int] | None = None
     refusal: ConfigError | None = None
 
 
@@ -64,6 +78,10 @@ class Survey:
         samples: all of them, in the order in which they were looked at.
         readable: indices of those that can be used.
         sides: rows and columns -> number of images.
+        first: rows and columns -> index of an image.
+        turned: indices of images that EXIF turns, but not their masks.
+        extrema: smallest and largest value of the images that need a range of values; None if none does.
+        num_shallow: number of images with 8 bits per channel.
         digests: 16 bytes of each readable image.
         thumbnails: 72 bytes of each readable image.
         pixels: value or colour of masks -> pixels.
@@ -75,6 +93,10 @@ class Survey:
     samples: Sequence[Sample]
     readable: list[int] = field(default_factory=list)
     sides: Counter[tuple[int, int]] = field(default_factory=Counter)
+    first: dict[tuple[int, int], int] = field(default_factory=dict)
+    turned: list[int] = field(default_factory=list)
+    extrema: tuple[int, int] | None = None
+    num_shallow: int = 0
     modes: Counter[str] = field(default_factory=Counter)
     digests: bytearray = field(default_factory=bytearray)
     thumbnails: bytearray = field(default_factory=bytearray)
@@ -92,6 +114,12 @@ class Survey:
             return
         self.readable.append(index)
         self.sides[look.sides] += 1
+        self.first.setdefault(look.sides, index)
+        self.turned += [index] if look.is_turned else []
+        self.num_shallow += not look.is_deep
+        if look.extrema is not None:
+            low, high = self.extrema or look.extrema
+            self.extrema = min(low, look.extrema[0]), max(high, look.extrema[1])
         self.modes[look.mode] += 1
         self.digests += look.digest
         self.thumbnails += look.thumbnail
@@ -112,51 +140,56 @@ def survey(
     samples: Sequence[Sample],
     facts: Facts,
     *,
+    finds_range: bool = False,
     follow: Callable[[Iterable[Look]], Iterable[Look]] = iter,
 ) -> Survey:
     """Look at every image and mask of a data set, on all cores.
 
     Args:
+        finds_range: whether images of 16 bits are looked at without a range of values, which is to be found.
         follow: passes looks on as they come, such as to a progress bar.
     """
     load_formats()
     found = Survey(samples)
-    looks = in_order(partial(_look, archive, found, facts.max_pixels), samples, piece=PIECE)
+    look_at = partial(_look, archive, found, facts, finds_range=finds_range)
+    looks = in_order(look_at, samples, piece=PIECE)
     for index, look in enumerate(follow(looks)):
         found.add(index, look)
     return found
 
 
-def _look(archive: Archive, found: Survey, max_pixels: int, sample: Sample) -> Look:
+def _look(archive: Archive, found: Survey, facts: Facts, sample: Sample, *, finds_range: bool) -> Look:
     """Look at one image and its mask; `found` tells whether it is still of interest that an image is grey."""
     try:
         data = archive.read(sample.file)
-        image = open_image(data, sample.file, max_pixels)
-        colour = convert(image, sample.file, 3)
-        values, palette = dict[str, int](), dict[str, str]()
+        image = open_image(data, sample.file, facts.max_pixels)
+        extrema = find_extrema(image, sample.file) if finds_range else None
+        own_range = (extrema[0], max(extrema[1], extrema[0] + 1)) if extrema else facts.value_range
+        colour = convert(image, sample.file, 3, own_range)
+        seen = Look(is_deep=is_deep(image), extrema=extrema)
         if isinstance(sample.target, str):
-            values, palette = _look_at_mask(archive, sample.target, (image.height, image.width), max_pixels)
+            mask, sides = archive.read(sample.target), (image.height, image.width)
+            values, palette = _look_at_mask(mask, sample.target, sides, facts.max_pixels)
+            is_turned_alone = is_turned(data) and not is_turned(mask)
+            seen = seen._replace(values=values, palette=palette, is_turned=is_turned_alone)
     except ConfigError as refusal:
         return Look(refusal=refusal)
     grey = image if image.mode == "L" else colour.convert("L")
     thumbnail = grey.resize((COLUMNS, ROWS), Image.Resampling.BOX, reducing_gap=3.0)
-    return Look(
+    return seen._replace(
         sides=(image.height, image.width),
         mode=image.mode,
         digest=hashlib.sha256(data).digest()[:16],
         thumbnail=thumbnail.tobytes(),
         is_colour=found.is_colour or (image.mode != "L" and not is_grey(colour)),
         is_misnamed=is_misnamed(data, sample.file),
-        values=values,
-        palette=palette,
     )
 
 
 def _look_at_mask(
-    archive: Archive, name: str, sides: tuple[int, int], max_pixels: int
+    data: bytes, name: str, sides: tuple[int, int], max_pixels: int
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Return the values, or where it is in colour the colours, of a mask with their pixels; and its palette."""
-    data = archive.read(name)
     mask = open_image(data, name, max_pixels)
     refuse_lossy(mask, data, name)
     if (mask.height, mask.width) != sides:

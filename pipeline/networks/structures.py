@@ -17,7 +17,7 @@ from pipeline.networks.filters import conv
 from pipeline.networks.grammar import NONE, Part, PlanContext, call
 from pipeline.networks.leaves import LEAVES
 from pipeline.networks.parts import activation_specs
-from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, nearest_sides, times
+from pipeline.plans.network import Flow, Leaf, Node, Spec, Structure, say_nearest, times
 
 CONTAINERS = "pipeline.layers.containers."
 AFTER_NORM = ("pipeline.layers.drops.DropPath", "pipeline.layers.scales.Scale")
@@ -91,10 +91,8 @@ def skip(context: PlanContext, body: Any, *, crop: Any = None) -> Node:
     fits = sides == kept or (is_cropped and kept[0] <= sides[0] and kept[1] <= sides[1])
     if not fits:
         problem = f"the output of skip cannot be concatenated with its {times((*sides,))} input"
-        image, near = context.flow.view.image, nearest_sides(nodes)
         hint = "use as many up as pool, and rows and columns of data.shape that every pool halves evenly"
-        hint += f"; the nearest to {times(image)} are {times(near)}" if near != image else ""
-        raise context.error(problem, (*kept,), hint)
+        raise context.error(problem, (*kept,), hint + say_nearest(context.flow.view, nodes))
     shape = (channels + made, *kept)
     return _concatenated(context, "skip", shape, (nodes,), "Skip", (context.flow, nodes[-1]))
 

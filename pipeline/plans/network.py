@@ -158,16 +158,6 @@ class Network:
         return sum(prod(leaf.shape) for leaf in self.leaves())
 
 
-def nearest_sides(nodes: tuple[Node, ...]) -> tuple[int, int]:
-    """Return the rows and columns of images, nearest to those planned for, that the strides of all layers divide."""
-    views = [leaf.view for leaf, _ in iterate_leaves(nodes)]
-    steps = (ceil(max(view.jump[axis] for view in views)) for axis in (0, 1))
-    rows, columns = (
-        max(1, round(side / step)) * step for side, step in zip(views[0].image, steps, strict=True)
-    )
-    return rows, columns
-
-
 def iterate_leaves(nodes: tuple[Node, ...], *, is_side: bool = False) -> Iterator[tuple[Leaf, bool]]:
     """Yield the leaves of some nodes, depth first, and whether each is part of an auxiliary head."""
     for node in nodes:
@@ -206,6 +196,16 @@ def total(terms: Terms) -> int:
 def times(numbers: Shape) -> str:
     """Return a shape as text, e.g. `64x3x3`."""
     return "x".join(map(str, numbers))
+
+
+def say_nearest(view: View, nodes: tuple[Node, ...]) -> str:
+    """Return the rows and columns nearest to those of the image that all layers divide; empty if it has them."""
+    jumps = [leaf.view.jump for leaf, _ in iterate_leaves(nodes)]
+    steps = [ceil(max(jump[axis] for jump in jumps)) for axis in range(len(view.image))]
+    nearest = [max(1, round(side / step)) * step for side, step in zip(view.image, steps, strict=True)]
+    return (
+        "" if nearest == [*view.image] else f"; the nearest to {times(view.image)} are {times((*nearest,))}"
+    )
 
 
 def side_or_sides(pair: Pair) -> str:

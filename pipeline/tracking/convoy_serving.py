@@ -3,7 +3,8 @@
 An input is a list of images, each a file (PNG or JPEG) as base64 text or bytes; or an array of pixels (N, C, H, W),
 whole numbers from 0 to 255, of the network's sides; or a table with such texts in its column `image`. An output is a
 list with an entry for each image: `{"class": ..., "probabilities": {name: ...}}`, or
-`{"mask": <PNG as base64>, "classes": [...]}`, where each pixel is the index of a class.
+`{"mask": <PNG as base64>, "classes": [...]}`, where each pixel is the index of a class, or the value to ignore where
+the network saw nothing. The mask of a file has the sides of its image, that of an array the sides of the output.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import base64
 import binascii
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,16 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+if __package__:
+    from pipeline.data.depth import are_whole, is_deep, to_8_bits
+    from pipeline.data.resizing import Placement, Resizing
+else:  # beside a logged model, see `logged_model.COPIES`
+    from convoy_depth import are_whole, is_deep, to_8_bits  # type: ignore[import-not-found,no-redef]
+    from convoy_resizing import Placement, Resizing  # type: ignore[import-not-found,no-redef]
+
 FILES = ("PNG", "JPEG")
 GREY, COLOUR = ("1", "L"), ("P", "RGB")  # modes of Pillow
+UNSEEN = 255  # in masks of models without a value to ignore; never the index of a class
 
 
 class BadInputError(MlflowException):
@@ -58,12 +67,15 @@ class Served:
             BadInputError: the input is not one that this module describes.
         """
         del params
-        images = self._images(data)
+        images, places = self._images(data)
         with torch.inference_mode():
             predictions = self._program(torch.from_numpy(images)).numpy()
-        return [self._answer(prediction) for prediction in predictions]
+        return [
+            self._answer(prediction, place) for prediction, place in zip(predictions, places, strict=True)
+        ]
 
-    def _images(self, data: Any) -> NDArray[np.uint8]:
+    def _images(self, data: Any) -> tuple[NDArray[np.uint8], Sequence[Placement | None]]:
+        """Return the pixels (N, C, H, W) of an input, and where each file lies in them."""
         if hasattr(data, "columns"):
             if "image" not in data.columns:
                 raise BadInputError(f"a table needs a column image, got {', '.join(map(str, data.columns))}")
@@ -73,8 +85,10 @@ class Served:
         if not isinstance(values, list) or not values:
             raise BadInputError("the input must be a list of images as base64, or an array (N, C, H, W)")
         if all(isinstance(value, str | bytes) for value in values):
-            return np.stack([self._decode(value, f"image {place}") for place, value in enumerate(values)])
-        return self._check_pixels(values)
+            files = [self._decode(value, f"image {index}") for index, value in enumerate(values)]
+            return np.stack([pixels for pixels, _ in files]), [place for _, place in files]
+        pixels = self._check_pixels(values)
+        return pixels, [None] * len(pixels)
 
     def _check_pixels(self, values: list[Any]) -> NDArray[np.uint8]:
         _, rows, columns, channels = self._about["input"]
@@ -91,34 +105,39 @@ class Served:
             raise BadInputError("pixels must be whole numbers from 0 to 255")
         return pixels.astype(np.uint8)
 
-    def _decode(self, value: str | bytes, name: str) -> NDArray[np.uint8]:
-        """Return the pixels (C, H, W) of a file, resized and cropped as the images of the test split are."""
+    def _decode(self, value: str | bytes, name: str) -> tuple[NDArray[np.uint8], Placement]:
+        """Return the pixels (C, H, W) of a file, resized and cropped as those of the test split, and where it lies."""
         about = self._about
         _, rows, columns, channels = about["input"]
-        image = _convert(_open(value, name, about["max_pixels"]), about["mode"], name)
-        if image.size != (about["columns"], about["rows"]):
-            image = image.resize((about["columns"], about["rows"]), Image.Resampling[about["resize"]])
+        opened = _open(value, name, about["max_pixels"], is_deep_allowed=about["value_range"] is not None)
+        image = _convert(_to_8_bits(opened, about["value_range"], name), about["mode"], name)
+        resizing = Resizing(about["resize"], (about["rows"], about["columns"]), about["padding_value"])
         top, left = (about["rows"] - rows) // 2, (about["columns"] - columns) // 2
-        pixels = np.array(image, dtype=np.uint8).reshape(about["rows"], about["columns"], channels)
-        return pixels[top : top + rows, left : left + columns].transpose(2, 0, 1)
+        pixels = np.array(resizing.image(image), dtype=np.uint8).reshape(*resizing.sides, channels)
+        seen = pixels[top : top + rows, left : left + columns].transpose(2, 0, 1)
+        return seen, resizing.place((image.height, image.width))
 
-    def _answer(self, prediction: NDArray[Any]) -> dict[str, Any]:
+    def _answer(self, prediction: NDArray[Any], place: Placement | None) -> dict[str, Any]:
         classes = self._about["classes"]
         if np.issubdtype(prediction.dtype, np.floating):
             named = dict(zip(classes, prediction.tolist(), strict=True))
             return {"class": max(named, key=named.__getitem__), "probabilities": named}
+        if place is not None:
+            ignored = self._about["ignore_label"]
+            prediction = place.restore(prediction, unseen=UNSEEN if ignored is None else ignored)
         file = io.BytesIO()
         Image.fromarray(prediction).save(file, "PNG")
         return {"mask": base64.b64encode(file.getvalue()).decode(), "classes": classes}
 
 
-def _open(value: str | bytes, name: str, max_pixels: int) -> Image.Image:
+def _open(value: str | bytes, name: str, max_pixels: int, *, is_deep_allowed: bool) -> Image.Image:
     try:
         content = value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
         image = Image.open(io.BytesIO(content), formats=FILES)
         if image.width * image.height > max_pixels:
             raise BadInputError(f"{name} has more than {max_pixels} pixels")
-        if any(";16" in str(tile.args) for tile in image.tile):  # Pillow would cut it to 8 bits
+        is_cut = not (is_deep_allowed and is_deep(image))  # Pillow would cut it to 8 bits
+        if is_cut and any(";16" in str(tile.args) for tile in image.tile):
             raise BadInputError(f"{name} has 16 bits per channel; save it with 8")
         image.load()
     except binascii.Error:
@@ -126,6 +145,18 @@ def _open(value: str | bytes, name: str, max_pixels: int) -> Image.Image:
     except (OSError, SyntaxError, ValueError) as reason:
         raise BadInputError(f"{name} is not a readable file of the formats {', '.join(FILES)}") from reason
     return ImageOps.exif_transpose(image)
+
+
+def _to_8_bits(image: Image.Image, value_range: Sequence[int] | None, name: str) -> Image.Image:
+    """Return an image of 8 bits, by the range of values that the data of training declare."""
+    if value_range is None:
+        return image
+    if not is_deep(image):
+        raise BadInputError(f"{name} has 8 bits per channel, and the model takes grey images of 16 bits")
+    values = np.asarray(image)
+    if not are_whole(values):
+        raise BadInputError(f"{name} has values that are no whole numbers")
+    return Image.fromarray(to_8_bits(values, value_range))
 
 
 def _convert(image: Image.Image, mode: str, name: str) -> Image.Image:

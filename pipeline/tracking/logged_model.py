@@ -17,11 +17,16 @@ import numpy as np
 from mlflow.models import Model, infer_signature
 from numpy.typing import NDArray
 
+from pipeline.data import depth, resizing
 from pipeline.tracking import convoy_serving
 
 # Nothing looks a logged model up by its name, so names need not be read back.
 REPLACED = str.maketrans({".": "\N{MIDDLE DOT}", "/": "-", ":": "", "%": "", '"': "", "'": ""})
 DATA, MLMODEL = "data", "MLmodel"  # names that MLflow gives
+COPIES = {
+    "convoy_depth.py": Path(depth.__file__),
+    "convoy_resizing.py": Path(resizing.__file__),
+}  # what `convoy_serving` imports there
 
 
 def model_name(run: str) -> str:
@@ -60,6 +65,8 @@ def log_exported(
             serialization_format="pt2",
         )
         (Path(path) / DATA / "convoy.json").write_text(json.dumps(dict(about), indent=2), encoding="utf-8")
+        for copy, source in COPIES.items():
+            (Path(path) / "code" / copy).write_bytes(source.read_bytes())
         mlflow_model.signature = None
         served = mlflow_model.flavors["python_function"]
         served["loader_module"] = "convoy_serving"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from pipeline.data.resizing import FILTER
 from pipeline.declaration.declaration import Declaration
 from pipeline.tasks.demands import load_demands
 
@@ -25,7 +26,10 @@ def describe(
         "mode": "L" if channels == 1 else "RGB",  # of Pillow
         "rows": rows,
         "columns": columns,
-        "resize": "BILINEAR",  # of PIL.Image.Resampling, which is antialiased
+        "resize": declaration.data.resize,
+        "filter": FILTER,  # of PIL.Image.Resampling
+        "padding_value": declaration.data.padding_value,
+        "value_range": declaration.data.value_range,
         "layout": layout,
         "max_pixels": declaration.data.max_pixels,
         "task": load_demands(declaration.task).name,
@@ -44,15 +48,15 @@ def describe(
     }
 
 
-def describe_run(declaration: Declaration, scores: Mapping[str, float], *, folder: str) -> str:
+def describe_run(declaration: Declaration, scores: Mapping[str, float], *, score: str, folder: str) -> str:
     """Return the description of a finished run in Markdown: what was trained, its score, where the results are.
 
     Args:
         scores: `metrics.json` of the run.
+        score: which of them selects the epoch.
         folder: of the run, relative to the project's.
     """
     trainer = declaration.trainer
-    score = load_demands(declaration.task).score
     name = escape(str(declaration.model.get("name", "network")))
     return (
         f"{name} on {escape(declaration.data.name)}: `val/{score}` **{scores['score']:.4f}** in epoch "

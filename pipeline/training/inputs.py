@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import copies_key, data_digest, prepared_key, statistics_key, whitened_tile
+from pipeline.errors import warn
 from pipeline.runs.cache import find_or_make
 from pipeline.storage.sealed import check_files
 
@@ -67,7 +68,21 @@ def load_inputs(declaration: Declaration, *, root: Path, is_thorough: bool) -> I
     pool = ThreadPoolExecutor(max_workers=1)
     check = pool.submit(_check, folders)
     pool.shutdown(wait=False)
-    return Inputs(Prepared.open(prepared, declaration.data), Statistics.load(measured), copies, check)
+    opened = Prepared.open(prepared, declaration.data)
+    _warn_of_enlarged_crops(declaration, opened)
+    return Inputs(opened, Statistics.load(measured), copies, check)
+
+
+def _warn_of_enlarged_crops(declaration: Declaration, prepared: Prepared) -> None:
+    """Warn if the network sees crops, and no training image has as many pixels as they are cut from."""
+    shape, seen, about = tuple(declaration.data.shape), declaration.input_shape, prepared.about()
+    if shape != seen and about["enlarged"] == about["counts"]["train"]:
+        text = (
+            f"input_shape: all {about['enlarged']:,} training images, such as {prepared.files('train')[0]}, are "
+            f"smaller than data.shape={list(shape)}, so that crops of {list(seen)} are enlarged pixels; "
+            "choose smaller shapes"
+        )
+        warn(text)
 
 
 def _check(folders: list[Path]) -> None:

@@ -13,6 +13,7 @@ from pipeline.data.facts import Facts
 from pipeline.data.images import read_sides
 from pipeline.data.masks import Coding, Palettes, decode_mask
 from pipeline.data.prepared import write_prepared
+from pipeline.data.resizing import Resizing
 from pipeline.errors import ConfigError
 from tests.data.orientations import TURNS, oriented
 from tests.makers import Pixels, data_section, encode, write_image_masks
@@ -32,8 +33,9 @@ def mask_of(data: bytes, **changes: Any) -> Pixels:
         for key in ("num_classes", "ignore_label", "values", "colours")
         if key in changes
     }
-    facts: dict[str, Any] = {"name": "train/masks/a.png", "image_sides": (5, 7), "sides": (5, 7), **changes}
-    return decode_mask(data, coding=Coding(**coding), **facts)
+    resizing = Resizing("squash", changes.pop("sides", (5, 7)), padding_value=0)
+    facts: dict[str, Any] = {"name": "train/masks/a.png", "image_sides": (5, 7), "padding": 0, **changes}
+    return decode_mask(data, coding=Coding(**coding), resizing=resizing, **facts)
 
 
 def indexed(values: Pixels) -> Image.Image:

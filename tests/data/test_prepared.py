@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.data import prepared, threads
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
-from pipeline.data.images import decode_image
+from pipeline.data.images import Decoded, decode_image
 from pipeline.data.prepared import Prepared, write_prepared
 from tests.makers import SPLITS, data_section, encode, write_class_folders, write_files, write_image_masks
 from tests.refusals import refused
@@ -96,10 +96,9 @@ def test_arrays_are_bytes_with_channels_last_and_memory_mapped(tmp_path: Path, f
 def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> None:
     write_class_folders(tmp_path / "data.zip", num_images=4)
     section = data_section(tmp_path / "data.zip")
-    deciding = ("format", "shape", "classes", "split", "groups", "fold", "ignore_label")
-    deciding += ("table", "columns", "mask_values", "allow_duplicates")
-    facts = {name: section[name] for name in deciding}
-    expected = {"facts": facts, "digest": "sha256:0123", "counts": {"train": 8, "val": 8, "test": 8}}
+    others = "name root digest licence background mirror_changes_label max_pixels max_file_bytes"
+    facts = {name: value for name, value in section.items() if name not in others.split()}
+    expected = {"facts": facts, "digest": "sha256:0123", "counts": dict.fromkeys(SPLITS, 8), "enlarged": 0}
     assert prepare(section, folder).about() == expected
 
 
@@ -246,7 +245,11 @@ def test_formats_are_loaded_before_threads_open_files(
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(Image, "init", lambda: calls.append("init"))
-    monkeypatch.setattr(prepared, "decode_image", lambda *_, **__: calls.append("open") or np.zeros(64))
+    monkeypatch.setattr(
+        prepared,
+        "decode_image",
+        lambda *_, **__: calls.append("open") or Decoded(np.zeros(64), (8, 8), False),
+    )
     write_class_folders(tmp_path / "data")
     prepare(data_section(tmp_path / "data"), folder)
     assert calls == ["init", *["open"] * 18]

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from pipeline.data.facts import Facts
-from pipeline.data.images import decode_image
 from pipeline.data.unlabelled import UnlabelledImage, Unreadable, open_unlabelled
-from tests.makers import data_section, encode, huge_png, write_files
+from tests.makers import data_section, decode, encode, huge_png, write_files
 from tests.refusals import refused
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -34,7 +33,7 @@ def test_images_are_decoded_as_those_of_training_and_other_files_are_counted(
         found = list(images.decoded())
         for each in found:
             assert isinstance(each, UnlabelledImage)
-            expected = decode_image(files[each.file], name=each.file, shape=(1, 4, 4))
+            expected = decode(files[each.file], name=each.file, shape=(1, 4, 4))
             assert np.array_equal(each.pixels, expected)
         assert [each.sides for each in found if isinstance(each, UnlabelledImage)] == [(8, 6), (6, 8)]
         assert isinstance(found[1], UnlabelledImage)

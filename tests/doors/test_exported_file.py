@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,11 +14,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.data.images import decode_image
+from pipeline.data.depth import to_8_bits
+from pipeline.data.pixel_facts import RULES
 from pipeline.export import export
 from pipeline.runs.context import RunContext
+from pipeline.runs.folder import RunFolder
+from pipeline.training.prediction import predict
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, open_trained
+from tests.makers import decode
 from tests.tasks.test_contract import CLASSES, declare
 
 pytestmark = pytest.mark.slow
@@ -33,6 +38,11 @@ def lines_about(word: str) -> str:
     return code
 
 
+def need_onnx() -> None:
+    if find_spec("onnxruntime") is None or find_spec("onnxscript") is None:
+        pytest.skip("the extra is not installed: pip install -e '.[onnx]'")
+
+
 def run_alone(code: str, folder: Path) -> str:
     """Run code in isolation from this project, in a folder; return what it printed."""
     script = folder / "script.py"
@@ -44,29 +54,55 @@ def run_alone(code: str, folder: Path) -> str:
     return done.stdout
 
 
-def predicted(root: Path, form: str, name: str) -> Predictor:
+def predicted(
+    root: Path, form: str, name: str, *, task: str = "classification", **facts: object
+) -> Predictor:
     """Export a trained run to a file of the folder `elsewhere`; return its predictor."""
-    run = train(
-        declare("classification", root, max_epochs=1), RunRequest("t", "t", waits=False), RunContext(root)
-    )
+    plain = declare(task, root, max_epochs=1)
+    declaration = plain.replace(data={**plain.sections["data"], **facts})
+    run = train(declaration, RunRequest("t", "t", waits=False), RunContext(root))
     (root / "elsewhere").mkdir()
     export(str(run.path), form, root / "elsewhere" / name, root=root)
     return Predictor(open_trained(run, root=root))
 
 
 def test_lines_for_onnx_print_the_probabilities_of_the_run(tmp_path: Path) -> None:
-    if find_spec("onnxruntime") is None or find_spec("onnxscript") is None:
-        pytest.skip("the extra is not installed: pip install -e '.[onnx]'")
+    need_onnx()
     predictor = predicted(tmp_path, "onnx", "digits.onnx")
     file = tmp_path / "elsewhere" / "image.png"
     pixels = np.random.default_rng(0).integers(0, 256, (41, 23), dtype=np.uint8)
     Image.fromarray(pixels).save(file)
-    image = decode_image(file.read_bytes(), name="image.png", shape=(1, 8, 8))
+    image = decode(file.read_bytes(), name="image.png", shape=(1, 8, 8))
     outputs = predictor.outputs(torch.tensor(image).permute(2, 0, 1)[None])
     expected = predictor.task.decode(outputs)[0].tolist()
-    printed = [row.split() for row in run_alone(lines_about("onnxruntime"), file.parent).splitlines()]
+    printed = [row.split() for row in run_alone(lines_about("InferenceSession"), file.parent).splitlines()]
     assert [name for name, _ in printed] == CLASSES
     assert [float(number) for _, number in printed] == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_lines_for_masks_write_what_predict_writes(rule: str, tmp_path: Path) -> None:
+    need_onnx()
+    facts = {"resize": rule, "ignore_label": 255}
+    predicted(tmp_path, "onnx", "digits.onnx", task="segmentation", **facts)
+    file = tmp_path / "elsewhere" / "image.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (41, 23), dtype=np.uint8)).save(file)
+    whole = lines_about("InferenceSession").split("for name, probability")[0] + lines_about("mask.save")
+    run_alone(whole, file.parent)
+    (run,) = (tmp_path / "runs").glob("*/result.json")
+    (tmp_path / "out").mkdir()
+    predict([open_trained(RunFolder(run.parent), root=tmp_path)], file, tmp_path / "out", overlays=False)
+    with Image.open(file.parent / "mask.png") as alone, Image.open(tmp_path / "out/masks/image.png") as mask:
+        assert alone.size == (23, 41)
+        assert np.array_equal(np.asarray(alone), np.asarray(mask))
+
+
+def test_lines_for_16_bits_make_the_grey_levels_of_training(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 5000, (9, 8), dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "image.png")
+    head = "import numpy as np\nfrom PIL import Image\nabout = {'value_range': [0, 4095], 'mode': 'L'}\n"
+    printed = run_alone(f"{head}{lines_about('low, high')}print(np.asarray(original).tolist())", tmp_path)
+    assert json.loads(printed) == to_8_bits(values, [0, 4095]).tolist()
 
 
 def test_lines_for_torch_print_the_probabilities_of_the_run(tmp_path: Path) -> None:

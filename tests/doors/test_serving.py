@@ -24,14 +24,13 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.data.images import decode_image
 from pipeline.register import register
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
 from pipeline.tracking.uri import tracking_uri
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, open_trained
-from tests.makers import encode
+from tests.makers import decode, encode
 from tests.tasks.test_contract import CLASSES, declare
 
 pytestmark = [
@@ -59,7 +58,7 @@ def logged(root: Path, task: str) -> RunFolder:
 
 def expected(run: RunFolder, root: Path, files: list[bytes]) -> Any:
     """Return what the run predicts for files, resized as for training."""
-    images = [decode_image(file, name="file", shape=(1, 8, 8)) for file in files]
+    images = [decode(file, name="file", shape=(1, 8, 8)) for file in files]
     predictor = Predictor(open_trained(run, root=root))
     outputs = predictor.outputs(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
     return predictor.task.decode(outputs).numpy()
@@ -158,7 +157,7 @@ def test_server_names_classes_and_refuses_bad_input_in_a_sentence(tmp_path: Path
                 assert found["class"] == CLASSES[truth.argmax()]
                 assert list(found["probabilities"]) == CLASSES
                 assert list(found["probabilities"].values()) == pytest.approx(truth, abs=1e-5)
-        pixels = decode_image(FILES[1], name="file", shape=(1, 8, 8)).transpose(2, 0, 1)
+        pixels = decode(FILES[1], name="file", shape=(1, 8, 8)).transpose(2, 0, 1)
         status, answer = server.post({"inputs": [pixels.tolist()]})
         assert status == 200, answer
         (found,) = answer["predictions"]
@@ -189,7 +188,7 @@ def test_server_names_classes_and_refuses_bad_input_in_a_sentence(tmp_path: Path
 def test_masks_are_answered_as_png_and_both_flavours_load_elsewhere(tmp_path: Path, elsewhere: Path) -> None:
     run = logged(tmp_path, "segmentation")
     masks = expected(run, tmp_path, FILES)
-    pixels = [decode_image(file, name="file", shape=(1, 8, 8)).transpose(2, 0, 1) for file in FILES]
+    pixels = [decode(file, name="file", shape=(1, 8, 8)).transpose(2, 0, 1) for file in FILES]
     np.save(tmp_path / "pixels.npy", np.stack(pixels))
     (tmp_path / "texts.json").write_text(json.dumps(texts(FILES)))
     code = """
@@ -213,7 +212,8 @@ json.dump({"served": served, "masks": masks}, open(out, "w"))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out.json").read_text())
     assert np.array_equal(found["masks"], masks)
-    for answer, mask in zip(found["served"], masks, strict=True):
+    for answer, mask, file in zip(found["served"], masks, FILES, strict=True):
         assert answer["classes"] == CLASSES
         shown = Image.open(io.BytesIO(base64.b64decode(answer["mask"])), formats=["PNG"])
-        assert np.array_equal(np.asarray(shown), mask)
+        size = Image.open(io.BytesIO(file)).size
+        assert np.array_equal(np.asarray(shown), Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.facts import Facts
+from pipeline.declaration.checks import check_values
+from pipeline.declaration.composition import compose_sections
 from pipeline.tasks.demands import Demands, check_score_names, load_demands, task_package
 from tests.makers import data_section
 from tests.refusals import refused
@@ -104,3 +106,12 @@ def test_name_of_a_class_that_is_too_long_for_a_metric_is_refused() -> None:
     )
     with refused("data.classes", text=text):
         check_score_names(demands, facts)
+
+
+def test_masks_in_a_letterbox_without_a_label_to_ignore_are_refused_before_any_data_are_read() -> None:
+    sections = compose_sections(
+        ["data=brain", "task=segmentation", "model=unet_small", "data.resize=letterbox"]
+    )
+    with refused("data.ignore_label", got=None, hint="set data.ignore_label=255"):
+        check_values(sections)
+    check_values({**sections, "data": {**sections["data"], "ignore_label": 255}})

@@ -55,6 +55,17 @@ def test_border_that_the_network_does_not_see_belongs_to_no_class(
     assert np.array_equal(shown.mask, np.where(expected == value, 0, expected)), "the border is not painted"
 
 
+def test_mask_goes_back_by_the_rule_of_the_data() -> None:
+    mask = np.array([[9, 9], [0, 1], [0, 1], [9, 9]], np.uint8).repeat(2, axis=1)
+    padded = facts(shape=[1, 4, 4], resize="letterbox", ignore_label=9)
+    shown = segmentation.present(Predicted(mask, (2, 4)), padded)
+    assert shown.arrays["mask"].tolist() == [[0, 0, 1, 1]] * 2
+    cropped = facts(shape=[1, 2, 2], resize="crop")
+    shown = segmentation.present(Predicted(np.array([[0, 1], [0, 1]], np.uint8), (2, 4)), cropped)
+    assert shown.arrays["mask"].tolist() == [[255, 0, 1, 255]] * 2
+    assert shown.cells == {"cat": "0.250000", "dog": "0.250000"}
+
+
 @pytest.mark.parametrize(
     ("values", "ignore_label", "expected"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pipeline.data.images import decode_image
+from pipeline.data.pixel_facts import RULES
+from pipeline.data.resizing import Resizing
 from pipeline.errors import ConfigError
 from pipeline.tracking.convoy_serving import BadInputError, Served
-from tests.makers import deep_png, encode
+from tests.makers import decode, deep_png, encode
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (9, 14), dtype=np.uint8)
@@ -31,22 +33,32 @@ class Echo(nn.Module):
         return image.flatten(1).float()
 
 
-def served(folder: Path, *, mode: str) -> Served:
+class Dark(nn.Module):
+    """Returns a mask of the pixels that are darker than the middle."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image[:, 0] < 128).to(torch.uint8)
+
+
+def served(folder: Path, *, mode: str, model: type[nn.Module] = Echo, **changes: Any) -> Served:
     """Return a served model whose classes are the pixels of the image."""
     channels = {"L": 1, "RGB": 3}[mode]
     example = torch.zeros((2, channels, *SEEN), dtype=torch.uint8)
     dims = [{0: torch.export.Dim.AUTO}]
-    torch.export.save(torch.export.export(Echo(), (example,), dynamic_shapes=dims), folder / "model.pt2")
+    torch.export.save(torch.export.export(model(), (example,), dynamic_shapes=dims), folder / "model.pt2")
     about = {
         "mode": mode,
         "rows": SIDES[0],
         "columns": SIDES[1],
-        "resize": "BILINEAR",
+        "resize": "squash",
+        "padding_value": 0,
+        "value_range": None,
+        "ignore_label": None,
         "max_pixels": 1000,
         "input": ["N", *SEEN, channels],
         "classes": [str(place) for place in range(example[0].numel())],
     }
-    (folder / "convoy.json").write_text(json.dumps(about))
+    (folder / "convoy.json").write_text(json.dumps(about | changes))
     return Served(folder)
 
 
@@ -87,7 +99,7 @@ def test_files_are_decoded_resized_and_cropped_as_for_training(mode: str, tmp_pa
             with pytest.raises(BadInputError, match="image 0 is in colour, and the model takes grey images"):
                 model.predict([content])
             continue
-        whole = decode_image(content, name=name, shape=(channels, *SIDES)).transpose(2, 0, 1)
+        whole = decode(content, name=name, shape=(channels, *SIDES)).transpose(2, 0, 1)
         centre = whole[:, 1:5, 1:7]
         for value in (content, base64.b64encode(content).decode()):
             (answer,) = model.predict([value])
@@ -102,7 +114,7 @@ def test_files_that_would_lose_something_are_refused_as_by_training(name: str, t
     assert caught.value.get_http_status_code() == 400
     if name != "another format":
         with pytest.raises(ConfigError):
-            decode_image(content, name=name, shape=(3, *SIDES), max_pixels=1000)
+            decode(content, name=name, shape=(3, *SIDES), max_pixels=1000)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +134,35 @@ def test_other_inputs_are_refused_in_a_sentence(data: Any, sentence: str, tmp_pa
     assert caught.value.message == sentence
     caught.value.message = "Failed to predict data 'the whole input'"
     assert caught.value.message == sentence, "the server does not echo the input"
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("ignore_label", "unseen"), [(None, 255), (7, 7)])
+def test_mask_has_the_size_of_the_image_and_says_where_nothing_was_seen(
+    rule: str, ignore_label: int | None, unseen: int, tmp_path: Path
+) -> None:
+    model = served(tmp_path, mode="L", model=Dark, resize=rule, padding_value=0, ignore_label=ignore_label)
+    (answer,) = model.predict([encode(GREY)])
+    mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["mask"]))))
+    resizing = Resizing(rule, SIDES, padding_value=0)
+    prepared = np.asarray(resizing.image(Image.fromarray(GREY)))
+    seen = np.full(SIDES, unseen, np.uint8)
+    seen[1:5, 1:7] = prepared[1:5, 1:7] < 128
+    assert mask.shape == GREY.shape
+    assert np.array_equal(mask, resizing.place(GREY.shape).restore(seen, unseen=unseen))
+    assert unseen in mask
+    (answer,) = model.predict(np.zeros((1, 1, *SEEN), np.uint8))
+    assert Image.open(io.BytesIO(base64.b64decode(answer["mask"]))).size == SEEN[::-1]
+
+
+def test_16_bits_are_served_by_the_range_of_the_model(tmp_path: Path) -> None:
+    values = RANDOM.integers(0, 5000, (9, 14), dtype=np.uint16)
+    model = served(tmp_path, mode="L", value_range=[0, 4095])
+    (answer,) = model.predict([encode(values)])
+    whole = decode(encode(values), name="a.png", shape=(1, *SIDES), value_range=[0, 4095])
+    assert list(answer["probabilities"].values()) == whole[1:5, 1:7, 0].flatten().tolist()
+    with pytest.raises(BadInputError) as caught:
+        model.predict([encode(GREY)])
+    assert (
+        caught.value.message == "image 0 has 8 bits per channel, and the model takes grey images of 16 bits"
+    )

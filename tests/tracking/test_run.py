@@ -31,6 +31,8 @@ CONFIG: dict[str, Any] = {
     "empty": "",
 }
 
+SELECTION: dict[str, Any] = {"score": "auroc", "majority": "cat", "baseline": {"accuracy": 0.6, "auroc": 0.5}}
+
 
 def artifact(run: TrackedRun, name: str) -> str:
     return Path(run.store.client.download_artifacts(run.run_id, name)).read_text(encoding="utf-8")
@@ -137,13 +139,13 @@ def test_resumed_run_logs_the_missing_epochs_alone(store: Store) -> None:
 def test_scores_are_logged_once_until_they_change(store: Store) -> None:
     first = TrackedRun.start(store, name="a run", parent=None, tags={})
     scores = {"score": 0.5, "val/auroc": math.nan, "val/loss": math.inf, "epoch": 3.0}
-    first.log_final(scores)
-    first.log_final(scores)
+    first.log_final(scores, SELECTION)
+    first.log_final(scores, SELECTION)
     resumed = TrackedRun.resume(store, first.run_id)
-    resumed.log_final(scores)
+    resumed.log_final(scores, SELECTION)
     assert {len(steps(resumed, f"final/{name}")) for name in ("score", "auroc", "loss", "epoch")} == {1}
-    resumed.log_final({**scores, "score": 0.6})
-    resumed.log_final({**scores, "score": 0.6})
+    resumed.log_final({**scores, "score": 0.6}, SELECTION)
+    resumed.log_final({**scores, "score": 0.6}, SELECTION)
     assert steps(resumed, "final/score") == [(0, 0.5), (1, 0.6)]
     assert logged(resumed).data.metrics["final/score"] == 0.6
     assert {len(steps(resumed, f"final/{name}")) for name in ("auroc", "loss", "epoch")} == {1}

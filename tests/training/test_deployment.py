@@ -87,7 +87,7 @@ def test_file_predicts_as_the_run_and_describes_itself(
         predictions, about = predict(form, file, images[:count])
         assert predictions.dtype == expected.dtype
         np.testing.assert_allclose(predictions, expected[:count], atol=1e-5)
-    shown = {"mode": "L", "rows": 8, "columns": 8, "resize": "BILINEAR", "layout": "NHWC"}
+    shown = {"mode": "L", "rows": 8, "columns": 8, "resize": "squash", "filter": "BILINEAR", "layout": "NHWC"}
     assert about.items() >= shown.items()
     assert about["input"] == ["N", None, None, 1], "it is fully convolutional"
     assert about["classes"] == CLASSES

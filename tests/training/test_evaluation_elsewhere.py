@@ -70,3 +70,16 @@ def test_data_with_other_classes_or_channels_are_refused(trained: tuple[Trained,
         replace_data(run.declaration, {**data, "shape": [3, 8, 8]})
     with refused("task", hint="choose another task= or data="):
         replace_data(run.declaration, {**data, "format": "image_masks"})
+
+
+def test_resize_rule_of_the_run_holds_for_other_data_and_its_range_of_values_unless_they_have_one(
+    trained: tuple[Trained, Path],
+) -> None:
+    run, _ = trained
+    own = run.declaration.sections["data"]
+    rule = {"resize": "letterbox", "padding_value": 9, "value_range": [0, 4095]}
+    declaration = run.declaration.replace(data={**own, **rule})
+    other = replace_data(declaration, {**own, "resize": "crop", "name": "other"}).data
+    assert {key: getattr(other, key) for key in rule} == rule
+    wider = replace_data(declaration, {**own, "value_range": [0, 65535]}).data
+    assert wider.value_range == [0, 65535]

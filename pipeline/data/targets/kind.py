@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
 from pipeline.data.facts import Facts
+from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError
 
 Array = NDArray[Any]  # of uint8, but for labels of many classes
+PIECE = 64  # targets that are counted at once
 
 
 class TargetKind(ABC):
@@ -57,17 +59,36 @@ class TargetKind(ABC):
             ConfigError: the target does not match its image or the facts; the message names the file.
         """
 
-    def reader(self, archive: Archive, facts: Facts) -> Callable[[Sample, bytes], Array]:
+    def reader(self, archive: Archive, facts: Facts, remarks: Remarks) -> Callable[[Sample, bytes], Array]:
         """Return a function that reads the targets of one data set from samples and the contents of their images.
 
         It may compare targets with each other, and is called from several threads.
+
+        Args:
+            remarks: takes what is unusual about targets.
         """
+        del remarks
         return lambda sample, image: self.read(sample, archive, facts, image=image)
 
     def stratum(self, sample: Sample) -> int | None:
         """Return the class to stratify folds by; None if samples do not have a single class."""
         del sample
         return None
+
+    def labels(self, targets: Array) -> Array | None:
+        """Return the class of each image (N,); None if images do not have a single class."""
+        del targets
+        return None
+
+    def count(self, targets: Array, num_classes: int) -> list[int]:
+        """Return how often each class occurs in some targets (N, ...), whatever is not counted left out.
+
+        Values beyond the classes, which stand for what is ignored, are not counted.
+        """
+        counts = np.zeros(max(num_classes, 256), np.int64)
+        for start in range(0, len(targets), PIECE):
+            counts += np.bincount(targets[start : start + PIECE].ravel(), minlength=len(counts))
+        return [int(count) for count in counts[:num_classes]]
 
     def check(self, samples: Sequence[Sample], facts: Facts) -> None:
         """Check that a data set can be trained on, before any image is read.

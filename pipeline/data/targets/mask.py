@@ -9,8 +9,10 @@ import numpy as np
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.images import read_sides
+from pipeline.data.images import find_resizing, is_turned, read_sides
 from pipeline.data.masks import Coding, Palettes, decode_mask
+from pipeline.data.pixel_facts import mask_padding
+from pipeline.data.remarks import TURNED, Remarks
 from pipeline.data.sources import Sample
 from pipeline.data.targets.kind import Array, TargetKind
 
@@ -31,26 +33,37 @@ class Mask(TargetKind):
         Raises:
             ConfigError: the mask does not match its image, or contains a value that is not a class.
         """
-        return self._read(sample, archive, facts, image, None)
+        return self._read(sample, archive, facts, image, Palettes(), Remarks())
 
-    def reader(self, archive: Archive, facts: Facts) -> Callable[[Sample, bytes], Array]:
+    def reader(self, archive: Archive, facts: Facts, remarks: Remarks) -> Callable[[Sample, bytes], Array]:
         """Return a function that reads masks, and refuses palettes that contradict each other."""
         palettes = Palettes()
-        return lambda sample, image: self._read(sample, archive, facts, image, palettes)
+        return lambda sample, image: self._read(sample, archive, facts, image, palettes, remarks)
 
     def _read(
-        self, sample: Sample, archive: Archive, facts: Facts, image: bytes, palettes: Palettes | None
+        self,
+        sample: Sample,
+        archive: Archive,
+        facts: Facts,
+        image: bytes,
+        palettes: Palettes,
+        remarks: Remarks,
     ) -> Array:
         assert isinstance(sample.target, str)
-        return decode_mask(
-            archive.read(sample.target),
+        data = archive.read(sample.target)
+        mask = decode_mask(
+            data,
             name=sample.target,
             image_sides=read_sides(image),
-            sides=(facts.shape[1], facts.shape[2]),
+            resizing=find_resizing(facts),
+            padding=mask_padding(facts),
             coding=_coding(facts),
             palettes=palettes,
             max_pixels=facts.max_pixels,
         )
+        if is_turned(image) and not is_turned(data):
+            remarks.note(TURNED, sample.file)
+        return mask
 
     def mask(self, target: Any) -> Array | None:
         """Return the mask itself."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.data.facts import Facts
+from pipeline.data.images import find_resizing
 from pipeline.tasks.predictions import Predicted, Presented, class_columns
 
 FREE_COLOURS = tuple(
@@ -25,7 +26,7 @@ Mask = NDArray[np.uint8]
 
 def present(predicted: Predicted, facts: Facts) -> Presented:
     """Present a mask as a file with the values of the user's masks; each class counts for its share of the pixels."""
-    mask = to_original(predicted.decoded, facts, predicted.sides)
+    mask = find_resizing(facts).place(predicted.sides).restore(predicted.decoded, unseen=NO_CLASS)
     counts = Image.fromarray(mask).histogram()
     shares = [counts[index] / mask.size for index in range(len(facts.classes))]
     return Presented(
@@ -34,24 +35,6 @@ def present(predicted: Predicted, facts: Facts) -> Presented:
         shares=dict(zip(facts.classes, shares, strict=True)),
         mask=np.where(mask == NO_CLASS, 0, mask).astype(np.uint8, copy=False),
     )
-
-
-def to_original(mask: Mask, facts: Facts, sides: tuple[int, int]) -> Mask:
-    """Return a mask of the centre of a prepared image as one of the image on disk, enlarged by nearest neighbour.
-
-    What the network did not see, as it drops a border, becomes `NO_CLASS`.
-
-    Args:
-        sides: rows and columns of the image on disk.
-    """
-    _, rows, columns = facts.shape
-    framed = np.full((rows, columns), NO_CLASS, dtype=np.uint8)
-    top, left = (rows - mask.shape[0]) // 2, (columns - mask.shape[1]) // 2
-    framed[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    if framed.shape == sides:
-        return framed
-    resized = Image.fromarray(framed).resize((sides[1], sides[0]), Image.Resampling.NEAREST)
-    return np.asarray(resized, dtype=np.uint8)
 
 
 def to_user_values(mask: Mask, facts: Facts) -> NDArray[Any]:

@@ -1,0 +1,39 @@
+"""Predictions agree, whichever way a user asks for them: `predict`, exported files, MLflow's model and `evaluate`.
+
+Each task is tried with each resize rule, and one format of exported files: half of the pairs in grey, half in colour.
+All combinations are in tests/campaigns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.data.pixel_facts import RULES
+from tests.tasks.rows import ROWS
+from tests.training.round_trips import Case, available_forms, check_agreement
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType.*"),  # by MLflow, of its own
+]
+
+CASES = [
+    Case(task, rule, channels=1 if (row + column) % 2 == 0 else 3)
+    for row, task in enumerate(sorted(ROWS))
+    for column, rule in enumerate(RULES)
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project that all cases share."""
+    return tmp_path_factory.mktemp("round_trips")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_all_ways_out_agree(case: Case, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forms = available_forms()
+    form = forms[CASES.index(case) % len(forms)]
+    check_agreement(case, root, tmp_path, monkeypatch, forms=[form])
