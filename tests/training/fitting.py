@@ -37,6 +37,9 @@ class Tracked:
     def log_final(self, scores: dict[str, float], selection: dict[str, Any]) -> None:
         self.final, self.selection = scores, selection
 
+    def log_note(self, text: str) -> None:
+        self.texts.append(text)
+
     def log_text(self, text: str, name: str) -> None:
         assert text
         self.texts.append(name)
