@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from rich.console import Console
 from rich.table import Table
@@ -112,4 +113,5 @@ def _flat(rows: Sequence[Row]) -> Iterator[Row]:
 
 
 def _cells(row: Row, *, has_spread: bool) -> list[str]:
-    return [row.name, f"{row.value:.4f}", *([row.spread] if has_spread else []), row.place]
+    value = "not defined" if isnan(row.value) else f"{row.value:.4f}"
+    return [row.name, value, *([row.spread] if has_spread else []), row.place]

@@ -137,7 +137,8 @@ class GridResults:
             Row(f"{SEED} {run.job.declaration.seed}", run.score, place=run.folder)
             for run in sorted(runs, key=lambda run: run.job.declaration.seed)
         ]
-        return Row(_name(runs), mean, f"{low:.4f} to {high:.4f}", f"{len(defined)} seeds", parts)
+        spread = "" if isnan(low) else f"{low:.4f} to {high:.4f}"
+        return Row(_name(runs), mean, spread, f"{len(defined)} seed{'s' * (len(defined) != 1)}", parts)
 
     def _points(self) -> list[list[_Run]]:
         """Return the finished runs by their point, best first."""

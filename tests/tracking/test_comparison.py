@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_comparison_of_two_runs(parent: TrackedRun) -> None:
     assert data.tags["convoy.best_name"] == "lr=0.1"
     assert data.tags["mlflow.note.content"] == "# sweep"
     assert data.metrics[SCORE] == 0.9
+
+
+def test_no_run_is_the_best_if_no_score_is_defined(parent: TrackedRun) -> None:
+    runs = [compared(0.1, math.nan), compared(0.01, math.nan)]
+    log_comparison(parent, runs, scored=[("lr=0.1", [math.nan])], score="accuracy", page="# sweep")
+    parent.end("FINISHED")
+    data = parent.store.client.get_run(parent.run_id).data
+    assert "convoy.best_run" not in data.tags
+    assert SCORE not in data.metrics
 
 
 def test_sweep_all_of_whose_runs_failed_has_a_page_alone(parent: TrackedRun) -> None:
