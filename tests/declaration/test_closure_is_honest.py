@@ -29,6 +29,7 @@ ORCHESTRATING = {
     "pipeline.declaration.loading",
     "pipeline.declaration.ranges",
     "pipeline.declaration.targets",
+    "pipeline.training.earlier_runs",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
     "pipeline.training.run",
