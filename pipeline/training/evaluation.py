@@ -221,11 +221,8 @@ def _summary(
 
 def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, Any]:
     demands = load_demands(declaration.task)
-    score = run.selection(demands.score)["score"]
-    return {
-        "score_of": demands.scores(declaration.data)[score],
-        "val_score": run.metrics()["score"],
-    }
+    title = demands.scores(declaration.data)[run.selection(demands.score)["score"]]
+    return {"score_of": title, "val_score": run.metrics()["score"]}
 
 
 def _guess_majority(
