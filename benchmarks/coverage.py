@@ -237,7 +237,10 @@ def _weigh_pixels(evidence: Array) -> Weighted:
 
 
 CLASSIFICATION = Simulation(
-    _draw_logits, _weigh_logits, Classification(classes=("a", "b", "c"), label_smoothing=0.0).scores, size=20
+    _draw_logits,
+    _weigh_logits,
+    Classification(classes=("a", "b", "c"), label_smoothing=0.0, class_weights="none").scores,
+    size=20,
 )
 SEGMENTATION = Simulation(
     _draw_pixels,
@@ -248,6 +251,7 @@ SEGMENTATION = Simulation(
         ignore_label=None,
         dice_weight=1.0,
         dice_background=True,
+        class_weights="none",
     ).scores,
     size=8,
 )

@@ -56,7 +56,9 @@ def main() -> None:
             scores = _evaluate_elsewhere(trained, other, out, root)
         else:
             scores = evaluate(trained.folder, out, root=root, declaration=trained.declaration)
-        row = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        row, guessed = (
+            json.loads((out / name).read_text(encoding="utf-8")) for name in ("metrics.json", "baseline.json")
+        )
         publish(out, target, root=root)
     if not scores:
         print(
@@ -65,8 +67,8 @@ def main() -> None:
         )
         return
     titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
-    print_scores(trained.title(root), scores, titles, row)
-    print(f"{target}/scores.json, cases.csv, groups.csv, pictures/")
+    print_scores(trained.title(root), scores, titles, row, guessed)
+    print(f"{target}/scores.json, baseline.json, cases.csv, groups.csv, pictures/")
 
 
 def _find(named: str, more: Sequence[str], root: Path) -> Trained:

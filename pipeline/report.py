@@ -83,6 +83,7 @@ def _check_whole(name: str, artifacts: Path) -> None:
         f"search/{name}/best.yaml",
         f"train/{name}/result.json",
         f"evaluate/{name}/groups.csv",
+        f"evaluate/{name}/baseline.json",
     ):
         place = artifacts / file
         if not place.is_file():

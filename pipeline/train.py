@@ -29,9 +29,10 @@ from pipeline.runs.arguments import stage_paths
 from pipeline.runs.cache import publish
 from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.context import RunContext
-from pipeline.runs.folder import OLDER_RESULTS, RESULTS
+from pipeline.runs.folder import OLDER_RESULTS, RESULTS, format_selection
 from pipeline.runs.leader import is_leader
 from pipeline.runs.process import join_command
+from pipeline.tasks.demands import load_demands
 from pipeline.training.run import RunRequest, follow, train
 from pipeline.trials.attempt import attempt
 from pipeline.trials.names import run_name
@@ -69,7 +70,8 @@ def main_hydra(config: DictConfig) -> float | Outcome:
     if not is_leader():
         return float("nan")  # the leading process writes the results
     metrics, name = folder.metrics(), str(folder.path.relative_to(context.root))
-    print(f"{name}  {_format_scores(metrics)}")
+    selected = format_selection(folder.selection(load_demands(declaration.task).score))
+    print(f"{name}  {_format_scores(metrics)}  {selected}")
     return Outcome(metrics["score"], folder=name) if context.parent else metrics["score"]
 
 

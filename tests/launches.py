@@ -103,7 +103,7 @@ class JudgedTrainings(Trainings):
         assert final is not None
         trial = int(settings_of(job)["search.trial"])
         policy = PruningPolicy.load(judged(self._search, trial=trial, epochs=self.EPOCHS), self._ledger)
-        history = [{"val/accuracy": final * epoch / self.EPOCHS} for epoch in range(1, self.EPOCHS + 1)]
+        history = [{"score": final * epoch / self.EPOCHS} for epoch in range(1, self.EPOCHS + 1)]
         epochs = policy.stopped_at(history)
         curve = policy.curve(history[:epochs])
         return Outcome(curve[-1], "" if epochs is None else "stopped", curve, is_pruned=epochs is not None)

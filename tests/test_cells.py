@@ -67,19 +67,23 @@ def test_cases_of_an_evaluation(tmp_path: Path) -> None:
 def test_comparison_of_a_sweep() -> None:
     run: Any = SimpleNamespace(
         info=SimpleNamespace(run_id="1"),
-        data=SimpleNamespace(params={"name": ATTACK}, metrics={"final/score": -0.5}),
+        data=SimpleNamespace(params={"name": ATTACK}, metrics={"final/score": -0.5}, tags={}),
     )
-    assert cells_of(_table([run], ["name"])) == ["run", "name", "final/score", "1", f"'{ATTACK}", "-0.5"]
+    header = ["run", "name", "selected by", "final/score"]
+    assert cells_of(_table([run], ["name"])) == [*header, "1", f"'{ATTACK}", "", "-0.5"]
 
 
 def test_trials_of_a_search_and_their_table_in_the_report(tmp_path: Path) -> None:
     search: Any = SimpleNamespace(entries=[SimpleNamespace(key="+model.name")])
     trial = Trial(0, {"+model.name": "-x"}, "finished", 1, [-0.5], reason="@x")
     text = _csv(search, [trial])
-    assert cells_of(text)[4:6] == ["'+model.name", "reason"]
-    assert cells_of(text)[6:] == ["0", "finished", "-0.5", "0", "''-x'", "'@x"]
+    assert cells_of(text)[5:7] == ["'+model.name", "reason"]
+    assert cells_of(text)[7:] == ["0", "finished", "-0.5", "0", "", "''-x'", "'@x"]
     (tmp_path / "trials.csv").write_text(text)
     (tmp_path / "remarks.txt").touch()
-    found = _found(tmp_path, {"direction": "maximize", "metric": None, "sampler": "random"}, tmp_path)
+    found = _found(
+        tmp_path, {"direction": "maximize", "metric": None, "sampler": "random"}, tmp_path, "auroc"
+    )
+    assert found is not None
     assert found.header[-1] == "+model.name"
     assert found.best[0][-1] == "'-x'"  # as Hydra writes it

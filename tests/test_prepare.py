@@ -139,6 +139,7 @@ def test_key_does_not_depend_on_other_sections(tiny: Declaration, tmp_path: Path
             "_target_": "pipeline.tasks.segmentation.task.Segmentation",
             "dice_weight": 1.0,
             "dice_background": True,
+            "class_weights": "none",
         },
     }
     assert prepared_key(tiny.replace(**changes), root=tmp_path) == prepared_key(tiny, root=tmp_path)

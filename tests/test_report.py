@@ -105,13 +105,13 @@ def test_scores_are_named_as_the_field_does(page: Page) -> None:
     assert "AUROC not defined" in page.text
     assert "calibration error (lower is better) 0.0328" in page.text
     assert "Dice, grey matter 0.9227 0.9190 to 0.9261" in page.text
-    assert "test accuracy 0.950 (0.926 to 0.971)" in page.text
+    assert "test accuracy 0.950 (0.926 to 0.971; majority class 0.102)" in page.text
 
 
 def test_groups_that_are_too_few_for_an_interval_show_their_scores(page: Page, markdown: str) -> None:
     assert "test accuracy 0.960 (0.942 to 0.982 in 2 groups)" in page.text
     assert f"score form04 (130) {NASTY} (120) accuracy 0.9423 0.9824 AUROC not defined 0.9911" in page.text
-    assert "accuracy 0.9600 none AUROC 0.9900 none" in page.text
+    assert "accuracy (selects the epoch) 0.9600 none AUROC 0.9900 none" in page.text
     assert r"| score | form04 (130) | g&lt;r>&amp;e\|y (120) |" in markdown
     assert "| AUROC | not defined | 0.9911 |" in markdown
     assert page.text.count("2 groups are too few") == markdown.count("2 groups are too few") == 1
@@ -194,14 +194,14 @@ def test_report_does_not_tell_equal_runs_apart(artifacts: Path, html: str, tmp_p
 
 def test_both_formats_tell_what_the_search_found(page: Page, markdown: str) -> None:
     # By the mean minus its error; what failed or was pruned is counted, not ranked.
-    best = ["4 0.88 0 0.03 0.0001 128", "1 0.875 0 0.02 1e-05 64", "0 0.9 0.05 0.01 0.001 32"]
-    best += ["6 0.25 0 0.0002 0.0001 128", "5 0.2 0 0.0001 0.0001 128"]
-    header = "trial value error optimizer.lr optimizer.weight_decay trainer.batch_size"
+    best = ["4 0.88 0 0.5 0.03 0.0001 128", "1 0.875 0 0.4 0.02 1e-05 64", "0 0.9 0.05 0.3 0.01 0.001 32"]
+    best += ["6 0.25 0 0.8 0.0002 0.0001 128", "5 0.2 0 0.9 0.0001 0.0001 128"]
+    header = "trial value error loss optimizer.lr optimizer.weight_decay trainer.batch_size"
     assert " ".join([header, *best]) in page.text
     [table] = [table for table in tables_in(markdown) if table[0].startswith("| trial |")]
     rows = [" ".join(cell.strip() for cell in row.strip("| ").split("|")) for row in table]
     assert rows[:1] + rows[2:] == [header, *best]
-    summary = "8 trials by random, judged by the task's score on the validation split, 1 pruned, 1 failed"
+    summary = "8 trials by random, judged by val/accuracy on the validation split, 1 pruned, 1 failed"
     escaped = r"optimizer.lr: g&lt;r>&amp;e\|y lies at the edge"
     for text, remark in ((page.text, f"optimizer.lr: {NASTY} lies at the edge"), (markdown, escaped)):
         assert summary in text
@@ -229,7 +229,13 @@ def test_nothing_evaluated_is_told_with_the_command(exists: bool, tmp_path: Path
 
 @pytest.mark.parametrize(
     "missing",
-    ["prepare/X/prepared.json", "search/X/best.yaml", "train/X/result.json", "evaluate/X/groups.csv"],
+    [
+        "prepare/X/prepared.json",
+        "search/X/best.yaml",
+        "train/X/result.json",
+        "evaluate/X/groups.csv",
+        "evaluate/X/baseline.json",
+    ],
 )
 def test_evaluation_without_its_training_is_refused(missing: str, tmp_path: Path) -> None:
     write_experiment(tmp_path, "digits_lenet5")

@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.data.draws import derive_seed
+from pipeline.data.sampling import balanced, shuffled
 from pipeline.data.targets.kind import TargetKind
 
 Array = NDArray[np.uint8]
-Request = tuple[int, list[int]]  # epoch, indices of the samples of one batch
+Request = tuple[int, list[int]]  # epoch, draws of one batch, see `pipeline.data.sampling`
 
 
 class Batch(TypedDict):
@@ -39,8 +40,8 @@ class Batch(TypedDict):
 class Draws(Protocol):
     """The augmentation of a split."""
 
-    def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
-        """Return the augmented images (n, H, W, C) and targets of some samples of a split for an epoch."""
+    def batch(self, images: Array, targets: Array, epoch: int, draws: list[int]) -> tuple[Array, Array]:
+        """Return the augmented images (n, H, W, C) and targets of some draws from a split for an epoch."""
         ...
 
 
@@ -55,20 +56,26 @@ class Mix(Protocol):
 
 
 class EpochBatches(Sampler[Request]):
-    """Yield the batches of an epoch as requests; shuffled from (seed, epoch) if a seed is given.
+    """Yield the batches of an epoch as requests; drawn from (seed, epoch) if a seed is given, else in order.
 
     Batch sizes are as equal as possible, which gives each process the same number of batches, as distributed training
     requires. No batch has a single image, on which batch norm fails: an odd number of images in batches of 2 ends with
     a batch of 3. Only `batch_size=1` and a share of one image leave no choice.
 
-    In a distributed run, each process yields its share: when shuffling, the last share is filled up from the start so
+    In a distributed run, each process yields its share: with a seed, the last share is filled up from the start so
     that all have the same number of batches; otherwise each sample is used exactly once.
+
+    Args:
+        labels: the class of each sample, to draw all classes equally often; None to draw each sample once.
     """
 
-    def __init__(self, num_samples: int, *, batch_size: int, seed: int | None) -> None:
+    def __init__(
+        self, num_samples: int, *, batch_size: int, seed: int | None, labels: Array | None = None
+    ) -> None:
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.seed = seed
+        self.labels = labels
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -86,11 +93,11 @@ class EpochBatches(Sampler[Request]):
             yield self.epoch, chosen.tolist()
 
     def _share(self) -> NDArray[np.int64]:
-        order = np.arange(self.num_samples)
         rank, world = _place()
         if self.seed is None:
-            return order[rank::world]
-        np.random.default_rng([self.seed, self.epoch]).shuffle(order)
+            return np.arange(self.num_samples)[rank::world]
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = shuffled(self.num_samples, random) if self.labels is None else balanced(self.labels, random)
         even = np.resize(order, -(-len(order) // world) * world)
         return even[rank::world]
 
@@ -136,9 +143,10 @@ class PreparedSplit(Dataset[Batch]):
         return len(self.images)
 
     def __getitem__(self, request: Request) -> Batch:
-        epoch, indices = request
+        epoch, draws = request
+        indices = [draw % len(self) for draw in draws]
         if self.draws is not None:
-            images, targets = self.draws.batch(self.images, self.targets, epoch, indices)
+            images, targets = self.draws.batch(self.images, self.targets, epoch, draws)
         else:
             images, targets = self._centre(self.images[indices]), self.targets[indices]
         batch: Batch = {"index": torch.tensor(indices)}  # type: ignore[typeddict-item]

@@ -1,7 +1,7 @@
 """Augmentation of images, either on the fly or precomputed.
 
-A draw is one randomly augmented version of a sample. It depends only on (seed, epoch, sample), and is therefore
-independent of the number and order of loader workers, and of resuming.
+A draw is one randomly augmented version of a sample. It depends only on (seed, epoch, sample, how often the sample came
+before in the epoch), and is therefore independent of the number and order of loader workers, and of resuming.
 Shapes: N images, H rows, W columns, C channels; images (N, H, W, C), targets (N, ...).
 """
 
@@ -53,11 +53,14 @@ class OnTheFly:
     moves_as: str | None
     seed: int
 
-    def batch(self, images: Array, targets: Array, epoch: int, indices: list[int]) -> tuple[Array, Array]:
-        """Return images and targets of some samples as drawn for an epoch."""
-        images, targets = images[indices], targets[indices]
-        seeds = [derive_seed(self.seed, epoch, index) for index in indices]
-        return self.augment.batch(images, targets, moves_as=self.moves_as, seeds=seeds)
+    def batch(self, images: Array, targets: Array, epoch: int, draws: list[int]) -> tuple[Array, Array]:
+        """Return images and targets as drawn for an epoch; for draws, see `pipeline.data.sampling`."""
+        repeats, indices = _split(draws, len(images))
+        seeds = [
+            derive_seed(self.seed, epoch, index, *([repeat] if repeat else []))
+            for repeat, index in zip(repeats, indices, strict=True)
+        ]
+        return self.augment.batch(images[indices], targets[indices], moves_as=self.moves_as, seeds=seeds)
 
 
 @dataclass(frozen=True)
@@ -75,19 +78,25 @@ class Precomputed:
         images: Array,  # noqa: ARG002
         targets: Array,
         epoch: int,
-        indices: list[int],
+        draws: list[int],
     ) -> tuple[Array, Array]:
-        """Return images and targets of some samples as drawn for an epoch."""
+        """Return images and targets as drawn for an epoch; an image that comes again is that of the next epoch."""
+        repeats, indices = _split(draws, len(targets))
         drawn = self._drawn("images")
-        copy = epoch % len(drawn)
+        copies = [(epoch + repeat) % len(drawn) for repeat in repeats]
         if not (self.folder / "targets.npy").exists():
-            return drawn[copy][indices], targets[indices]
-        return drawn[copy][indices], self._drawn("targets")[copy][indices]
+            return drawn[copies, indices], targets[indices]
+        return drawn[copies, indices], self._drawn("targets")[copies, indices]
 
     def _drawn(self, part: str) -> Array:
         """Return (copies, N, H, W, C) images or (copies, N, ...) targets, memory-mapped."""
         array: Array = np.load(self.folder / f"{part}.npy", mmap_mode="r")
         return array
+
+
+def _split(draws: Sequence[int], num_samples: int) -> tuple[list[int], list[int]]:
+    """Return how often the sample of each draw came before, and which it is; see `pipeline.data.sampling`."""
+    return [draw // num_samples for draw in draws], [draw % num_samples for draw in draws]
 
 
 def write_draws(draws: OnTheFly, images: Array, targets: Array, folder: Path, *, copies: int) -> None:

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from pipeline.data.batches import Batch, EpochBatches, PreparedSplit
+from pipeline.data.batches import Array, Batch, EpochBatches, PreparedSplit
 from pipeline.data.threads import num_threads
 
 
@@ -14,7 +14,7 @@ class PreparedData(pl.LightningDataModule):
     """Train and val batches; the test split is not loaded.
 
     Args:
-        train: the training split, augmented or not; its batches are shuffled.
+        train: the training split, augmented or not; its batches are random.
         val: the validation split; its batches come in order.
         batch_size: images per step and process.
         first_epoch: the epoch that training starts or resumes at. On resuming, Lightning starts the loader before it
@@ -22,6 +22,8 @@ class PreparedData(pl.LightningDataModule):
         num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, whose cores training
             uses itself, and on a GPU all but one of its share of the cores. Does not change any batch.
         seed: determines the order of training images.
+        sampler: `shuffle` for each training image once per epoch, `balanced` for as many of each class, see
+            `pipeline.data.sampling`.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class PreparedData(pl.LightningDataModule):
         batch_size: int,
         num_workers: int | str,
         seed: int,
+        sampler: str,
         first_epoch: int = 0,
     ) -> None:
         super().__init__()
@@ -40,6 +43,7 @@ class PreparedData(pl.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.sampler = sampler
         self.first_epoch = first_epoch
 
     def close(self) -> None:
@@ -48,15 +52,19 @@ class PreparedData(pl.LightningDataModule):
         self.val.close()
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return shuffled, augmented batches of the training split."""
-        return self._loader(self.train, seed=self.seed)
+        """Return random, augmented batches of the training split."""
+        labels = self.train.kind.labels(self.train.targets) if self.sampler == "balanced" else None
+        copied = None if labels is None else labels.copy()  # the sampler outlives the memory map
+        return self._loader(self.train, seed=self.seed, labels=copied)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the validation split in order."""
         return self._loader(self.val, seed=None)
 
-    def _loader(self, split: PreparedSplit, *, seed: int | None) -> DataLoader[Batch]:
-        sampler = EpochBatches(len(split), batch_size=self.batch_size, seed=seed)
+    def _loader(
+        self, split: PreparedSplit, *, seed: int | None, labels: Array | None = None
+    ) -> DataLoader[Batch]:
+        sampler = EpochBatches(len(split), batch_size=self.batch_size, seed=seed, labels=labels)
         sampler.set_epoch(self.first_epoch)
         workers = self._workers()
         return DataLoader(

@@ -66,6 +66,10 @@ class Prepared:
         """Return the targets of a split, memory-mapped: (N, ...)."""
         return self.kind.load(self.folder, split)
 
+    def count_classes(self, split: str, num_classes: int) -> list[int]:
+        """Return how often each class occurs in a split: in how many images, or pixels of masks."""
+        return self.kind.count(self.targets(split), num_classes)
+
     def files(self, split: str) -> list[str]:
         """Return the archive file names of the images of a split."""
         return self._column("file", split)

@@ -15,10 +15,11 @@ from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declara
 from pipeline.declaration.grants import check_granted, is_prefix
 from pipeline.declaration.network import OTHER_NORMS, check_size, has_batch_norms, plan_network
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
 from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
-from pipeline.tasks.demands import check_score_names, load_demands
+from pipeline.tasks.demands import Demands, check_score_names, load_demands
 from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.settings import check_augmentation, check_preprocess, check_views
 
@@ -58,7 +59,7 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     network = plan_network(declaration)
     check_size(network)
     _check_transforms(declaration)
-    _check_norms(network, declaration.trainer.batch_size)
+    _check_norms(network, declaration.trainer)
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]
     check_transfer(declaration.model, level_weights=level_weights, lr=declaration.optimizer.get("lr"))
     return declaration
@@ -91,6 +92,9 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     demands.check(declaration.data)
     check_score_names(demands, declaration.data)
     demands.check_settings(declaration.task)
+    demands.check_classes(declaration.task, declaration.data.classes)
+    _check_sampler(declaration, demands)
+    _check_select(declaration, demands)
     return declaration
 
 
@@ -104,6 +108,21 @@ def check_test_views(declaration: Declaration) -> None:
         mirror_changes_label=_mirror_changes_label(declaration),
     ):
         warn(text)
+
+
+def _check_sampler(declaration: Declaration, demands: Demands) -> None:
+    if declaration.trainer.sampler == "balanced" and not demands.is_labelled:
+        raise ConfigError(
+            "trainer.sampler",
+            got="balanced",
+            allowed=f"shuffle for {demands.name}, whose images do not have one class each",
+        )
+
+
+def _check_select(declaration: Declaration, demands: Demands) -> None:
+    select, scores = declaration.trainer.select, demands.scores(declaration.data)
+    if select is not None and select not in scores:
+        raise ConfigError.unknown("trainer.select", select, scores, what="score")
 
 
 def _check_plain(sections: Mapping[str, Any]) -> None:
@@ -234,12 +253,19 @@ def _check_model(model: Mapping[str, Any]) -> None:
         raise ConfigError("model.padding", got=padding, allowed="same, valid or pixels, such as 1 or [1, 2]")
 
 
-def _check_norms(network: Network, batch_size: int) -> None:
-    """Raise if a network with batch norms would be trained with a batch size of 1."""
-    if batch_size == 1 and has_batch_norms(network):
+def _check_norms(network: Network, settings: TrainerSettings) -> None:
+    """Raise if settings of a trainer do not fit the batch norms of a network."""
+    has_batch = has_batch_norms(network)
+    if settings.batch_size == 1 and has_batch:
         raise ConfigError(
             "trainer.batch_size",
             got=1,
             allowed=f"at least 2, as model {network.name} has batch norms, which cannot normalise over one image",
             hint=f"or {OTHER_NORMS}",
+        )
+    if settings.norm_momentum is not None and not has_batch:
+        raise ConfigError(
+            "trainer.norm_momentum",
+            got=settings.norm_momentum,
+            allowed=f"null for model {network.name}, which has no batch norms",
         )

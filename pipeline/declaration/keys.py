@@ -36,10 +36,13 @@ from pipeline.transforms.settings import find_tile
 RECORDING = (
     "pipeline.errors",
     "pipeline.files",
+    "pipeline.inspection",
     "pipeline.pages",
     "pipeline.pictures",
     "pipeline.runs",
     "pipeline.tracking",
+    "pipeline.training.account",
+    "pipeline.training.overview",
     "pipeline.training.previews",
     "pipeline.training.progress",
 )
@@ -101,7 +104,8 @@ def prepared_key(declaration: Declaration, *, root: Path) -> str:
 
 def overview_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the overview of the data: archive, facts, code."""
-    code = _code(declaration, ["pipeline.inspection.inspected", *_prepare_modules(declaration)], root=root)
+    modules = ["pipeline.inspection.inspected", *_prepare_modules(declaration)]
+    code = _code(declaration, modules, counting=["pipeline.inspection", "pipeline.pictures"], root=root)
     facts = {name: value for name, value in vars(declaration.data).items() if name != "root"}
     return digest([data_digest(declaration, root=root), facts, code])
 

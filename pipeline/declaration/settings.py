@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
+SAMPLERS = ("shuffle", "balanced")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 # Lightning's names, without TPUs, for which the pipeline lacks the library.
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -41,10 +42,16 @@ class TrainerSettings:
     Args:
         max_epochs: passes over the training split.
         batch_size: images per step and device.
-        keep: which epoch's weights are the result: `best` (by the task's score on the validation split) or
-            `last`.
+        sampler: which images an epoch trains on: `shuffle` for each once, `balanced` for equally many of each class, as
+            many as there are in all.
+        select: name of the score on the validation split that selects the best epoch, ends training early, and ranks
+            sweeps and searches; null for the usual one of the task, see `Demands.default_score`.
+        keep: which epoch's weights are the result: `best` (by the selecting score; of equal ones, that of the lower
+            loss) or `last`.
         early_stopping: {patience: epochs without a better score, min_delta: what counts as better}, or null.
         gradient_clip: largest norm of the gradient, or null.
+        norm_momentum: weight of the newest batch in the running statistics of all batch norms, above 0 and at most 1
+            (torch's convention); null for what the network says, but at least 0.1 with `model.pretrained`.
         accelerator: one of `ACCELERATORS`, as Lightning names them.
         devices: number of devices, at most `MOST_PROCESSES`; or auto.
         strategy: one of `STRATEGIES`, as Lightning names them.
@@ -61,9 +68,12 @@ class TrainerSettings:
 
     max_epochs: int
     batch_size: int
+    sampler: str
+    select: str | None
     keep: str
     early_stopping: dict[str, float] | None
     gradient_clip: float | None
+    norm_momentum: float | None
     accelerator: str
     devices: int | str
     strategy: str
@@ -76,29 +86,35 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         """Raise if settings are out of range."""
-        for name in ("max_epochs", "batch_size"):
-            Range(least=1).check(f"trainer.{name}", getattr(self, name))
-        for name, least, most, other in (
-            ("num_workers", 0, MOST_PROCESSES, "auto"),
-            ("devices", 1, MOST_PROCESSES, "auto"),
-            ("threads", 1, MOST_THREADS, None),
-        ):
-            if getattr(self, name) != other:
-                Range(least=least, most=most).check(
-                    f"trainer.{name}", getattr(self, name), besides=other or "null"
-                )
-        named = {"precision": PRECISIONS, "accelerator": ACCELERATORS, "strategy": STRATEGIES}
+        self._check_numbers()
+        named = {
+            "sampler": SAMPLERS,
+            "precision": PRECISIONS,
+            "accelerator": ACCELERATORS,
+            "strategy": STRATEGIES,
+        }
         for name, names in named.items():
             if getattr(self, name) not in names:
                 raise ConfigError.unknown(f"trainer.{name}", getattr(self, name), names, what=name)
         if self.keep not in ("best", "last"):
             raise ConfigError("trainer.keep", got=self.keep, allowed="best or last")
-        if self.gradient_clip is not None:
-            Range(above=0).check("trainer.gradient_clip", self.gradient_clip, besides="null")
         if self.early_stopping is not None:
             _check_early_stopping(self.early_stopping)
         if self.deterministic not in (True, False, "warn"):
             raise ConfigError("trainer.deterministic", got=self.deterministic, allowed="true, false or warn")
+
+    def _check_numbers(self) -> None:
+        for name in ("max_epochs", "batch_size"):
+            Range(least=1).check(f"trainer.{name}", getattr(self, name))
+        for name, span, other in (
+            ("num_workers", Range(least=0, most=MOST_PROCESSES), "auto"),
+            ("devices", Range(least=1, most=MOST_PROCESSES), "auto"),
+            ("threads", Range(least=1, most=MOST_THREADS), None),
+            ("gradient_clip", Range(above=0), None),
+            ("norm_momentum", Range(above=0, most=1), None),
+        ):
+            if getattr(self, name) != other:
+                span.check(f"trainer.{name}", getattr(self, name), besides=other or "null")
 
 
 def _check_early_stopping(settings: dict[str, float]) -> None:

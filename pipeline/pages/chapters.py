@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Any
 
+from pipeline.pages.figures import Picture, load_pictures
 from pipeline.pages.image_counts import ImageCounts
 from pipeline.storage.names import unescape_cells
 
-TITLES = {
-    "statistics": "Statistics of the training images",
-    "best_so_far": "Every trial's value in order, and the best so far",
-    "slices": "Each key against the value; importance measures how much the value depends on it",
-    "parallel": "Every trial as a line across its keys, coloured by its value",
-    "training_images": "Training images, as the network sees them",
-    "augmentation": "Draws of the first epochs, with the steps that changed them",
-    "augmentation_steps": "Each step of the augmentation by itself",
-    "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
-    "confusion": "Confusion matrix of the test split",
-    "mistakes": "Most confident mistakes: true class, predicted class, confidence, file",
-    "best": "Best test cases",
-    "median": "Median test cases",
-    "worst": "Worst test cases",
-}
 BEST = 5  # trials of a search that are listed
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG with its title; `source` is a data URI, so that the page is self-contained."""
-
-    title: str
-    path: str
-    source: str
-
-
-@dataclass(frozen=True)
 class Score:
-    """A score on the test split with its interval, NaN if there is none; `name` is human-readable."""
+    """A score on the test split with its interval, NaN if there is none.
+
+    Args:
+        name: human-readable.
+        baseline: of always guessing the majority class; None if there is no such guess, or if it is not defined.
+    """
 
     name: str
     value: float
     low: float
     high: float
     is_better_when_lower: bool
+    baseline: float | None
 
     @property
     def has_interval(self) -> bool:
@@ -106,6 +88,7 @@ class Chapter:
         search: the outcome of the search; None without one.
         split: `test`, or `validation` where there is no test split: the split of the scores.
         scores: the one that selects the best epoch comes first.
+        majority: the most frequent class of the training split; None if the task has no guess to compare with.
         groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
     """
@@ -117,6 +100,7 @@ class Chapter:
     search: Found | None
     split: str
     scores: list[Score]
+    majority: str | None
     groups: Groups | None
     epochs: int
     kept_epoch: int
@@ -145,83 +129,111 @@ def load_chapter(
     """
     searched = artifacts / "search" / name
     trained, evaluated = artifacts / "train" / name, artifacts / "evaluate" / name
-    scores = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
     result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
     with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
         epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
-    split = "test" if scores else "validation"
-    if not scores:
-        none = {"low": float("nan"), "high": float("nan")}
-        scores = {key: {"value": kept[f"val/{key}"], **none} for key in titles}
+    split, scores = _split_and_scores(evaluated, kept, titles)
+    guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))
+    selecting = result.get("selection", {}).get("score", next(iter(scores)))
+    names = {key: titles.get(key, key) for key in sorted(scores, key=lambda key: key != selecting)}
+    baselines = guessed.get("scores", {})
     rows = [
-        Score(titles.get(key, key), **parts, is_better_when_lower=key in minimized)
-        for key, parts in scores.items()
+        Score(title, **scores[key], is_better_when_lower=key in minimized, baseline=baselines.get(key))
+        for key, title in names.items()
     ]
-    groups = _groups(evaluated / "groups.csv", [row.name for row in rows], fewest_groups)
+    groups = _groups(evaluated / "groups.csv", names, fewest_groups)
     return Chapter(
         name=name,
         summary=_summary(split, rows[0], groups),
         declaration=_declaration(config),
         images=ImageCounts.load(artifacts / "prepare" / name, config["data"]["classes"]),
-        search=_found(searched, config["search"], artifacts) if (searched / "trials.csv").is_file() else None,
+        search=_found(searched, config["search"], artifacts, selecting),
         split=split,
         scores=rows,
+        majority=guessed.get("class"),
         groups=groups,
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
         origin=_origin(result),
-        train_pictures=_pictures([trained / "statistics", trained / "pictures"], artifacts),
-        test_pictures=_pictures([evaluated / "pictures"], artifacts),
+        train_pictures=load_pictures([trained / "statistics", trained / "pictures"], artifacts),
+        test_pictures=load_pictures([evaluated / "pictures"], artifacts),
     )
 
 
+def _split_and_scores(
+    evaluated: Path, kept: Mapping[str, float], titles: Mapping[str, str]
+) -> tuple[str, dict[str, Any]]:
+    """Return the test scores, or without a test split the validation scores of the kept epoch, and which they are."""
+    scores = json.loads((evaluated / "scores.json").read_text(encoding="utf-8"))
+    if scores:
+        return "test", scores
+    none = {"low": float("nan"), "high": float("nan")}
+    return "validation", {key: {"value": kept[f"val/{key}"], **none} for key in titles}
+
+
 def _summary(split: str, score: Score, groups: Groups | None) -> str:
-    """Return a score in one line, with its interval or what stands in for it."""
+    """Return a score in one line, with its interval or what stands in for it, and that of the majority class."""
     span = "no interval" if groups is None else groups.range
     if split != "test":
         span = "there is no test split"
     if score.has_interval:
         span = f"{score.low:.3f} to {score.high:.3f}"
-    return f"{split} {score.name} {score.value:.3f} ({span})"
+    beside = "" if score.baseline is None else f"; majority class {score.baseline:.3f}"
+    return f"{split} {score.name} {score.value:.3f} ({span}{beside})"
 
 
-def _groups(file: Path, names: Sequence[str], fewest: int) -> Groups | None:
-    """Return the scores of groups from a `groups.csv`; None if there are none, or enough for an interval."""
+def _groups(file: Path, names: Mapping[str, str], fewest: int) -> Groups | None:
+    """Return the scores of groups from a `groups.csv`; None if there are none, or enough for an interval.
+
+    Args:
+        names: score name -> title, in the order to show them in; the range of the first one is stated.
+    """
     with file.open(newline="", encoding="utf-8") as opened:
-        found = list(csv.reader(opened))[1:]
+        header, *found = list(csv.reader(opened))
     if not 0 < len(found) < fewest:
         return None
-    columns = list(zip(*([float(text or "nan") for text in row[2:]] for row in found), strict=True))
+    columns = [[float(row[header.index(key)] or "nan") for row in found] for key in names]
     defined = [value for value in columns[0] if not isnan(value)] or [float("nan")]
     labels = unescape_cells(row[0] for row in found)
     return Groups(
         header=[f"{label} ({row[1]})" for label, row in zip(labels, found, strict=True)],
         rows=[
             (name, ["not defined" if isnan(value) else f"{value:.4f}" for value in column])
-            for name, column in zip(names, columns, strict=True)
+            for name, column in zip(names.values(), columns, strict=True)
         ],
         range=f"{min(defined):.3f} to {max(defined):.3f} in {len(found)} group{'s' * (len(found) > 1)}",
     )
 
 
-def _found(folder: Path, search: Mapping[str, Any], artifacts: Path) -> Found:
-    """Collect the outcome of a search from its folder."""
+def _found(folder: Path, search: Mapping[str, Any], artifacts: Path, selecting: str) -> Found | None:
+    """Collect the outcome of a search from its folder; None if there was no search.
+
+    Args:
+        selecting: name of the score that selects the best epoch, which trials are judged by if no metric is declared.
+    """
+    if not (folder / "trials.csv").is_file():
+        return None
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
     counts = {state: sum(trial["state"] == state for trial in trials) for state in ("pruned", "failed")}
     ends = "".join(f", {count} {state}" for state, count in counts.items() if count)
     sign = -1 if search["direction"] == "maximize" else 1
     finished = [trial for trial in trials if trial["state"] == "finished"]
-    finished.sort(key=lambda trial: sign * float(trial["value"]) + float(trial["error"]))
+    finished.sort(
+        key=lambda trial: (
+            sign * float(trial["value"]) + float(trial["error"]),
+            float(trial.get("loss") or "inf"),
+        )
+    )
     header = [name for name in trials[0] if name not in ("state", "reason")]
-    metric = search["metric"] or "the task's score"
+    metric = f"val/{selecting}" if search["metric"] in (None, "score") else search["metric"]
     return Found(
         summary=f"{len(trials)} trials by {search['sampler']}, judged by {metric} on the validation split{ends}",
         header=unescape_cells(header),
         best=[unescape_cells(trial[name] for name in header) for trial in finished[:BEST]],
         remarks=(folder / "remarks.txt").read_text(encoding="utf-8").splitlines(),
-        pictures=_pictures([folder], artifacts),
+        pictures=load_pictures([folder], artifacts),
         page=f"../{(folder / 'search.html').relative_to(artifacts).as_posix()}",
     )
 
@@ -278,19 +290,4 @@ def _origin(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data digest", result["data"]),
         ("versions", ", ".join(f"{name} {number}" for name, number in result["versions"].items())),
         ("commit, hardware, times", f"runs/{fingerprint}/run.json, and the MLflow run tagged {fingerprint}"),
-    ]
-
-
-def _pictures(folders: Sequence[Path], artifacts: Path) -> list[Picture]:
-    """Return the figures in some folders, in the order of `TITLES`, followed by any others."""
-    order = {name: place for place, name in enumerate(TITLES)}
-    found = [file for folder in folders for file in folder.glob("*.png")]
-    files = sorted(found, key=lambda f: (order.get(f.stem, len(order)), f.stem))
-    return [
-        Picture(
-            TITLES.get(file.stem, file.stem.replace("_", " ")),
-            f"../{file.relative_to(artifacts).as_posix()}",
-            f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}",
-        )
-        for file in files
     ]

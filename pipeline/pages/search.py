@@ -20,17 +20,24 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 ERROR = "standard error"  # user attribute of a completed trial: the standard error of its value
+LOSS = "loss"  # likewise: the loss on validation images, which decides between equal values
 PANELS = 4  # of the slice plot, at most, in a row
 MARGIN = {"l": 80, "r": 80, "t": 60, "b": 70}
 
 
 def write_search_page(
-    path: Path, study: Study, *, importances: Mapping[str, float], remarks: Sequence[str]
+    path: Path,
+    study: Study,
+    *,
+    objective: str,
+    importances: Mapping[str, float],
+    remarks: Sequence[str],
 ) -> None:
     """Write the page of a search.
 
     Args:
         study: a single-objective study with at least one completed trial; its name is the title of the page.
+        objective: what the values of trials are, in words.
         importances: importance of each hyperparameter, summing to 1; empty if unknown.
     """
     from optuna.trial import TrialState
@@ -38,7 +45,6 @@ def write_search_page(
     from plotly.io import to_html
 
     trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    sign = 1 if study.direction.name == "MAXIMIZE" else -1
     names = sorted({name for trial in trials for name in trial.params})  # the order of Optuna's plots
     history = plot_optimization_history(study).update_layout(height=340, margin=MARGIN)
     history.update_traces(line_shape="hv", selector={"mode": "lines"})
@@ -49,6 +55,7 @@ def write_search_page(
     page = render(
         "search.html.j2",
         study=study,
+        objective=objective,
         counts={state.name: sum(trial.state == state for trial in study.trials) for state in TrialState},
         figures=[
             to_html(
@@ -60,12 +67,20 @@ def write_search_page(
             for number, figure in enumerate(figures)
         ],
         names=names,
-        trials=sorted(trials, key=lambda trial: trial.user_attrs[ERROR] - sign * trial.values[0]),
+        trials=_best_first(trials, maximizes=study.direction.name == "MAXIMIZE"),
         error=ERROR,
         remarks=remarks,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
+
+
+def _best_first(trials: Sequence[FrozenTrial], *, maximizes: bool) -> list[FrozenTrial]:
+    """Return trials by their value made worse by its error; of equal ones, the lower loss comes first."""
+    sign = 1 if maximizes else -1
+    return sorted(
+        trials, key=lambda trial: (trial.user_attrs[ERROR] - sign * trial.values[0], trial.user_attrs[LOSS])
+    )
 
 
 def _parallel_plot(study: Study, names: Sequence[str]) -> Figure:

@@ -16,11 +16,14 @@ MOST_RUNS = 40
 LABEL_WIDTH = 48  # characters
 
 
-def draw_comparison(scored: Sequence[tuple[str, Sequence[float]]], path: Path) -> None:
+def draw_comparison(scored: Sequence[tuple[str, Sequence[float]]], path: Path, *, score: str) -> None:
     """Draw the scores of each label; the axis starts near the lowest, so that differences are visible.
 
     If a label has several scores, for several seeds, their mean is marked and printed. Scores that are not finite are
     omitted.
+
+    Args:
+        score: what they are, in words.
     """
     finite = [
         (fill(label, LABEL_WIDTH), [each for each in scores if isfinite(each)]) for label, scores in scored
@@ -51,7 +54,7 @@ def draw_comparison(scored: Sequence[tuple[str, Sequence[float]]], path: Path) -
         axis.annotate(
             f"{mean:.4f}", rightmost, xytext=(7, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axis.set_xlabel("validation score of the kept epoch", fontsize=8)
+    axis.set_xlabel(f"{score}, of the kept epoch on validation images", fontsize=8, parse_math=False)
     axis.tick_params(axis="x", labelsize=7)
     axis.tick_params(axis="y", length=0)
     axis.spines[["top", "right", "left"]].set_visible(False)

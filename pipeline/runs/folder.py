@@ -6,7 +6,7 @@ last.ckpt     checkpoint to resume from: weights, optimizer, scheduler, history;
 previous.ckpt the one before it, used if the last one is damaged; removed on completion
 best.ckpt     weights of the best epoch so far
 weights.pt    the model of the kept epoch, including preprocessing; written on completion, as are the files below
-result.json   fingerprint, digest of the data, versions of the libraries used, precision of the scores
+result.json   fingerprint, digest of the data, versions of the libraries used, which score selects the epoch
 history.csv   one row per epoch
 timing.csv    seconds per epoch; only this file and run.json differ between two equal runs
 metrics.json  validation scores of the kept epoch
@@ -119,6 +119,17 @@ class RunFolder:
         """Return `result.json` of a finished run."""
         return self._read("result.json")
 
+    def selection(self, usual: str) -> dict[str, Any]:
+        """Return which score selects the epoch of a finished run, its majority class, and what guessing that scores.
+
+        Args:
+            usual: the score of the task, which selected the epochs of runs of earlier versions.
+        """
+        selection: dict[str, Any] = self.result().get(
+            "selection", {"score": usual, "majority": None, "baseline": {}}
+        )
+        return selection
+
     def has_artifacts(self) -> bool:
         """Return whether the figures and the model of the finished run were logged; trials of a search skip them."""
         return bool(self.state().get("has_artifacts"))
@@ -165,6 +176,13 @@ class RunFolder:
     def _rows(self, name: str) -> list[dict[str, float]]:
         with (self.path / name).open(newline="", encoding="utf-8") as file:
             return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def format_selection(selection: Mapping[str, Any]) -> str:
+    """Say which score selects the epoch, and what always guessing the majority class scores."""
+    score, guessed = selection["score"], selection["baseline"].get(selection["score"])
+    beside = "" if guessed is None else f", {guessed:.4f} by always guessing '{selection['majority']}'"
+    return f"(selected by {score}{beside})"
 
 
 def _csv(rows: Sequence[Mapping[str, float]]) -> str:

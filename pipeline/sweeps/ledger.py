@@ -4,7 +4,7 @@ Files are written atomically, and the start of a trial is recorded before it sta
 moment can be resumed from its ledger: no trial is lost, and none is repeated.
 
 search.json       the identity of the search, and the MLflow id of its parent run
-trials/00007.json point, state (running, finished, pruned, failed), attempts, values, curves, reason
+trials/00007.json point, state (running, finished, pruned, failed), attempts, values, losses, curves, reason
 
 Each file holds the digest of its content, and that of a trial also covers its place and its search. A damaged
 `search.json` is written again, and a trial whose file is damaged is run again.
@@ -37,6 +37,7 @@ class Trial:
         values: values of the metric, one per training; empty while it is running or if it failed.
         curves: values of the metric after each epoch, one list per training.
         reason: why it was pruned, or failed.
+        losses: losses on validation images, one per training, which decide between equal values.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Trial:
     values: list[float] = field(default_factory=list)
     curves: list[list[float]] = field(default_factory=list)
     reason: str = ""
+    losses: list[float] = field(default_factory=list)
 
 
 class Ledger:

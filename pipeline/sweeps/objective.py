@@ -6,7 +6,7 @@ Shapes: a trial has one value per training; `ranking_score` turns them into one 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from statistics import fmean, stdev
 
 from pipeline.sweeps.ledger import Trial
@@ -29,7 +29,13 @@ def finished(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def ranked(trials: Iterable[Trial], *, direction: str) -> list[Trial]:
-    """Return the finished trials, best first; ties are broken by index."""
+    """Return the finished trials, best first; of equal ones, that of the lower mean loss, then the first."""
     return sorted(
-        finished(trials), key=lambda trial: (-ranking_score(trial, direction=direction), trial.index)
+        finished(trials),
+        key=lambda trial: (-ranking_score(trial, direction=direction), mean_loss(trial), trial.index),
     )
+
+
+def mean_loss(trial: Trial) -> float:
+    """Return the mean loss over the trainings of a trial; infinite if it is unknown."""
+    return fmean(trial.losses) if trial.losses else inf

@@ -41,7 +41,7 @@ class SearchSettings:
         rounds: number of rounds into which the trials are divided; from the second on, the space narrows around the
             best trials so far.
         keep: share of the trials so far (or of the search that `from` names) that count as the best.
-        metric: the objective, as named in `metrics.json`; null for the score of the task.
+        metric: the objective, as named in `metrics.json`; null for the score that selects epochs, see `trainer.select`.
         direction: maximize or minimize.
         seed: seed of the sampler.
         sampler: random, grid, qmc or tpe.

@@ -8,7 +8,7 @@ Shapes: C channels, H rows, W columns; shapes of images are (C, H, W).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ class Demands:
     Args:
         name: human-readable name of the task.
         target: the required kind of target, a module of `pipeline/data/targets`.
-        score: name of the score that selects the best epoch.
+        score: name of the score that selects the best epoch, unless `trainer.select` or `default_score` names another.
         mode: `max` if a higher score is better, `min` if a lower one is.
         bounds: the least and the greatest value that this score can have, which intervals over seeds do not cross;
-            None if there is no such pair.
+            None if there is no such pair. For other scores, see `bounds_of`.
         shares: names of the scores that are a mean of 0 or 1 for each image, such as accuracy: their intervals over
             test images are Wilson's, all others are bootstrapped.
         biased: names of the scores that are systematically higher or lower on few images than on many, and so have no
@@ -38,6 +38,7 @@ class Demands:
         crops: the supported crops of test images, see `views.crops`.
         is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
         mixes: whether the images of a batch may be mixed.
+        is_labelled: whether each image has one class, so that classes can be balanced.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Demands:
     crops: tuple[str, ...] = CENTRE
     is_dense: bool = False
     mixes: bool = False
+    is_labelled: bool = False
 
     def check(self, facts: Facts) -> None:
         """Check that the data set states no facts that the task would ignore.
@@ -71,6 +73,32 @@ class Demands:
         """
         del settings
 
+    def check_classes(self, settings: Mapping[str, Any], classes: Sequence[str]) -> None:
+        """Check that classes which the settings of the task name are classes of the data.
+
+        Args:
+            settings: the section `task`.
+
+        Raises:
+            ConfigError: one is not; the error names its config path.
+        """
+        del settings, classes
+
+    def resolve(
+        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+    ) -> Mapping[str, Any]:
+        """Return settings in which what is left to the training split, such as balanced weights, has its value.
+
+        Args:
+            settings: the section `task`.
+            count: counts how often each class occurs in the training split: images, or pixels of masks.
+
+        Raises:
+            ConfigError: the training split has no such value.
+        """
+        del facts, count
+        return settings
+
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
     ) -> tuple[int, ...]:
@@ -88,8 +116,25 @@ class Demands:
         return made == wanted
 
     def scores(self, facts: Facts) -> dict[str, str]:
-        """Return score name -> human-readable title; the score that selects the best epoch comes first."""
+        """Return score name -> human-readable title; `score` comes first."""
         raise NotImplementedError
+
+    def default_score(self, counts: Sequence[int]) -> str:
+        """Return the score that selects the best epoch where `trainer.select` is null; of the mode of `score`.
+
+        Args:
+            counts: images of each class in train and val together; only asked if the task is labelled.
+        """
+        del counts
+        return self.score
+
+    def mode_of(self, score: str) -> str:
+        """Return `max` if a higher score is better, `min` if a lower one is."""
+        return {"maximize": "max", "minimize": "min"}[self.direction(f"val/{score}")]
+
+    def bounds_of(self, score: str) -> tuple[float, float] | None:
+        """Return the least and the greatest value that a score can have; None if there is no such pair."""
+        return self.bounds if score == self.score else None
 
     def logged(self, facts: Facts) -> list[str]:
         """Return the keys of a run's `metrics.json` that a search may optimize."""

@@ -9,12 +9,14 @@ Shapes: N images; outputs are those of the network for a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from pipeline.tasks.weights import Weights, list_weights
 
 Batch = Mapping[
     str, Tensor
@@ -52,6 +54,15 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class ConstantGuess(Protocol):
+    """A task whose scores can be compared with those of always guessing one class; optional."""
+
+    def constant(self, targets: NDArray[Any], index: int) -> Evidence:
+        """Return the evidence of predicting the class `index` for each target (N, ...), as their kind stores them."""
+        ...
+
+
 class Decoded(nn.Module):
     """A model followed by the decoding of its outputs to predictions, for export.
 
@@ -68,6 +79,30 @@ class Decoded(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return the decoded outputs for images (N, C, H, W)."""
         return self._decode(self.model(image))
+
+
+class ClassWeights:
+    """The weights of classes in a loss, on whatever device it is computed.
+
+    Args:
+        setting: `task.class_weights`; balanced weights must be resolved before they are used.
+        classes: names of the K classes.
+    """
+
+    def __init__(self, setting: Weights, classes: Sequence[str]) -> None:
+        self._setting = setting
+        self._classes = list(classes)
+        self._weights: Tensor | None = None
+
+    def on(self, device: torch.device) -> Tensor | None:
+        """Return the weights (K,); None if all classes weigh the same."""
+        if self._weights is None:
+            weights = list_weights(self._setting, self._classes)
+            if weights is None:
+                return None
+            self._weights = torch.tensor(weights)
+        self._weights = self._weights.to(device)
+        return self._weights
 
 
 def mixed_loss(loss: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:

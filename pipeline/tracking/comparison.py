@@ -43,6 +43,7 @@ def log_comparison(
     runs: Sequence[ComparedRun],
     *,
     scored: Sequence[tuple[str, Sequence[float]]],
+    score: str,
     page: str,
 ) -> None:
     """Log the results of a sweep to its parent run.
@@ -53,6 +54,7 @@ def log_comparison(
     Args:
         runs: the finished ones, best first.
         scored: the scores of each point, best first; several for runs that differ only in their seed.
+        score: which score that is, in words.
         page: the comparison as Markdown.
     """
     parent.log_text(page, "comparison.md")
@@ -63,7 +65,7 @@ def log_comparison(
     parent.log_text(_table(runs), "comparison.csv")
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
-        draw_comparison(scored, picture)
+        draw_comparison(scored, picture, score=score)
         parent.log_files(picture)
     parent.log_text(yaml_text(dict(best.sections)), "best_config.yaml")
     parent.log_scores({SCORE: best.scores["score"]})

@@ -33,6 +33,9 @@ from pipeline.tracking.uri import FOLDER_TAG, URI_VARIABLE
 
 LONGEST_PARAM = 6000  # characters, MLflow's own limit
 PARAMS_AT_ONCE = 100
+SCORE_TAG = "convoy.score"  # the name of the selecting score
+MAJORITY_TAG = "convoy.majority"  # the most frequent class of the training split
+BASELINE = "final/baseline"
 EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
 
 
@@ -135,9 +138,18 @@ class TrackedRun:
         histories = {unescape_key(key): self._client.get_metric_history(self.run_id, key) for key in keys}
         return {name: {each.step: each.value for each in history} for name, history in histories.items()}
 
-    def log_final(self, scores: Mapping[str, float]) -> None:
-        """Log the validation scores of the kept epoch, `val/...`, as `final/...`."""
-        self.log_scores({f"final/{key.removeprefix('val/')}": value for key, value in scores.items()})
+    def log_final(self, scores: Mapping[str, float], selection: Mapping[str, Any]) -> None:
+        """Log the validation scores of the kept epoch, `val/...`, as `final/...`.
+
+        Args:
+            selection: of the run's `result.json`: the selecting score is tagged, and what always guessing the majority
+                class scores is `final/baseline`.
+        """
+        final = {f"final/{key.removeprefix('val/')}": value for key, value in scores.items()}
+        guessed = selection["baseline"].get(selection["score"])
+        self.log_scores(final if guessed is None else final | {BASELINE: guessed})
+        majority = {} if selection["majority"] is None else {MAJORITY_TAG: selection["majority"]}
+        self.log_tags({SCORE_TAG: selection["score"], **majority})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""

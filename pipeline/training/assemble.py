@@ -23,6 +23,7 @@ from pipeline.training.construction import build_mixing, construct, constructor,
 from pipeline.transfer.checkpoint import find_checkpoint, read_tensors
 from pipeline.transfer.levels import parameter_groups
 from pipeline.transfer.matching import Account, load_matching
+from pipeline.transfer.norms import Raised, raise_momentum, set_momentum
 from pipeline.transforms.augmentation import Augmentation
 from pipeline.transforms.statistics import Statistics
 
@@ -65,15 +66,38 @@ def load_pretrained(declaration: Declaration, model: nn.Sequential) -> Account |
     if pretrained is None:
         return None
     tensors = read_tensors(find_checkpoint(pretrained))
-    return load_matching(get_network(model), tensors, source=pretrained)
+    is_grey = declaration.input_shape[0] == 1
+    return load_matching(get_network(model), tensors, source=pretrained, is_grey=is_grey)
 
 
-def build_task(declaration: Declaration) -> Task:
-    """Build the task, passing it the data facts that it requires."""
+def set_norms(declaration: Declaration, model: nn.Sequential) -> Raised | None:
+    """Set the momentum of the model's batch norms as `trainer.norm_momentum` says; return what fine-tuning raised."""
+    network, momentum = get_network(model), declaration.trainer.norm_momentum
+    if momentum is not None:
+        set_momentum(network, momentum)
+    elif declaration.model["pretrained"] is not None:
+        return raise_momentum(network)
+    return None
+
+
+def resolve_task(declaration: Declaration, prepared: Prepared) -> Mapping[str, Any]:
+    """Return the section `task` with what the training split decides, such as balanced weights, as numbers."""
+
+    def count() -> list[int]:
+        return prepared.count_classes("train", len(declaration.data.classes))
+
+    return load_demands(declaration.task).resolve(declaration.task, declaration.data, count)
+
+
+def build_task(declaration: Declaration, settings: Mapping[str, Any] | None = None) -> Task:
+    """Build the task, passing it the data facts that it requires.
+
+    Args:
+        settings: the section `task` as `resolve_task` returns it, which the loss may need; None for the declared one.
+    """
     names = load_demands(declaration.task).facts
-    task: Task = construct(
-        declaration.task, "task", Task, **{name: getattr(declaration.data, name) for name in names}
-    )
+    facts = {name: getattr(declaration.data, name) for name in names}
+    task: Task = construct(settings or declaration.task, "task", Task, **facts)
     return task
 
 

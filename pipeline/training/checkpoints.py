@@ -37,7 +37,7 @@ class Checkpoints(Checkpoint):
     is moved to another folder.
 
     Args:
-        monitor: score that selects the best epoch; the first one wins ties.
+        monitor: score that selects the best epoch; of equal ones, the one of the lower val/loss wins, then the first.
         mode: `max` if a higher score is better, `min` if a lower one is.
     """
 
@@ -45,19 +45,20 @@ class Checkpoints(Checkpoint):
         self.folder = folder
         self.monitor = monitor
         self.sign = {"max": 1, "min": -1}[mode]
-        self.best: float | None = None
+        self.best: tuple[float, float] | None = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Write the checkpoints; the best one first, since the last one refers to it."""
         score = self.sign * float(trainer.callback_metrics[self.monitor])
         score = -inf if isnan(score) else score
-        if self.best is None or score > self.best:
-            self.best = score
+        found = score, -float(trainer.callback_metrics["val/loss"])
+        if self.best is None or found > self.best:
+            self.best = found
             trainer.save_checkpoint(self.folder.best, weights_only=True)
         trainer.save_checkpoint(self.folder.last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far, signed so that higher is better."""
+        """Return the best score so far and its loss, both signed so that higher is better."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -48,15 +48,15 @@ def describe(
     }
 
 
-def describe_run(declaration: Declaration, scores: Mapping[str, float], *, folder: str) -> str:
+def describe_run(declaration: Declaration, scores: Mapping[str, float], *, score: str, folder: str) -> str:
     """Return the description of a finished run in Markdown: what was trained, its score, where the results are.
 
     Args:
         scores: `metrics.json` of the run.
+        score: which of them selects the epoch.
         folder: of the run, relative to the project's.
     """
     trainer = declaration.trainer
-    score = load_demands(declaration.task).score
     name = escape(str(declaration.model.get("name", "network")))
     return (
         f"{name} on {escape(declaration.data.name)}: `val/{score}` **{scores['score']:.4f}** in epoch "

@@ -30,6 +30,7 @@ from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
+from pipeline.training.selection import baseline
 from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained, open_trained
 
@@ -66,7 +67,11 @@ def evaluate(
         )
     prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
     if not prepared.about()["counts"]["test"]:
-        _write_scores(out, {}, {}, _validation_summary(declaration, run))
+        selection = run.selection(load_demands(declaration.task).score)
+        guessed = {"class": selection["majority"], "scores": selection["baseline"]}
+        _write_scores(
+            out, {}, {}, _validation_summary(declaration, run), guessed if selection["baseline"] else {}
+        )
         _write_rows(out / "cases.csv", load_cases(declaration.task["_target_"]).COLUMNS, ())
         (out / "pictures").mkdir()
         return {}
@@ -161,7 +166,8 @@ def _score(
         groups=groups,
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
-    _write_scores(out, scores, grouped, {**_summary(declaration, run, scores, grouped), **(about or {})})
+    summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
+    _write_scores(out, scores, grouped, summary, _guess_majority(declaration, run, task, evaluated))
     cases = load_cases(declaration.task["_target_"])
     _write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
@@ -192,9 +198,14 @@ def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluat
 
 
 def _write_scores(
-    out: Path, scores: Mapping[str, Interval], grouped: Mapping[str, GroupScores], summary: Mapping[str, Any]
+    out: Path,
+    scores: Mapping[str, Interval],
+    grouped: Mapping[str, GroupScores],
+    summary: Mapping[str, Any],
+    guessed: Mapping[str, Any],
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "baseline.json", json.dumps(guessed, indent=2) + "\n")
     write_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
     write_text(out / "metrics.json", json.dumps(summary, indent=2) + "\n")
     _write_rows(out / "groups.csv", ("group", "images", *scores), _group_rows(grouped))
@@ -211,15 +222,14 @@ def _summary(
     With too few groups for an interval, the lowest and the highest score of a group take its place. DVC sorts columns
     by name, so the score comes first.
     """
-    demands = load_demands(declaration.task)
-    first = scores[demands.score]
+    score = run.selection(load_demands(declaration.task).score)["score"]
+    first = scores[score]
     row: dict[str, Any] = {"score": first["value"]}
     if not np.isnan(first["low"]):
         row |= {"score_from": first["low"], "score_to": first["high"]}
     if grouped:
         row |= {"score_n": len(grouped)}
-    values = [values[demands.score] for _, values in grouped.values()]
-    defined = [value for value in values if not np.isnan(value)]
+    defined = [values[score] for _, values in grouped.values() if not np.isnan(values[score])]
     if defined and len(grouped) < FEWEST_UNITS:
         row |= {"score_max": max(defined), "score_min": min(defined)}
     return row | _validation_summary(declaration, run)
@@ -227,10 +237,21 @@ def _summary(
 
 def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, Any]:
     demands = load_demands(declaration.task)
+    score = run.selection(demands.score)["score"]
     return {
-        "score_of": demands.scores(declaration.data)[demands.score],
+        "score_of": demands.scores(declaration.data)[score],
         "val_score": run.metrics()["score"],
     }
+
+
+def _guess_majority(
+    declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated
+) -> dict[str, Any]:
+    """Return the most frequent class in training, and the scores of always guessing it; empty if there is none."""
+    if (majority := run.selection(load_demands(declaration.task).score)["majority"]) is None:
+        return {}
+    guessed = baseline(task, evaluated.targets, declaration.data.classes.index(majority))
+    return {"class": majority, "scores": guessed}
 
 
 def _group_rows(grouped: Mapping[str, GroupScores]) -> Iterator[tuple[str, ...]]:

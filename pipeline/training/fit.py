@@ -6,12 +6,12 @@ Heavy libraries are imported at the top of this module; import it lazily, so tha
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -21,16 +21,13 @@ from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
-from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import SCORED_IN, TrainerSettings
-from pipeline.errors import explain, warn
 from pipeline.files import replacing, write_text
-from pipeline.plans.table import as_text
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
-from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
+from pipeline.training.account import log_start
 from pipeline.training.assemble import (
     arrange,
     build_model,
@@ -41,23 +38,24 @@ from pipeline.training.assemble import (
     make_scheduler,
     make_train_split,
     modules_by_level,
+    resolve_task,
+    set_norms,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
 from pipeline.training.description import describe_run
+from pipeline.training.epoch_report import EpochReport, with_score
 from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
+from pipeline.training.selection import Selection, find_selection
 from pipeline.training.threads import declared_threads
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.levels import frozen_modules
-from pipeline.transfer.matching import Account
 
 if TYPE_CHECKING:
     from pipeline.training.inputs import Inputs
-
-PAUSE = 1.0  # minimum seconds between two writes to MLflow
 
 
 def fit(
@@ -98,29 +96,39 @@ def _fit(
 ) -> bool:
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
-    if observer.has_stopped(history):
+    selection = find_selection(declaration, inputs.prepared)
+    if observer.has_stopped([with_score(row, selection) for row in history]):
         return False
     augmentation = build_augmentation(declaration, inputs.statistics)
     train_split = make_train_split(declaration, inputs.prepared, augmentation, inputs.copies)
     with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
         model = build_model(declaration, inputs.statistics)
-        account = load_pretrained(declaration, model)
+        account, raised = load_pretrained(declaration, model), set_norms(declaration, model)
         _check_images(declaration, data, model)
-        task = build_task(declaration)
+        settings = resolve_task(declaration, inputs.prepared)
+        task = build_task(declaration, settings)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
-            _log_network(declaration, account, tracked)
-        learner = _make_learner(declaration, model, task, _EpochReport(declaration, tracked, observer))
+            log_start(
+                declaration, tracked, account=account, raised=raised, task=settings, selection=selection
+            )
+        report = EpochReport(declaration, selection, tracked, observer)
+        learner = _make_learner(declaration, model, task, report)
         if not _is_complete(resumed, declaration.trainer):
-            _train(declaration, learner, data, folder, resumed, tracked, is_child=is_child, inputs=inputs)
+            with (
+                _history_logged(learner, tracked),
+                _trainer(declaration, folder, selection, is_child=is_child) as trainer,
+            ):
+                trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
+                trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
         inputs.verify()
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
-            _write_results(declaration, folder, model, history)
+            about = selection.about(task, inputs.prepared, declaration.data.classes)
+            _write_results(declaration, folder, model, history, about)
             folder.update(state="trained")
-            steps: dict[str, Callable[[], object]] = {
-                "the scores cannot be logged": lambda: _log_scores(declaration, folder, tracked, history)
-            }
+            log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
+            steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
             if observer.log_artifacts:
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
             complete(folder, steps)
@@ -141,13 +149,12 @@ def _make_data(
         batch_size=declaration.trainer.batch_size,
         num_workers=declaration.trainer.num_workers,
         seed=declaration.seed,
+        sampler=declaration.trainer.sampler,
         first_epoch=first_epoch,
     )
 
 
-def _make_learner(
-    declaration: Declaration, model: nn.Sequential, task: Task, report: _EpochReport
-) -> Learner:
+def _make_learner(declaration: Declaration, model: nn.Sequential, task: Task, report: EpochReport) -> Learner:
     levels = modules_by_level(declaration, model)
     optimizer = make_optimizer(declaration)
     return Learner(
@@ -161,66 +168,27 @@ def _make_learner(
     )
 
 
-def _train(
-    declaration: Declaration,
-    learner: Learner,
-    data: PreparedData,
-    folder: RunFolder,
-    resumed: ResumePoint | None,
-    tracked: TrackedRun | None,
-    *,
-    is_child: bool,
-    inputs: Inputs,
-) -> None:
-    """Train the remaining epochs of a run; its history is logged even if training raises."""
-    demands, settings = load_demands(declaration.task), resolve(declaration.trainer, probe())
+@contextmanager
+def _trainer(
+    declaration: Declaration, folder: RunFolder, selection: Selection, *, is_child: bool
+) -> Iterator[pl.Trainer]:
+    """Yield the trainer of a run; what Lightning changes of the process is restored afterwards."""
+    settings = resolve(declaration.trainer, probe())
     slots = folder.path.parent / "slots"
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
-        monitor = f"val/{demands.score}"
-        trainer = make_trainer(settings, folder, monitor=monitor, mode=demands.mode, devices=devices)
-        trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
-        try:
-            trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
-        except BaseException:
-            if tracked is not None:
-                with suppress(Exception):  # what ended training is told, not what that led to
-                    tracked.log_history(learner.history)
-            raise
+        yield make_trainer(settings, folder, monitor=selection.column, mode=selection.mode, devices=devices)
 
 
-class _EpochReport:
-    """Report the metrics of each epoch: to MLflow, and as a line on stderr.
-
-    Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
-    """
-
-    def __init__(
-        self, declaration: Declaration, tracked: TrackedRun | None, observer: TrainingObserver
-    ) -> None:
-        self._epochs = declaration.trainer.max_epochs
-        self._tracked = tracked
-        self._observer = observer
-        self._score = f"val/{load_demands(declaration.task).score}"
-        self._logged_at = time.monotonic()
-        self._prints = declaration.trainer.progress and observer.log_artifacts
-
-    def __call__(self, history: list[Row]) -> bool:
-        now = time.monotonic()
-        if self._tracked is not None and now - self._logged_at >= PAUSE:
-            self._log(self._tracked, history)
-            self._logged_at = now
-        if self._prints:
-            row = history[-1]
-            numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._score)]
-            sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
-        return self._observer.stops(history)
-
-    def _log(self, tracked: TrackedRun, history: list[Row]) -> None:
-        """Log the epochs so far; a failure does not end training, since they are logged again at its end."""
-        try:
-            tracked.log_history(history)
-        except Exception as reason:  # a server or a database may fail in any way
-            warn(f"MLflow takes no metrics now ({explain(reason)}); they are logged after training")
+@contextmanager
+def _history_logged(learner: Learner, tracked: TrackedRun | None) -> Iterator[None]:
+    """Log the history of a training that raises."""
+    try:
+        yield
+    except BaseException:
+        if tracked is not None:
+            with suppress(Exception):  # what ended training is told, not what that led to
+                tracked.log_history(learner.history)
+        raise
 
 
 def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool:
@@ -234,8 +202,18 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
     return bool(resumed.patience_used >= settings.early_stopping["patience"])
 
 
-def _write_results(declaration: Declaration, folder: RunFolder, model: nn.Module, history: list[Row]) -> None:
-    """Write the weights, history and scores of a trained run; load the kept weights into `model`."""
+def _write_results(
+    declaration: Declaration,
+    folder: RunFolder,
+    model: nn.Module,
+    history: list[Row],
+    selection: Mapping[str, Any],
+) -> None:
+    """Write the weights, history and scores of a trained run; load the kept weights into `model`.
+
+    Args:
+        selection: what `result.json` says of the selecting score.
+    """
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
@@ -245,8 +223,7 @@ def _write_results(declaration: Declaration, folder: RunFolder, model: nn.Module
     with replacing(folder.path / "weights.pt") as draft:
         torch.save(weights, draft)
     folder.write_history(history)
-    score = kept[f"val/{load_demands(declaration.task).score}"]
-    scores = {"score": score, "epoch": kept["epoch"]} | {
+    scores = {"score": kept[f"val/{selection['score']}"], "epoch": kept["epoch"]} | {
         key: kept[key] for key in kept if key.startswith("val/")
     }
     write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
@@ -255,23 +232,23 @@ def _write_results(declaration: Declaration, folder: RunFolder, model: nn.Module
         "declaration": digest(state["identity"]["declaration"]),
         "versions": state["identity"]["versions"],
     }
-    result = {key: state[key] for key in ("fingerprint", "data")} | decided | {"scored_in": SCORED_IN}
+    result = {key: state[key] for key in ("fingerprint", "data")} | decided
+    result |= {"scored_in": SCORED_IN, "selection": selection}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
 
 
-def _log_scores(declaration: Declaration, folder: RunFolder, tracked: TrackedRun, history: list[Row]) -> None:
+def _log_scores(
+    declaration: Declaration,
+    folder: RunFolder,
+    tracked: TrackedRun,
+    history: list[Row],
+    selection: Mapping[str, Any],
+) -> None:
     scores = folder.metrics()
     tracked.log_history(history)
-    tracked.log_final(scores)
-    tracked.log_note(describe_run(declaration, scores, folder=f"runs/{folder.path.name}"))
-
-
-def _log_network(declaration: Declaration, account: Account | None, tracked: TrackedRun) -> None:
-    """Log the table of the network, and which pretrained weights were loaded."""
-    tracked.log_text(as_text(plan_network(declaration)), "network.txt")
-    if account is not None:
-        sys.stderr.write(f"model.pretrained={declaration.model['pretrained']}: {account}\n")
-        tracked.log_text(account.table(), "pretrained.txt")
+    tracked.log_final(scores, selection)
+    place = f"runs/{folder.path.name}"
+    tracked.log_note(describe_run(declaration, scores, score=selection["score"], folder=place))
 
 
 def _check_images(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.declaration.declaration import Declaration
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
+from pipeline.tasks.demands import load_demands
 from pipeline.tracking.uri import FOLDER_TAG
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def link_to_parent(declaration: Declaration, folder: RunFolder, context: RunCont
     linked.log_config(declaration.sections)
     if folder.is_finished():
         linked.log_history(folder.history())
-        linked.log_final(folder.metrics())
+        usual = load_demands(declaration.task).score
+        linked.log_final(folder.metrics(), folder.selection(usual))
     linked.end("FINISHED" if folder.is_finished() else "KILLED")
 
 

@@ -1,4 +1,8 @@
-"""Match a checkpoint's layers with a network's by their order and their shapes; names are ignored."""
+"""Match a checkpoint's layers with a network's by their order and their shapes; names are ignored.
+
+The first filters of a checkpoint for colour images are summed over their channels for grey ones, as `adapt_input_conv`
+of timm does (Wightman 2019): they then put out what the checkpoint does for three equal channels.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from torch import Tensor, nn
 from pipeline.errors import ConfigError
 
 SHOWN = 2  # names in a line of a terminal
+COLOURS = 3  # channels of a colour image
 COUNTERS = "num_batches_tracked"  # buffers of batch norms, which are not loaded
 Tensors = dict[str, Tensor]
 
@@ -25,6 +30,8 @@ class Account:
         kept: layers of the network without a match, which keep their initial weights.
         unused: layers of the checkpoint that were not loaded.
         loaded, total: number of values copied into the network, and its total number of values.
+        summed: the layer of the checkpoint whose filters were summed over the channels of colour images; None if there
+            is none.
     """
 
     matched: list[tuple[str, str]]
@@ -32,15 +39,17 @@ class Account:
     unused: list[str]
     loaded: int
     total: int
+    summed: str | None = None
 
     def __str__(self) -> str:
-        """Return what was loaded in one line, and in a second one the first layers that were not."""
-        lines = [self._share(), "; ".join(self._rest(shown=SHOWN))]
+        """Return what was loaded in one line, and in others what was summed, and the first layers that were not."""
+        lines = [self._share(), self._sum(), "; ".join(self._rest(shown=SHOWN))]
         return "\n  ".join(filter(None, lines))
 
     def table(self) -> str:
         """Return the full account: each layer that was not loaded, and one matched pair per line."""
-        rest = self._rest(shown=len(self.kept) + len(self.unused))
+        rest = [self._sum()] if self.summed is not None else []
+        rest += self._rest(shown=len(self.kept) + len(self.unused))
         pairs = (f"{ours} <- {theirs}" for ours, theirs in self.matched)
         return "\n".join([self._share(), *(f"  {each}" for each in rest), *pairs]) + "\n"
 
@@ -48,13 +57,20 @@ class Account:
         num_layers = len(self.matched) + len(self.kept)
         return f"loaded {len(self.matched)} of {num_layers} layers, {self.loaded:,} of {self.total:,} numbers"
 
+    def _sum(self) -> str:
+        if self.summed is None:
+            return ""
+        return f"filters summed over {COLOURS} channels, as images here are grey: {self.summed}"
+
     def _rest(self, *, shown: int) -> list[str]:
         """Return the layers of both sides that were not loaded, of each the given number by name."""
         sides = {"initialised here": self.kept, "unused there": self.unused}
         return [f"{title}: {_listed(names, shown)}" for title, names in sides.items() if names]
 
 
-def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> Account:
+def load_matching(
+    network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, is_grey: bool = False
+) -> Account:
     """Copy a checkpoint into a network, layer by layer.
 
     Of all ways to pair layers of equal shapes in order, the one that pairs the most layers is used, and of those the
@@ -62,11 +78,13 @@ def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: 
 
     Args:
         source: name of the checkpoint in an error.
+        is_grey: whether images have one channel, so that filters for colour images are summed.
 
     Raises:
         ConfigError: no layer matches.
     """
     ours, theirs = _layers(network.state_dict()), _layers(tensors)
+    summed = _sum_first_filters(ours, theirs) if is_grey else None
     pairs = _longest_common(
         [_shapes(each) for each in ours.values()], [_shapes(each) for each in theirs.values()]
     )
@@ -89,7 +107,33 @@ def load_matching(network: nn.Module, tensors: Mapping[str, Tensor], *, source: 
         unused=[name for name in their_names if name not in taken[1]],
         loaded=sum(tensor.numel() for name in taken[0] for tensor in ours[name].values()),
         total=sum(tensor.numel() for layer in ours.values() for tensor in layer.values()),
+        summed=summed if summed in taken[1] else None,
     )
+
+
+def _sum_first_filters(ours: Mapping[str, Tensors], theirs: dict[str, Tensors]) -> str | None:
+    """Sum the first filters of a checkpoint over the channels of colour images; return their layer, or None."""
+    first, their_first = (
+        next((name for name, layer in layers.items() if _filters(layer) is not None), None)
+        for layers in (ours, theirs)
+    )
+    if first is None or their_first is None:
+        return None
+    filters = _filters(theirs[their_first])
+    assert filters is not None
+    if filters.shape[1] != COLOURS:
+        return None
+    summed = {**theirs[their_first], "weight": filters.sum(dim=1, keepdim=True)}
+    if _shapes(summed) != _shapes(ours[first]):
+        return None
+    theirs[their_first] = summed
+    return their_first
+
+
+def _filters(layer: Tensors) -> Tensor | None:
+    """Return the filters (out, in, rows, columns) of a layer; None if it has none."""
+    weight = layer.get("weight")
+    return weight if weight is not None and weight.ndim == 4 else None
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensors]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, isnan
 from os.path import relpath
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.declaration.declaration import Declaration
 from pipeline.files import write_text
@@ -86,32 +86,51 @@ class GridResults:
         from pipeline.tracking.comparison import ComparedRun, log_comparison
 
         runs, scored = [], []
-        for runs_of_point in self._points():
+        points = self._points()
+        for runs_of_point in points:
             scored.append((_name(runs_of_point), [run.score for run in runs_of_point]))
             runs += runs_of_point
         compared = []
-        for run in sorted(runs, key=lambda run: self._rank([run.score]), reverse=True):
+        for run in sorted(runs, key=lambda run: self._rank([run]), reverse=True):
             folder = RunFolder(self.root / run.folder)
             run_id = folder.state()["mlflow_run_id"]
             sections = run.job.declaration.sections
             compared.append(ComparedRun(run.job.name, run_id, run.folder, sections, folder.metrics()))
-        log_comparison(tracked, compared, scored=scored, page=self.page.read_text(encoding="utf-8"))
+        score = ", ".join(filter(None, (self._score(points), *self._notes(points))))
+        page = self.page.read_text(encoding="utf-8")
+        log_comparison(tracked, compared, scored=scored, score=score, page=page)
 
     def _comparison(self, *, is_stopped: bool) -> Comparison:
         left = [job.name for job in self.jobs if job.outcome is None]
-        notes = []
+        points = self._points()
+        notes = self._notes(points)
         if is_stopped and left:
             notes.append(f"not finished: {len(left)} of {len(self.jobs)} jobs: {'; '.join(left)}")
-        scores = {f"val/{demands.score}" for demands in self._demands}
-        score = scores.pop() if len(scores) == 1 else "score"
-        rows = [self._row(runs) for runs in self._points()]
-        return Comparison(score, "95 % interval", rows, notes, self.failures())
+        rows = [self._row(runs) for runs in points]
+        return Comparison(self._score(points), "95 % interval", rows, notes, self.failures())
+
+    def _score(self, points: Sequence[Sequence[_Run]]) -> str:
+        """Return the name of the score that ranks the runs; `score` if it is not the same one for all."""
+        scores = {f"val/{run.selection['score']}" for runs in points for run in runs}
+        return scores.pop() if len(scores) == 1 else "score"
+
+    def _notes(self, points: Sequence[Sequence[_Run]]) -> list[str]:
+        """Say what always guessing the majority class scores, or that runs are selected by different scores."""
+        selections = [run.selection for runs in points for run in runs]
+        scores = sorted({selection["score"] for selection in selections})
+        if len(scores) > 1:
+            names = " and ".join(scores)
+            return [f"selected by different scores, {names}, so the order says nothing: set trainer.select"]
+        guesses = {selection["baseline"].get(selection["score"]) for selection in selections}
+        guess = guesses.pop() if len(guesses) == 1 else None
+        return [] if guess is None else [f"always guessing the majority class: {guess:.4f}"]
 
     def _row(self, runs: Sequence[_Run]) -> Row:
         """Return the row of the runs of one point."""
         if len(runs) == 1:
             return Row(runs[0].job.name, runs[0].score, place=runs[0].folder)
-        bounds = self._demands[0].bounds if len(self._demands) == 1 else None
+        demands = self._demands
+        bounds = demands[0].bounds_of(runs[0].selection["score"]) if len(demands) == 1 else None
         mean, low, high = mean_interval([run.score for run in runs], bounds=bounds)
         parts = [
             Row(f"{SEED} {run.job.declaration.seed}", run.score, place=run.folder)
@@ -124,15 +143,18 @@ class GridResults:
         points: dict[str, list[_Run]] = {}
         for job in self.jobs:
             if job.outcome is not None and job.outcome.value is not None:
-                run = _Run(job, job.outcome.value, job.outcome.folder)
+                folder = RunFolder(self.root / job.outcome.folder)
+                selection = folder.selection(load_demands(job.declaration.task).score)
+                loss = folder.metrics().get("val/loss", inf)
+                run = _Run(job, job.outcome.value, job.outcome.folder, selection, loss)
                 points.setdefault(job.point, []).append(run)
-        return sorted(points.values(), key=lambda runs: self._rank([run.score for run in runs]), reverse=True)
+        return sorted(points.values(), key=self._rank, reverse=True)
 
-    def _rank(self, scores: Sequence[float]) -> float:
-        """Return a sort key by mean score, best last; NaN comes first."""
-        sign = {"max": 1, "min": -1}[self._demands[0].mode]
-        mean = sign * fmean(scores)
-        return -inf if isnan(mean) else mean
+    def _rank(self, runs: Sequence[_Run]) -> tuple[float, float]:
+        """Return a sort key by mean score, best last, then by mean loss; NaN comes first."""
+        sign = {"max": 1, "min": -1}[self._demands[0].mode_of(runs[0].selection["score"])]
+        mean = sign * fmean(run.score for run in runs)
+        return -inf if isnan(mean) else mean, -fmean(run.loss for run in runs)
 
     @cached_property
     def _demands(self) -> list[Demands]:
@@ -143,11 +165,13 @@ class GridResults:
 
 @dataclass(frozen=True)
 class _Run:
-    """A finished job."""
+    """A finished job, with which score selects its epoch, and its loss on validation images."""
 
     job: GridJob
     score: float
     folder: str
+    selection: Mapping[str, Any]
+    loss: float
 
 
 def _name(runs: Sequence[_Run]) -> str:

@@ -15,8 +15,7 @@ from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.objective import ranked
 from pipeline.sweeps.refine import refined, top
 from pipeline.sweeps.samplers import Grid, Point, make_sampler
-from pipeline.sweeps.settings import SearchSettings
-from pipeline.trials.early_stopping import check_metric, check_pruner
+from pipeline.trials.early_stopping import check_metric, check_pruner, name_objective
 from pipeline.trials.search import Search
 from pipeline.trials.space import check_keys, check_values_of, digest_options, parse_space
 
@@ -51,7 +50,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
     around = None
     if declaration.around is not None:
         known = ledger.about().get("around") if ledger.difference(decides) is None else None
-        around = known or _best_points(declaration.around, settings, declaration.name, root)
+        around = known or _best_points(declaration.around, declaration, root)
         entries, notes = refined(entries, around)
     sampler = make_sampler(settings.sampler, entries, seed=settings.seed)
     if isinstance(sampler, Grid) and len(sampler) < settings.trials:
@@ -100,12 +99,14 @@ def _check_trainings(declaration: Declaration) -> None:
         )
 
 
-def _best_points(name: str, settings: SearchSettings, experiment: str, root: Path) -> list[Point]:
+def _best_points(name: str, declaration: Declaration, root: Path) -> list[Point]:
     """Return the best points of an earlier search.
 
     Args:
         name: name of that search, or the id of its parent run in MLflow.
+        declaration: of this search.
     """
+    settings, experiment = declaration.search, declaration.name
     prefix = f"{experiment}-"
     earlier = {
         path.parent.name.removeprefix(prefix): Ledger(path.parent)
@@ -123,9 +124,15 @@ def _best_points(name: str, settings: SearchSettings, experiment: str, root: Pat
             CHANGED,
             hint="type the command of that search again, which mends it",
         )
-    judged = about["identity"]["search"]
-    for key in ("metric", "direction"):
-        theirs, ours = (each or "score" for each in (judged[key], getattr(settings, key)))
+    judged, trainer = about["identity"]["search"], about["identity"]["declaration"]["trainer"]
+    theirs_ours = {
+        "metric": (
+            name_objective(judged["metric"], trainer.get("select")),
+            name_objective(settings.metric, declaration.trainer.select),
+        ),
+        "direction": (judged["direction"], settings.direction),
+    }
+    for key, (theirs, ours) in theirs_ours.items():
         if theirs != ours:
             raise ConfigError(
                 "from",

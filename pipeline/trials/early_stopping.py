@@ -10,7 +10,7 @@ from pipeline.errors import ConfigError
 from pipeline.sweeps.ledger import Ledger
 from pipeline.sweeps.pruners import Peer, Pruner, make_pruner
 from pipeline.sweeps.settings import SearchSettings
-from pipeline.tasks.demands import Demands, load_demands
+from pipeline.tasks.demands import load_demands
 
 
 class PruningPolicy:
@@ -18,7 +18,7 @@ class PruningPolicy:
 
     Args:
         settings: settings of the search.
-        column: column of the history by which trainings are compared.
+        column: column of the history by which trainings are compared; the selecting score is `score`.
         epochs: maximum number of epochs; the training is never stopped after the last one.
         peers: trainings of the trials that ended before this trial was launched.
     """
@@ -59,7 +59,7 @@ class PruningPolicy:
                 if trial.index < batch
                 for curve in trial.curves
             ]
-        column = metric_column(settings, load_demands(declaration.task))
+        column = settings.metric or "score"
         return cls(settings, column=column, epochs=epochs, peers=peers, pruner=pruner)
 
     def curve(self, history: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
@@ -82,9 +82,16 @@ class PruningPolicy:
         return next((number for number in numbers if self.stops(history[:number])), None)
 
 
-def metric_column(settings: SearchSettings, demands: Demands) -> str:
-    """Return the column of the history by which a search compares trainings."""
-    return f"val/{demands.score}" if settings.metric in (None, "score") else str(settings.metric)
+def name_objective(metric: str | None, select: str | None) -> str:
+    """Return what a search compares trainings by.
+
+    Args:
+        metric: `search.metric`.
+        select: `trainer.select`, by which trainings are compared if the metric is null or `score`.
+    """
+    if metric not in (None, "score"):
+        return str(metric)
+    return "score" if select is None else f"val/{select}"
 
 
 def check_metric(declaration: Declaration) -> None:
@@ -98,12 +105,20 @@ def check_metric(declaration: Declaration) -> None:
     metric = settings.metric or "score"
     if metric not in logged:
         raise ConfigError.unknown("search.metric", metric, logged, what="metric")
-    better = demands.direction(metric)
+    objective = name_objective(metric, declaration.trainer.select)
+    if metric == "score" and {"trainer", "trainer.select"} & settings.space.keys():
+        raise ConfigError(
+            "search.metric",
+            "trainings that are judged by different scores cannot be compared, and the space draws trainer.select",
+            got=settings.metric,
+            hint="remove it there, or set search.metric to one score, such as val/loss",
+        )
+    better = demands.direction(objective)
     if settings.direction != better:
         way = "lower" if better == "minimize" else "higher"
         raise ConfigError(
             "search.direction",
-            f"{metric} is better when {way}",
+            f"{objective} is better when {way}",
             got=settings.direction,
             hint=f"set search.direction={better}",
         )

@@ -73,10 +73,11 @@ def load_grid(
     """Return a sweep all of whose jobs can be trained.
 
     Raises:
-        ConfigError: one of them cannot, or they would log to several MLflow experiments.
+        ConfigError: one of them cannot, or they would log to several experiments, or be ranked by several scores.
     """
     declarations = [compose(job) for job in jobs]
     _check_experiment(declarations)
+    _check_select(declarations)
     for declaration in declarations:
         check_unfinished(declaration, root=root)
     named = [
@@ -100,6 +101,18 @@ def _check_experiment(declarations: Sequence[Declaration]) -> None:
             f"the jobs of this sweep would log to {', '.join(names)}, where they cannot be compared",
             got=names,
             hint="set one for all, such as tracking.experiment=comparison",
+        )
+
+
+def _check_select(declarations: Sequence[Declaration]) -> None:
+    """Check that all jobs declare the same selecting score, so that runs can be ranked."""
+    names = sorted({str(declaration.trainer.select) for declaration in declarations})
+    if len(names) > 1:
+        raise ConfigError(
+            "trainer.select",
+            "the jobs of this sweep would be ranked by different scores",
+            got=names,
+            hint="set one for all",
         )
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from os.path import relpath
 from pathlib import Path
 from statistics import fmean, median
@@ -27,7 +28,7 @@ from pipeline.storage.names import escape_cells
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.importance import importances, share_at
 from pipeline.sweeps.ledger import Trial
-from pipeline.sweeps.objective import finished, mean_and_error, ranked
+from pipeline.sweeps.objective import finished, mean_and_error, mean_loss, ranked
 from pipeline.sweeps.refine import is_at_edge, joined
 from pipeline.sweeps.samplers import Point
 from pipeline.tasks.demands import load_demands
@@ -113,29 +114,66 @@ def _seconds_per_work(root: Path, data: Facts) -> float | None:
     return median(rates) if rates else None
 
 
-def compare_trials(search: Search, trials: Sequence[Trial], *, root: Path) -> Comparison:
+@dataclass(frozen=True)
+class Objective:
+    """What the value of a trial is.
+
+    Args:
+        name: of the metric, such as `val/accuracy`.
+        baseline: its value for always guessing the majority class, on the same validation images; None if unknown.
+    """
+
+    name: str
+    baseline: float | None
+
+    @classmethod
+    def of(cls, search: Search, run: RunFolder) -> Objective:
+        """Return the objective of a search, of which `run` is one training.
+
+        The folds of a search have different validation images, so that no guess can be compared with their mean.
+        """
+        usual = load_demands(load(run.declaration).task).score
+        selection, metric = run.selection(usual), search.settings.metric
+        name = f"val/{selection['score']}" if metric in (None, "score") else str(metric)
+        guessed = selection["baseline"].get(name.removeprefix("val/"))
+        return cls(name, guessed if search.settings.folds == 1 else None)
+
+    def notes(self) -> list[str]:
+        """Return what always guessing the majority class scores, if that is known."""
+        return [] if self.baseline is None else [f"always guessing the majority class: {self.baseline:.4f}"]
+
+    def __str__(self) -> str:
+        return ", ".join([self.name, *self.notes()])
+
+
+def compare_trials(
+    search: Search, trials: Sequence[Trial], *, objective: Objective, root: Path
+) -> Comparison:
     """Return the comparison of the best trials, which says how many were pruned, and which failed."""
     best = ranked(trials, direction=search.settings.direction)[:BEST]
-    score, rows = search.settings.metric, []
+    rows = []
     for trial in best:
         declaration = compose(search.jobs(trial.index, trial.point)[0])
-        score = score or f"val/{load_demands(declaration.task).score}"
         place = relpath(find_folder(declaration, root=root).path, root)
         mean, error = mean_and_error(trial.values)
         spread = f"{error:.4f}" if len(trial.values) > 1 else ""
         rows.append(Row(_title(trial), mean, spread, place))
     failures = [(_title(trial), trial.reason) for trial in trials if trial.state == "failed"]
     pruned = sum(trial.state == "pruned" for trial in trials)
-    notes = [f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}"] if pruned else []
-    return Comparison(score or "score", "standard error", rows, notes, failures)
+    notes = objective.notes()
+    notes += [f"stopped early by {search.settings.pruner}: {pruned} of {len(trials)}"] if pruned else []
+    return Comparison(objective.name, "standard error", rows, notes, failures)
 
 
 def _title(trial: Trial) -> str:
     return f"trial {trial.index}: {name_trial(trial)}"
 
 
-def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Path:
+def write_results(search: Search, trials: Sequence[Trial], *, objective: Objective, root: Path) -> Path:
     """Write the results of a search: table, best declaration, figures, page, remarks.
+
+    Args:
+        objective: what the values are.
 
     Returns:
         The folder `results` of the search: trials.csv, best.yaml and its digests in best.json, remarks.txt, search.html
@@ -166,7 +204,8 @@ def write_results(search: Search, trials: Sequence[Trial], *, root: Path) -> Pat
     remarks = [*notes, *at_edges(spaces[-1][0], best)]
     write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
     study = build_study(folder.parent.name, entries, trials, direction=search.settings.direction)
-    write_search_page(folder / "search.html", study, importances=weights, remarks=remarks)
+    page = folder / "search.html"
+    write_search_page(page, study, objective=str(objective), importances=weights, remarks=remarks)
     shutil.rmtree(final, ignore_errors=True)
     return folder.rename(final)
 
@@ -185,13 +224,14 @@ def at_edges(entries: Sequence[Entry], best: Trial) -> list[str]:
 
 
 def _csv(search: Search, trials: Sequence[Trial]) -> str:
-    """Return the table of trials: number, state, mean, standard error, the point, the reason of a failure."""
+    """Return the table of trials: number, state, mean, standard error, loss, the point, the reason of a failure."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(escape_cells(["trial", "state", "value", "error", *_keys(search), "reason"]))
+    rows.writerow(escape_cells(["trial", "state", "value", "error", "loss", *_keys(search), "reason"]))
     for trial in trials:
         worth = [f"{number:.6g}" for number in mean_and_error(trial.values)] if trial.values else ["", ""]
-        cells = [trial.index, trial.state, *worth, *_shown(search, trial.point), trial.reason]
+        loss = f"{mean_loss(trial):.6g}" if trial.losses else ""
+        cells = [trial.index, trial.state, *worth, loss, *_shown(search, trial.point), trial.reason]
         rows.writerow(escape_cells(cells))
     return text.getvalue()
 

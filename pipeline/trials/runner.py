@@ -25,7 +25,7 @@ from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.attempt import attempt
 from pipeline.trials.names import name_trial
-from pipeline.trials.results import TABLE, compare_trials, write_results
+from pipeline.trials.results import TABLE, Objective, compare_trials, write_results
 from pipeline.trials.search import FOLD, SEED, Launch, Outcome, Search
 
 if TYPE_CHECKING:
@@ -72,20 +72,23 @@ def run_search(
             launch = launch or launch_here(parent.context, entry_point)
             trials = search.run(launch, report=_report_trial(search))
             best = ranked(trials, direction=search.settings.direction)[0]
-            best_run = _log_best(search, best, parent.context, entry_point).state()["mlflow_run_id"]
-            results = write_results(search, trials, root=root)
-            comparison, page = _compare(search, trials, root=root)
-            name, value = name_trial(best), fmean(best.values)
-            log_search(tracked, results, best=best_run, name=name, value=value, page=page)
+            best_run = _log_best(search, best, parent.context, entry_point)
+            objective = Objective.of(search, best_run)
+            results = write_results(search, trials, objective=objective, root=root)
+            comparison, page = _compare(search, trials, objective, root=root)
+            run_id, value = best_run.state()["mlflow_run_id"], fmean(best.values)
+            log_search(tracked, results, best=run_id, name=name_trial(best), value=value, page=page)
     table = relpath(results / TABLE, root)
     print_comparison(comparison, title=f"best of {len(trials)} trials, all are in {table}")
     sys.stdout.write((results / "remarks.txt").read_text(encoding="utf-8"))
     return results
 
 
-def _compare(search: Search, trials: Sequence[Trial], *, root: Path) -> tuple[Comparison, str]:
+def _compare(
+    search: Search, trials: Sequence[Trial], objective: Objective, *, root: Path
+) -> tuple[Comparison, str]:
     """Return the comparison of the best trials, also as Markdown, which is written to the folder of the search."""
-    comparison, folder = compare_trials(search, trials, root=root), search.ledger.folder
+    comparison, folder = compare_trials(search, trials, objective=objective, root=root), search.ledger.folder
     page = comparison_markdown(comparison, title=f"search {folder.name}", overrides=search.overrides)
     write_text(folder / PAGE, page)
     return comparison, page

@@ -30,6 +30,7 @@ class Outcome:
         value: the value of the metric; None if training failed.
         reason: why there is no value, or why training was stopped.
         curve: the value after each epoch.
+        loss: on validation images, of the epoch that has the value; None if there is no value.
         is_pruned: whether a pruner stopped it.
         folder: of the run, relative to the project's folder; empty if it is not known.
     """
@@ -37,6 +38,7 @@ class Outcome:
     value: float | None
     reason: str = ""
     curve: tuple[float, ...] = ()
+    loss: float | None = None
     is_pruned: bool = False
     folder: str = ""
 
@@ -220,6 +222,7 @@ class Search:
         outcomes = outcomes[: min(ends, default=len(outcomes))]  # launchers may skip the rest
         reasons = [outcome.reason for outcome in outcomes if outcome.value is None]
         values = [outcome.value for outcome in outcomes if outcome.value is not None]
+        losses = [outcome.loss for outcome in outcomes if outcome.loss is not None]
         pruned = [outcome.reason for outcome in outcomes if outcome.is_pruned]
         curves = [list(outcome.curve) for outcome in outcomes]
         if reasons:
@@ -229,7 +232,7 @@ class Search:
             return self.ledger.settle(trial, "failed", reason=reason)
         if pruned:
             return self.ledger.settle(trial, "pruned", values=values, curves=curves, reason=pruned[0])
-        return self.ledger.settle(trial, "finished", values=values, curves=curves, reason="")
+        return self.ledger.settle(trial, "finished", values=values, losses=losses, curves=curves, reason="")
 
     def _observations(self, trials: Mapping[int, Trial], *, before: int) -> list[tuple[Point, float]]:
         """Return the points and ranking scores of the trials before an index that have values, pruned ones included."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.pages.search import ERROR
+from pipeline.pages.search import ERROR, LOSS
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry
 from pipeline.sweeps.ledger import Trial
-from pipeline.sweeps.objective import finished, mean_and_error
+from pipeline.sweeps.objective import finished, mean_and_error, mean_loss
 from pipeline.trials.space import written
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def build_study(name: str, entries: Sequence[Entry], trials: Sequence[Trial], *,
         ending: dict[str, Any] = {"state": TrialState.PRUNED if trial.state == "pruned" else TrialState.FAIL}
         if trial.index in has_value:
             mean, error = mean_and_error(trial.values)
-            ending = {"value": mean, "user_attrs": {ERROR: error}}
+            ending = {"value": mean, "user_attrs": {ERROR: error, LOSS: mean_loss(trial)}}
         study.add_trial(
             create_trial(
                 params={entry.key: _param(trial.point[entry.key]) for entry in known},

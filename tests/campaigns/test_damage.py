@@ -27,7 +27,7 @@ TRAINED = [
     *(f"pictures/{name}.png" for name in ("augmentation", "learning_curves", "training_images")),
     *(f"statistics/{name}" for name in STATISTICS),
 ]
-EVALUATED = ["cases.csv", "digests.json", "groups.csv", "metrics.json", "scores.json"] + [
+EVALUATED = ["baseline.json", "cases.csv", "digests.json", "groups.csv", "metrics.json", "scores.json"] + [
     f"pictures/{name}.png" for name in ("confusion", "mistakes")
 ]
 SEARCHED = ["best.json", "digests.json", "remarks.txt", "search.html", "trials.csv"] + [

@@ -79,6 +79,7 @@ def by_evaluate_with_best(text: str) -> None:
 def by_report(text: str) -> None:
     for name, content in {
         "evaluate/x/scores.json": "{}",
+        "evaluate/x/baseline.json": "{}",
         "evaluate/x/groups.csv": "",
         "train/x/result.json": "{}",
         "search/x/best.yaml": text,

@@ -72,6 +72,7 @@ def data_of(
         batch_size=4,
         num_workers=num_workers,
         seed=seed,
+        sampler="shuffle",
         first_epoch=first_epoch,
     )
 

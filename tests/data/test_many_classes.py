@@ -46,7 +46,7 @@ def test_labels_of_three_hundred_classes_reach_loss_and_scores(tmp_path: Path) -
     np.testing.assert_array_equal(targets, np.arange(300))
     batch = PreparedSplit(prepared.images("train"), targets, prepared.kind)[0, [0, 299, 256]]
     assert batch["target"].tolist() == [0, 299, 256]
-    task = Classification(classes=classes, label_smoothing=0.1)
+    task = Classification(classes=classes, label_smoothing=0.1, class_weights="none")
     outputs = torch.eye(300)[batch["target"].long()] * 50
     assert task.loss(outputs, batch) == pytest.approx(0.1 * 50 * 299 / 300, abs=1e-3)
     assert task.scores(task.evidence(outputs, batch).numpy())["accuracy"] == 1
@@ -83,7 +83,12 @@ def test_masks_of_many_classes_have_scores_of_their_means_alone(num_classes: int
     classes = [f"c{index}" for index in range(num_classes)]
     facts = Facts(**data_section("images", format="image_masks", classes=classes, background="c0"))
     task = Segmentation(
-        classes=classes, background="c0", ignore_label=None, dice_weight=1.0, dice_background=True
+        classes=classes,
+        background="c0",
+        ignore_label=None,
+        dice_weight=1.0,
+        dice_background=True,
+        class_weights="none",
     )
     titles = SEGMENTATION.scores(facts)
     assert list(task.scores(np.ones((2, 3 * num_classes)))) == list(titles)

@@ -21,7 +21,7 @@ def test_a_gpu_has_its_share_of_the_cores_to_load(
 ) -> None:
     monkeypatch.setattr(module, "num_threads", lambda: 2)
     split = PreparedSplit(np.zeros((3, 8, 8, 1), np.uint8), np.zeros(3, np.uint8), load_kind("label"))
-    data = PreparedData(split, split, batch_size=2, num_workers=asked, seed=0)
+    data = PreparedData(split, split, batch_size=2, num_workers=asked, seed=0, sampler="shuffle")
     strategy = SimpleNamespace(root_device=torch.device(device))
     data.trainer = SimpleNamespace(strategy=strategy, num_devices=devices)  # type: ignore[assignment]
     for loader in (data.train_dataloader(), data.val_dataloader()):

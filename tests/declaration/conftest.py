@@ -16,6 +16,7 @@ SEGMENTATION = {
     "_target_": "pipeline.tasks.segmentation.task.Segmentation",
     "dice_weight": 0.5,
     "dice_background": True,
+    "class_weights": "none",
 }
 MODEL = {**compose_sections([])["model"], "name": "tiny", "layers": [{"conv": 2}]}
 

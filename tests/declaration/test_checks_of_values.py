@@ -169,7 +169,7 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
      {"got": TASKS[0], "text": "task: classification needs a label for each image, data digits (format image_masks) "
                                f"has a mask, got '{TASKS[0]}'; choose another task= or data="}),
     ("task._target_", TASKS[1], "task.label_smoothing",
-     {"got": "label_smoothing", "allowed": ("dice_weight", "dice_background")}),
+     {"got": "label_smoothing", "allowed": ("dice_weight", "dice_background", "class_weights")}),
     ("model.head", ["flatten", {"linear": 3}], "model.head[0]", {"got": (84,), "allowed": "a map (C, H, W)"}),
     ("model.head", [{"linear": 3}], "model",
      {"got": UNSET, "text": "model: lenet5 puts out (3,) for an image of (1, 32, 32), the task needs (10,); choose a "

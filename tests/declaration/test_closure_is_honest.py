@@ -29,6 +29,7 @@ ORCHESTRATING = {
     "pipeline.declaration.loading",
     "pipeline.declaration.ranges",
     "pipeline.declaration.targets",
+    "pipeline.training.earlier_runs",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
     "pipeline.training.run",
@@ -48,9 +49,12 @@ print("loaded", *(name for name in sys.modules if name.split(".")[0] == "pipelin
 TRAINER = {
     "max_epochs": 1,
     "batch_size": 3,
+    "sampler": "shuffle",
+    "select": None,
     "keep": "best",
     "early_stopping": None,
     "gradient_clip": None,
+    "norm_momentum": None,
     "accelerator": "cpu",
     "devices": 1,
     "strategy": "auto",
@@ -67,6 +71,7 @@ SEGMENTATION = {
     "_target_": "pipeline.tasks.segmentation.task.Segmentation",
     "dice_weight": 0.5,
     "dice_background": True,
+    "class_weights": "none",
 }
 NORM = {"layer": "channels"}
 

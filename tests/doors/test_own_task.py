@@ -130,7 +130,7 @@ def test_search_for_the_task_of_the_page_asks_for_the_right_direction(own: Proje
         "search.direction: score is better when lower, got 'maximize'; set search.direction=minimize" in said
     )
     said = own.python("pipeline.train", *search, "search.direction=minimize")
-    assert "Best of 2 trials" in said
+    assert "best of 2 trials, " in said
 
 
 def test_classes_that_are_no_counts_are_refused_by_the_task_of_the_page(own: Project) -> None:

@@ -56,6 +56,12 @@ def test_sweep_over_two_mlflow_experiments_is_refused(project: Project) -> None:
     assert not (project.root / "mlflow.db").exists()
 
 
+def test_sweep_over_the_score_that_ranks_it_is_refused(project: Project) -> None:
+    said = project.python("pipeline.train", "-m", *TINY, "trainer.select=accuracy,auroc", fails=True)
+    assert "error: trainer.select: the jobs of this sweep would be ranked by different scores" in said
+    assert not (project.root / "mlflow.db").exists()
+
+
 @pytest.mark.slow
 def test_sweep_that_was_killed_is_not_running_for_ever(project: Project) -> None:
     arguments = ["-m", "pipeline.train", "-m", *TINY, "trainer.max_epochs=500", "seed=0,1"]

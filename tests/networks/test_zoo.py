@@ -33,9 +33,14 @@ LARGE = 3_000_000  # weights; a larger network is built with a quarter of its fi
 NUM_CLASSES = 3
 CLASSES = ["a", "b", "c"]
 TASKS: dict[str, Any] = {
-    "classification": Classification(classes=CLASSES, label_smoothing=0.0),
+    "classification": Classification(classes=CLASSES, label_smoothing=0.0, class_weights="none"),
     "segmentation": Segmentation(
-        classes=CLASSES, background="a", ignore_label=None, dice_weight=1.0, dice_background=True
+        classes=CLASSES,
+        background="a",
+        ignore_label=None,
+        dice_weight=1.0,
+        dice_background=True,
+        class_weights="none",
     ),
 }
 DEMANDS = {name: load_demands({"_target_": f"{type(task).__module__}.Task"}) for name, task in TASKS.items()}

@@ -6,7 +6,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from pipeline.pages import chapters, render
-from pipeline.pages.chapters import TITLES
+from pipeline.pages.figures import TITLES
 from pipeline.tasks.demands import load_demands
 from tests.makers import data_section, declaration
 

@@ -15,8 +15,9 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from pipeline.pages.search import ERROR, write_search_page
+from pipeline.pages.search import ERROR, LOSS, write_search_page
 
+OBJECTIVE = "val/accuracy (always guessing the majority class: 0.1023)"
 HOSTILE = "</script><script>alert('&')</script>"
 SPACE: dict[str, BaseDistribution] = {
     "optimizer": CategoricalDistribution(["sgd", HOSTILE]),
@@ -81,7 +82,10 @@ def drawn(seed: int, count: int = 14) -> list[FrozenTrial]:
         if number % 3 == 2:
             del params["optimizer.momentum"]
         known = {name: SPACE[name] for name in params}
-        ending: dict[str, Any] = {"value": generator.normal(), "user_attrs": {ERROR: errors[number]}}
+        ending: dict[str, Any] = {
+            "value": generator.normal(),
+            "user_attrs": {ERROR: errors[number], LOSS: 0.5},
+        }
         if number in endings:
             ending = {"state": endings[number]}
         trials.append(create_trial(params=params, distributions=known, **ending))
@@ -105,8 +109,14 @@ def written(
     path = folder / "new folder" / "page.html"
     if importances is None:
         importances = dict.fromkeys(NAMES, 1 / len(NAMES))
-    write_search_page(path, study, importances=importances, remarks=["a < b", HOSTILE])
+    write_search_page(path, study, objective=OBJECTIVE, importances=importances, remarks=["a < b", HOSTILE])
     return Page(path)
+
+
+def test_page_says_what_the_values_are(tmp_path: Path) -> None:
+    written(tmp_path)
+    page = (tmp_path / "new folder" / "page.html").read_text(encoding="utf-8")
+    assert f"the value is {OBJECTIVE}; higher is better" in " ".join(page.split())
 
 
 def test_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
@@ -160,7 +170,7 @@ def test_history_has_the_finished_trials_and_the_best_up_to_each(
 
 def test_trials_that_did_not_finish_are_counted(tmp_path: Path) -> None:
     text = " ".join(" ".join(written(tmp_path).words).split())
-    assert "12 finished trials, 1 pruned, 1 failed; higher is better." in text
+    assert f"12 finished trials, 1 pruned, 1 failed; the value is {OBJECTIVE}; higher is better." in text
 
 
 def test_slices_show_each_hyperparameter_where_it_counts(tmp_path: Path) -> None:
@@ -222,7 +232,7 @@ def test_most_important_hyperparameter_is_on_top(tmp_path: Path) -> None:
 def test_trials_without_a_difference_have_their_page(count: int, tmp_path: Path) -> None:
     space = {"optimizer.lr": FloatDistribution(0.0, 1.0)}
     trial = create_trial(
-        params={"optimizer.lr": 0.1}, distributions=space, value=0.5, user_attrs={ERROR: 0.0}
+        params={"optimizer.lr": 0.1}, distributions=space, value=0.5, user_attrs={ERROR: 0.0, LOSS: 0.5}
     )
     page = written(tmp_path, trials=[trial] * count, importances={})
     assert page.rows == [["trial", "value", "optimizer.lr"], *([str(n), "0.5", "0.1"] for n in range(count))]

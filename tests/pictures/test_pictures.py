@@ -70,19 +70,23 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
         diagonal(255), [f"class {i}" for i in range(255)], path
     ),
     "confusion of nothing": lambda path: draw_confusion(np.zeros((3, 3), int), ["a", "b", "c"], path),
-    "comparison": lambda path: draw_comparison([("lr 0.1", [0.9]), ("lr $\\frac$", [0.85])], path),
-    "comparison of one": lambda path: draw_comparison([("", [0.9])], path),
-    "comparison of equals": lambda path: draw_comparison([("a", [0.5])] * 3, path),
+    "comparison": lambda path: draw_comparison(
+        [("lr 0.1", [0.9]), ("lr $\\frac$", [0.85])], path, score="accuracy"
+    ),
+    "comparison of one": lambda path: draw_comparison([("", [0.9])], path, score="accuracy"),
+    "comparison of equals": lambda path: draw_comparison([("a", [0.5])] * 3, path, score="accuracy"),
     "comparison of many": lambda path: draw_comparison(
-        [(f"lr {i}", [1 / (i + 1)]) for i in range(300)], path
+        [(f"lr {i}", [1 / (i + 1)]) for i in range(300)], path, score="accuracy"
     ),
     "comparison of long labels": lambda path: draw_comparison(
-        [("  ".join(["rate 0.001"] * 30), [0.5])] * 4, path
+        [("  ".join(["rate 0.001"] * 30), [0.5])] * 4, path, score="accuracy"
     ),
-    "comparison with a failure": lambda path: draw_comparison([("a", [0.5]), ("b", [float("nan")])], path),
-    "comparison of failures": lambda path: draw_comparison([("b", [float("nan")])], path),
+    "comparison with a failure": lambda path: draw_comparison(
+        [("a", [0.5]), ("b", [float("nan")])], path, score="accuracy"
+    ),
+    "comparison of failures": lambda path: draw_comparison([("b", [float("nan")])], path, score="accuracy"),
     "comparison of seeds": lambda path: draw_comparison(
-        [("a", [0.9, 0.8, float("nan")]), ("b", [0.7, 0.9])], path
+        [("a", [0.9, 0.8, float("nan")]), ("b", [0.7, 0.9])], path, score="accuracy"
     ),
 }
 

@@ -1,5 +1,6 @@
 """The ranking score of a trial: numbers worked by hand, and an order that ignores what has no value."""
 
+from dataclasses import replace
 from math import inf, nan, sqrt
 
 import pytest
@@ -62,6 +63,13 @@ def test_best_come_first_and_of_equals_the_earlier() -> None:
     trials = [trial(0, 0.5), trial(1, 0.9), trial(2, 0.5), trial(3, 0.1)]
     assert [each.index for each in ranked(reversed(trials), direction="maximize")] == [1, 0, 2, 3]
     assert [each.index for each in ranked(reversed(trials), direction="minimize")] == [3, 0, 2, 1]
+
+
+def test_of_equals_the_one_of_the_lower_loss_comes_first() -> None:
+    losses = ([0.3], [0.1, 0.2], [], [0.2])
+    trials = [replace(trial(index, 0.5), losses=each) for index, each in enumerate(losses)]
+    for direction in ("maximize", "minimize"):
+        assert [each.index for each in ranked(trials, direction=direction)] == [1, 3, 0, 2]
 
 
 def test_steady_trial_beats_a_lucky_one_of_the_same_mean() -> None:

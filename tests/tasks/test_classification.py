@@ -23,7 +23,7 @@ NAMES = ("cat", "dog", "eel")
 
 
 def make_task(**changed: Any) -> Classification:
-    settings: dict[str, Any] = {"classes": NAMES, "label_smoothing": 0.0}
+    settings: dict[str, Any] = {"classes": NAMES, "label_smoothing": 0.0, "class_weights": "none"}
     return Classification(**settings | changed)
 
 

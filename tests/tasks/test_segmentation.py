@@ -22,7 +22,7 @@ IGNORED = 9
 
 def make_task(**changed: Any) -> Segmentation:
     settings: dict[str, Any] = {"classes": NAMES, "background": "other", "ignore_label": None}
-    settings |= {"dice_weight": 1.0, "dice_background": True}
+    settings |= {"dice_weight": 1.0, "dice_background": True, "class_weights": "none"}
     return Segmentation(**settings | changed)
 
 

@@ -19,7 +19,12 @@ from tests.plans.models import plan_lists
 
 IGNORED = 255
 TASK = Segmentation(
-    classes=["a", "b", "c"], background="a", ignore_label=IGNORED, dice_weight=1.0, dice_background=True
+    classes=["a", "b", "c"],
+    background="a",
+    ignore_label=IGNORED,
+    dice_weight=1.0,
+    dice_background=True,
+    class_weights="none",
 )
 DENSE = load_demands({"_target_": "pipeline.tasks.segmentation.task.Segmentation"})
 FLAT = load_demands({"_target_": "pipeline.tasks.classification.task.Classification"})

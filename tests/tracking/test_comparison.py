@@ -30,7 +30,9 @@ def parent(store: Store) -> TrackedRun:
 
 def test_comparison_of_two_runs(parent: TrackedRun) -> None:
     runs = [compared(0.1, 0.9), compared(0.01, 0.8)]
-    log_comparison(parent, runs, scored=[("lr=0.1", [0.9]), ("lr=0.01", [0.8])], page="# sweep")
+    log_comparison(
+        parent, runs, scored=[("lr=0.1", [0.9]), ("lr=0.01", [0.8])], score="accuracy", page="# sweep"
+    )
     parent.end("FINISHED")
     rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
     assert list(rows[0]) == ["run", "folder", "mlflow_run", "optimizer.lr", "epoch", "score", "val/accuracy"]
@@ -51,6 +53,6 @@ def test_comparison_of_two_runs(parent: TrackedRun) -> None:
 
 
 def test_sweep_all_of_whose_runs_failed_has_a_page_alone(parent: TrackedRun) -> None:
-    log_comparison(parent, [], scored=[], page="# sweep")
+    log_comparison(parent, [], scored=[], score="accuracy", page="# sweep")
     parent.end("FINISHED")
     assert [each.path for each in parent.store.client.list_artifacts(parent.run_id)] == ["comparison.md"]

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from pipeline.declaration.composition import compose
 from pipeline.tracking.logged_model import model_name
 from pipeline.tracking.run import TrackedRun, flat
-from pipeline.tracking.store import SAME_TAG, Store
-from pipeline.tracking.uri import FOLDER_TAG
+from pipeline.tracking.store import Store
 
 CONFIG: dict[str, Any] = {
     "name": "lenet5 ü",
@@ -30,6 +29,8 @@ CONFIG: dict[str, Any] = {
     "optimizer": {"_target_": "torch.optim.SGD", "lr": 1e-3, "nesterov": True, "groups": {}},
     "empty": "",
 }
+
+SELECTION: dict[str, Any] = {"score": "auroc", "majority": "cat", "baseline": {"accuracy": 0.6, "auroc": 0.5}}
 
 
 def artifact(run: TrackedRun, name: str) -> str:
@@ -137,41 +138,17 @@ def test_resumed_run_logs_the_missing_epochs_alone(store: Store) -> None:
 def test_scores_are_logged_once_until_they_change(store: Store) -> None:
     first = TrackedRun.start(store, name="a run", parent=None, tags={})
     scores = {"score": 0.5, "val/auroc": math.nan, "val/loss": math.inf, "epoch": 3.0}
-    first.log_final(scores)
-    first.log_final(scores)
+    first.log_final(scores, SELECTION)
+    first.log_final(scores, SELECTION)
     resumed = TrackedRun.resume(store, first.run_id)
-    resumed.log_final(scores)
+    resumed.log_final(scores, SELECTION)
     assert {len(steps(resumed, f"final/{name}")) for name in ("score", "auroc", "loss", "epoch")} == {1}
-    resumed.log_final({**scores, "score": 0.6})
-    resumed.log_final({**scores, "score": 0.6})
+    resumed.log_final({**scores, "score": 0.6}, SELECTION)
+    resumed.log_final({**scores, "score": 0.6}, SELECTION)
     assert steps(resumed, "final/score") == [(0, 0.5), (1, 0.6)]
     assert logged(resumed).data.metrics["final/score"] == 0.6
     assert {len(steps(resumed, f"final/{name}")) for name in ("auroc", "loss", "epoch")} == {1}
     resumed.end("FINISHED")
-
-
-def test_run_that_was_started_by_a_killed_process_is_continued(store: Store) -> None:
-    tags = {FOLDER_TAG: "runs/abc"}
-    killed = TrackedRun.start(store, name="a", parent=None, tags=tags)
-    link = TrackedRun.start(store, name="a link", parent=None, tags={**tags, SAME_TAG: killed.run_id})
-    other = TrackedRun.start(store, name="b", parent=None, tags={FOLDER_TAG: "runs/b'c"})
-    again = TrackedRun.start_or_adopt(store, name="a", parent=None, tags=tags)
-    assert again.run_id == killed.run_id
-    assert store.started_run("runs/b'c") == other.run_id
-    again.end("FINISHED")
-    fresh = TrackedRun.start_or_adopt(store, name="a", parent=None, tags=tags)
-    assert fresh.run_id not in (killed.run_id, link.run_id, other.run_id)
-    for run in (fresh, link, other):
-        run.end("FINISHED")
-
-
-def test_run_of_a_training_is_found_by_its_folder_and_a_link_is_not(store: Store) -> None:
-    first = TrackedRun.start(store, name="a", parent=None, tags={FOLDER_TAG: "runs/abc"})
-    first.end("FINISHED")
-    link = {FOLDER_TAG: "runs/abc", SAME_TAG: first.run_id}
-    TrackedRun.start(store, name="a link", parent=None, tags=link).end("FINISHED")
-    assert store.trained_run("runs/abc") == first.run_id
-    assert store.trained_run("runs/other") is None
 
 
 def test_numbers_that_are_none_are_kept_as_such(tracked: TrackedRun) -> None:

@@ -12,8 +12,8 @@ import pytest
 from mlflow.entities import ViewType
 
 from pipeline.tracking.run import TrackedRun
-from pipeline.tracking.store import Store
-from pipeline.tracking.uri import tracking_uri
+from pipeline.tracking.store import SAME_TAG, Store
+from pipeline.tracking.uri import FOLDER_TAG, tracking_uri
 from tests.refusals import refused
 
 NUM_PROCESSES = 16
@@ -180,3 +180,27 @@ print(json.dumps([name for name in ("mlflow", "torch") if name in sys.modules]))
 def test_light_parts_of_the_room_import_nothing_heavy() -> None:
     said = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True)
     assert json.loads(said.stdout) == []
+
+
+def test_run_of_a_training_is_found_by_its_folder_and_a_link_is_not(store: Store) -> None:
+    first = TrackedRun.start(store, name="a", parent=None, tags={FOLDER_TAG: "runs/abc"})
+    first.end("FINISHED")
+    link = {FOLDER_TAG: "runs/abc", SAME_TAG: first.run_id}
+    TrackedRun.start(store, name="a link", parent=None, tags=link).end("FINISHED")
+    assert store.trained_run("runs/abc") == first.run_id
+    assert store.trained_run("runs/other") is None
+
+
+def test_run_that_was_started_by_a_killed_process_is_continued(store: Store) -> None:
+    tags = {FOLDER_TAG: "runs/abc"}
+    killed = TrackedRun.start(store, name="a", parent=None, tags=tags)
+    link = TrackedRun.start(store, name="a link", parent=None, tags={**tags, SAME_TAG: killed.run_id})
+    other = TrackedRun.start(store, name="b", parent=None, tags={FOLDER_TAG: "runs/b'c"})
+    again = TrackedRun.start_or_adopt(store, name="a", parent=None, tags=tags)
+    assert again.run_id == killed.run_id
+    assert store.started_run("runs/b'c") == other.run_id
+    again.end("FINISHED")
+    fresh = TrackedRun.start_or_adopt(store, name="a", parent=None, tags=tags)
+    assert fresh.run_id not in (killed.run_id, link.run_id, other.run_id)
+    for run in (fresh, link, other):
+        run.end("FINISHED")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
@@ -26,14 +27,18 @@ class Tracked:
     def __init__(self) -> None:
         self.told: list[int] = []
         self.final: dict[str, float] = {}
+        self.selection: dict[str, Any] = {}
         self.texts: list[str] = []
         self.models: list[dict[str, Any]] = []
 
     def log_history(self, history: list[dict[str, float]]) -> None:
         self.told.append(len(history))
 
-    def log_final(self, scores: dict[str, float]) -> None:
-        self.final = scores
+    def log_final(self, scores: dict[str, float], selection: dict[str, Any]) -> None:
+        self.final, self.selection = scores, selection
+
+    def log_note(self, text: str) -> None:
+        self.texts.append(text)
 
     def log_text(self, text: str, name: str) -> None:
         assert text
@@ -59,6 +64,7 @@ def trained(
     *overrides: str,
     tracked: Tracked | None = None,
     damage: Exception | None = None,
+    labels: NDArray[np.uint8] | None = None,
     num_images: int = 8,
 ) -> bool:
     """Fit a small network on noise; tell whether it was trained to its end."""
@@ -79,7 +85,8 @@ def trained(
     for split in ("train", "val"):
         images = random.integers(0, 256, (num_images, 32, 32, 1), dtype=np.uint8)
         np.save(prepared / f"{split}_images.npy", images)
-        np.save(prepared / f"{split}_targets.npy", np.arange(num_images, dtype=np.uint8))
+        targets = np.arange(num_images, dtype=np.uint8) if labels is None else labels
+        np.save(prepared / f"{split}_targets.npy", targets)
     found = measure([np.load(prepared / "train_images.npy")], patch=None)
     if tracked is not None:  # as the run itself does before
         folder.update(

@@ -18,7 +18,7 @@ from pipeline.tasks.classification.task import Classification
 from pipeline.training.learner import Learner, Row
 from tests.plans.models import plan_lists
 
-TASK = Classification(classes=["a", "b", "c"], label_smoothing=0.0)
+TASK = Classification(classes=["a", "b", "c"], label_smoothing=0.0, class_weights="none")
 SIDE = [{"pool": "global"}, "flatten", {"linear": 5}, {"linear": "outputs"}]
 STEM: list[Any] = [{"conv": 4, "norm": "batch"}, "pool"]
 BLOCK: list[Any] = [{"residual": [{"conv": 4}]}]

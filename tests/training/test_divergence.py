@@ -44,7 +44,12 @@ def test_diverged_segmentation_is_refused_too(tmp_path: Path) -> None:
             return {**batch, "target": batch["target"][:, None, None].expand(-1, 2, 2)}
 
     task = Masks(
-        classes=["a", "b", "c"], background="a", ignore_label=None, dice_weight=1.0, dice_background=True
+        classes=["a", "b", "c"],
+        background="a",
+        ignore_label=None,
+        dice_weight=1.0,
+        dice_background=True,
+        class_weights="none",
     )
     with refused("optimizer.lr", got=0.1) as caught:
         fit(tmp_path, Pixels(), epochs=1, task=task)

@@ -59,6 +59,9 @@ def test_few_groups_have_scores_and_no_interval(tmp_path: Path) -> None:
         "val_score",
     ]
     assert metrics["score_n"] == 4
+    guessed = json.loads((tmp_path / "out" / "baseline.json").read_text())
+    assert guessed["class"] == CLASSES[0]
+    assert guessed["scores"]["accuracy"] == pytest.approx(1 / 3), "each class is as frequent"
     assert (metrics["score_min"], metrics["score_max"]) == pytest.approx((min(shares), max(shares)), abs=1e-6)
 
 

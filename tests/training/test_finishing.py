@@ -158,7 +158,7 @@ def test_outage_of_mlflow_does_not_end_training(
                 raise ConnectionError("the server is gone")
             super().log_history(history)
 
-    monkeypatch.setattr("pipeline.training.fit.PAUSE", 0.0)
+    monkeypatch.setattr("pipeline.training.epoch_report.PAUSE", 0.0)
     tracked = Gone()
     assert trained(RunFolder(tmp_path / "run"), TrainingObserver(), tracked=tracked)
     assert tracked.told[-1] == 4, "they are logged at the end"

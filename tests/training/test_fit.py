@@ -18,11 +18,13 @@ from pipeline.declaration.composition import compose
 from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.classification.demands import ClassificationDemands
-from pipeline.training import fit as fitting
+from pipeline.training import epoch_report as reporting
 from pipeline.training.assemble import build_model, make_train_split
 from pipeline.training.checks import check_count
 from pipeline.training.construction import build_augmentation
-from pipeline.training.fit import _check_images, _EpochReport
+from pipeline.training.epoch_report import EpochReport
+from pipeline.training.fit import _check_images
+from pipeline.training.selection import Selection
 from pipeline.transforms.statistics import measure
 from tests.refusals import refused
 from tests.training.fitting import QUIET, Tracked, trained
@@ -48,7 +50,9 @@ def check(overrides: list[str], folder: Path) -> None:
     statistics = measure([images], patch=None)
     augmentation = build_augmentation(declaration, statistics)
     train = make_train_split(declaration, Prepared(folder, kind), augmentation, None)
-    data = PreparedData(train, PreparedSplit(images, targets, kind), batch_size=2, num_workers=0, seed=0)
+    data = PreparedData(
+        train, PreparedSplit(images, targets, kind), batch_size=2, num_workers=0, seed=0, sampler="shuffle"
+    )
     _check_images(declaration, data, build_model(declaration, statistics))
 
 
@@ -107,8 +111,9 @@ def test_result_tells_what_decided_the_run_and_nothing_of_its_machine(tmp_path: 
     trained(folder, QUIET, tracked=Tracked())
     result = json.loads((folder.path / "result.json").read_text())
     assert result == result | {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
-    assert result.keys() == {"fingerprint", "data", "declaration", "versions", "scored_in"}
+    assert result.keys() == {"fingerprint", "data", "declaration", "versions", "scored_in", "selection"}
     assert result["scored_in"] == "32-true"
+    assert result["selection"]["score"] == "accuracy"
 
 
 def test_equal_runs_have_equal_results_byte_by_byte_and_times_apart(tmp_path: Path) -> None:
@@ -244,12 +249,13 @@ def test_mlflow_is_told_of_short_epochs_together(
     seconds: float, told: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(fitting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(reporting.time, "monotonic", lambda: now[0])
     log: Any = Tracked()
-    report = _EpochReport(compose(["trainer.progress=false"]), log, TrainingObserver())
+    declaration = compose(["trainer.progress=false"])
+    report = EpochReport(declaration, Selection("accuracy", "max", None), log, TrainingObserver())
     history: list[dict[str, float]] = []
     for epoch in range(6):
         now[0] += seconds
-        history.append({"epoch": float(epoch)})
+        history.append({"epoch": float(epoch), "val/accuracy": 0.5})
         report(history)
     assert log.told == told

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Checkpoint directory .* exists and is not empty.*"),
 ]
 
-TASK = Classification(classes=["a", "b", "c"], label_smoothing=0.0)
+TASK = Classification(classes=["a", "b", "c"], label_smoothing=0.0, class_weights="none")
 CONSTANT = partial(ConstantLR, factor=1.0)
 MakeScheduler = Callable[[Optimizer], LRScheduler]
 
@@ -152,7 +152,7 @@ def test_plateau_schedule_follows_the_validation_loss(tmp_path: Path) -> None:
                 return super().loss(outputs, batch)
             return torch.tensor(next(self.losses))
 
-    task = Scripted(classes=["a", "b", "c"], label_smoothing=0.0)
+    task = Scripted(classes=["a", "b", "c"], label_smoothing=0.0, class_weights="none")
     plateau = partial(ReduceLROnPlateau, factor=0.5, patience=0)
     history = fit(tmp_path, make_model(), epochs=6, schedule=plateau, task=task)
     assert [row["val/loss"] for row in history] == [3, 2, 2.5, 1, 1.5, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -132,12 +133,12 @@ class Saves:
         self.saved.append((path.name, weights_only))
 
 
-def bests(scores: list[float], checkpoints: Checkpoints) -> list[int]:
+def bests(scores: list[float], checkpoints: Checkpoints, losses: Sequence[float] = ()) -> list[int]:
     """Return the epochs whose weights are kept as the best so far; `last` is to be saved after each epoch."""
     kept = []
-    for epoch, score in enumerate(scores):
+    for epoch, (score, loss) in enumerate(zip(scores, losses or [0.5] * len(scores), strict=True)):
         trainer: Any = Saves()
-        trainer.callback_metrics["val/accuracy"] = torch.tensor(score)
+        trainer.callback_metrics |= {"val/accuracy": torch.tensor(score), "val/loss": torch.tensor(loss)}
         checkpoints.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
         assert trainer.saved[-1] == ("last.ckpt", False)
         assert trainer.saved[:-1] in ([], [("best.ckpt", True)])
@@ -160,6 +161,13 @@ def test_first_epoch_and_each_better_one_is_kept(
 ) -> None:
     checkpoints = Checkpoints(RunFolder(tmp_path), monitor="val/accuracy", mode=mode)
     assert bests([sign * score for score in scores], checkpoints) == kept
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+def test_of_equal_scores_the_epoch_of_the_lower_loss_is_kept(tmp_path: Path, mode: str, sign: int) -> None:
+    checkpoints = Checkpoints(RunFolder(tmp_path), monitor="val/accuracy", mode=mode)
+    scores = [sign * score for score in (0.5, 0.5, 0.5, 0.4, 0.5)]
+    assert bests(scores, checkpoints, losses=[0.3, 0.4, 0.2, 0.1, 0.2]) == [0, 2]
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])

@@ -23,7 +23,7 @@ from pipeline.transfer.settings import check_transfer
 from pipeline.transforms.statistics import Statistics
 from tests.refusals import refused
 
-TASK = Classification(classes=list("abcdefghij"), label_smoothing=0.0)
+TASK = Classification(classes=list("abcdefghij"), label_smoothing=0.0, class_weights="none")
 GREY = Statistics(
     mean=[0.4], deviation=[0.2], covariance=[[0.04]], pixels=1, mean_image=np.full((32, 32, 1), 0.4)
 )

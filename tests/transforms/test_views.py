@@ -18,9 +18,14 @@ SIDES = (4, 6)
 IMAGES = torch.arange(2 * 3 * 7 * 11, dtype=torch.float32).view(2, 3, 7, 11)  # every value once
 WHOLE, FLIPS = ViewSettings(crops="centre", mirror=False), ViewSettings(crops="centre", mirror=True)
 TEN, FIVE = ViewSettings(crops="corners", mirror=True), ViewSettings(crops="corners", mirror=False)
-LABELS = Classification(classes=["a", "b"], label_smoothing=0.0)
+LABELS = Classification(classes=["a", "b"], label_smoothing=0.0, class_weights="none")
 MASKS = Segmentation(
-    classes=["a", "b"], background=None, ignore_label=None, dice_weight=1.0, dice_background=True
+    classes=["a", "b"],
+    background=None,
+    ignore_label=None,
+    dice_weight=1.0,
+    dice_background=True,
+    class_weights="none",
 )
 
 

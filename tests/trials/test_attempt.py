@@ -38,7 +38,7 @@ class Training:
         self.requests: list[RunRequest] = []
         self.contexts: list[RunContext] = []
         self._rows = [
-            {"epoch": float(n), "val/accuracy": each, "val/loss": 1 - each, "seconds": 1.0}
+            {"epoch": float(n), "val/accuracy": each, "val/loss": 1 - each, "seconds": 1.0, "score": each}
             for n, each in enumerate(curve)
         ]
         self._is_found = is_found
@@ -52,10 +52,11 @@ class Training:
             for number in range(1, len(self._rows) + 1):
                 if request.observer.stops(self._rows[:number]):
                     return folder
-        folder.write_history(self._rows)
+        folder.write_history([{key: row[key] for key in row if key != "score"} for row in self._rows])
         best = max(row["val/accuracy"] for row in self._rows)
         metrics = {"score": best, "epoch": 0.0, "val/accuracy": best, "val/loss": 1 - best}
         write_text(folder.path / "metrics.json", json.dumps(metrics))
+        write_text(folder.path / "result.json", json.dumps({"selection": {"score": "accuracy"}}))
         folder.update(state="finished")
         return folder
 
@@ -76,7 +77,7 @@ def test_outcome_is_the_score_of_the_kept_epoch_and_the_curve(
 ) -> None:
     training = Training([0.1, 0.2, 0.9, 0.3, 0.4])
     outcome = attempted(tmp_path, monkeypatch, training)
-    assert outcome == Outcome(0.9, curve=(0.1, 0.2, 0.9, 0.3, 0.4))
+    assert outcome == Outcome(0.9, curve=(0.1, 0.2, 0.9, 0.3, 0.4), loss=1 - 0.9)
     ((request,), (context,)) = training.requests, training.contexts
     assert (request.entry_point, request.name, request.waits) == ("dvc", "lr=0.1", True)
     assert not request.observer.log_artifacts
@@ -86,7 +87,7 @@ def test_outcome_is_the_score_of_the_kept_epoch_and_the_curve(
 def test_outcome_is_the_metric_of_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training = Training([0.25, 0.75])
     outcome = attempted(tmp_path, monkeypatch, training, metric="val/loss", direction="minimize")
-    assert outcome == Outcome(0.25, curve=(0.75, 0.25))
+    assert outcome == Outcome(0.25, curve=(0.75, 0.25), loss=0.25)
 
 
 @pytest.mark.parametrize("is_found", [False, True], ids=["trained here", "trained before"])

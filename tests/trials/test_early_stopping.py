@@ -26,7 +26,7 @@ def settings_with(**changed: Any) -> SearchSettings:
     return SearchSettings.of(DEFAULTS | {"name": "judged"} | changed)
 
 
-def history_of(curve: Sequence[float], column: str = "val/accuracy") -> list[dict[str, float]]:
+def history_of(curve: Sequence[float], column: str = "score") -> list[dict[str, float]]:
     return [{"epoch": float(epoch), column: score, "other": -score} for epoch, score in enumerate(curve)]
 
 
@@ -67,7 +67,7 @@ def test_peers_are_the_trials_of_earlier_batches(
 
 @pytest.mark.parametrize(("changed", "sign"), [({}, 1), (LOSS, -1)], ids=["maximize", "minimize"])
 def test_minimised_metric_is_better_when_lower(tmp_path: Path, changed: dict[str, Any], sign: int) -> None:
-    column = changed.get("metric", "val/accuracy")
+    column = changed.get("metric", "score")
     policy = policy_in(tmp_path, {0: [0.5] * 5}, trial=1, pruner="halving", factor=2, **changed)
     assert [policy.stops(history_of([0.5 + sign * step], column)) for step in (-0.1, 0.1)] == [True, False]
     assert policy.curve(history_of([0.4, 0.6], column)) == (0.4, 0.6), "as it is logged"
@@ -123,7 +123,7 @@ def test_longer_history_is_stopped_where_it_would_have_been_epoch_by_epoch(
 ) -> None:
     policy = PruningPolicy(
         settings_with(trial=len(peers), direction=sign, pruner=pruner),
-        column="val/accuracy",
+        column="score",
         epochs=6,
         peers=[Peer(trial, tuple(scores), False) for trial, scores in enumerate(peers)],
         pruner=make_pruner(pruner, warmup=1, factor=2, max_epochs=6),

@@ -132,6 +132,48 @@ def test_score_that_is_not_a_number_comes_last(root: Path, monkeypatch: pytest.M
     ]
 
 
+def select(folder: RunFolder, name: str, loss: float) -> None:
+    """Write which score selects a run's epoch, and its loss, as a training does."""
+    selection = {"score": name, "majority": "1", "baseline": {"accuracy": 0.1008}}
+    write_text(folder.path / "result.json", json.dumps({"selection": selection}))
+    write_text(folder.path / "metrics.json", json.dumps({**folder.metrics(), "val/loss": loss}))
+
+
+def test_of_equal_scores_the_lower_loss_comes_first_beside_the_majority_class(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = {0.1: 0.4, 0.2: 0.2, 0.3: 0.3}
+
+    def train(declaration: Declaration, request: RunRequest, context: RunContext) -> RunFolder:
+        folder = Training(lambda _: 0.5)(declaration, request, context)
+        select(folder, "accuracy", losses[declaration.optimizer["lr"]])
+        return folder
+
+    monkeypatch.setattr(module, "train", train)
+    run_grid(make(root, ("optimizer.lr", ["0.1", "0.2", "0.3"])))
+    names = [line.split()[1] for line in page(root).splitlines() if line.startswith("| lr")]
+    assert names == ["lr=0.2", "lr=0.3", "lr=0.1"]
+    assert "- always guessing the majority class: 0.1008" in page(root)
+    (parent,) = parents(root)
+    assert parent.data.tags["convoy.best_name"] == "lr=0.2"
+
+
+def test_runs_that_are_selected_by_different_scores_say_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {0.1: "accuracy", 0.2: "balanced_accuracy"}
+
+    def train(declaration: Declaration, request: RunRequest, context: RunContext) -> RunFolder:
+        folder = Training(lambda _: 0.5)(declaration, request, context)
+        select(folder, scores[declaration.optimizer["lr"]], 0.3)
+        return folder
+
+    monkeypatch.setattr(module, "train", train)
+    run_grid(make(root, ("optimizer.lr", ["0.1", "0.2"])))
+    assert "selected by different scores, accuracy and balanced_accuracy" in page(root).replace("\\", "")
+    assert "| run | score | folder |" in page(root)
+
+
 def test_every_failed_job_is_named_with_its_reason_and_the_others_are_trained(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

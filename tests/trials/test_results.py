@@ -15,10 +15,11 @@ from pipeline.runs.folder import RunFolder
 from pipeline.sweeps.dimensions import Entry, Interval
 from pipeline.sweeps.ledger import Trial
 from pipeline.trials.names import name_trial
-from pipeline.trials.results import at_edges, compare_trials, format_plan, write_results
+from pipeline.trials.results import Objective, at_edges, compare_trials, format_plan, write_results
 from pipeline.trials.search import Outcome
 from tests.launches import Trainings, by_rate, coarse
 
+BY_ACCURACY = Objective("val/accuracy", 0.1023)
 RATE = Entry("optimizer.lr", Interval(1.0e-4, 1.0, is_log=True))
 
 
@@ -32,7 +33,7 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
         return [Outcome(value, "" if value is not None else "out of memory") for value in values]
 
     trials = search.run(launch)
-    folder = write_results(search, trials, root=tmp_path)
+    folder = write_results(search, trials, objective=BY_ACCURACY, root=tmp_path)
     with (folder / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["state"] for row in rows] == ["finished", "finished", "failed", "finished"]
@@ -44,11 +45,12 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
     digests = json.loads((folder / "best.json").read_text())
     assert digests == {**best.digests(), "code": {"train": stage_digests(best, root=tmp_path)["train"]}}
     assert {path.name for path in folder.glob("*.png")} == {"best_so_far.png", "slices.png", "parallel.png"}
-    compared = compare_trials(search, trials, root=tmp_path)
+    compared = compare_trials(search, trials, objective=BY_ACCURACY, root=tmp_path)
     run = fingerprint(compose(search.jobs(1, trials[1].point)[0]), root=tmp_path)
     name = f"trial 1: {name_trial(trials[1])}"
     assert compared.rows[0] == Row(name, 0.9, "0.0000", f"runs/{run}")
     assert compared.score == "val/accuracy"
+    assert compared.notes == ["always guessing the majority class: 0.1023"]
     assert compared.failures == [(f"trial 2: {name_trial(trials[2])}", "out of memory")]
 
 
@@ -58,9 +60,13 @@ def test_results_that_were_half_written_when_killed_leave_nothing_behind(tmp_pat
     draft = search.ledger.folder / "results.unfinished"
     draft.mkdir()
     (draft / "half.png").touch()
-    names = {path.name for path in write_results(search, trials, root=tmp_path).iterdir()}
+    names = {
+        path.name for path in write_results(search, trials, objective=BY_ACCURACY, root=tmp_path).iterdir()
+    }
     assert "half.png" not in names
-    assert names == {path.name for path in write_results(search, trials, root=tmp_path).iterdir()}
+    assert names == {
+        path.name for path in write_results(search, trials, objective=BY_ACCURACY, root=tmp_path).iterdir()
+    }
     assert not draft.exists()
 
 

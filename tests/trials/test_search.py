@@ -11,7 +11,7 @@ from pipeline.declaration.composition import compose
 from pipeline.sweeps.dimensions import Choice, Entry, Interval
 from pipeline.sweeps.ledger import Ledger
 from pipeline.trials.declared import load_search
-from pipeline.trials.results import compare_trials, format_plan
+from pipeline.trials.results import Objective, compare_trials, format_plan
 from pipeline.trials.search import Outcome
 from tests.launches import COARSE, Settings, Trainings, by_rate, coarse, failing, planted, settings_of
 from tests.refusals import refused
@@ -67,7 +67,9 @@ def test_trial_without_a_value_fails_with_its_reason_and_the_search_goes_on(tmp_
         ("failed", [], "the score is not a number"),
         ("finished", [0.7], ""),
     ]
-    compared = compare_trials(coarse(tmp_path, "search.trials=5"), trials, root=tmp_path)
+    compared = compare_trials(
+        coarse(tmp_path, "search.trials=5"), trials, objective=Objective("val/accuracy", None), root=tmp_path
+    )
     assert [(row.name.split(":")[0], row.value) for row in compared.rows] == [
         ("trial 4", 0.7),
         ("trial 0", 0.5),
@@ -127,7 +129,7 @@ def test_seeds_are_launched_together_and_their_spread_is_taken_off(tmp_path: Pat
     ] * 2
     assert trials[0].values == [0.4, 0.6, 0.8]
     # Deviations of 0.2: their standard deviation is 0.2, the error of the mean 0.2 / sqrt(3) = 0.1155.
-    (first, _) = compare_trials(search, trials, root=tmp_path).rows
+    (first, _) = compare_trials(search, trials, objective=Objective("val/accuracy", None), root=tmp_path).rows
     assert (f"{first.value:.4f}", first.spread) == ("0.6000", "0.1155")
     answers = [Outcome(0.5), Outcome(None, "died"), Outcome(0.5), *[Outcome(0.5)] * 3]
     other = coarse(tmp_path, "search.trials=2", "search.seeds=3", "search.name=other")

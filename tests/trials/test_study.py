@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
@@ -42,7 +44,7 @@ def test_trials_keep_their_numbers_values_and_states() -> None:
     states = [TrialState.FAIL, TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE, TrialState.FAIL]
     assert [trial.state for trial in study.trials] == states
     assert [study.trials[number].value for number in (1, 3)] == pytest.approx([0.6, 0.4])
-    assert study.trials[1].user_attrs == {"standard error": pytest.approx(0.1)}
+    assert study.trials[1].user_attrs == {"standard error": pytest.approx(0.1), "loss": inf}
     assert study.trials[3].params == trials[3].point
     assert "optimizer.momentum" not in study.trials[1].params
 

@@ -24,6 +24,7 @@ from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError
 
 Array = NDArray[Any]  # of uint8, but for labels of many classes
+PIECE = 64  # targets that are counted at once
 
 
 class TargetKind(ABC):
@@ -73,6 +74,21 @@ class TargetKind(ABC):
         """Return the class to stratify folds by; None if samples do not have a single class."""
         del sample
         return None
+
+    def labels(self, targets: Array) -> Array | None:
+        """Return the class of each image (N,); None if images do not have a single class."""
+        del targets
+        return None
+
+    def count(self, targets: Array, num_classes: int) -> list[int]:
+        """Return how often each class occurs in some targets (N, ...), whatever is not counted left out.
+
+        Values beyond the classes, which stand for what is ignored, are not counted.
+        """
+        counts = np.zeros(max(num_classes, 256), np.int64)
+        for start in range(0, len(targets), PIECE):
+            counts += np.bincount(targets[start : start + PIECE].ravel(), minlength=len(counts))
+        return [int(count) for count in counts[:num_classes]]
 
     def check(self, samples: Sequence[Sample], facts: Facts) -> None:
         """Check that a data set can be trained on, before any image is read.

@@ -41,6 +41,10 @@ class Label(TargetKind):
         assert isinstance(sample.target, int)
         return sample.target
 
+    def labels(self, targets: Array) -> Array:
+        """Return the labels, as they are."""
+        return targets
+
     def check(self, samples: Sequence[Sample], facts: Facts) -> None:
         """Check that every class has a training image.
 

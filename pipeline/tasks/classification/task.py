@@ -8,6 +8,7 @@ Shapes: N images, K classes; outputs (N, K), labels (N,).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.tasks.classification.demands import DEMANDS
-from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
+from pipeline.tasks.task import Batch, ClassWeights, Evidence, mean_of_softmax, mixed_loss
 
 CALIBRATION_BINS = 15
 FEW_POSITIVES = 10  # images of a class; sorting is faster for more
@@ -30,19 +31,29 @@ class Classification:
     Args:
         classes: names of the K classes.
         label_smoothing: share of the target spread over all classes, in [0, 1).
+        class_weights: weight of the images of each class in the loss: none, or weights by name, 1 where there is none.
+            The loss is not defined for `balanced`, which `DEMANDS.resolve` turns into numbers.
     """
 
-    def __init__(self, *, classes: Sequence[str], label_smoothing: float) -> None:
-        DEMANDS.check_settings({"label_smoothing": label_smoothing})
+    def __init__(
+        self, *, classes: Sequence[str], label_smoothing: float, class_weights: str | dict[str, float]
+    ) -> None:
+        settings = {"label_smoothing": label_smoothing, "class_weights": class_weights}
+        DEMANDS.check_settings(settings)
+        DEMANDS.check_classes(settings, classes)
         self.classes = list(classes)
         self.label_smoothing = label_smoothing
+        self._class_weights = ClassWeights(class_weights, classes)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy in nats."""
+        """Return the mean cross-entropy in nats, weighted by class as in torch's `CrossEntropyLoss`."""
         outputs = outputs.float()
+        weight = self._class_weights.on(outputs.device)
 
         def entropy(labels: Tensor) -> Tensor:
-            return functional.cross_entropy(outputs, labels.long(), label_smoothing=self.label_smoothing)
+            return functional.cross_entropy(
+                outputs, labels.long(), weight, label_smoothing=self.label_smoothing
+            )
 
         return mixed_loss(entropy, batch)
 
@@ -58,6 +69,12 @@ class Classification:
     def decode(self, outputs: Tensor) -> Tensor:
         """Return the probability of each class: (N, K)."""
         return outputs.float().softmax(dim=1)
+
+    def constant(self, targets: NDArray[Any], index: int) -> Evidence:
+        """Return the evidence of predicting the class `index` for each label, with a probability of 1."""
+        evidence = np.zeros((len(targets), len(self.classes) + 1))
+        evidence[:, index], evidence[:, -1] = 1, targets
+        return evidence
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """Return accuracy, balanced accuracy, macro F1, AUROC and calibration error.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.data.pixel_facts import mask_padding
 from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands
+from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
 
 MOST_NAMED = 20  # classes that have scores of their own
 TITLES = {"dice": "Dice", "iou": "IoU", "pooled_dice": "pooled Dice", "pooled_iou": "pooled IoU"}
@@ -40,11 +41,12 @@ class SegmentationDemands(Demands):
         mask_padding(facts)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Check the weight of the soft Dice loss, and that a loss of no weight is not asked to leave something out.
+        """Check the weights of the losses and classes, and that a loss without weight is not to leave something out.
 
         Raises:
-            ConfigError: the weight is negative, or 0 where the background is to be left out.
+            ConfigError: a weight is out of range, or 0 where the background is to be left out.
         """
+        check_weights(settings["class_weights"])
         Range(least=0).check("task.dice_weight", settings["dice_weight"])
         if not settings["dice_weight"] and not settings["dice_background"]:
             raise ConfigError(
@@ -53,6 +55,18 @@ class SegmentationDemands(Demands):
                 allowed="true with task.dice_weight=0",
                 hint="without the soft Dice loss, there is nothing to leave the background out of",
             )
+
+    def check_classes(self, settings: Mapping[str, Any], classes: Sequence[str]) -> None:
+        """Check the names of `class_weights`."""
+        check_names(settings["class_weights"], classes)
+
+    def resolve(
+        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+    ) -> Mapping[str, Any]:
+        """Return settings with balanced `class_weights` as numbers."""
+        if settings["class_weights"] != BALANCED:
+            return settings
+        return {**settings, "class_weights": balance(count(), facts.classes, what="pixels")}
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
@@ -79,6 +93,11 @@ class SegmentationDemands(Demands):
             titles[score] = title
             titles |= {f"{score}_{name}": f"{title}, {name}" for name in named}
         return titles
+
+    def bounds_of(self, score: str) -> tuple[float, float] | None:
+        """Return 0 and 1, which bound all scores."""
+        del score
+        return self.bounds
 
     def direction(self, metric: str) -> str:
         """Return `minimize` for the loss and `maximize` for each score, regardless of class names."""

@@ -22,7 +22,7 @@ from torch.nn import functional
 from pipeline.errors import ConfigError
 from pipeline.layers.crops import centred
 from pipeline.tasks.segmentation.demands import DEMANDS, named_classes
-from pipeline.tasks.task import Batch, Evidence, mean_of_softmax, mixed_loss
+from pipeline.tasks.task import Batch, ClassWeights, Evidence, mean_of_softmax, mixed_loss
 
 
 class Segmentation:
@@ -36,6 +36,8 @@ class Segmentation:
         ignore_label: mask value that is excluded from loss and scores.
         dice_weight: weight of the soft Dice loss relative to the cross-entropy, at least 0.
         dice_background: whether the soft Dice loss is a mean over all classes, or over those but the background.
+        class_weights: weight of the pixels of each class in the cross-entropy: none, or weights by name, 1 where there
+            is none. The loss is not defined for `balanced`, which `DEMANDS.resolve` turns into numbers.
 
     Raises:
         ConfigError: a setting is out of range, or would leave out a background that there is not.
@@ -49,8 +51,11 @@ class Segmentation:
         ignore_label: int | None,
         dice_weight: float,
         dice_background: bool,
+        class_weights: str | dict[str, float],
     ) -> None:
-        DEMANDS.check_settings({"dice_weight": dice_weight, "dice_background": dice_background})
+        settings = {"dice_weight": dice_weight, "dice_background": dice_background}
+        DEMANDS.check_settings({**settings, "class_weights": class_weights})
+        DEMANDS.check_classes({"class_weights": class_weights}, classes)
         if background is None and not dice_background:
             raise ConfigError(
                 "task.dice_background",
@@ -62,6 +67,7 @@ class Segmentation:
         self.background = background
         self.ignore_label = ignore_label
         self.dice_weight = dice_weight
+        self._class_weights = ClassWeights(class_weights, classes)
         self._kept = [index for index, name in enumerate(self.classes) if name != background]
         self._named = set(named_classes(self.classes, background))
         self._learnt = list(range(len(self.classes))) if dice_background else self._kept
@@ -74,10 +80,11 @@ class Segmentation:
         outputs, targets = outputs.float(), centred(targets, outputs).long()
         valid = self._valid(targets)
         targets = targets.masked_fill(~valid, 0)
-        num_valid = valid.sum().clamp(min=1)
+        weight = self._class_weights.on(outputs.device)
         flat = outputs.movedim(1, -1).flatten(0, -2)  # the 2-d cross-entropy is not deterministic on CUDA
-        entropy = functional.cross_entropy(flat, targets.flatten(), reduction="none").view_as(targets)
-        entropy = (entropy * valid).sum() / num_valid
+        entropy = functional.cross_entropy(flat, targets.flatten(), weight, reduction="none").view_as(targets)
+        total = valid.sum() if weight is None else (weight[targets] * valid).sum()
+        entropy = (entropy * valid).sum() / total.where(valid.any(), 1)
         if not self.dice_weight:
             return entropy
         soft_dice = _soft_dice(outputs.softmax(dim=1), targets, valid)

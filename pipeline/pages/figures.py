@@ -1,0 +1,48 @@
+"""The figures of a page, with their titles, embedded as data URIs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TITLES = {
+    "statistics": "Statistics of the training images",
+    "best_so_far": "Every trial's value in order, and the best so far",
+    "slices": "Each key against the value; importance measures how much the value depends on it",
+    "parallel": "Every trial as a line across its keys, coloured by its value",
+    "training_images": "Training images, as the network sees them",
+    "augmentation": "Draws of the first epochs, with the steps that changed them",
+    "augmentation_steps": "Each step of the augmentation by itself",
+    "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",
+    "confusion": "Confusion matrix of the test split",
+    "mistakes": "Most confident mistakes: true class, predicted class, confidence, file",
+    "best": "Best test cases",
+    "median": "Median test cases",
+    "worst": "Worst test cases",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with its title; `source` is a data URI, so that the page is self-contained."""
+
+    title: str
+    path: str
+    source: str
+
+
+def load_pictures(folders: Sequence[Path], artifacts: Path) -> list[Picture]:
+    """Return the figures in some folders, in the order of `TITLES`, followed by any others."""
+    order = {name: place for place, name in enumerate(TITLES)}
+    found = [file for folder in folders for file in folder.glob("*.png")]
+    files = sorted(found, key=lambda f: (order.get(f.stem, len(order)), f.stem))
+    return [
+        Picture(
+            TITLES.get(file.stem, file.stem.replace("_", " ")),
+            f"../{file.relative_to(artifacts).as_posix()}",
+            f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}",
+        )
+        for file in files
+    ]
