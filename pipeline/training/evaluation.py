@@ -130,7 +130,7 @@ def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declarati
             raise ConfigError(f"data.{name}", got=got, allowed=what, hint=hint)
     as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
     as_own["value_range"] = own.value_range if data["value_range"] is None else data["value_range"]
-    found = check({**declaration.sections, "data": data | as_own})
+    found = check({**declaration.sections, "data": {**data, **as_own}})
     check_test_views(found)
     return found
 
