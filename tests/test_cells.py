@@ -15,7 +15,7 @@ from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.pages.chapters import _found
 from pipeline.storage.names import escape_cells, unescape_cells
 from pipeline.sweeps.ledger import Trial
-from pipeline.tracking.comparison import _table
+from pipeline.tracking.comparison import ComparedRun, _table
 from pipeline.training.evaluation import _write_rows
 from pipeline.trials.results import _csv
 from tests.makers import data_section, write_class_folders
@@ -65,12 +65,14 @@ def test_cases_of_an_evaluation(tmp_path: Path) -> None:
 
 
 def test_comparison_of_a_sweep() -> None:
-    run: Any = SimpleNamespace(
-        info=SimpleNamespace(run_id="1"),
-        data=SimpleNamespace(params={"name": ATTACK}, metrics={"final/score": -0.5}, tags={}),
-    )
-    header = ["run", "name", "selected by", "final/score"]
-    assert cells_of(_table([run], ["name"])) == [*header, "1", f"'{ATTACK}", "", "-0.5"]
+    runs = [
+        ComparedRun(f"{name}x", str(number), f"runs/{number}", {"name": name}, {"score": -0.5})
+        for number, name in enumerate((ATTACK, "plain"))
+    ]
+    header = ["run", "folder", "mlflow_run", "name", "score"]
+    cells = cells_of(_table(runs))
+    assert cells[:10] == [*header, f"'{ATTACK}x", "runs/0", "0", f"'{ATTACK}", "-0.5"]
+    assert cells[10:] == ["plainx", "runs/1", "1", "plain", "-0.5"]
 
 
 def test_trials_of_a_search_and_their_table_in_the_report(tmp_path: Path) -> None:

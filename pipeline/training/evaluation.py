@@ -105,9 +105,7 @@ def evaluate_elsewhere(
 
 
 def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declaration:
-    """Return the declaration of a run with other data, whose images are resized as its own, and to the same shape.
-
-    The range of values of its own data holds for the other data, too, unless they declare one.
+    """Return the declaration of a run with other data, resized as its own; its range of values is their default.
 
     Args:
         data: section of the other data.
@@ -127,8 +125,8 @@ def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declarati
             hint = "the run cannot be scored on others"
             raise ConfigError(f"data.{name}", got=got, allowed=what, hint=hint)
     as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
-    value_range = own.value_range if data["value_range"] is None else data["value_range"]
-    found = check({**declaration.sections, "data": {**data, **as_own, "value_range": value_range}})
+    as_own["value_range"] = own.value_range if data["value_range"] is None else data["value_range"]
+    found = check({**declaration.sections, "data": {**data, **as_own}})
     check_test_views(found)
     return found
 
@@ -221,11 +219,8 @@ def _summary(
 
 def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, Any]:
     demands = load_demands(declaration.task)
-    score = run.selection(demands.score)["score"]
-    return {
-        "score_of": demands.scores(declaration.data)[score],
-        "val_score": run.metrics()["score"],
-    }
+    title = demands.scores(declaration.data)[run.selection(demands.score)["score"]]
+    return {"score_of": title, "val_score": run.metrics()["score"]}
 
 
 def _guess_majority(

@@ -24,6 +24,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.data.resizing import Resizing
 from pipeline.register import register
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
@@ -216,5 +217,5 @@ json.dump({"served": served, "masks": masks}, open(out, "w"))
     for answer, mask, file in zip(found["served"], masks, FILES, strict=True):
         assert answer["classes"] == CLASSES
         shown = Image.open(io.BytesIO(base64.b64decode(answer["mask"])), formats=["PNG"])
-        size = Image.open(io.BytesIO(file)).size
-        assert np.array_equal(np.asarray(shown), Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+        place = Resizing("squash", (8, 8), padding_value=0).place(Image.open(io.BytesIO(file)).size[::-1])
+        assert np.array_equal(np.asarray(shown), place.restore(np.array(mask, np.uint8), unseen=255))

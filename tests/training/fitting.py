@@ -29,6 +29,7 @@ class Tracked:
         self.final: dict[str, float] = {}
         self.selection: dict[str, Any] = {}
         self.texts: list[str] = []
+        self.note = ""
         self.models: list[dict[str, Any]] = []
 
     def log_history(self, history: list[dict[str, float]]) -> None:
@@ -38,7 +39,7 @@ class Tracked:
         self.final, self.selection = scores, selection
 
     def log_note(self, text: str) -> None:
-        self.texts.append(text)
+        self.note = text
 
     def log_text(self, text: str, name: str) -> None:
         assert text

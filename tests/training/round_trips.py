@@ -100,7 +100,8 @@ class Trip:
         """Return what the logged model answers to the files as base64: probabilities or masks."""
         run_id = self.run.state()["mlflow_run_id"]
         texts = [base64.b64encode(file.read_bytes()).decode() for file in self.files]
-        answers = mlflow.pyfunc.load_model(f"runs:/{run_id}/model").predict(texts)
+        (logged,) = mlflow.MlflowClient().get_run(run_id).outputs.model_outputs
+        answers = mlflow.pyfunc.load_model(f"models:/{logged.model_id}").predict(texts)
         if "mask" in answers[0]:
             files = [io.BytesIO(base64.b64decode(answer["mask"])) for answer in answers]
             return [np.asarray(Image.open(file)) for file in files]
