@@ -29,6 +29,7 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.export import export
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
+from pipeline.tasks.demands import load_demands
 from pipeline.tracking.uri import tracking_uri
 from pipeline.training.deployment import FORMATS
 from pipeline.training.evaluation import evaluate
@@ -37,13 +38,15 @@ from pipeline.training.prediction import predict
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import open_trained
 from tests.makers import encode, write_files
-from tests.tasks.test_contract import CLASSES, declare
+from tests.tasks.kinds import CLASSES
+from tests.tasks.test_contract import declare
 
 NUM_FILES = 50
 SIDES = (12, 10)  # of prepared images
 LARGEST = 30  # side of images on disk
 IGNORED = 255
 TOLERANCE = 1e-4
+HALF = 0.5  # probability from which on an image has a label, where it may have several
 
 Array = NDArray[Any]
 
@@ -106,7 +109,10 @@ class Trip:
             files = [io.BytesIO(base64.b64decode(answer["mask"])) for answer in answers]
             return [np.asarray(Image.open(file)) for file in files]
         for answer in answers:
-            assert answer["class"] == max(answer["probabilities"], key=answer["probabilities"].get)
+            named = answer["probabilities"]
+            assert answer.get("class", max(named, key=named.get)) == max(named, key=named.get)
+            labels = [name for name in CLASSES if named[name] >= HALF]
+            assert answer.get("labels", labels) == labels
         return np.array([list(answer["probabilities"].values()) for answer in answers])
 
     def evaluated(self) -> list[dict[str, str]]:
@@ -151,7 +157,10 @@ def check_agreement(
     for found in (served, *(probabilities for probabilities, _ in exported.values())):
         assert np.abs(found - expected).max() <= TOLERANCE
         assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+        assert np.array_equal(found >= HALF, expected >= HALF)
     assert [row["predicted"] for row in cases] == [row["class"] for row in rows]
+    if "confidence" not in cases[0]:  # several labels per image
+        return
     confidences = np.array([float(row["confidence"]) for row in cases])
     assert np.abs(confidences - expected.max(axis=1)).max() <= TOLERANCE
 
@@ -190,36 +199,41 @@ def dice(mask: Array, truth: Array, num_classes: int) -> float:
 
 def _declare(case: Case, folder: Path) -> Declaration:
     plain = declare(case.task, folder, max_epochs=2, batch_size=8)
-    is_mask = plain.data.format == "image_masks"
-    _write(folder / "data", case.channels, is_mask=is_mask)
+    kind = load_demands(plain.task).target
+    _write(folder / "data", case.channels, kind)
     data = {
         **plain.sections["data"],
         "root": str(folder / "data"),
         "shape": [case.channels, *SIDES],
         "resize": case.rule,
         "padding_value": 114 if case.rule == "letterbox" else 0,
-        "ignore_label": IGNORED if is_mask else None,
+        "ignore_label": IGNORED if kind == "mask" else None,
     }
     tracking = {"experiment": "round trips", "log_model": True}
     return check({**plain.sections, "data": data, "input_shape": data["shape"], "tracking": tracking})
 
 
-def _write(root: Path, channels: int, *, is_mask: bool) -> None:
-    """Write images of mixed sizes: brighter where, or if, the class is higher."""
+def _write(root: Path, channels: int, kind: str) -> None:
+    """Write images of mixed sizes: brighter where, or if, the class is higher; of several labels, the sum counts."""
     random = np.random.default_rng(0)
-    files = {}
+    files, table = {}, ["file,tags"]
     for split, count in (("train", 24), ("val", 6), ("test", NUM_FILES)):
         for index in range(count):
             sides = random.integers(4, LARGEST, 2)
+            labels = [name for bit, name in enumerate(CLASSES) if (index + 1) >> bit & 1]
             mask = random.integers(0, len(CLASSES), sides, dtype=np.uint8)
-            if not is_mask:
-                mask[:] = index % len(CLASSES)
-            noise = random.integers(0, 80, (*sides, channels), dtype=np.uint8)
+            if kind != "mask":
+                mask[:] = len(labels) if kind == "labels" else index % len(CLASSES)
+            noise = random.integers(0, 70, (*sides, channels), dtype=np.uint8)
             pixels = (mask[..., None] * np.uint8(60) + noise).squeeze()
-            place = "images" if is_mask else CLASSES[index % len(CLASSES)]
-            files[f"{split}/{place}/{index:03}.png"] = encode(pixels)
-            if is_mask:
+            place = CLASSES[index % len(CLASSES)] if kind == "label" else "images"
+            name = f"{split}/{place}/{index:03}.png"
+            files[name] = encode(pixels)
+            table.append(f"{name},{'|'.join(labels)}")
+            if kind == "mask":
                 files[f"{split}/masks/{index:03}.png"] = encode(mask)
+    if kind == "labels":
+        files["labels.csv"] = "\n".join(table).encode()
     write_files(root, files)
 
 
