@@ -6,6 +6,7 @@ lock; afterwards writers wait for each other inside sqlite.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
@@ -34,12 +35,18 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 NOTE_TAG = (
     "mlflow.note.content"  # the description of a run or an experiment, which MLflow's UI shows as Markdown
 )
+# A saved view of the page of runs, as the UI of MLflow 3 writes it: its columns are the scores.
+SCORES_VIEW = {"selectedColumns": ["metrics.`final/score`", "metrics.`final/baseline`"]}
 OF_EXPERIMENT = {
     NOTE_TAG: "Runs of Convoy. `final/score` is the validation score that selected the epoch, under its own name "
     "`final/accuracy` or the like; `test/...` are scores on the test split. Sweeps and searches are parents of their "
-    "runs, and their description compares them. `dvc repro` writes the report, `artifacts/report/report.html`.",
+    "runs, and their description compares them. The saved view *Scores* has the scores as columns. `dvc repro` writes "
+    "the report, `artifacts/report/report.html`.",
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.experiment.primaryMetric.name": "final/score",
+    "mlflow.sharedViewState.scores": json.dumps(
+        {"name": "Scores", "createdAt": 0, "state": json.dumps(SCORES_VIEW)}
+    ),
 }
 SAME_TAG = "convoy.same_as"  # the run that a link refers to
 

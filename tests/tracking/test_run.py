@@ -271,6 +271,10 @@ def test_run_and_its_experiment_have_a_description(tracked: TrackedRun) -> None:
     assert client.get_run(tracked.run_id).data.tags["mlflow.note.content"] == "a *note*"
     tags = client.get_experiment(tracked.store.experiment_id).tags
     assert "final/score" in tags["mlflow.note.content"]
+    view = json.loads(tags["mlflow.sharedViewState.scores"])
+    assert json.loads(view["state"]) == {
+        "selectedColumns": ["metrics.`final/score`", "metrics.`final/baseline`"]
+    }
     assert tags["mlflow.experimentKind"] == "custom_model_development"
 
 

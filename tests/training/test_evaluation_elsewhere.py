@@ -46,7 +46,7 @@ def test_own_test_images_in_another_archive_get_the_scores_of_evaluation(
     assert (row["data"], row["split"], row["images"]) == ("other+lab", "test", 2 * len(CLASSES))
     assert row["data_digest"] == archive_digest(root / "other", memory=root / "digests.json")
     logged = Store(root, "tiny").client.get_run(run.folder.state()["mlflow_run_id"]).data.metrics
-    assert logged["test_other_lab/accuracy"] == logged["test/accuracy"] == own["accuracy"]["value"]
+    assert logged["test_other:2b:lab/accuracy"] == logged["test/accuracy"] == own["accuracy"]["value"]
 
 
 def test_images_of_another_size_are_resized_to_the_shape_of_the_run(trained: tuple[Trained, Path]) -> None:
