@@ -66,7 +66,7 @@ def measure_shares(samples: Sequence[Sample], facts: Facts, stratum: Stratum) ->
     asked, sizes = declared_shares(facts), count_sizes(counts)
     far = [split for split, share in asked.items() if _is_far(sizes[split], share * len(samples))]
     warnings = [*(_describe_far(split, sizes, facts) for split in far), *_missing_classes(counts, facts)]
-    if not asked:
+    if not asked or not samples:
         return Shares(counts, [], warnings)
     if not warnings:
         is_rounded = all(round(sizes[split] / len(samples) - share, 3) == 0 for split, share in asked.items())
