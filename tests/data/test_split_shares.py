@@ -10,7 +10,7 @@ import pytest
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.data.shares import Shares, check_counts, measure_shares
-from pipeline.data.sources import Sample
+from pipeline.data.sources import Sample, load_source, open_source
 from pipeline.data.splits import split_by_name
 from pipeline.inspection.inspected import inspect_data
 from tests.makers import data_section, write_class_folders, write_files
@@ -114,6 +114,26 @@ def test_without_a_test_share_only_val_is_compared(split: dict[str, Any]) -> Non
     assert Counter(shares.sizes()) == {"train": 80, "val": 20, "test": 0}
     assert (shares.notes, shares.warnings) == ([], [])
     check_counts(shares, facts)
+
+
+@pytest.mark.parametrize("data_format", ["image_masks", "class_masks"])
+def test_suggested_seed_draws_what_it_says_for_masks(data_format: str, tmp_path: Path) -> None:
+    masks = "masks" if data_format == "image_masks" else "masks/cat"
+    names = [f"{folder}/{n}.png" for n in range(6) for folder in ("images", masks)]
+    root = write_files(tmp_path / "data", dict.fromkeys(names, b""))
+
+    def draw(split: Any) -> Shares:
+        facts = Facts(**data_section(root, format=data_format, split=split))
+        with open_source(facts) as archive:
+            return measure_shares(load_source(data_format).samples(archive, facts), facts, lambda _: None)
+
+    drawn = [shares for seed in range(30) if (shares := draw(SPLIT | {"seed": seed})).warnings]
+    assert drawn
+    for shares in drawn:
+        assert shares.better is not None
+        sizes = draw(shares.better).sizes()
+        assert f"draws {sizes['val'] / 6:.1%} val (asked: 15.0%)" in shares.warnings[-1]
+        assert f"{sizes['test'] / 6:.1%} test (asked: 15.0%)" in shares.warnings[-1]
 
 
 @pytest.mark.parametrize("is_inspected", [False, True])
