@@ -1,4 +1,4 @@
-"""Tables of labels and pixels: read whatever the delimiter, and refused with the number of rows that are wrong."""
+"""Tables of labels: read whatever the delimiter, and refused with the number of rows that are wrong."""
 
 import gzip
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import Prepared, write_prepared
-from pipeline.data.sources import Sample, check_source, load_source, open_source
+from pipeline.data.sources import open_source
 from pipeline.data.splits import fold_samples
 from pipeline.data.tables import read_table
-from tests.makers import data_section, encode, write_files
+from tests.makers import data_section, encode, list_samples, write_files
 from tests.refusals import refused
 
 SHARES = {"val": 0.2, "test": 0.2, "seed": 0}
@@ -66,13 +66,6 @@ def test_broken_table_is_refused_by_name(data: bytes, name: str, text: str) -> N
 def labels_section(root: Path, **changes: Any) -> dict[str, Any]:
     facts = {"format": "csv_labels", "table": "labels.csv", "columns": {"file": "file", "label": "label"}}
     return data_section(root, **{**facts, "split": SHARES, **changes})
-
-
-def list_samples(section: dict[str, Any]) -> list[Sample]:
-    facts = Facts(**section)
-    check_source(facts)
-    with open_source(facts) as archive:
-        return load_source(facts.format).samples(archive, facts)
 
 
 def write_labels(root: Path, rows: Sequence[str], files: Sequence[str] = ("a.png", "b.png")) -> Path:
@@ -180,68 +173,6 @@ def test_setting_that_does_not_fit_the_table_is_refused(
     root = write_labels(tmp_path / "data", ["a.png,cat,,", "b.png,dog,,"])
     with refused(path, **fields):
         list_samples(labels_section(root, **changes))
-
-
-PIXELS = np.random.default_rng(0).integers(0, 256, (30, 4, 6), dtype=np.uint8)
-
-
-@pytest.mark.parametrize("name", ["digits.csv", "digits.csv.gz"])
-@pytest.mark.parametrize("has_header", [False, True])
-def test_rows_of_pixels_become_the_exact_images(name: str, has_header: bool, tmp_path: Path) -> None:
-    lines = [
-        ",".join([*map(str, image.ravel()), ["cat", "dog"][index % 2]]) for index, image in enumerate(PIXELS)
-    ]
-    header = [",".join([*(f"p{index}" for index in range(24)), "label"])] if has_header else []
-    text = "\n".join([*header, *lines]).encode()
-    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
-    columns = {"label": "label" if has_header else 24}
-    section = data_section(
-        tmp_path / name, format="csv_pixels", columns=columns, shape=[1, 4, 6], split=SHARES
-    )
-    facts = Facts(**section)
-    check_source(facts)
-    (tmp_path / "out").mkdir()
-    write_prepared(facts, tmp_path / "out", data_digest="")
-    prepared = Prepared.open(tmp_path / "out", facts)
-    seen = 0
-    for split in ("train", "val", "test"):
-        rows = [int(file[4:11]) - 1 for file in prepared.files(split)]
-        np.testing.assert_array_equal(prepared.images(split)[..., 0], PIXELS[rows])
-        np.testing.assert_array_equal(prepared.targets(split), np.array(rows) % 2)
-        seen += len(rows)
-    assert seen == 30
-
-
-REFUSED_PIXELS: list[tuple[str, dict[str, Any], str, str]] = [
-    ("1,2,3,4,cat\n1,2,256,4,dog\n1,2,3,4,cat\n1,x,256,4,dog\n", {}, "t.csv",
-     "t.csv: rows that hold what is no pixel: 2 (row 2: '256' in column 2, row 4: 'x' in column 1); pixels are whole "
-     "numbers from 0 to 255; name the columns that hold something else in data.columns"),
-    ("1,2,3,x,cat\n", {}, "t.csv", ""),
-    ("1,2,3,0.5,cat\n", {}, "t.csv", ""),
-    ("1,2,3,cat\n", {"columns": {"label": 3}}, "data.shape",
-     "data.shape: its rows times columns are not the 3 pixels of a row, which are no square either, got [1, 8, 8]; set "
-     "data.shape=[1, <rows>, <columns>], and name the columns that are no pixels in data.columns"),
-    ("1,2,3,4,cow\n", {}, "data.classes", ""),
-    ("1,2,3,4,cat\n", {"columns": {"label": 4, "file": 0}}, "data.columns.file", ""),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("table", "changes", "path", "text"), REFUSED_PIXELS)
-def test_table_that_holds_no_pixels_is_refused(
-    table: str, changes: dict[str, Any], path: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("t.csv").write_text(table)
-    section = {"format": "csv_pixels", "columns": {"label": 4}, "split": SHARES, **changes}
-    with refused(path, text=text):
-        list_samples(data_section("t.csv", **section))
-
-
-def test_pixels_written_as_fractions_of_zero_are_whole(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("1.0,2.0,255.0,0.0,cat\n")
-    facts = Facts(**data_section(tmp_path / "t.csv", format="csv_pixels", columns={"label": 4}, split=SHARES))
-    with open_source(facts) as archive:
-        assert archive.read("row_0000001.pgm") == b"P5 2 2 255\n\x01\x02\xff\x00"
 
 
 def test_images_of_a_table_are_prepared(tmp_path: Path) -> None:
