@@ -84,8 +84,7 @@ CODINGS: list[tuple[str, Any, dict[str, Any]]] = [
     ("one bit or 0 and 255", lambda mask, n: encode(Image.fromarray((mask > 0) * np.uint8(255)).convert("1L"[n % 2])),
      {"mask_values": {0: "background", 255: "foreground"}, "background": "background"}),
     ("one bit among colours",
-     lambda mask, n: encode(np.array([[0] * 3, [255, 0, 0], [255] * 3], np.uint8)[mask] if n % 2
-                            else Image.fromarray((mask > 0) * np.uint8(255)).convert("1")),
+     lambda mask, n: encode(np.array([[0] * 3, [255, 0, 0], [255] * 3], np.uint8)[mask] if n % 2 else mask == 2),
      {"mask_values": {"#000000": "background", "#ff0000": "colour_ff0000", "#ffffff": "colour_ffffff"}}),
     ("three values", lambda mask, _: encode(mask * np.uint8(100) + np.uint8(3)),
      {"mask_values": {3: "class_3", 103: "class_103", 203: "class_203"}}),
