@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import Prepared, write_prepared
-from pipeline.data.sources import open_source
 from pipeline.data.splits import fold_samples
+from pipeline.data.table_files import find_files
 from pipeline.data.tables import read_table
 from tests.makers import data_section, encode, list_samples, write_files
 from tests.refusals import refused
@@ -93,6 +93,12 @@ def test_files_are_relative_to_the_folder_of_the_table(root: str, folder: str, t
     ]
 
 
+def test_end_of_a_name_may_be_the_whole_name_of_a_file_at_the_top_of_the_archive() -> None:
+    names = {"x/a.png", "p/y/b.png"}
+    assert find_files(["x/a", "p/y/b"], "labels.csv", names) == ["x/a.png", "p/y/b.png"]
+    assert find_files(["a", "b"], "labels.csv", names | {"z/b.png"}) == ["x/a.png", "b"]
+
+
 def test_column_of_splits_is_followed_and_groups_are_whole(tmp_path: Path) -> None:
     files = [f"{index}.png" for index in range(60)]
     rows = [f"{index}.png,{'cat' if index % 2 else 'dog'},{['train', 'val', 'test'][index % 3]},p{index % 20}"
@@ -124,7 +130,7 @@ REFUSED: list[tuple[list[str], str, str]] = [
     (["a.png,cat,,", "b.png,dog,,", "a.png,dog,,"], "data.columns.label",
      "rows of labels.csv that give a file several labels: 2 (row 2: a.png, row 4: a.png); keep one row of each file; "
      "several labels of an image go into one cell, divided by data.separator, or into a column per class"),
-    (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.label",
+    (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.file",
      "rows of labels.csv that name a file that another row names, too: 2 (row 3: a.png, row 4: a.png); keep one "
      "row of each file"),
     (["a.png,cat,,", "b.png,cta,,"], "data.classes",
