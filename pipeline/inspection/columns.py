@@ -68,7 +68,7 @@ def read_any(data: bytes, name: str, *, max_bytes: int) -> Table:
     is_header = not any(_is_number(cell) or is_image(cell) for cell in first) and len(set(first)) == len(
         first
     )
-    return Table(name, first, table.rows[1:], 2) if is_header and len(table.rows) > 1 else table
+    return Table(name, first, table.rows[1:], table.lines[1:]) if is_header and len(table.rows) > 1 else table
 
 
 def find_pixels(table: Table, label: str | None) -> dict[str, str | int] | None:

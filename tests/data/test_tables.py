@@ -37,7 +37,7 @@ def test_columns_may_be_aligned_by_spaces() -> None:
 
 def test_header_byte_order_mark_and_empty_lines_are_no_rows() -> None:
     table = read_table("\ufefffile,label\n\na.png,cat\n".encode(), "t.csv", has_header=True)
-    assert (table.header, table.rows, table.first) == (["file", "label"], [["a.png", "cat"]], 2)
+    assert (table.header, table.rows, table.lines) == (["file", "label"], [["a.png", "cat"]], [3])
     zipped = read_table(gzip.compress(b"file,label\na.png,cat\n"), "t.csv.gz", has_header=True)
     assert zipped.rows == table.rows
 
@@ -91,6 +91,24 @@ def test_files_are_relative_to_the_folder_of_the_table(root: str, folder: str, t
         (f"{folder}b.png", 0),
         (f"{folder}images/a.png", 1),
     ]
+
+
+@pytest.mark.parametrize("separator", [",", " "])
+def test_rows_have_the_lines_of_their_file(separator: str) -> None:
+    text = "a.png,cat\n\nb.png,dog\n\n\nc.png,cow\n".replace(",", separator)
+    assert read_table(text.encode(), "t.csv", has_header=False).lines == [1, 3, 6]
+    quoted = b'a.png,cat\n"two\nlines",dog\nb.png,dog\n'
+    assert read_table(quoted, "t.csv", has_header=False).lines == [1, 2, 4]
+
+
+def test_name_of_several_columns_is_refused_where_it_is_asked_for() -> None:
+    table = read_table(b"file,label,label,note\na.png,cat,dog,x\n", "t.csv", has_header=True)
+    assert table.find("note", path="data.columns.group") == 3
+    text = (
+        "data.columns.label: several columns of t.csv have the name, got 'label'; rename all but one of them"
+    )
+    with refused("data.columns.label", got="label", text=text):
+        table.find("label", path="data.columns.label")
 
 
 def test_end_of_a_name_may_be_the_whole_name_of_a_file_at_the_top_of_the_archive() -> None:

@@ -166,4 +166,4 @@ def _labels(table: Table, named: Mapping[str, int]) -> bytes:
     rows = [
         [_name(index), *(row[column] for column in named.values())] for index, row in enumerate(table.rows)
     ]
-    return json.dumps({"header": header, "rows": rows, "first": table.first}).encode()
+    return json.dumps({"header": header, "rows": rows, "lines": table.lines}).encode()
