@@ -61,9 +61,14 @@ class Labelled:
     labels: list[str]
 
 
-def read_any(data: bytes, name: str, *, max_bytes: int) -> Table:
-    """Read a table with or without a header: a first row that has numbers is none, nor one that names an image."""
-    table = read_table(data, name, has_header=False, max_bytes=max_bytes)
+def read_any(data: bytes, name: str, *, max_bytes: int, told: Labels) -> Table:
+    """Read a table with or without a header: a first row that has numbers is none, nor one that names an image.
+
+    Args:
+        told: what the user says of labels; their separator is no delimiter.
+    """
+    separator = None if told.separator == "none" else told.separator
+    table = read_table(data, name, has_header=False, max_bytes=max_bytes, separator=separator)
     first = table.rows[0]
     is_header = not any(_is_number(cell) or is_image(cell) for cell in first) and len(set(first)) == len(
         first
