@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipeline.data.facts import Facts
 from pipeline.data.images import decode_image
+from pipeline.data.sources import Sample, check_source, load_source, open_source
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
 from pipeline.files import yaml_text
@@ -207,6 +208,14 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "value_range": None,
     }
     return {**section, **changes}
+
+
+def list_samples(section: dict[str, Any]) -> list[Sample]:
+    """Return the samples that a section `data` declares, which is checked."""
+    facts = Facts(**section)
+    check_source(facts)
+    with open_source(facts) as archive:
+        return load_source(facts.format).samples(archive, facts)
 
 
 def decode(data: bytes, *, name: str, shape: tuple[int, int, int], **facts: Any) -> Pixels:

@@ -103,7 +103,8 @@ def find_resizing(facts: Facts) -> Resizing:
 def read_sides(data: bytes) -> tuple[int, int]:
     """Return rows and columns of a readable image on disk, EXIF orientation applied."""
     image = Image.open(io.BytesIO(data), formats=ALLOWED)
-    is_turned = image.getexif().get(ORIENTATION, 1) >= 5
+    # Of TIFF, Pillow gives the size as it is seen, before pixels are decoded.
+    is_turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) >= 5
     return (image.width, image.height) if is_turned else (image.height, image.width)
 
 

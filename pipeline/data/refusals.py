@@ -16,13 +16,14 @@ MOST = 1000  # errors after which the others are not looked for: a fact is wrong
 
 
 def catching(work: Callable[[Item], Result]) -> Callable[[Item], Result | ConfigError]:
-    """Return a function that returns a `ConfigError` instead of raising it."""
+    """Return a function that returns a `ConfigError` instead of raising it, without its traceback."""
 
     def caught(item: Item) -> Result | ConfigError:
         try:
             return work(item)
         except ConfigError as error:
-            return error
+            error.__context__ = None  # frames of both tracebacks hold decoded images
+            return error.with_traceback(None)
 
     return caught
 

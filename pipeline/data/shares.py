@@ -66,7 +66,7 @@ def measure_shares(samples: Sequence[Sample], facts: Facts, stratum: Stratum) ->
     asked, sizes = declared_shares(facts), count_sizes(counts)
     far = [split for split, share in asked.items() if _is_far(sizes[split], share * len(samples))]
     warnings = [*(_describe_far(split, sizes, facts) for split in far), *_missing_classes(counts, facts)]
-    if not asked:
+    if not asked or not samples:
         return Shares(counts, [], warnings)
     if not warnings:
         is_rounded = all(round(sizes[split] / len(samples) - share, 3) == 0 for split, share in asked.items())
@@ -154,8 +154,12 @@ def _text(split: Mapping[str, float]) -> str:
 
 def _units(samples: Sequence[Sample], facts: Facts, stratum: Stratum) -> Units:
     is_grouped = facts.groups is not None or "group" in (facts.columns or {})
-    groups = {sample.file: find_group_of(sample, facts) for sample in samples} if is_grouped else None
-    return count_units({sample.file: stratum(sample) or 0 for sample in samples}, groups)
+    names = [sample.unit or sample.file for sample in samples]
+    groups = [find_group_of(sample, facts) for sample in samples] if is_grouped else None
+    return count_units(
+        {name: stratum(sample) or 0 for name, sample in zip(names, samples, strict=True)},
+        None if groups is None else dict(zip(names, groups, strict=True)),
+    )
 
 
 def _draw(units: Units, split: Mapping[str, float]) -> Counts:

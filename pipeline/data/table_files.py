@@ -79,5 +79,5 @@ def _index_ends(names: Iterable[str], depths: set[int]) -> Mapping[str, str | No
         for depth in depths:
             end = "/".join(parts[-depth - 1 :])
             for each in {end, splitext(end)[0]}:
-                found[each] = None if each in found else name
+                found[each] = name if found.get(each, name) == name else None
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from unicodedata import normalize
 
@@ -25,13 +25,13 @@ class Table:
     Args:
         name: of its file, for errors.
         header: names of the columns; empty if it has none.
-        first: line of the first row, counted from 1.
+        lines: of the file, counted from 1, in which the rows begin.
     """
 
     name: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    first: int
+    lines: Sequence[int]
 
     def find(self, column: str | int, *, path: str) -> int:
         """Return the index of a column.
@@ -41,13 +41,16 @@ class Table:
             path: config path of the setting that names it.
 
         Raises:
-            ConfigError: there is no such column.
+            ConfigError: there is no such column, or several have the name.
         """
         if isinstance(column, str):
             column = normalize("NFC", column)
             if column not in self.header:
                 raise ConfigError.unknown(path, column, self.header, what=f"column of {self.name}:")
-            return list(self.header).index(column)
+            if self.header.count(column) > 1:
+                problem = f"several columns of {self.name} have the name"
+                raise ConfigError(path, problem, got=column, hint="rename all but one of them")
+            return self.header.index(column)
         num_columns = len(self.rows[0])
         if not 0 <= column < num_columns:
             raise ConfigError(
@@ -95,7 +98,7 @@ class RowErrors:
         if not wrong:
             return
         self._seen.update(index for index, _ in wrong)
-        shown = [f"row {self._table.first + index}{value and f': {value}'}" for index, value in wrong[:SHOWN]]
+        shown = [f"row {self._table.lines[index]}{value and f': {value}'}" for index, value in wrong[:SHOWN]]
         more = ", ..." if len(wrong) > SHOWN else ""
         self._found.append((path, f"that {problem}: {len(wrong):,} ({', '.join(shown)}{more})", way))
 
@@ -133,18 +136,15 @@ def read_table(
     likely = [each for each in DELIMITERS if each in start and each != separator]
     delimiter = max(likely or DELIMITERS, key=start.count)
     try:
-        cells = (
-            csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-            if delimiter in start
-            else map(str.split, lines)
-        )
-        rows = [[cell.strip() for cell in row] for row in cells if row]
+        found = _number_rows(text, delimiter) if delimiter in start else enumerate(map(str.split, lines), 1)
+        numbered = [(line, [cell.strip() for cell in row]) for line, row in found if row]
     except csv.Error as reason:
         raise ConfigError(name, f"is not a table ({reason})", hint=HINT) from None
-    header = rows.pop(0) if has_header and rows else []
-    if not rows:
+    header = numbered.pop(0)[1] if has_header and numbered else []
+    if not numbered:
         raise ConfigError(name, "has no rows", hint="name another table")
-    table, wanted = Table(name, header, rows, 1 + has_header), len(header or rows[0])
+    rows = [row for _, row in numbered]
+    table, wanted = Table(name, header, rows, [line for line, _ in numbered]), len(header or rows[0])
     errors = RowErrors(table)
     errors.note(
         name,
@@ -178,6 +178,14 @@ def has_header(columns: Mapping[str, str | int | list[str | int]]) -> bool:
 def is_table(name: str) -> bool:
     """Return whether a file name has the suffix of a table."""
     return name.lower().endswith(SUFFIXES)
+
+
+def _number_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a table with the lines in which they begin; an empty line is a row without cells."""
+    rows, line = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), 1
+    for row in rows:
+        yield line, row
+        line = rows.line_num + 1
 
 
 def _unpack(data: bytes, name: str, max_bytes: int | None) -> bytes:

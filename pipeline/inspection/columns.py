@@ -10,6 +10,7 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS
 from pipeline.data.label_cells import read_flag, split_cell
 from pipeline.data.sources import is_image
+from pipeline.data.sources.csv_pixels import is_pixel
 from pipeline.data.table_files import find_files
 from pipeline.data.tables import Table, read_table
 from pipeline.errors import ConfigError
@@ -60,14 +61,19 @@ class Labelled:
     labels: list[str]
 
 
-def read_any(data: bytes, name: str, *, max_bytes: int) -> Table:
-    """Read a table with or without a header: a first row that has numbers is none, nor one that names an image."""
-    table = read_table(data, name, has_header=False, max_bytes=max_bytes)
+def read_any(data: bytes, name: str, *, max_bytes: int, told: Labels) -> Table:
+    """Read a table with or without a header: a first row that has numbers is none, nor one that names an image.
+
+    Args:
+        told: what the user says of labels; their separator is no delimiter.
+    """
+    separator = None if told.separator == "none" else told.separator
+    table = read_table(data, name, has_header=False, max_bytes=max_bytes, separator=separator)
     first = table.rows[0]
     is_header = not any(_is_number(cell) or is_image(cell) for cell in first) and len(set(first)) == len(
         first
     )
-    return Table(name, first, table.rows[1:], 2) if is_header and len(table.rows) > 1 else table
+    return Table(name, first, table.rows[1:], table.lines[1:]) if is_header and len(table.rows) > 1 else table
 
 
 def find_pixels(table: Table, label: str | None) -> dict[str, str | int] | None:
@@ -81,7 +87,7 @@ def find_pixels(table: Table, label: str | None) -> dict[str, str | int] | None:
         ConfigError: the user named a column that does not exist.
     """
     rows = table.rows[:LOOKED_AT]
-    pixels = {index for index in range(len(rows[0])) if all(_is_pixel(row[index]) for row in rows)}
+    pixels = {index for index in range(len(rows[0])) if all(is_pixel(row[index]) for row in rows)}
     if len(pixels) < LEAST_PIXELS or len(pixels) < 0.9 * len(rows[0]):
         return None
     others = [index for index in range(len(rows[0])) if index not in pixels]
@@ -211,10 +217,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_pixel(cell: str) -> bool:
-    return _is_number(cell) and float(cell) in range(256)
 
 
 def describe_columns(columns: Mapping[str, str | int | list[str | int]], separator: str | None) -> str:

@@ -58,7 +58,7 @@ def find_layout(
         tables = list(filter(is_table, every))
         if facts is None and inner is None:
             for name in tables:
-                facts = facts or _of_labels(path, name, archive, labels)
+                facts = facts or _of_labels(path, name, archive, labels, is_named=False)
     if inner is not None:
         return _of_zip_in_folder(inner, [path / name for name in tables], labels, max_bytes)
     if facts is not None:
@@ -78,7 +78,7 @@ def find_layout(
 def _of_zip_in_folder(path: Path, tables: Sequence[Path], labels: Labels, max_bytes: int) -> dict[str, Any]:
     """Return the facts of the only zip in a folder, with the first table beside it that names its images."""
     for table in tables:
-        facts = _try_beside(path, table, labels, max_bytes)
+        facts = _try_beside(path, table, labels, max_bytes, is_named=False)
         if facts is not None:
             return facts
     return find_layout(path, labels=labels, max_bytes=max_bytes)
@@ -95,16 +95,18 @@ def _beside(path: Path, table: Path, labels: Labels, max_bytes: int) -> dict[str
     return facts
 
 
-def _try_beside(path: Path, table: Path, labels: Labels, max_bytes: int) -> dict[str, Any] | None:
+def _try_beside(
+    path: Path, table: Path, labels: Labels, max_bytes: int, *, is_named: bool = True
+) -> dict[str, Any] | None:
     """Return the facts of a folder or zip with a table of labels elsewhere; None if that names none of its images."""
     with opened(path, max_bytes=max_bytes) as archive:
         name = os.path.relpath(table.absolute(), path.absolute())
         if not name.startswith(".."):
             name = PurePath(name).as_posix()
-            return _of_labels(path, name, archive, labels)
+            return _of_labels(path, name, archive, labels, is_named=is_named)
         with reading(table.parent, table.name):
             data = table.read_bytes()
-        return _of_labels(path, PurePath(name).as_posix(), archive, labels, data=data)
+        return _of_labels(path, PurePath(name).as_posix(), archive, labels, data=data, is_named=is_named)
 
 
 def _find_zip(archive: Archive) -> Path | None:
@@ -145,7 +147,7 @@ def _of_class_masks(names: Sequence[str]) -> dict[str, Any]:
 def _of_table(path: Path, labels: Labels, max_bytes: int) -> dict[str, Any]:
     """Return the facts of a table that the user named: of pixels, or of labels for the images around it."""
     with opened(path.parent, max_bytes=max_bytes) as archive:
-        table = read_any(archive.read(path.name), path.name, max_bytes=max_bytes)
+        table = read_any(archive.read(path.name), path.name, max_bytes=max_bytes, told=labels)
         columns = find_pixels(table, labels.column)
         if columns is not None:
             column = table.find(columns["label"], path="data.columns.label")
@@ -166,16 +168,29 @@ def _of_table(path: Path, labels: Labels, max_bytes: int) -> dict[str, Any]:
 
 
 def _of_labels(
-    path: Path, name: str, archive: Archive, labels: Labels, *, data: bytes | None = None
+    path: Path,
+    name: str,
+    archive: Archive,
+    labels: Labels,
+    *,
+    data: bytes | None = None,
+    is_named: bool = True,
 ) -> dict[str, Any] | None:
     """Return the facts of a table of labels; None if it is none.
 
     Args:
         data: its contents, if it lies outside of the archive.
+        is_named: whether the user named it; any other is passed over if it cannot be read.
+
+    Raises:
+        ConfigError: the user named it, and it cannot be read; or what the user says of labels does not fit it.
     """
     try:
-        table = read_any(archive.read(name) if data is None else data, name, max_bytes=2**28)
-    except ConfigError:  # another table, which nobody named
+        contents = archive.read(name) if data is None else data
+        table = read_any(contents, name, max_bytes=2**28, told=labels)
+    except ConfigError:
+        if is_named:
+            raise
         return None
     found = find_labels(table, archive, labels)
     if found is None:

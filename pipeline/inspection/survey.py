@@ -16,6 +16,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from pipeline.data.archive import Archive
@@ -202,6 +203,8 @@ def _look_at_mask(
     present = read_values(mask, name)
     if present is not None:
         palette = read_palette(mask) if mask.mode == "P" else {}
+        if mask.mode == "1":  # white, as in masks of 8 bits that are black and white
+            present = present * np.uint8(255)
         counts = {str(value): count for value, count in count_values(present).items()}
         return counts, {str(value): colour for value, colour in palette.items()}
     colours: Any = convert(mask, name, 3).getcolors(MOST_COLOURS)

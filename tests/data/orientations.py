@@ -21,7 +21,7 @@ TURNS = {
 }
 
 
-def oriented(pixels: Any, orientation: int) -> bytes:
+def oriented(pixels: Any, orientation: int, file_format: str = "PNG") -> bytes:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    return encode(pixels, exif=exif)
+    return encode(pixels, file_format, exif=exif)

@@ -56,6 +56,18 @@ def test_class_without_a_pixel_in_training_masks_is_refused_by_name(
     assert caught.value.problem == f"no training mask of {tmp_path / 'data'} has a pixel of class '{absent}'"
 
 
+def test_class_that_its_own_masks_lack_is_refused_without_naming_a_setting_of_other_formats(
+    tmp_path: Path,
+) -> None:
+    black = encode(np.zeros((8, 8), np.uint8))
+    names = [f"{split}/{folder}/1.png" for split in SPLITS for folder in ("images", "masks/dog")]
+    write_files(tmp_path / "data", dict.fromkeys(names, black))
+    facts = Facts(**data_section(tmp_path / "data", format="class_masks", allow_duplicates=True))
+    with refused("data.classes") as caught:
+        write_prepared(facts, tmp_path, data_digest="")
+    assert caught.value.hint == "add some, or remove the class"
+
+
 def test_images_of_each_class_are_counted_for_masks_too(tmp_path: Path) -> None:
     write_masks_of(tmp_path / "data", [0, 1, 1, 255])
     assert prepare(tmp_path / "data", ignore_label=255).about()["images_of_classes"] == {

@@ -71,7 +71,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("file,tags\na.png,ant;bee\nb.png,cow\n", {"columns": TAGS, "separator": ";"}, "data.classes",
      {"text": "data.classes: rows of t.csv that have a label that is no class: 2 (row 2: bee, row 3: cow); "
       "data.classes has ant, b|c, Caf\u00e9"}),
-    ("file,tags\na.png,ant\na.png,b|c\n", {"columns": TAGS, "separator": ";"}, "data.columns.label",
+    ("file,tags\na.png,ant\na.png,b|c\n", {"columns": TAGS, "separator": ";"}, "data.columns.file",
      {"hint": "keep one row of each file"}),
     ("file,x,y,z\na.png,0,1,0\nb.png,0,-1,\n", {"columns": FLAGS}, "data.columns.label",
      {"text": "data.columns.label: rows of t.csv that have neither 0 nor 1 in column y: 1 (row 3: b.png); write 1 "

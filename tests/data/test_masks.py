@@ -81,8 +81,9 @@ def test_mask_doubled_in_size_repeats_each_value() -> None:
 
 
 @pytest.mark.parametrize("turn", TURNS)
-def test_mask_is_compared_with_the_image_as_it_is_seen(turn: int) -> None:
-    photograph = oriented(COLOUR, turn)
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_mask_is_compared_with_the_image_as_it_is_seen(turn: int, file_format: str) -> None:
+    photograph = oriented(COLOUR, turn, file_format)
     seen = TURNS[turn](COLOUR).shape[:2]
     assert read_sides(photograph) == seen
     mask = np.zeros(seen, np.uint8)

@@ -1,5 +1,6 @@
 """Files that cannot be used: one error names all of them, and nothing is made of the others after the first."""
 
+import weakref
 from collections.abc import Generator
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def test_single_error_is_raised_as_it_is() -> None:
     with pytest.raises(ConfigError) as caught:
         next(found)
     assert caught.value is error
+
+
+def test_refusals_that_are_collected_keep_no_images_alive() -> None:
+    images: list[weakref.ref[np.ndarray]] = []
+
+    def fail(name: str) -> None:
+        image = np.zeros(9)
+        images.append(weakref.ref(image))
+        try:
+            image.reshape(2, 5)
+        except ValueError as reason:
+            raise ConfigError(name, f"is bad ({reason})") from None
+
+    error = catching(fail)("a.png")
+    assert isinstance(error, ConfigError)
+    assert [image() for image in images] == [None]
 
 
 def test_search_for_more_ends_where_a_fact_must_be_wrong() -> None:

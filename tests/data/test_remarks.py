@@ -30,7 +30,7 @@ def warnings_about(
     places = ("images", "masks") if is_mask else ("cat", "dog")
     for split in ("train", "val", "test"):
         for place in places:
-            pixels = np.zeros((8, 8), np.uint8) if place == "masks" else noise(8, 8)
+            pixels = np.eye(8, dtype=np.uint8) if place == "masks" else noise(8, 8)
             files.setdefault(f"{split}/{place}/plain.png", encode(pixels))
     section = data_section(write_files(folder / "data", files), **facts)
     (folder / "prepared").mkdir()

@@ -65,7 +65,7 @@ def list_samples(root: Path, **changes: Any) -> list[Sample]:
 
 def test_every_format_has_its_row() -> None:
     modules = {path.stem for path in Path(sources.__file__).parent.glob("*.py")} - {"__init__"}
-    # The others are tested in test_tables.py and test_class_masks.py.
+    # The others are tested in test_tables.py, test_pixel_tables.py and test_class_masks.py.
     assert modules - {"class_masks", "csv_labels", "csv_pixels"} == {row.name for row in FORMATS}
 
 

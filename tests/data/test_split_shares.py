@@ -10,9 +10,10 @@ import pytest
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.data.shares import Shares, check_counts, measure_shares
-from pipeline.data.sources import Sample
+from pipeline.data.sources import Sample, load_source, open_source
 from pipeline.data.splits import split_by_name
-from tests.makers import data_section, write_class_folders
+from pipeline.inspection.inspected import inspect_data
+from tests.makers import data_section, write_class_folders, write_files
 from tests.refusals import refused
 
 SPLIT = {"val": 0.15, "test": 0.15, "seed": 0}
@@ -113,6 +114,40 @@ def test_without_a_test_share_only_val_is_compared(split: dict[str, Any]) -> Non
     assert Counter(shares.sizes()) == {"train": 80, "val": 20, "test": 0}
     assert (shares.notes, shares.warnings) == ([], [])
     check_counts(shares, facts)
+
+
+@pytest.mark.parametrize("data_format", ["image_masks", "class_masks"])
+def test_suggested_seed_draws_what_it_says_for_masks(data_format: str, tmp_path: Path) -> None:
+    masks = "masks" if data_format == "image_masks" else "masks/cat"
+    names = [f"{folder}/{n}.png" for n in range(6) for folder in ("images", masks)]
+    root = write_files(tmp_path / "data", dict.fromkeys(names, b""))
+
+    def draw(split: Any) -> Shares:
+        facts = Facts(**data_section(root, format=data_format, split=split))
+        with open_source(facts) as archive:
+            return measure_shares(load_source(data_format).samples(archive, facts), facts, lambda _: None)
+
+    drawn = [shares for seed in range(30) if (shares := draw(SPLIT | {"seed": seed})).warnings]
+    assert drawn
+    for shares in drawn:
+        assert shares.better is not None
+        sizes = draw(shares.better).sizes()
+        assert f"draws {sizes['val'] / 6:.1%} val (asked: 15.0%)" in shares.warnings[-1]
+        assert f"{sizes['test'] / 6:.1%} test (asked: 15.0%)" in shares.warnings[-1]
+
+
+@pytest.mark.parametrize("is_inspected", [False, True])
+def test_data_set_without_images_is_refused_where_splits_are_drawn(
+    is_inspected: bool, tmp_path: Path
+) -> None:
+    facts = Facts(**data_section(write_files(tmp_path / "data", {"notes.txt": b""}), split=SPLIT))
+    with refused("data.root") as caught:
+        if is_inspected:
+            inspect_data(facts, tmp_path / "seen")
+        else:
+            write_prepared(facts, tmp_path, data_digest="")
+    what = "no images" if is_inspected else "no image in the train split"
+    assert caught.value.problem == f"{facts.root} has {what}"
 
 
 def test_without_test_images_there_is_no_test_split(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables of labels and pixels: read whatever the delimiter, and refused with the number of rows that are wrong."""
+"""Tables of labels: read whatever the delimiter, and refused with the number of rows that are wrong."""
 
 import gzip
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.data.facts import Facts
 from pipeline.data.prepared import Prepared, write_prepared
-from pipeline.data.sources import Sample, check_source, load_source, open_source
 from pipeline.data.splits import fold_samples
+from pipeline.data.table_files import find_files
 from pipeline.data.tables import read_table
-from tests.makers import data_section, encode, write_files
+from tests.makers import data_section, encode, list_samples, write_files
 from tests.refusals import refused
 
 SHARES = {"val": 0.2, "test": 0.2, "seed": 0}
@@ -37,7 +37,7 @@ def test_columns_may_be_aligned_by_spaces() -> None:
 
 def test_header_byte_order_mark_and_empty_lines_are_no_rows() -> None:
     table = read_table("\ufefffile,label\n\na.png,cat\n".encode(), "t.csv", has_header=True)
-    assert (table.header, table.rows, table.first) == (["file", "label"], [["a.png", "cat"]], 2)
+    assert (table.header, table.rows, table.lines) == (["file", "label"], [["a.png", "cat"]], [3])
     zipped = read_table(gzip.compress(b"file,label\na.png,cat\n"), "t.csv.gz", has_header=True)
     assert zipped.rows == table.rows
 
@@ -68,13 +68,6 @@ def labels_section(root: Path, **changes: Any) -> dict[str, Any]:
     return data_section(root, **{**facts, "split": SHARES, **changes})
 
 
-def list_samples(section: dict[str, Any]) -> list[Sample]:
-    facts = Facts(**section)
-    check_source(facts)
-    with open_source(facts) as archive:
-        return load_source(facts.format).samples(archive, facts)
-
-
 def write_labels(root: Path, rows: Sequence[str], files: Sequence[str] = ("a.png", "b.png")) -> Path:
     text = "\n".join(["file,label,part,patient", *rows])
     return write_files(root, {"labels.csv": text.encode(), **dict.fromkeys(files, b"")})
@@ -98,6 +91,30 @@ def test_files_are_relative_to_the_folder_of_the_table(root: str, folder: str, t
         (f"{folder}b.png", 0),
         (f"{folder}images/a.png", 1),
     ]
+
+
+@pytest.mark.parametrize("separator", [",", " "])
+def test_rows_have_the_lines_of_their_file(separator: str) -> None:
+    text = "a.png,cat\n\nb.png,dog\n\n\nc.png,cow\n".replace(",", separator)
+    assert read_table(text.encode(), "t.csv", has_header=False).lines == [1, 3, 6]
+    quoted = b'a.png,cat\n"two\nlines",dog\nb.png,dog\n'
+    assert read_table(quoted, "t.csv", has_header=False).lines == [1, 2, 4]
+
+
+def test_name_of_several_columns_is_refused_where_it_is_asked_for() -> None:
+    table = read_table(b"file,label,label,note\na.png,cat,dog,x\n", "t.csv", has_header=True)
+    assert table.find("note", path="data.columns.group") == 3
+    text = (
+        "data.columns.label: several columns of t.csv have the name, got 'label'; rename all but one of them"
+    )
+    with refused("data.columns.label", got="label", text=text):
+        table.find("label", path="data.columns.label")
+
+
+def test_end_of_a_name_may_be_the_whole_name_of_a_file_at_the_top_of_the_archive() -> None:
+    names = {"x/a.png", "p/y/b.png"}
+    assert find_files(["x/a", "p/y/b"], "labels.csv", names) == ["x/a.png", "p/y/b.png"]
+    assert find_files(["a", "b"], "labels.csv", names | {"z/b.png"}) == ["x/a.png", "b"]
 
 
 def test_column_of_splits_is_followed_and_groups_are_whole(tmp_path: Path) -> None:
@@ -131,7 +148,7 @@ REFUSED: list[tuple[list[str], str, str]] = [
     (["a.png,cat,,", "b.png,dog,,", "a.png,dog,,"], "data.columns.label",
      "rows of labels.csv that give a file several labels: 2 (row 2: a.png, row 4: a.png); keep one row of each file; "
      "several labels of an image go into one cell, divided by data.separator, or into a column per class"),
-    (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.label",
+    (["b.png,cat,,", "a.png,cat,,", "./a.png,cat,,"], "data.columns.file",
      "rows of labels.csv that name a file that another row names, too: 2 (row 3: a.png, row 4: a.png); keep one "
      "row of each file"),
     (["a.png,cat,,", "b.png,cta,,"], "data.classes",
@@ -180,68 +197,6 @@ def test_setting_that_does_not_fit_the_table_is_refused(
     root = write_labels(tmp_path / "data", ["a.png,cat,,", "b.png,dog,,"])
     with refused(path, **fields):
         list_samples(labels_section(root, **changes))
-
-
-PIXELS = np.random.default_rng(0).integers(0, 256, (30, 4, 6), dtype=np.uint8)
-
-
-@pytest.mark.parametrize("name", ["digits.csv", "digits.csv.gz"])
-@pytest.mark.parametrize("has_header", [False, True])
-def test_rows_of_pixels_become_the_exact_images(name: str, has_header: bool, tmp_path: Path) -> None:
-    lines = [
-        ",".join([*map(str, image.ravel()), ["cat", "dog"][index % 2]]) for index, image in enumerate(PIXELS)
-    ]
-    header = [",".join([*(f"p{index}" for index in range(24)), "label"])] if has_header else []
-    text = "\n".join([*header, *lines]).encode()
-    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
-    columns = {"label": "label" if has_header else 24}
-    section = data_section(
-        tmp_path / name, format="csv_pixels", columns=columns, shape=[1, 4, 6], split=SHARES
-    )
-    facts = Facts(**section)
-    check_source(facts)
-    (tmp_path / "out").mkdir()
-    write_prepared(facts, tmp_path / "out", data_digest="")
-    prepared = Prepared.open(tmp_path / "out", facts)
-    seen = 0
-    for split in ("train", "val", "test"):
-        rows = [int(file[4:11]) - 1 for file in prepared.files(split)]
-        np.testing.assert_array_equal(prepared.images(split)[..., 0], PIXELS[rows])
-        np.testing.assert_array_equal(prepared.targets(split), np.array(rows) % 2)
-        seen += len(rows)
-    assert seen == 30
-
-
-REFUSED_PIXELS: list[tuple[str, dict[str, Any], str, str]] = [
-    ("1,2,3,4,cat\n1,2,256,4,dog\n1,2,3,4,cat\n1,x,256,4,dog\n", {}, "t.csv",
-     "t.csv: rows that hold what is no pixel: 2 (row 2: '256' in column 2, row 4: 'x' in column 1); pixels are whole "
-     "numbers from 0 to 255; name the columns that hold something else in data.columns"),
-    ("1,2,3,x,cat\n", {}, "t.csv", ""),
-    ("1,2,3,0.5,cat\n", {}, "t.csv", ""),
-    ("1,2,3,cat\n", {"columns": {"label": 3}}, "data.shape",
-     "data.shape: its rows times columns are not the 3 pixels of a row, which are no square either, got [1, 8, 8]; set "
-     "data.shape=[1, <rows>, <columns>], and name the columns that are no pixels in data.columns"),
-    ("1,2,3,4,cow\n", {}, "data.classes", ""),
-    ("1,2,3,4,cat\n", {"columns": {"label": 4, "file": 0}}, "data.columns.file", ""),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("table", "changes", "path", "text"), REFUSED_PIXELS)
-def test_table_that_holds_no_pixels_is_refused(
-    table: str, changes: dict[str, Any], path: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("t.csv").write_text(table)
-    section = {"format": "csv_pixels", "columns": {"label": 4}, "split": SHARES, **changes}
-    with refused(path, text=text):
-        list_samples(data_section("t.csv", **section))
-
-
-def test_pixels_written_as_fractions_of_zero_are_whole(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("1.0,2.0,255.0,0.0,cat\n")
-    facts = Facts(**data_section(tmp_path / "t.csv", format="csv_pixels", columns={"label": 4}, split=SHARES))
-    with open_source(facts) as archive:
-        assert archive.read("row_0000001.pgm") == b"P5 2 2 255\n\x01\x02\xff\x00"
 
 
 def test_images_of_a_table_are_prepared(tmp_path: Path) -> None:

@@ -40,6 +40,16 @@ def several(separator: str, classes: list[str], column: str = "tags") -> dict[st
     return {"columns": {"file": "file", "label": column}, "separator": separator, "classes": classes}
 
 
+def test_separator_that_the_user_names_is_not_taken_for_the_delimiter(tmp_path: Path) -> None:
+    cells = ["cat;dog;cow;hen", "dog"]
+    found = layout(tmp_path, "", cells, separator=";")
+    assert found == {
+        "columns": {"file": 0, "label": 1},
+        "separator": ";",
+        "classes": ["cat", "cow", "dog", "hen"],
+    }
+
+
 CELLS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("file,tags", ["cat", "dog"], single("tags", ["cat", "dog"])),
     ("file,tags", ["cat|dog", "dog", "", "cow| cat"], several("|", ["cat", "cow", "dog"])),

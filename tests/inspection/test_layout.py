@@ -88,6 +88,18 @@ def test_table_beside_a_folder_or_zip_is_found(
         assert find_layout(table, labels=Labels("label"), max_bytes=1000) == expected
 
 
+@pytest.mark.parametrize("place", ["both/t.csv", "t.csv"])
+def test_table_that_cannot_be_read_is_refused_by_its_error_if_it_was_named(
+    place: str, tmp_path: Path
+) -> None:
+    write_files(tmp_path, {place: b"file,label\n\xff,x\n", "both/a/1.png": b"", "both/b/1.png": b""})
+    name = "t.csv" if place.startswith("both") else "../t.csv"
+    with refused(name) as caught:
+        find_layout(tmp_path / "both", table=tmp_path / place, max_bytes=1000)
+    assert caught.value.problem == "is not UTF-8"
+    assert find_layout(tmp_path / "both", max_bytes=1000)["format"] == "class_folders"
+
+
 def test_only_zip_of_a_folder_is_opened_without_a_table(tmp_path: Path) -> None:
     write_files(tmp_path / "down" / "pets.zip", {"cat/1.png": b"", "dog/1.png": b""})
     assert find_layout(tmp_path / "down", max_bytes=1000)["root"] == str(tmp_path / "down" / "pets.zip")

@@ -53,12 +53,14 @@ class Sample:
         split: train, val or test.
         target: input to its kind of target: a class index, several of them, or the name of a file in the archive.
         group: what no split or fold divides, where a table tells it; None to find it by `data.groups`.
+        unit: name that decides its split without groups, where that is not its file.
     """
 
     file: str
     split: str
     target: int | tuple[int, ...] | str
     group: str | None = None
+    unit: str | None = None
 
 
 class Source(Protocol):

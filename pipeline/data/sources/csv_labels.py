@@ -164,4 +164,4 @@ def _note_repeated(errors: RowErrors, files: Sequence[str]) -> None:
     num_rows = Counter(files)
     problem = "name a file that another row names, too"
     is_repeated = (num_rows[name] > 1 for name in files)
-    errors.note("data.columns.label", files, is_repeated, problem, way=ONE_ROW)
+    errors.note("data.columns.file", files, is_repeated, problem, way=ONE_ROW)

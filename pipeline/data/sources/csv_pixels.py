@@ -7,11 +7,10 @@ that fits their number, else as many rows as columns. The whole table is held in
 
 from __future__ import annotations
 
-import io
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from csv import writer
 from dataclasses import replace
 from math import isqrt
 from pathlib import Path
@@ -25,7 +24,6 @@ from pipeline.data.tables import RowErrors, Table, has_header, read_table
 from pipeline.errors import ConfigError
 
 TARGET = "label"
-LABELS = "labels.tsv"  # not gzipped, whatever the table is
 FACTS = ("columns",)
 COLUMNS = ("label", "split", "group")
 
@@ -35,7 +33,7 @@ class PixelTable:
 
     Args:
         pixels: of each row.
-        labels: a table like those of the format `csv_labels`.
+        labels: a table like those of the format `csv_labels`, as JSON of the fields of `Table`.
     """
 
     def __init__(self, root: Path, pixels: Sequence[bytes], sides: tuple[int, int], labels: bytes) -> None:
@@ -61,6 +59,10 @@ def opened(facts: Facts) -> Iterator[Archive]:
     Raises:
         ConfigError: it is missing or damaged, or a cell is no whole number from 0 to 255.
     """
+    yield _read(facts)
+
+
+def _read(facts: Facts) -> PixelTable:
     root, columns = Path(facts.root), facts.columns or {}
     if not root.is_file():
         raise ConfigError("data.root", got=facts.root, allowed="the path of a CSV file, or of a gzipped one")
@@ -76,18 +78,18 @@ def opened(facts: Facts) -> Iterator[Archive]:
     pixels = [index for index in range(len(table.rows[0])) if index not in named.values()]
     sides = find_sides(len(pixels), facts.shape)
     rows = _read_pixels(table, pixels)
-    yield PixelTable(root, rows, sides, _labels(table, named))
+    return PixelTable(root, rows, sides, _labels(table, named))
 
 
 def samples(archive: Archive, facts: Facts) -> list[Sample]:
     """List the rows; see `csv_labels.samples`."""
     is_named = has_header(facts.columns or {})
     numbers = {key: index for index, key in enumerate(("file", *(facts.columns or {})))}
-    table = read_table(archive.read(archive.root.name), LABELS, has_header=is_named)
+    table = Table(archive.root.name, **json.loads(archive.read(archive.root.name)))
     columns: dict[str, str | int | list[str | int]] = {
         key: key if is_named else number for key, number in numbers.items()
     }
-    return read_samples(replace(table, name=archive.root.name), archive, replace(facts, columns=columns))
+    return read_samples(table, archive, replace(facts, columns=columns))
 
 
 def find_sides(num_pixels: int, shape: Sequence[int]) -> tuple[int, int]:
@@ -127,7 +129,7 @@ def _read_pixels(table: Table, columns: Sequence[int]) -> list[bytes]:
             wrong.append("")
         except ValueError:  # perhaps written as 0.0
             wrong.append(_find_wrong(table, row, columns))
-            if not any(wrong):
+            if not wrong[-1]:
                 pixels.append(bytes(int(float(row[column])) for column in columns))
     errors = RowErrors(table)
     errors.note(
@@ -143,26 +145,25 @@ def _read_pixels(table: Table, columns: Sequence[int]) -> list[bytes]:
 
 def _find_wrong(table: Table, row: Sequence[str], columns: Sequence[int]) -> str:
     """Return the first cell of a row that is no pixel, with its column; empty if all are."""
-    column = next((column for column in columns if not _is_byte(row[column])), None)
+    column = next((column for column in columns if not is_pixel(row[column])), None)
     if column is None:
         return ""
     return f"{row[column]!r} in column {table.header[column] if table.header else column}"
 
 
-def _is_byte(cell: str) -> bool:
+def is_pixel(cell: str) -> bool:
+    """Return whether a cell is a whole number from 0 to 255, such as `7` or `7.0`."""
     try:
-        return float(cell) in range(256)
+        value = float(cell)
     except ValueError:
         return False
+    return 0 <= value <= 255 and value.is_integer()
 
 
 def _labels(table: Table, named: Mapping[str, int]) -> bytes:
-    """Return the columns that are no pixels, and the names of the rows, as a table."""
-    text = io.StringIO()
-    rows = writer(text, delimiter="\t", lineterminator="\n")
-    if table.header:
-        rows.writerow(["file", *named])
-    rows.writerows(
+    """Return the columns that are no pixels, and the names of the rows, as the fields of a table."""
+    header = ["file", *named] if table.header else []
+    rows = [
         [_name(index), *(row[column] for column in named.values())] for index, row in enumerate(table.rows)
-    )
-    return text.getvalue().encode()
+    ]
+    return json.dumps({"header": header, "rows": rows, "lines": table.lines}).encode()

@@ -57,7 +57,11 @@ def samples(archive: Archive, facts: Facts, *, masks: str = "masks") -> list[Sam
             None if facts.groups is None else {key: find_group(images[key], facts.groups) for key in images}
         )
         splits = split_by_name(dict.fromkeys(images, 0), facts.shares, groups=groups)
-    return [Sample(images[key], splits[key], target=targets[key]) for key in sorted(images)]
+    is_drawn = facts.shares is not None
+    return [
+        Sample(images[key], splits[key], target=targets[key], unit=key if is_drawn else None)
+        for key in sorted(images)
+    ]
 
 
 def _place(name: str, archive: Archive, facts: Facts) -> tuple[str, str]:

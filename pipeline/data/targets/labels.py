@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,8 +52,9 @@ class Labels(TargetKind):
             ConfigError: none or all of them have it; the message names the class.
         """
         sets = [set(_indices(sample)) for sample in samples if sample.split == "train"]
+        counts = Counter(index for each in sets for index in each)
         for index, name in enumerate(facts.classes):
-            count = sum(index in each for each in sets)
+            count = counts[index]
             if count in (0, len(sets)):
                 raise ConfigError(
                     "data.classes",

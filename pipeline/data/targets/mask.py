@@ -75,10 +75,13 @@ class Mask(TargetKind):
         for name, count in zip(facts.classes, num_images["train"], strict=True):
             if not count:
                 ignored = "" if facts.ignore_label is None else "; data.ignore_label may stand for its pixels"
+                way = "add some, or remove the class"
+                if facts.format == "image_masks":  # other formats have no data.mask_values
+                    way = "add some, remove the class, or say which values it has by data.mask_values"
                 raise ConfigError(
                     "data.classes",
                     f"no training mask of {facts.root} has a pixel of class '{name}'",
-                    hint=f"add some, remove the class, or say which values it has by data.mask_values{ignored}",
+                    hint=way + ignored,
                 )
 
     def mask(self, target: Any) -> Array | None:
