@@ -16,7 +16,7 @@ from pipeline.pages.chapters import _found
 from pipeline.storage.names import escape_cells, unescape_cells
 from pipeline.sweeps.ledger import Trial
 from pipeline.tracking.comparison import ComparedRun, _table
-from pipeline.training.evaluation import _write_rows
+from pipeline.training.score_files import write_rows
 from pipeline.trials.results import _csv
 from tests.makers import data_section, write_class_folders
 
@@ -60,7 +60,7 @@ def test_manifest_of_prepared_data(tmp_path: Path) -> None:
 
 
 def test_cases_of_an_evaluation(tmp_path: Path) -> None:
-    _write_rows(tmp_path / "cases.csv", ["file", "dice"], [(ATTACK, "-0.5")])
+    write_rows(tmp_path / "cases.csv", ["file", "dice"], [(ATTACK, "-0.5")])
     assert cells_of((tmp_path / "cases.csv").read_text()) == ["file", "dice", f"'{ATTACK}", "-0.5"]
 
 

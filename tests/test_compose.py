@@ -24,6 +24,7 @@ from pipeline.errors import ConfigError
 from pipeline.files import yaml_text
 from pipeline.runs.command import exit_on_mistake
 from tests.refusals import refused
+from tests.tasks.rows import COMPOSED
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -35,7 +36,7 @@ GROUPS = {
     if folder.is_dir() and folder.name != "facts"  # defaults of `data`, which nobody chooses from
 }
 FITTED = ("data", "task", "model")
-BOUND = [option for group in FITTED for option in GROUPS[group]]
+BOUND = [option for group in FITTED for option in GROUPS[group] if option != "task=multilabel"]
 # The others are taken together: the first of each group, then the second, until every one has been taken.
 FREE = [
     [option for option in together if option]
@@ -80,6 +81,11 @@ def test_data_task_and_network_compose_with_one_of_the_experiments(option: str) 
             assert declaration.sections.keys() == set(SECTIONS)
             return
     pytest.fail("\n".join(refusals))
+
+
+@pytest.mark.parametrize("task", sorted(COMPOSED))
+def test_task_composes_with_its_kind_of_targets(task: str) -> None:
+    assert compose(COMPOSED[task]).sections.keys() == set(SECTIONS)
 
 
 @pytest.mark.parametrize("options", FREE, ids=" ".join)

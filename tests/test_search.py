@@ -76,6 +76,7 @@ def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Search]:
     logged = RunFolder(tmp_path / "logged")
     logged.update(mlflow_run_id="the best child")
     monkeypatch.setattr(runner, "_log_best", lambda *_: logged)
+    monkeypatch.setattr(runner.Objective, "of", lambda *_: runner.Objective("val/accuracy", None))
     monkeypatch.setattr("pipeline.tracking.comparison.log_search", lambda *_, **__: None)
     monkeypatch.setattr(runner, "launch_here", lambda *_: Trainings(by_rate))
     return found

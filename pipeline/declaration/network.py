@@ -28,8 +28,8 @@ def plan_network(declaration: Declaration) -> Network:
     if target != demands.target:
         raise ConfigError(
             "task",
-            f"{demands.name} needs a {demands.target} for each image, data {facts.name} (format {facts.format}) has a "
-            f"{target}",
+            f"{demands.name} needs targets of the kind {demands.target}, data {facts.name} (format {facts.format}) has "
+            f"those of the kind {target}",
             got=declaration.task["_target_"],
             hint="choose another task= or data=",
         )

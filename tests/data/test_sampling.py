@@ -23,7 +23,7 @@ from pipeline.declaration.composition import compose
 from pipeline.tasks.demands import load_demands
 from pipeline.transforms.augmentation import Augmentation
 from tests.refusals import refused
-from tests.tasks.rows import ROWS
+from tests.tasks.rows import COMPOSED, ROWS
 
 LABEL = load_kind("label")
 COUNTS = (12, 3, 1)  # images of each class
@@ -160,10 +160,9 @@ def test_validation_images_come_once_and_in_order() -> None:
 
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_task_is_labelled_only_if_its_targets_are_classes_of_images(name: str) -> None:
-    data = "brain" if name == "segmentation" else "digits"
-    model = ["model=unet_small"] if name == "segmentation" else []
-    demands = load_demands(compose([f"task={name}", f"data={data}", *model]).task)
-    targets = np.zeros((2, *((3, 3) if demands.is_dense else ())), np.uint8)
+    demands = load_demands(compose(COMPOSED[name]).task)
+    inner = {"label": (), "labels": (3,), "mask": (3, 3)}[demands.target]
+    targets = np.zeros((2, *inner), np.uint8)
     assert demands.is_labelled == (load_kind(demands.target).labels(targets) is not None)
 
 

@@ -20,7 +20,9 @@ ALLOWED_SHAPE = "[channels, rows, columns] with 1 or 3 channels"
 SPLIT = "folders, random, {val: 0.15, test: 0.15, seed: 0} or, for no test split, {val: 0.15, seed: 0}"
 SEEN = "[1, rows, columns] of what the network sees"
 TRAINER = "pipeline.declaration.settings.TrainerSettings"
-TASKS = ("pipeline.tasks.classification.task.Classification", "pipeline.tasks.segmentation.task.Segmentation")
+TASKS = tuple(
+    f"pipeline.tasks.{name.lower()}.task.{name}" for name in ("Classification", "Multilabel", "Segmentation")
+)
 CLASS = {"hint": "name the class to build"}
 STEP = {"hint": "name a transform, such as _target_: albumentations.HorizontalFlip"}
 
@@ -166,9 +168,9 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("input_shape", [1, 8, 8], "model.layers[2]",
      {"got": (5, 5), "hint": "use a larger image (data.shape), fewer strides and pools before it, or a smaller "}),
     ("data.format", "image_masks", "task",
-     {"got": TASKS[0], "text": "task: classification needs a label for each image, data digits (format image_masks) "
-                               f"has a mask, got '{TASKS[0]}'; choose another task= or data="}),
-    ("task._target_", TASKS[1], "task.label_smoothing",
+     {"got": TASKS[0], "text": "task: classification needs targets of the kind label, data digits (format image_masks) "
+                               f"has those of the kind mask, got '{TASKS[0]}'; choose another task= or data="}),
+    ("task._target_", TASKS[-1], "task.label_smoothing",
      {"got": "label_smoothing", "allowed": ("dice_weight", "dice_background", "class_weights")}),
     ("model.head", ["flatten", {"linear": 3}], "model.head[0]", {"got": (84,), "allowed": "a map (C, H, W)"}),
     ("model.head", [{"linear": 3}], "model",

@@ -21,14 +21,19 @@ from pipeline.declaration.loading import load
 from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
 
 ROOT = Path(__file__).parents[2]
-# They find and order what the training needs; the statistics and copies that they make are in the identity by key.
+# They find and order what the training needs, or tell of it; the statistics and copies that they make are in the
+# identity by key, and so is a table of labels outside the archive.
 ORCHESTRATING = {
+    "pipeline.data.table_files",
+    "pipeline.data.tables",
     "pipeline.declaration.checks",
     "pipeline.declaration.grants",
     "pipeline.declaration.keys",
     "pipeline.declaration.loading",
     "pipeline.declaration.ranges",
     "pipeline.declaration.targets",
+    "pipeline.plans.explain",
+    "pipeline.plans.table",
     "pipeline.training.earlier_runs",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
@@ -133,8 +138,9 @@ def test_every_module_that_a_training_loads_is_in_its_identity_or_known_to_decid
         "pipeline.training.learner",
         "pipeline.layers.containers",
     } <= loaded & decide
+    surveyed = {"pipeline.data.masks"} - decide  # by the page of the data
     forgotten = {module for module in loaded - decide if not is_below(module, left_out)}
     copying = {"pipeline.training.copies"} if declaration.augmentation.copies else set()
-    assert forgotten == ORCHESTRATING | copying, (
+    assert forgotten == ORCHESTRATING | copying | surveyed, (
         "forgotten by the keys, or listed above although the training does without"
     )

@@ -10,6 +10,7 @@ from PIL import Image
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.curves import draw_curves
+from pipeline.pictures.labels import draw_labels
 from pipeline.pictures.sheets import COLOURS, OPACITY, draw_sheet, overlay
 from pipeline.pictures.statistics import draw_statistics
 from pipeline.transforms.statistics import measure
@@ -46,6 +47,9 @@ def draw_measured(images: np.ndarray, path: Path, *, patch: tuple[int, int] | No
 
 
 DRAWINGS: dict[str, Callable[[Path], None]] = {
+    "several labels": lambda path: draw_labels(
+        ["cat", "dog", "鳥"], np.array([3, 0, 5]), np.array([1, 0, 0]), np.array([0, 2, 4]), path
+    ),
     "grey sheet": lambda path: draw_sheet(GREY, path),
     "colour sheet": lambda path: draw_sheet(COLOUR, path, captions=["a long name as another long name"] * 6),
     "mask sheet": lambda path: draw_sheet(GREY, path, masks=MASKS, classes=["other", *NASTY[2:]]),
@@ -202,6 +206,7 @@ def test_every_drawing_of_the_room_is_tested() -> None:
         "confusion",
         "curves",
         "fonts",
+        "labels",
         "marked",
         "search",
         "sheets",

@@ -226,6 +226,7 @@ def test_files_are_as_the_module_says(ledger: Ledger) -> None:
         "state": "finished",
         "attempts": 1,
         "values": [0.5],
+        "losses": [],
         "curves": [[0.25, 0.5]],
         "reason": "",
     }

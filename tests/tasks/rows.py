@@ -34,6 +34,22 @@ class Row:
     chance: float
 
 
+# What composes a declaration of each task.
+COMPOSED = {
+    "classification": ["task=classification", "data=digits"],
+    "multilabel": [
+        *("task=multilabel", "data=digits", "data.format=csv_labels", 'data.separator=";"'),
+        *(
+            "data.table=t.csv",
+            "data.columns={file: file, label: tags}",
+            "data.split=random",
+            "data.groups=null",
+        ),
+    ],
+    "segmentation": ["task=segmentation", "data=brain", "model=unet_small"],
+}
+
+
 def one_hot(targets: Tensor) -> Tensor:
     """Return logits (N, K, ...) that are sure of the class of each target (N, ...)."""
     return 20 * functional.one_hot(targets.long(), NUM_CLASSES).movedim(-1, 1).float()

@@ -23,7 +23,8 @@ from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import open_trained
 from tests.makers import write_class_folders, write_image_masks
 from tests.refusals import refused
-from tests.tasks.test_contract import CLASSES, declare
+from tests.tasks.kinds import CLASSES
+from tests.tasks.test_contract import declare
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ from pipeline.training.assemble import build_task
 from pipeline.training.selection import Selection, baseline, find_selection
 from pipeline.trials.early_stopping import check_metric, name_objective
 from tests.refusals import refused
-from tests.tasks.rows import ROWS
+from tests.tasks.rows import COMPOSED, ROWS
 from tests.training.fitting import QUIET, Tracked, trained
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "calibration_error")
@@ -75,12 +75,10 @@ def test_masks_are_judged_by_dice_and_have_no_majority(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_every_score_may_select_has_a_mode_and_the_usual_ones_share_theirs(name: str) -> None:
-    data = "brain" if name == "segmentation" else "digits"
-    model = ["model=unet_small"] if name == "segmentation" else []
-    declaration = compose([f"task={name}", f"data={data}", *model])
+    declaration = compose(COMPOSED[name])
     demands = load_demands(declaration.task)
     for score in demands.scores(declaration.data):
-        chosen = compose([f"task={name}", f"data={data}", *model, f"trainer.select={score}"])
+        chosen = compose([*COMPOSED[name], f"trainer.select={score}"])
         assert chosen.trainer.select == score
         assert demands.mode_of(score) in ("max", "min")
     assert demands.mode_of(demands.score) == demands.mode

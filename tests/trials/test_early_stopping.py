@@ -216,9 +216,9 @@ def test_score_of_a_class_is_better_when_higher_whatever_the_class_is_called(nam
 def test_score_of_a_class_can_be_searched_but_not_of_the_background(name: str) -> None:
     facts = declared("brain_unet").data
     assert facts.background is not None
-    for index, each in enumerate(facts.classes):
+    for each in facts.classes:
         declaration = declared("brain_unet", metric=f"val/{name}_{each}")
-        if index != facts.background:
+        if each != facts.background:
             check_metric(declaration)
             continue
         with refused("search.metric", got=f"val/{name}_{each}"):

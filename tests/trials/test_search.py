@@ -76,8 +76,8 @@ def test_trial_without_a_value_fails_with_its_reason_and_the_search_goes_on(tmp_
     ]
     assert [(name.split(":")[0], reason) for name, reason in compared.failures] == [
         ("trial 1", "out of memory"),
-        ("trial 2", "the score is not a number"),
-        ("trial 3", "the score is not a number"),
+        ("trial 2", "the score is not defined"),
+        ("trial 3", "the score is not defined"),
     ]
 
 
