@@ -141,7 +141,7 @@ def test_changed_search_starts_anew_and_says_where_the_old_one_lies(
     run(*COARSE, "search.trials=2", changed)
     place = Path.cwd() / LEDGER.with_name("digits_lenet5-coarse.before1")
     assert capsys.readouterr().err == (
-        f"search: {difference}; it starts anew, and what was there lies in {place} now\n"
+        f"search: {difference}; it starts anew, and what was there lies in {place}\n"
     )
     assert Ledger(place).trials() == first
     assert Ledger(LEDGER).about()["identity"] == searches[-1].identity

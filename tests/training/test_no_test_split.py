@@ -19,6 +19,7 @@ from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.tracking.store import Store
 from pipeline.training.agreement import find_images
 from pipeline.training.evaluation import evaluate, evaluate_elsewhere, replace_data
+from pipeline.training.inputs import prepare
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import open_trained
 from tests.makers import write_class_folders, write_image_masks
@@ -108,6 +109,7 @@ def test_report_shows_validation_scores_as_such(trained: tuple[Path, Declaration
     (artifacts / "search" / "tiny").mkdir(parents=True)
     (artifacts / "search" / "tiny" / "best.yaml").write_text(yaml_text(dict(declaration.sections)))
     publish(artifacts / "search" / "tiny", artifacts / "search" / "tiny", root=root)
+    publish(prepare(declaration, root=root), artifacts / "prepare" / "tiny", root=root)
     publish(run.path, artifacts / "train" / "tiny", root=root, names=RESULTS)
     evaluate(run, root / "draft", root=root)
     publish(root / "draft", artifacts / "evaluate" / "tiny", root=root)
