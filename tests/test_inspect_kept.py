@@ -40,7 +40,6 @@ def test_page_is_in_the_report_and_in_the_runs_on_the_same_data(
     assert folder == "data"
     assert "Images per class and split" in page
     assert "data:image/png;base64," in page
-    log_page(declaration, None, root=Path.cwd())
     log_page(compose(["data=pets", "model=resnet18", "data.shape=[1,16,16]"]), tracked, root=Path.cwd())
     assert len(logged) == 1
     trained_on = data_digest(declaration, root=Path.cwd())

@@ -43,6 +43,7 @@ def log_comparison(
     parent: TrackedRun,
     runs: Sequence[ComparedRun],
     *,
+    best: ComparedRun | None,
     scored: Sequence[tuple[str, Sequence[float]]],
     score: str,
     page: str,
@@ -50,11 +51,12 @@ def log_comparison(
     """Log the results of a sweep to its parent run.
 
     Logs `comparison.md`, which is also the description of the parent; and if a run has finished, `comparison.csv`,
-    `comparison.png`; if its score is defined, also `best_config.yaml`, the tags `convoy.best_run` and
-    `convoy.best_name`, and the best score.
+    `comparison.png`; if there is a best one and its score is defined, also `best_config.yaml`, the tags
+    `convoy.best_run` and `convoy.best_name`, and the best score.
 
     Args:
         runs: the finished ones, best first.
+        best: the one that the first row of the comparison shows; None if the runs cannot be ranked.
         scored: the scores of each point, best first; several for runs that differ only in their seed.
         score: which score that is, in words.
         page: the comparison as Markdown.
@@ -63,13 +65,12 @@ def log_comparison(
     parent.log_note(page)
     if not runs:
         return
-    best = runs[0]
     parent.log_text(_table(runs), "comparison.csv")
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "comparison.png"
         draw_comparison(scored, picture, score=score)
         parent.log_files(picture)
-    if isnan(best.scores["score"]):
+    if best is None or isnan(best.scores["score"]):
         return
     parent.log_text(yaml_text(dict(best.sections)), "best_config.yaml")
     parent.log_scores({SCORE: best.scores["score"]})

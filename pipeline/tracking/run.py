@@ -36,6 +36,8 @@ PARAMS_AT_ONCE = 100
 SCORE_TAG = "convoy.score"  # the name of the selecting score
 MAJORITY_TAG = "convoy.majority"  # the most frequent class of the training split
 BASELINE = "final/baseline"
+LONGEST_NOTE = 8000  # characters; MLflow cuts the values of tags there
+CUT = "\n\nThe rest is in the artifact `comparison.md`.\n"
 EPOCHS_AT_ONCE = 10  # MLflow takes a thousand numbers at once
 
 
@@ -156,7 +158,10 @@ class TrackedRun:
         self._client.log_batch(self.run_id, tags=[RunTag(key, redact(value)) for key, value in tags.items()])
 
     def log_note(self, text: str) -> None:
-        """Set the description of the run, in Markdown."""
+        """Set the description of the run, in Markdown; of a long one, the lines that MLflow has room for."""
+        if len(text) > LONGEST_NOTE:
+            lines, _, _ = text[: LONGEST_NOTE - len(CUT)].rpartition("\n")
+            text = lines + CUT
         self.log_tags({NOTE_TAG: text})
 
     def log_text(self, text: str, name: str) -> None:

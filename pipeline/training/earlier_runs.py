@@ -6,6 +6,7 @@ schedule, early stopping and the best epoch so far are in its checkpoint, and an
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -31,6 +32,7 @@ def go_on_from_earlier(folder: RunFolder, decides: Identity) -> None:
     """
     if folder.last.exists() or folder.previous.exists() or folder.has_results():
         return
+    decides = json.loads(json.dumps(decides))  # as `run.json` holds it, where all keys are text
     others = sorted(_similar(folder, decides), key=lambda pair: -_max_epochs(pair[1]))
     exact = [other for other, known in others if _is_exact(known, decides)]
     for other in exact:

@@ -34,14 +34,10 @@ def keep_overview(declaration: Declaration, inspected: Inspected, folder: Path, 
     find_or_make(root, STAGE, overview_key(declaration, root=root), make)
 
 
-def log_page(declaration: Declaration, tracked: TrackedRun | None, *, root: Path) -> None:
-    """Log the page of the data, if they were inspected as a declaration has them.
-
-    Args:
-        tracked: the MLflow run to log to; None to log nothing.
-    """
+def log_page(declaration: Declaration, tracked: TrackedRun, *, root: Path) -> None:
+    """Log the page of the data, if they were inspected as a declaration has them."""
     page = root / "cache" / STAGE / overview_key(declaration, root=root) / PAGE
-    if tracked is not None and page.is_file():
+    if page.is_file():
         tracked.log_files(page, "data")
 
 

@@ -103,14 +103,19 @@ def follow(root: Path) -> bool:
     return True
 
 
-def check_unfinished(declaration: Declaration, *, root: Path) -> None:
+def check_unfinished(declaration: Declaration, *, root: Path) -> RunFolder:
     """Check that a declaration can be trained, unless it has been already; nothing is recorded.
+
+    Returns:
+        The folder of the run, which need not exist.
 
     Raises:
         ConfigError: it cannot.
     """
-    if readable_state(find_folder(declaration, root=root)).get("state") != "finished":
+    folder = find_folder(declaration, root=root)
+    if readable_state(folder).get("state") != "finished":
         _check(declaration)
+    return folder
 
 
 def find_folder(declaration: Declaration, *, root: Path) -> RunFolder:
@@ -251,7 +256,8 @@ def _fit_inputs(
         publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
         found = data_digest(declaration, root=context.root)
         tracked.log_data(facts.name, digest=found, root=facts.root, counts=about["counts"])
-        log_page(declaration, tracked if observer.log_artifacts else None, root=context.root)
+        if observer.log_artifacts:
+            log_page(declaration, tracked, root=context.root)
     return fit(
         declaration,
         folder,

@@ -17,6 +17,7 @@ from pipeline.pages.comparison import PAGE, Comparison, Row, comparison_markdown
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.demands import Demands, load_demands
 from pipeline.tasks.intervals import mean_interval
+from pipeline.trials.names import key_of
 from pipeline.trials.search import SEED, Outcome
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class GridJob:
     Args:
         overrides: of its declaration.
         declaration: composed from them.
+        folder: of its run, which need not exist.
         name: what differs from the other jobs.
         point: the same without the seed.
         outcome: None if it has not ended.
@@ -37,6 +39,7 @@ class GridJob:
 
     overrides: Sequence[str]
     declaration: Declaration
+    folder: Path
     name: str
     point: str
     outcome: Outcome | None = None
@@ -90,15 +93,20 @@ class GridResults:
         for runs_of_point in points:
             scored.append((_name(runs_of_point), [run.score for run in runs_of_point]))
             runs += runs_of_point
-        compared = []
+        compared = {}
         for run in sorted(runs, key=lambda run: self._rank([run]), reverse=True):
             folder = RunFolder(self.root / run.folder)
             run_id = folder.state()["mlflow_run_id"]
             sections = run.job.declaration.sections
-            compared.append(ComparedRun(run.job.name, run_id, run.folder, sections, folder.metrics()))
+            compared[run.folder] = ComparedRun(run.job.name, run_id, run.folder, sections, folder.metrics())
+        best = None
+        if len({run.selection["score"] for run in runs}) == 1:
+            best = next(
+                each for folder, each in compared.items() if folder in {run.folder for run in points[0]}
+            )
         score = ", ".join(filter(None, (self._score(points), *self._notes(points))))
         page = self.page.read_text(encoding="utf-8")
-        log_comparison(tracked, compared, scored=scored, score=score, page=page)
+        log_comparison(tracked, [*compared.values()], best=best, scored=scored, score=score, page=page)
 
     def _comparison(self, *, is_stopped: bool) -> Comparison:
         left = [job.name for job in self.jobs if job.outcome is None]
@@ -142,14 +150,15 @@ class GridResults:
 
     def _points(self) -> list[list[_Run]]:
         """Return the finished runs by their point, best first."""
-        points: dict[str, list[_Run]] = {}
+        points: dict[tuple[str, ...], list[_Run]] = {}
         for job in self.jobs:
             if job.outcome is not None and job.outcome.value is not None:
                 folder = RunFolder(self.root / job.outcome.folder)
                 selection = folder.selection(load_demands(job.declaration.task).score)
                 loss = folder.metrics().get("val/loss", inf)
                 run = _Run(job, job.outcome.value, job.outcome.folder, selection, loss)
-                points.setdefault(job.point, []).append(run)
+                settings = (each for each in job.overrides if key_of(each) != SEED)
+                points.setdefault(tuple(settings), []).append(run)
         return sorted(points.values(), key=self._rank, reverse=True)
 
     def _rank(self, runs: Sequence[_Run]) -> tuple[float, float]:

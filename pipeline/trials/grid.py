@@ -22,7 +22,8 @@ from pipeline.runs.leader import is_leader
 from pipeline.runs.lock import Held, locked
 from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
-from pipeline.training.run import RunRequest, check_unfinished, find_folder, train
+from pipeline.training.earlier_runs import readable_state
+from pipeline.training.run import RunRequest, check_unfinished, train
 from pipeline.trials.compared import GridJob, GridResults
 from pipeline.trials.names import name_point
 from pipeline.trials.search import SEED, Died, Launch, Outcome
@@ -78,16 +79,16 @@ def load_grid(
     declarations = [compose(job) for job in jobs]
     _check_experiment(declarations)
     _check_select(declarations)
-    for declaration in declarations:
-        check_unfinished(declaration, root=root)
+    folders = [check_unfinished(declaration, root=root) for declaration in declarations]
     named = [
         GridJob(
             job,
             declaration,
+            folder.path,
             name=name_point(job, swept) or declaration.name,
             point=name_point(job, swept, without=SEED) or declaration.name,
         )
-        for job, declaration in zip(jobs, declarations, strict=True)
+        for job, declaration, folder in zip(jobs, declarations, folders, strict=True)
     ]
     return Grid(overrides, named, swept, root, folder)
 
@@ -218,7 +219,7 @@ def _results(grid: Grid, outcomes: dict[int, Outcome], left_out: str = "") -> Gr
 
 def _found(grid: Grid, job: GridJob) -> Outcome | None:
     """Return the outcome of a job that has finished, as its folder says."""
-    folder: RunFolder = find_folder(job.declaration, root=grid.root)
-    if not folder.is_finished():
+    folder = RunFolder(job.folder)
+    if readable_state(folder).get("state") != "finished":
         return None
     return Outcome(folder.metrics()["score"], folder=str(folder.path.relative_to(grid.root)))

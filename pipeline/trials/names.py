@@ -17,7 +17,7 @@ VAGUE = ("none", "default", "null")  # options that say nothing without their gr
 
 def run_name(experiment: str, overrides: Sequence[str], context: RunContext) -> str:
     """Return the name of a run: in a sweep, what differs from its other runs; otherwise experiment and overrides."""
-    keys = [_key(each) for each in overrides]
+    keys = [key_of(each) for each in overrides]
     if context.parent is not None:
         return name_point(overrides, context.swept) or experiment
     changed = [key for key in keys if key.split(".")[0] not in UNTOLD]
@@ -34,8 +34,8 @@ def name_point(overrides: Sequence[str], keys: Iterable[str], *, without: str = 
         keys: the keys to name, in the order of the overrides.
         without: a key to leave out.
     """
-    chosen = [each for each in overrides if _key(each) in set(keys) and _key(each) != without]
-    ends = [_key(each).rpartition(".")[2] for each in chosen]
+    chosen = [each for each in overrides if key_of(each) in set(keys) and key_of(each) != without]
+    ends = [key_of(each).rpartition(".")[2] for each in chosen]
     return shorten(
         ", ".join(_part(each, ends.count(end) == 1) for each, end in zip(chosen, ends, strict=True))
     )
@@ -58,7 +58,8 @@ def _part(override: str, is_unique: bool) -> str:
     return f"{key.rpartition('.')[2] if is_unique else key}={value}"
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """Return the key that an override sets."""
     return override.partition("=")[0].lstrip("+")
 
 

@@ -12,6 +12,7 @@ import torch
 from sklearn import metrics
 
 from pipeline.data.facts import Facts
+from pipeline.declaration.composition import compose_sections
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.multilabel.task import Multilabel
 from tests.makers import data_section
@@ -133,3 +134,9 @@ def test_rows_of_cases_hold_names_joined_and_the_number_of_mistakes(tmp_path: Pa
         assert first == ("a.png", joined, joined.replace("cow", "bee"), "2")
         assert second == ("b.png", "", "", "0")
     assert cases._caption(TASK, labels[0], np.array([False, True, True, False])) == "+bee -cow"
+
+
+def test_all_scores_lie_between_0_and_1() -> None:
+    demands = load_demands(compose_sections(["task=multilabel"])["task"])
+    facts = Facts(**data_section("data.zip"))
+    assert {demands.bounds_of(name) for name in demands.scores(facts)} == {(0.0, 1.0)}

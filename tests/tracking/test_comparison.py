@@ -32,7 +32,12 @@ def parent(store: Store) -> TrackedRun:
 def test_comparison_of_two_runs(parent: TrackedRun) -> None:
     runs = [compared(0.1, 0.9), compared(0.01, 0.8)]
     log_comparison(
-        parent, runs, scored=[("lr=0.1", [0.9]), ("lr=0.01", [0.8])], score="accuracy", page="# sweep"
+        parent,
+        runs,
+        best=runs[0],
+        scored=[("lr=0.1", [0.9]), ("lr=0.01", [0.8])],
+        score="accuracy",
+        page="# sweep",
     )
     parent.end("FINISHED")
     rows = list(csv.DictReader(io.StringIO(artifact(parent, "comparison.csv").read_text(encoding="utf-8"))))
@@ -55,7 +60,9 @@ def test_comparison_of_two_runs(parent: TrackedRun) -> None:
 
 def test_no_run_is_the_best_if_no_score_is_defined(parent: TrackedRun) -> None:
     runs = [compared(0.1, math.nan), compared(0.01, math.nan)]
-    log_comparison(parent, runs, scored=[("lr=0.1", [math.nan])], score="accuracy", page="# sweep")
+    log_comparison(
+        parent, runs, best=runs[0], scored=[("lr=0.1", [math.nan])], score="accuracy", page="# sweep"
+    )
     parent.end("FINISHED")
     data = parent.store.client.get_run(parent.run_id).data
     assert "convoy.best_run" not in data.tags
@@ -63,6 +70,17 @@ def test_no_run_is_the_best_if_no_score_is_defined(parent: TrackedRun) -> None:
 
 
 def test_sweep_all_of_whose_runs_failed_has_a_page_alone(parent: TrackedRun) -> None:
-    log_comparison(parent, [], scored=[], score="accuracy", page="# sweep")
+    log_comparison(parent, [], best=None, scored=[], score="accuracy", page="# sweep")
     parent.end("FINISHED")
     assert [each.path for each in parent.store.client.list_artifacts(parent.run_id)] == ["comparison.md"]
+
+
+def test_description_beyond_the_room_of_mlflow_ends_with_a_whole_line_and_says_where_the_rest_is(
+    parent: TrackedRun,
+) -> None:
+    lines = [f"| run {number} | {'x' * 90} |" for number in range(100)]
+    parent.log_note("\n".join(lines))
+    kept = parent.store.client.get_run(parent.run_id).data.tags["mlflow.note.content"].splitlines()
+    assert kept[:70] == lines[:70]
+    assert set(kept) <= {*lines, "", "The rest is in the artifact `comparison.md`."}
+    assert kept[-1] == "The rest is in the artifact `comparison.md`."

@@ -50,7 +50,7 @@ class Training:
 @pytest.fixture
 def root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(module, "check_unfinished", lambda declaration, *, root: None)
+    monkeypatch.setattr(module, "check_unfinished", find_folder)
     return tmp_path_factory.mktemp("project")
 
 

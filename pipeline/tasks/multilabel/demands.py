@@ -61,6 +61,11 @@ class MultilabelDemands(Demands):
         del settings, shape
         return (len(facts.classes),)
 
+    def bounds_of(self, score: str) -> tuple[float, float] | None:
+        """Return 0 and 1, which bound all scores."""
+        del score
+        return self.bounds
+
     def scores(self, facts: Facts) -> dict[str, str]:
         """Return score name -> title."""
         del facts
