@@ -69,7 +69,7 @@ def main() -> None:
         return
     titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
     print_scores(trained.title(root), scores, titles, row, guessed=guessed, remarks=remarks)
-    print(f"{target}/scores.json, baseline.json, cases.csv, groups.csv, remarks.txt, pictures/")
+    print(f"{target}/: scores.json, cases.csv, groups.csv, remarks.txt, pictures/")
 
 
 def _find(named: str, more: Sequence[str], root: Path) -> Trained:

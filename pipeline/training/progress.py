@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from contextlib import ExitStack, redirect_stderr
-from typing import Any
+from contextlib import ExitStack, redirect_stderr, suppress
+from typing import Any, TextIO
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -24,6 +24,25 @@ def shows_bar(settings: TrainerSettings) -> bool:
     return settings.progress and is_alone and sys.stderr.isatty()
 
 
+class _Terminal:
+    """The terminal of stderr, which once it is closed takes no text, and no longer raises: SIGHUP ends the run then."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class ProgressBar(Callback):
     """Show how far a training is, and the time that is left until its last epoch.
 
@@ -38,18 +57,19 @@ class ProgressBar(Callback):
         """Show the bar; the epochs of a resumed training count as done, but not in the time that an epoch takes."""
         assert trainer.max_epochs is not None
         steps = int(trainer.num_training_batches + sum(trainer.num_val_batches))
+        terminal: Any = _Terminal(sys.stderr)
         self._bar = tqdm(
             desc=_place(trainer),
             total=trainer.max_epochs * steps,
             initial=trainer.current_epoch * steps,
-            file=sys.stderr,
+            file=terminal,
             bar_format=FORMAT,
             dynamic_ncols=True,
             leave=False,
             smoothing=0,
         )
         self._shown.callback(self._bar.close)
-        self._shown.enter_context(redirect_stderr(DummyTqdmFile(sys.stderr)))
+        self._shown.enter_context(redirect_stderr(DummyTqdmFile(terminal)))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Show the number of the epoch, counted from 1."""

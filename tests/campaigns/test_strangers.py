@@ -82,6 +82,7 @@ def by_report(text: str) -> None:
         "evaluate/x/baseline.json": "{}",
         "evaluate/x/groups.csv": "",
         "evaluate/x/remarks.txt": "",
+        "prepare/x/prepared.json": "{}",
         "train/x/result.json": "{}",
         "search/x/best.yaml": text,
     }.items():

@@ -65,6 +65,11 @@ def shrink(project: Project, params: str = PARAMS) -> None:
     (project.root / "dvc.lock").unlink(missing_ok=True)
 
 
+def pull_data(project: Project) -> None:
+    """Get the bundled data from their store, as `make data` does."""
+    project.run("dvc", "pull", "--quiet", "--remote", "store", "data.dvc")
+
+
 def commit(project: Project) -> None:
     project.run("git", "add", "--all")
     project.run("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "-m", "results")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors.dvc import DIGITS, SOURCE, TRAINING, change, metrics, shrink, stages_run
+from tests.doors.dvc import DIGITS, SOURCE, TRAINING, change, metrics, pull_data, shrink, stages_run
 from tests.doors.project import Project, kill_group
 
 pytestmark = pytest.mark.slow
@@ -24,13 +24,14 @@ def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPa
     project = clone(tmp_path_factory.mktemp("reproduced"))
     assert not (project.root / "data").exists()
     shrink(project)
-    said = project.run("dvc", "repro", "--pull")
+    pull_data(project)
+    said = project.run("dvc", "repro")
     assert stages_run(said) == ["compose", "prepare", "statistics", *TRAINING]
     return project
 
 
 def test_nothing_runs_the_second_time(copy: Project) -> None:
-    assert stages_run(copy.run("dvc", "repro", "--pull")) == []
+    assert stages_run(copy.run("dvc", "repro")) == []
     assert (copy.root / "artifacts" / "report" / "report.html").stat().st_size > 10_000
 
 
@@ -132,23 +133,24 @@ def test_killed_trainer_killed_dvc_and_interrupt_end_with_equal_metrics(
 ) -> None:
     project = clone(tmp_path / "killed")
     shrink(project)
+    pull_data(project)
 
-    repro = project.start("dvc", "repro", "--pull")
+    repro = project.start("dvc", "repro")
     project.wait_for("epoch 2/8", repro)
     os.kill(trainer_of(project), signal.SIGKILL)
     assert repro.wait(60) != 0
 
-    repro = project.start("dvc", "repro", "--pull")
+    repro = project.start("dvc", "repro")
     project.wait_for("epoch 4/8", repro)
     os.killpg(repro.pid, signal.SIGINT)
     assert repro.wait(60) != 0
 
-    repro = project.start("dvc", "repro", "--pull")
+    repro = project.start("dvc", "repro")
     project.wait_for("epoch 6/8", repro)
     os.kill(repro.pid, signal.SIGKILL)  # leaves the trainer running as an orphan
     repro.wait()
     try:
-        project.run("dvc", "repro", "--pull")
+        project.run("dvc", "repro")
     finally:
         with_orphan(repro)
     assert metrics(project) == metrics(reproduced)

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors.dvc import BRAIN, TRAINING, TWO, change, commit, copy_of, runs_of, shrink, stages_run
+from tests.doors.dvc import (
+    BRAIN,
+    TRAINING,
+    TWO,
+    change,
+    commit,
+    copy_of,
+    pull_data,
+    runs_of,
+    shrink,
+    stages_run,
+)
 from tests.doors.project import Project
 
 pytestmark = pytest.mark.slow
@@ -20,7 +31,8 @@ def recorded(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPath
     """Return a clone in which a classification and a segmentation were reproduced, and their results committed."""
     project = clone(tmp_path_factory.mktemp("recorded"))
     shrink(project, TWO)
-    project.run("dvc", "repro", "--pull")
+    pull_data(project)
+    project.run("dvc", "repro")
     project.python("pipeline.verify", "record=true")
     commit(project)
     return project
@@ -61,7 +73,8 @@ def test_two_clones_in_different_folders_give_the_same_bytes(recorded: Project, 
     """git sees no change after a reproduction elsewhere: dvc.lock holds the digest of every out."""
     recorded.run("git", "clone", "--quiet", str(recorded.root), str(tmp_path / "elsewhere" / "clone"))
     project = Project(tmp_path / "elsewhere" / "clone")
-    said = project.run("dvc", "repro", "--pull")
+    pull_data(project)
+    said = project.run("dvc", "repro")
     assert len(stages_run(said)) >= 2 + 5 * 2 - 1  # nothing is in the cache of a fresh clone
     assert project.run("git", "status", "--porcelain") == ""
     said = project.python("pipeline.verify")

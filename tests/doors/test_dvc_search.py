@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors.dvc import change, stages_run
+from tests.doors.dvc import change, pull_data, stages_run
 from tests.doors.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -55,7 +55,8 @@ def reproduced(clone: Callable[[Path], Project], tmp_path_factory: pytest.TempPa
     """Return a clone in which a search was reproduced once, from the bundled store."""
     project = clone(tmp_path_factory.mktemp("searched"))
     declare(project)
-    said = project.run("dvc", "repro", "--pull")
+    pull_data(project)
+    said = project.run("dvc", "repro")
     assert stages_run(said) == ["compose", "prepare", "statistics", "search", *LATER]
     assert "3 of 3  trial 2" in said
     return project

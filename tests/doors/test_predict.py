@@ -112,7 +112,7 @@ def test_run_is_scored_on_other_data_by_the_command(trained: tuple[Project, str]
     said = project.python("pipeline.evaluate", "digits_lenet5", "elsewhere", *other)
     assert said.startswith(f"digits_lenet5 ({run}), 380 images of other, split test\nscore ")
     assert " to " in said, "there are intervals"
-    assert said.endswith("scores.json, baseline.json, cases.csv, groups.csv, remarks.txt, pictures/\n")
+    assert said.endswith("elsewhere/: scores.json, cases.csv, groups.csv, remarks.txt, pictures/\n")
     assert max(map(len, said.splitlines())) <= 80
     for more, sentence in (
         (["data.root=digits"], "error: data.root: belongs to other data; add data=<name>"),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 RESUMED = [
     *TINY[:2],
     "trainer.threads=1",
-    "trainer.max_epochs=6",
+    "trainer.max_epochs=10",
     "tracking.log_model=false",
     "trainer.num_workers=2",
 ]
@@ -107,7 +107,7 @@ def test_stopped_run_is_killed_within_ten_seconds_and_goes_on_to_the_same_result
     project: Project, begin: Begin, whole: Project, number: int, whole_group: bool
 ) -> None:
     process = begin(*RESUMED)
-    project.wait_for("epoch 2/6", process)
+    project.wait_for("epoch 2/10", process)
     assert stop(process, number, whole_group=whole_group) < 10
     wait_until(lambda: not members(process.pid), "children end", seconds=10)
     said = (project.root / "out.txt").read_text()
@@ -115,7 +115,7 @@ def test_stopped_run_is_killed_within_ten_seconds_and_goes_on_to_the_same_result
     assert "Traceback" not in said
     assert statuses(project.root) == ["KILLED"]
     assert drafts(project.root) == []
-    assert "epoch 1/6" not in project.python("pipeline.train", *RESUMED), "it started anew"
+    assert "epoch 1/10" not in project.python("pipeline.train", *RESUMED), "it started anew"
     assert_same_results(only_run(whole.root), only_run(project.root))
     assert statuses(project.root) == ["FINISHED"]
 
@@ -195,7 +195,7 @@ def test_loader_workers_end_when_training_is_killed_and_the_same_command_need_no
     project: Project, begin: Begin
 ) -> None:
     process = begin(*RESUMED)
-    project.wait_for("epoch 2/6", process)
+    project.wait_for("epoch 2/10", process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert members(process.pid), "the workers are still there"
