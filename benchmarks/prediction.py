@@ -16,7 +16,8 @@ from pipeline.data.unlabelled import UnlabelledImage, open_unlabelled
 from pipeline.declaration.composition import compose
 from pipeline.runs.folder import RunFolder
 from pipeline.training.assemble import build_model
-from pipeline.training.prediction import BATCH, Ensemble, predict
+from pipeline.training.ensemble import Ensemble
+from pipeline.training.prediction import BATCH, predict
 from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Trained
 from pipeline.transforms.statistics import measure
