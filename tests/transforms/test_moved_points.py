@@ -1,4 +1,4 @@
-"""Points of batches move exactly: as the middle of a square that is moved as a mask; a mirror image swaps their names."""
+"""Points of batches move exactly: as the middle of a square that is moved as a mask; a mirror swaps those of pairs."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def test_image_that_is_mirrored_twice_or_never_keeps_its_points(name: str) -> No
 
 def test_step_that_mirrors_where_no_pairs_are_known_is_refused_when_it_does() -> None:
     text = (
-        "data.swapped_points: a step of augmentation mirrored an image, and it is not known which points that swaps, got "
-        "None; name the pairs, {} if there are none, or choose another augmentation"
+        "data.swapped_points: a step of augmentation mirrored an image, and it is not known which points that swaps, "
+        "got None; name the pairs, {} if there are none, or choose another augmentation"
     )
     with refused("data.swapped_points", got=None, text=text):
         on_the_fly(Augmentation(MIRRORS["horizontal"]), None).batch(IMAGES, POINTS, 0, [0])
