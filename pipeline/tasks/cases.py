@@ -27,6 +27,8 @@ class Evaluated:
         images: (N, H, W, C) uint8.
         targets: (N, ...).
         files: names of the N images in the archive.
+        sides: rows and columns of the images' files (N, 2), for the way back to their own pixels; None for kinds of
+            targets that have no places.
         explain: maps indices of images, and the index of a class for each of them, to their activation maps (n, H, W)
             from 0 to 1; None if the network has none.
     """
@@ -36,6 +38,7 @@ class Evaluated:
     images: NDArray[np.uint8]
     targets: NDArray[Any]
     files: Sequence[str]
+    sides: NDArray[Any] | None = None
     explain: Explain | None = None
 
 

@@ -197,6 +197,7 @@ def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluat
         split.images,
         split.targets,
         prepared.files("test"),
+        prepared.sides("test"),
         explain=explain if predictor.explains else None,
     )
 
