@@ -108,7 +108,8 @@ def distance_to_segment(start: Point, end: Point) -> Array:
     share = (across - start[0]) * along[0] + (down - start[1]) * along[1]
     share = np.clip(share / length, 0, 1) if length else np.zeros_like(share)
     gaps = across - start[0] - share * along[0], down - start[1] - share * along[1]
-    return np.sqrt(gaps[0] * gaps[0] + gaps[1] * gaps[1])
+    distance: Array = np.sqrt(gaps[0] * gaps[0] + gaps[1] * gaps[1])
+    return distance
 
 
 def fill(picture: Array, distance: Array, level: float) -> None:

@@ -7,7 +7,6 @@ frozen (NEP 19).
 Shapes: R rows, C columns of a picture; boxes are (x_min, y_min, x_max, y_max), half-open.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -85,7 +84,8 @@ def list_scenes(name: str) -> dict[str, bytes]:
     digits, labels = read_digits(name)
     counts = ", ".join(f"{count} {split}" for split, count in collection.num_scenes.items())
     readme = SCENES_README.format(side=collection.side, most=collection.most, counts=counts)
-    members, rows = {"README.txt": readme.encode()}, []
+    members: dict[str, bytes] = {"README.txt": readme.encode()}
+    rows: list[tuple[object, ...]] = []
     for part, (split, count) in enumerate(collection.num_scenes.items()):
         chosen = [index for index in range(len(labels)) if find_side(index) == split]
         photographs = [read_photograph(each, name) for each in PHOTOGRAPHS[split]]
@@ -98,9 +98,9 @@ def list_scenes(name: str) -> dict[str, bytes]:
             add_fragments(scene, digits[random.choice(chosen, MOST_FRAGMENTS)], boxes, random)
             file = f"images/{split}_{number:04}.jpg"
             members[file] = encode_jpeg(np.rint(scene).astype(np.uint8), quality=collection.quality)
-            rows += [(file, *box, str(labels[i]), split) for i, box in zip(indices, boxes, strict=False)] or [
-                (file, *("",) * 5, split)
-            ]
+            rows += [(file, *box, labels[index], split) for index, box in zip(indices, boxes, strict=False)]
+            if not boxes:
+                rows.append((file, *("",) * 5, split))
     members["labels.csv"] = write_table(COLUMNS, rows)
     return members
 
@@ -120,12 +120,13 @@ def crop_photograph(photograph: Picture, side: int, random: RandomState) -> Arra
     """Return a random square of a photograph, sometimes mirrored or at half its size, with less contrast."""
     step = random.randint(1, 3) if min(photograph.shape) >= 2 * side else 1
     top, left = (random.randint(length - step * side + 1) for length in photograph.shape)
-    part = photograph[top : top + step * side, left : left + step * side].astype(np.float64)
-    part = sum(part[i::step, j::step] for i, j in itertools.product(range(step), repeat=2)) / step**2
+    part: Array = photograph[top : top + step * side, left : left + step * side].astype(np.float64)
+    part = np.sum([part[i::step, j::step] for i in range(step) for j in range(step)], axis=0) / step**2
     if random.randint(2):
         part = part[:, ::-1]
     middle = part.sum() / part.size
-    return middle + random.uniform(0.3, 0.8) * (part - middle)
+    part = middle + random.uniform(0.3, 0.8) * (part - middle)
+    return part
 
 
 def enlarge(glyph: Picture, side: int) -> Array:
@@ -136,7 +137,8 @@ def enlarge(glyph: Picture, side: int) -> Array:
     share = places - low
     rows = grey[low] * (1 - share)[:, None] + grey[low + 1] * share[:, None]
     enlarged = rows[:, low] * (1 - share) + rows[:, low + 1] * share
-    return np.clip((enlarged - 0.25) / 0.4, 0, 1)
+    opacity: Array = np.clip((enlarged - 0.25) / 0.4, 0, 1)
+    return opacity
 
 
 def add_digits(scene: Array, glyphs: Picture, random: RandomState) -> list[Box]:
@@ -172,7 +174,7 @@ def write(scene: Array, opacity: Array, taken: Sequence[Box], random: RandomStat
     Returns:
         The box of its ink; None if no place was found.
     """
-    rows, columns = (np.flatnonzero((opacity >= INK).any(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero((opacity >= INK).any(axis=axis)).tolist() for axis in (1, 0))
     for _ in range(TRIES):
         top, left = (random.randint(len(scene) - length + 1) for length in opacity.shape)
         box = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
@@ -181,11 +183,11 @@ def write(scene: Array, opacity: Array, taken: Sequence[Box], random: RandomStat
     else:
         return None
     below = scene[top : top + opacity.shape[0], left : left + opacity.shape[1]]
-    mean = below.sum() / below.size
+    mean = np.rint(below).sum() / below.size  # of whole numbers, whose sum is exact in any order
     difference = random.uniform(*CONTRAST)
     ink = min(mean + difference, 255) if mean < 128 else max(mean - difference, 0)
     below += opacity * (ink - below)
-    return tuple(map(int, box))
+    return box
 
 
 def overlap(one: Box, other: Box) -> bool:
