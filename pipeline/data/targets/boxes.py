@@ -175,7 +175,8 @@ def settle(targets: Array, sides: Sequence[int], min_visible: float) -> Array:
     clipped = np.concatenate([corners, targets[..., 4:]], axis=-1)
     settled = np.where(stays[..., None], clipped, EMPTY)
     order = np.argsort(~stays, axis=1, kind="stable")
-    return np.take_along_axis(settled, order[..., None], axis=1).astype(np.float32)
+    ordered: Array = np.take_along_axis(settled, order[..., None], axis=1).astype(np.float32)
+    return ordered
 
 
 def _areas(corners: Array) -> Array:

@@ -165,7 +165,10 @@ class TargetKind(ABC):
                 return
             kept = stack.enter_context((folder / f"{split}_sides.npy").open("wb"))
             start_array(kept, (count, 2), np.int32)
-            yield lambda target, sides: (targets.write(target.data), kept.write(np.int32(sides).data))
+            yield lambda target, sides: (
+                targets.write(target.data),
+                kept.write(np.array(sides, np.int32).data),
+            )
 
     def load(self, folder: Path, split: str) -> Array:
         """Return the targets of a prepared split, memory-mapped: (N, ...)."""
