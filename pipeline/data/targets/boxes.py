@@ -83,7 +83,7 @@ class Boxes(TargetKind):
             corners = find_resizing(facts).place(sides).to_prepared(rows[:, :4].reshape(-1, 2, 2))
             rows[:, :4] = corners.reshape(-1, 4)
             target[: len(boxes)] = rows
-        settled = settle(target[None], facts.shape[1:], facts.min_visible)[0]
+        settled: Array = settle(target[None], facts.shape[1:], facts.min_visible)[0]
         if (settled[:, LABEL] >= 0).sum() < len(boxes):
             remarks.note(DROPPED, sample.file)
         return settled
