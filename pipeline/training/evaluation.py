@@ -24,11 +24,11 @@ from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores
 from pipeline.tasks.task import Remarking, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.selection import baseline
-from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained, open_trained
 
 BATCH = 64  # images per forward pass; does not affect scores
@@ -148,7 +148,7 @@ def _score(
         about: more to write beside the selecting score.
     """
     task, run = build_task(declaration), trained.folder
-    with declared_threads(declaration.trainer):
+    with declared_arithmetic(declaration.trainer):
         evaluated = _evaluate_split(trained, task, prepared)
     demands, groups = load_demands(declaration.task), prepared.groups("test")
     scores = with_intervals(

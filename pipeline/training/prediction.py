@@ -27,7 +27,7 @@ from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadab
 from pipeline.errors import ConfigError
 from pipeline.storage.names import escape_cells
 from pipeline.tasks.predictions import ERROR, FILE, Predicted, Presented, load_present
-from pipeline.training.threads import declared_threads
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.trained import Predictor, Trained
 
 BATCH = 64  # images per forward pass; does not affect predictions
@@ -111,7 +111,7 @@ def predict(
         ConfigError: there is no image, or the runs do not fit each other.
     """
     declaration = runs[0].declaration
-    with open_unlabelled(source, declaration.data) as images, declared_threads(declaration.trainer):
+    with open_unlabelled(source, declaration.data) as images, declared_arithmetic(declaration.trainer):
         ensemble = Ensemble(runs)
         writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays)
         summary, start = Summary(num_others=images.num_others), time.monotonic()
