@@ -180,6 +180,36 @@ def write_label_sets(
     return images
 
 
+def write_boxes(
+    path: Path,
+    *,
+    classes: Sequence[str] = ("cat", "dog"),
+    splits: Sequence[str] = SPLITS,
+    num_images: int = 6,
+    sides: tuple[int, int] = (8, 8),
+) -> dict[str, Pixels]:
+    """Write a folder or zip of format `csv_boxes`: noise, and `boxes.csv`.
+
+    Images in turn have one box of each class in turn, two boxes, and none.
+
+    Returns:
+        Name in the archive -> pixels (H, W).
+    """
+    random = np.random.default_rng(0)
+    images, rows = {}, ["file,x_min,y_min,x_max,y_max,label"]
+    for prefix in _prefixes(splits):
+        for index in range(num_images):
+            name = f"{prefix}{index:03}.png"
+            images[name] = random.integers(0, 256, sides, dtype=np.uint8)
+            label = classes[index % len(classes)]
+            boxes = [f"1,2,5,7,{label}", f"0.5,0,{sides[1]},4,{classes[0]}"]
+            number = (1, 1, 2, 0)[index % 4]
+            rows += [f"{name},{box}" for box in boxes[:number]] or [f"{name},,,,,"]
+    table = {"boxes.csv": "\n".join(rows).encode()}
+    write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
+    return images
+
+
 def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
     """Return the section `data` for what `write_class_folders` writes by default."""
     section = {
@@ -202,6 +232,9 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "columns": None,
         "separator": None,
         "mask_values": None,
+        "points": None,
+        "swapped_points": None,
+        "min_visible": 0.25,
         "allow_duplicates": False,
         "resize": "squash",
         "padding_value": 0,
