@@ -17,7 +17,8 @@ from pipeline.declaration.composition import compose
 from pipeline.runs.folder import RunFolder
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.assemble import build_model
-from pipeline.training.prediction import BATCH, Ensemble, predict
+from pipeline.training.ensemble import Ensemble
+from pipeline.training.prediction import BATCH, predict
 from pipeline.training.trained import Trained
 from pipeline.transforms.statistics import measure
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.external import prepare_external
@@ -184,13 +185,20 @@ def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluat
         }
         evidence.append(task.evidence(outputs, on_device).cpu())
         decoded.append(task.decode(outputs).cpu())
+
+    def explain(indices: Sequence[int], classes: Sequence[int]) -> NDArray[Any]:
+        images = torch.from_numpy(np.asarray(split.images)[list(indices)]).permute(0, 3, 1, 2)
+        maps: NDArray[Any] = predictor.activation_maps(images, torch.tensor(classes)).numpy()
+        return maps
+
     return Evaluated(
         torch.cat(evidence).numpy(),
         torch.cat(decoded).numpy(),
         split.images,
         split.targets,
         prepared.files("test"),
-        prepared.sides("test"),
+        sides=prepared.sides("test"),
+        explain=explain if predictor.explains else None,
     )
 
 

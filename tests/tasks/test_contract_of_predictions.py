@@ -15,8 +15,9 @@ from pipeline.runs.context import RunContext
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.predictions import ERROR, FILE, Predicted, load_present
 from pipeline.training.assemble import build_task
+from pipeline.training.ensemble import Ensemble
 from pipeline.training.inputs import prepare
-from pipeline.training.prediction import Ensemble, predict
+from pipeline.training.prediction import predict
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, Trained, open_trained
 from tests.makers import encode, write_files
