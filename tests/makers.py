@@ -117,7 +117,7 @@ def write_class_folders(
     shape = sides if channels == 1 else (*sides, channels)
     images = {
         f"{prefix}{label}/{index:03}.png": random.integers(0, 256, shape, dtype=np.uint8)
-        for prefix in _prefixes(splits)
+        for prefix in prefixes(splits)
         for label in classes
         for index in range(num_images)
     }
@@ -140,7 +140,7 @@ def write_image_masks(
     """
     random = np.random.default_rng(0)
     written = {}
-    for prefix in _prefixes(splits):
+    for prefix in prefixes(splits):
         for index in range(num_images):
             mask = random.integers(0, num_classes, sides, dtype=np.uint8)
             noise = random.integers(0, 256 // num_classes, sides, dtype=np.uint8)
@@ -170,42 +170,12 @@ def write_label_sets(
     ]
     sets.append([])
     images, rows = {}, ["file,tags"]
-    for prefix in _prefixes(splits):
+    for prefix in prefixes(splits):
         for index in range(num_images):
             name = f"{prefix}{index:03}.png"
             images[name] = random.integers(0, 256, (8, 8), dtype=np.uint8)
             rows.append(f"{name},{'|'.join(sets[index % len(sets)])}")
     table = {"labels.csv": "\n".join(rows).encode()}
-    write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
-    return images
-
-
-def write_boxes(
-    path: Path,
-    *,
-    classes: Sequence[str] = ("cat", "dog"),
-    splits: Sequence[str] = SPLITS,
-    num_images: int = 6,
-    sides: tuple[int, int] = (8, 8),
-) -> dict[str, Pixels]:
-    """Write a folder or zip of format `csv_boxes`: noise, and `boxes.csv`.
-
-    Images in turn have one box of each class in turn, two boxes, and none.
-
-    Returns:
-        Name in the archive -> pixels (H, W).
-    """
-    random = np.random.default_rng(0)
-    images, rows = {}, ["file,x_min,y_min,x_max,y_max,label"]
-    for prefix in _prefixes(splits):
-        for index in range(num_images):
-            name = f"{prefix}{index:03}.png"
-            images[name] = random.integers(0, 256, sides, dtype=np.uint8)
-            label = classes[index % len(classes)]
-            boxes = [f"1,2,5,7,{label}", f"0.5,0,{sides[1]},4,{classes[0]}"]
-            number = (1, 1, 2, 0)[index % 4]
-            rows += [f"{name},{box}" for box in boxes[:number]] or [f"{name},,,,,"]
-    table = {"boxes.csv": "\n".join(rows).encode()}
     write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
     return images
 
@@ -283,5 +253,5 @@ def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> P
     return path
 
 
-def _prefixes(splits: Sequence[str]) -> list[str]:
+def prefixes(splits: Sequence[str]) -> list[str]:
     return [f"{split}/" for split in splits] or [""]

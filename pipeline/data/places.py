@@ -6,7 +6,10 @@ covers x from c to c + 1 and y from r to r + 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from pipeline.errors import ConfigError
 
 
 class Box(NamedTuple):
@@ -39,3 +42,23 @@ class Point(NamedTuple):
     y: float
     is_labelled: bool = True
     where: str = ""
+
+
+def check_unit(ends: Iterable[float], what: str, name: str) -> None:
+    """Check that places are in pixels.
+
+    Args:
+        ends: the larger coordinate of each, along x or y.
+        what: they are, such as `boxes`.
+        name: of the file that tells them.
+
+    Raises:
+        ConfigError: all of them are below one pixel, as shares of the image's sides are.
+    """
+    largest = max(ends, default=None)
+    if largest is not None and largest <= 1:
+        raise ConfigError(
+            name,
+            f"all {what} end at or before {largest:g}, as if they were shares of the image's sides",
+            hint=f"multiply x by the columns and y by the rows of the image, as {what} are in pixels",
+        )

@@ -17,7 +17,8 @@ from pipeline.data.places import Box
 from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.data.sources import Sample
 from pipeline.data.targets.boxes import Boxes, settle
-from tests.makers import data_section, encode, write_boxes
+from tests.makers import data_section, encode
+from tests.place_makers import write_boxes
 from tests.refusals import refused
 
 NONE = [0, 0, 0, 0, -1, 0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.data import sources, targets
 from pipeline.data.archive import opened
 from pipeline.data.facts import Facts
-from pipeline.data.places import Box
+from pipeline.data.places import Box, Point
 from pipeline.data.prepared import Prepared
 from pipeline.data.sources import Sample, find_target
 from pipeline.data.targets.boxes import Boxes
@@ -20,6 +20,7 @@ from pipeline.data.targets.kind import TargetKind, load_kind
 from pipeline.data.targets.label import Label
 from pipeline.data.targets.labels import Labels
 from pipeline.data.targets.mask import Mask
+from pipeline.data.targets.points import Points
 from tests.makers import data_section, encode, write_files
 from tests.refusals import refused
 
@@ -28,13 +29,14 @@ Array = NDArray[np.uint8]
 RANDOM = np.random.default_rng(0)
 MASKS = RANDOM.integers(0, 3, (4, 5, 7), dtype=np.uint8)
 EMPTY = [0, 0, 0, 0, -1, 0]
+POINTS = [[[1, 2, 1], [6.5, 4, 1]], [[0, 0, 1], [0, 0, 0]], [[3, 3, 1], [3, 3, 1]], [[0, 0, 0]] * 2]
 BOXES = [  # of two images at most
     [[1, 1, 4, 5, 2, 0], EMPTY],
     [[0, 0, 7, 5, 1, 0], [2, 1, 4, 3, 0, 1]],
     [EMPTY, EMPTY],
     [[3, 2, 6, 4, 1, 0], EMPTY],
 ]
-FACTS = Facts(**data_section("mine", shape=[3, 5, 7], classes=["ant", "bee", "cow"]))
+FACTS = Facts(**data_section("mine", shape=[3, 5, 7], classes=["ant", "bee", "cow"], points=["tip", "tail"]))
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,18 @@ KINDS = [
         None,
         "float32",
     ),
+    Row(
+        "points",
+        Points,
+        (2, 3),
+        "points",
+        np.array(POINTS, np.float32),
+        lambda i: tuple(Point(x, y, bool(seen)) for x, y, seen in POINTS[i]),
+        None,
+        "",
+        None,
+        "float32",
+    ),
 ]
 COLUMNS: list[dict[str, Any]] = [{"file": 0, "label": 1}, {"file": 0, "label": [1, 2]}]
 SAMPLES = {row.name: [Sample(f"{i}.png", "train", row.of_sample(i)) for i in range(4)] for row in KINDS}
@@ -110,11 +124,11 @@ def test_kind_is_found_by_the_name_of_its_module(row: Row) -> None:
 @pytest.mark.parametrize("name", ["label_", "kind", "__init__"])
 def test_unknown_kind_is_refused_with_the_known_ones(name: str) -> None:
     text = (
-        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: boxes, label, labels, mask"
+        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: boxes, label, labels, mask, points"
         if name == "label_"
         else ""
     )
-    with refused("target", got=name, allowed=["boxes", "label", "labels", "mask"], text=text):
+    with refused("target", got=name, allowed=["boxes", "label", "labels", "mask", "points"], text=text):
         load_kind(name)
 
 

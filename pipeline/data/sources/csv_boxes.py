@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.data.archive import Archive
-from pipeline.data.box_checks import check_unit
 from pipeline.data.facts import Facts
 from pipeline.data.label_cells import note_unknown
 from pipeline.data.place_tables import WAY, PlaceTable, note_numbers, note_rows, read_places
-from pipeline.data.places import Box
+from pipeline.data.places import Box, check_unit
 from pipeline.data.sources import Sample, index_classes
 from pipeline.data.table_rows import make_samples
 from pipeline.data.tables import RowErrors
@@ -52,7 +51,8 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
         )
         for name, rows in places.rows_of_files().items()
     }
-    check_unit(boxes.values(), places.table.name)
+    ends = (max(box.x_max, box.y_max) for each in boxes.values() for box in each)
+    check_unit(ends, "boxes", places.table.name)
     return make_samples(boxes, dict.fromkeys(boxes, 0), places.files, cells, archive, facts)
 
 
