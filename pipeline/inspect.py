@@ -17,7 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.facts import Facts, check_class_names
+from pipeline.data.class_names import check_class_names
+from pipeline.data.facts import Facts
 from pipeline.data.sources import check_source, find_target
 from pipeline.data.tables import is_table
 from pipeline.declaration import composition

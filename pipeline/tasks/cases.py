@@ -25,6 +25,8 @@ class Evaluated:
         images: (N, H, W, C) uint8.
         targets: (N, ...).
         files: names of the N images in the archive.
+        sides: rows and columns of the images' files (N, 2), for the way back to their own pixels; None for kinds of
+            targets that have no places.
     """
 
     evidence: Evidence
@@ -32,6 +34,7 @@ class Evaluated:
     images: NDArray[np.uint8]
     targets: NDArray[Any]
     files: Sequence[str]
+    sides: NDArray[Any] | None = None
 
 
 class Cases(Protocol):

@@ -190,6 +190,7 @@ def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluat
         split.images,
         split.targets,
         prepared.files("test"),
+        prepared.sides("test"),
     )
 
 
