@@ -144,7 +144,8 @@ class ZipDirectory:
         if entry.flags & IS_ENCRYPTED:
             raise BadZipFile("it is encrypted")
         assert entry.method in METHODS
-        return entry.offset + HEADER.size + sum(struct.unpack_from("<2H", data, 26))
+        name_length, extra_length = struct.unpack_from("<2H", data, 26)
+        return entry.offset + HEADER.size + int(name_length) + int(extra_length)
 
     def _parse(self, data: bytes, start: int, place: int) -> tuple[Entry, int]:
         """Return the entry that starts at `start`, and its length."""
