@@ -53,6 +53,7 @@ WRITTEN = (
     "table",
     "columns",
     "separator",
+    "points",
     "shape",
     "classes",
     "mask_values",
