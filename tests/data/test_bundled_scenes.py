@@ -154,11 +154,8 @@ def angle(start: Sequence[float], end: Sequence[float]) -> float:
 
 
 def test_hands_of_a_clock_tell_one_time() -> None:
-    clocks: dict[str, dict[str, list[float]]] = defaultdict(dict)
     for row in read_rows("clocks"):
-        clocks[row["file"]][row["point"]] = [float(row[axis]) for axis in "xy"]
-    for points in clocks.values():
-        centre, hour, minute = (points[name] for name in POINTS)
+        centre, hour, minute = ([float(row[f"{name}_{axis}"]) for axis in "xy"] for name in POINTS)
         assert min(*centre, *hour, *minute) > 0
         assert max(*centre, *hour, *minute) < SIDE
         lengths = [float(np.hypot(*np.subtract(tip, centre))) for tip in (hour, minute)]

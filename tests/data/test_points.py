@@ -66,9 +66,8 @@ def test_point_outside_of_its_image_is_refused_with_its_row(point: Point) -> Non
 def test_prepared_folder_holds_points_and_the_sides_of_files(tmp_path: Path) -> None:
     write_points(tmp_path / "data")
     (tmp_path / "out").mkdir()
-    columns = {name: name for name in ("file", "point", "x", "y")}
-    more = {"format": "csv_points", "table": "points.csv", "columns": columns, "points": ["left", "right"]}
-    facts = facts_of(tmp_path / "data", shape=[1, 16, 8], **more)
+    more = {"format": "csv_points", "table": "points.csv", "points": ["left", "right"]}
+    facts = facts_of(tmp_path / "data", shape=[1, 16, 8], columns={"file": "file"}, **more)
     write_prepared(facts, tmp_path / "out", data_digest="sha256:0")
     prepared = Prepared.open(tmp_path / "out", facts)
     sides = prepared.sides("val")

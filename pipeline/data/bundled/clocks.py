@@ -24,7 +24,7 @@ NUM_CLOCKS = {"train": 1200, "val": 200, "test": 400}
 QUALITY = 60  # of JPEG
 SEED = 1440
 POINTS = ("centre", "hour", "minute")
-COLUMNS = ("file", "point", "x", "y", "split")
+COLUMNS = ("file", *(f"{name}_{axis}" for name in POINTS for axis in "xy"), "split")
 NOISE = 10  # most, of 255
 
 README = """\
@@ -33,9 +33,8 @@ Clock hands
 Origin   Drawn by Convoy (pipeline/data/bundled/clocks.py), so that every point is exact.
 Licence  CC0 1.0 (https://creativecommons.org/publicdomain/zero/1.0/)
 Files    images/<split>_<number>.jpg, 64x64, 8-bit grey; labels.csv.
-Table    A row for each point: file; point, which is centre (the axis of the hands), hour or minute (the tip of a hand);
-         x and y in pixels from the top left corner of the picture, so that the middle of the first pixel is (0.5, 0.5);
-         split.
+Table    file; x and y of the axis of the hands (centre) and of the tips of both hands (hour, minute), in pixels from
+         the top left corner of the picture, so that the middle of the first pixel is (0.5, 0.5); split.
          The hour hand is the shorter and wider one, and points as the minutes demand. One clock in three has a second
          hand, thin and without a point in the table.
 Drawn    Time, centre, radius, a turn of up to 10 degrees, lengths and widths of hands, 0, 4 or 12 ticks, grey levels, a
@@ -51,10 +50,7 @@ def list_clocks() -> dict[str, bytes]:
             picture, points = draw_clock(RandomState([SEED, part, number]))
             file = f"images/{split}_{number:04}.jpg"
             members[file] = encode_jpeg(np.rint(picture).astype(np.uint8), quality=QUALITY)
-            rows += [
-                (file, name, f"{x:.2f}", f"{y:.2f}", split)
-                for name, (x, y) in zip(POINTS, points, strict=True)
-            ]
+            rows.append((file, *(f"{value:.2f}" for point in points for value in point), split))
     members["labels.csv"] = write_table(COLUMNS, rows)
     return members
 
