@@ -19,8 +19,10 @@ from pipeline.data.images import find_resizing, read_sides
 from pipeline.data.places import Box
 from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample
-from pipeline.data.targets.kind import Array, Marks, Sides, TargetKind
+from pipeline.data.targets.kind import Array, Sides, TargetKind
 from pipeline.errors import ConfigError
+from pipeline.pictures.colours import colour_of
+from pipeline.pictures.places import Marks
 
 COLUMNS, LABEL, IGNORED = 6, 4, 5
 EMPTY = np.array([0, 0, 0, 0, -1, 0], np.float32)
@@ -135,14 +137,15 @@ class Boxes(TargetKind):
                 )
 
     def marks(self, target: Any, facts: Facts) -> Marks:
-        """Return the boxes with their classes."""
+        """Return the boxes with their classes; those that are ignored are dashed."""
         shown = target[target[:, LABEL] >= 0]
-        labels = [int(label) for label in shown[:, LABEL]]
-        names = [
-            facts.classes[label] + " (ignored)" * bool(is_ignored)
-            for label, is_ignored in zip(labels, shown[:, IGNORED], strict=True)
-        ]
-        return Marks(shown[:, :4], np.zeros((0, 2)), labels, names)
+        labels, is_ignored = shown[:, LABEL].astype(int), shown[:, IGNORED] > 0
+        return Marks(
+            boxes=shown[:, :4],
+            colours=[colour_of(label) for label in labels],
+            names=[facts.classes[label] for label in labels],
+            is_dashed=is_ignored.tolist(),
+        )
 
 
 @dataclass(frozen=True)
