@@ -141,12 +141,13 @@ def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer) -> Gene
         while items := list(islice(decoded, BATCH)):
             readable = [each for each in items if isinstance(each, UnlabelledImage)]
             predictions = iter(ensemble.predict([each.pixels for each in readable]))
-            following = [
-                pool.submit(
-                    writer.write, each, next(predictions) if isinstance(each, UnlabelledImage) else None
-                )
-                for each in items
+            pairs = [
+                (each, next(predictions) if isinstance(each, UnlabelledImage) else None) for each in items
             ]
+            if not writer.has_files:  # cells alone take less time than to hand them to a thread
+                yield from (writer.write(*pair) for pair in pairs)
+                continue
+            following = [pool.submit(writer.write, *pair) for pair in pairs]
             yield from (each.result() for each in pending)
             pending = following
         yield from (each.result() for each in pending)
@@ -157,6 +158,9 @@ class _Writer:
 
     Args:
         example: a prediction, from which the columns are known.
+
+    Attributes:
+        has_files: whether an image has files, and not only a row.
     """
 
     def __init__(
@@ -167,9 +171,12 @@ class _Writer:
         self._images = images
         self._out = out
         self._overlays = overlays
-        self._stems = dict(zip(images.files, _unique_stems(images.files), strict=True))
         shown = self._present(
             Predicted(example, example.shape[-2:] if example.ndim > 1 else (1, 1)), self._facts
+        )
+        self.has_files = overlays or bool(shown.arrays)
+        self._stems = (
+            dict(zip(images.files, _unique_stems(images.files), strict=True)) if self.has_files else {}
         )
         self.header = [FILE, *shown.arrays, *shown.cells, ERROR]
 
@@ -178,8 +185,10 @@ class _Writer:
         if isinstance(item, Unreadable):
             return [item.file, *[""] * (len(self.header) - 2), item.reason], None
         assert decoded is not None
-        presented, stem = self._present(Predicted(decoded, item.sides), self._facts), self._stems[item.file]
-        names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
+        presented, names = self._present(Predicted(decoded, item.sides), self._facts), list[str]()
+        if self.has_files:
+            stem = self._stems[item.file]
+            names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
         if self._overlays:
             self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented))
         return [item.file, *names, *presented.cells.values(), ""], presented
