@@ -10,15 +10,15 @@ from pipeline.errors import ConfigError
 from pipeline.networks.grammar import NONE, PlanContext
 from pipeline.networks.parts import NORMS, activation_specs, init_of
 from pipeline.networks.structures import ZERO_NORM, sequence
-from pipeline.networks.unet import unet_on
+from pipeline.networks.unet import levels_to, unet_on
 from pipeline.plans.network import Flow, Network, Node, Structure
 from pipeline.plans.view import Shape, View
 
 LARGEST = 100  # of width and depth
 PARTS = ("norm", "activation", "init")
 KEYS = ("name", *PARTS, "padding", "width", "depth", "zero_last_norm", "layers", "head")
-# Includes the keys that transfer reads, and the encoder of `unet_on`.
-ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder")
+# Includes the keys that transfer reads, and the encoder of `unet_on` and `yolo_on`.
+ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder", "stride")
 
 
 def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
@@ -44,7 +44,8 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
             raise ConfigError(
                 "model.encoder", got=encoder, allowed="a network with a list of layers", hint=hint
             )
-        items = unet_on(encoder["layers"], context)
+        inner, stride = encoder["layers"], model.get("stride")
+        items = unet_on(inner, context) if stride is None else levels_to(inner, stride, context)
     layers = sequence(items, context)
     flow = Flow(layers[-1].shape, layers[-1].view) if layers else context.flow
     head = sequence(model["head"], context.at("head", flow=flow))

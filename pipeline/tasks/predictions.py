@@ -40,6 +40,7 @@ class Presented:
 
     Args:
         cells: column -> text.
+        following: the cells of more rows of the image, with the same columns.
         arrays: column -> array that is written to a file, whose name is put into the cell: (H, W) of 8 or 16 bits and
             (H, W, 3) of 8 bits as PNG, others as NPY.
         shares: class -> part of this image that it has, for the means that are printed at the end; empty for none.
@@ -52,6 +53,7 @@ class Presented:
     shares: Mapping[str, float] = field(default_factory=dict)
     mask: NDArray[np.uint8] | None = None
     caption: str = ""
+    following: Sequence[Mapping[str, str]] = ()
 
 
 Present = Callable[[Predicted, Facts], Presented]

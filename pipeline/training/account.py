@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.declaration.declaration import Declaration
@@ -22,6 +22,7 @@ def log_start(
     account: Account | None,
     raised: Raised | None,
     task: Mapping[str, Any],
+    explained: Sequence[str],
     selection: Selection,
 ) -> None:
     """Log the table of the network, which pretrained weights were loaded, and what the training split decided.
@@ -32,6 +33,7 @@ def log_start(
         account: of the pretrained weights; None without any.
         raised: batch norms whose momentum was raised for fine-tuning; None without any.
         task: the section `task` with what the training split decided.
+        explained: how that fits the training split.
         selection: which score selects the epoch.
     """
     tracked.log_text(as_text(plan_network(declaration)), "network.txt")
@@ -44,6 +46,7 @@ def log_start(
         for key, value in task.items()
         if value != declaration.task[key]
     )
+    resolved += "".join(f"{sentence}\n" for sentence in explained)
     if selection.reason:
         sys.stderr.write(
             f"trainer.select: {selection.score}, as {selection.reason}; set trainer.select to choose another score\n"

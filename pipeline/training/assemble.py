@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.data.batches import Draws, PreparedSplit
@@ -80,20 +81,38 @@ def set_norms(declaration: Declaration, model: nn.Sequential) -> Raised | None:
     return None
 
 
+class _TrainingTargets:
+    """The targets of the training split, counted only where a task asks."""
+
+    def __init__(self, declaration: Declaration, prepared: Prepared) -> None:
+        self._num_classes = len(declaration.data.classes)
+        self._prepared = prepared
+
+    def count(self) -> list[int]:
+        return self._prepared.count_classes("train", self._num_classes)
+
+    def targets(self) -> NDArray[Any]:
+        return self._prepared.targets("train")
+
+
 def resolve_task(declaration: Declaration, prepared: Prepared) -> Mapping[str, Any]:
     """Return the section `task` with what the training split decides, such as balanced weights, as numbers."""
+    training = _TrainingTargets(declaration, prepared)
+    return load_demands(declaration.task).resolve(declaration.task, declaration.data, training)
 
-    def count() -> list[int]:
-        return prepared.count_classes("train", len(declaration.data.classes))
 
-    return load_demands(declaration.task).resolve(declaration.task, declaration.data, count)
+def explain_task(declaration: Declaration, settings: Mapping[str, Any], prepared: Prepared) -> list[str]:
+    """Return sentences on how the settings of the task, as `resolve_task` returns them, fit the training split."""
+    training = _TrainingTargets(declaration, prepared)
+    return load_demands(declaration.task).explain(settings, declaration.data, training)
 
 
 def build_task(declaration: Declaration, settings: Mapping[str, Any] | None = None) -> Task:
     """Build the task, passing it the data facts that it requires.
 
     Args:
-        settings: the section `task` as `resolve_task` returns it, which the loss may need; None for the declared one.
+        settings: the section `task` as `resolve_task` returns it; None for the declared one, in which what the training
+            split decides may be missing.
     """
     names = load_demands(declaration.task).facts
     facts = {name: getattr(declaration.data, name) for name in names}

@@ -24,7 +24,6 @@ from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores
 from pipeline.tasks.task import Remarking, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
-from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.selection import baseline
@@ -147,7 +146,7 @@ def _score(
         declaration: of the run, with the data to score it on.
         about: more to write beside the selecting score.
     """
-    task, run = build_task(declaration), trained.folder
+    task, run = trained.build_task(), trained.folder
     with declared_threads(declaration.trainer):
         evaluated = _evaluate_split(trained, task, prepared)
     demands, groups = load_demands(declaration.task), prepared.groups("test")

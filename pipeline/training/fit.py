@@ -32,6 +32,7 @@ from pipeline.training.assemble import (
     arrange,
     build_model,
     build_task,
+    explain_task,
     group_parameters,
     load_pretrained,
     make_optimizer,
@@ -110,7 +111,13 @@ def _fit(
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
             log_start(
-                declaration, tracked, account=account, raised=raised, task=settings, selection=selection
+                declaration,
+                tracked,
+                account=account,
+                raised=raised,
+                task=settings,
+                explained=explain_task(declaration, settings, inputs.prepared),
+                selection=selection,
             )
         report = EpochReport(declaration, selection, tracked, observer)
         learner = _make_learner(declaration, model, task, report)
@@ -125,7 +132,7 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            _write_results(declaration, folder, model, history, about)
+            _write_results(declaration, folder, model, history, about, task=settings)
             folder.update(state="trained")
             log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
             steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
@@ -208,11 +215,14 @@ def _write_results(
     model: nn.Module,
     history: list[Row],
     selection: Mapping[str, Any],
+    *,
+    task: Mapping[str, Any],
 ) -> None:
     """Write the weights, history and scores of a trained run; load the kept weights into `model`.
 
     Args:
         selection: what `result.json` says of the selecting score.
+        task: the section `task` with what the training split decided.
     """
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
@@ -234,6 +244,7 @@ def _write_results(
     }
     result = {key: state[key] for key in ("fingerprint", "data")} | decided
     result |= {"scored_in": SCORED_IN, "selection": selection}
+    result |= {"task": task} if task != declaration.task else {}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
 
 

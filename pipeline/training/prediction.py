@@ -121,8 +121,8 @@ def predict(
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(escape_cells(writer.header))
-            for cells, presented in progress(rows, len(images.files)):
-                table.writerow(escape_cells(cells))
+            for lines, presented in progress(rows, len(images.files)):
+                table.writerows(map(escape_cells, lines))
                 summary.num_predicted += presented is not None
                 summary.num_unreadable += presented is None
                 summary.shares.update({} if presented is None else presented.shares)
@@ -131,12 +131,12 @@ def predict(
     return summary
 
 
-Row = tuple[list[str], Presented | None]
+Rows = tuple[list[list[str]], Presented | None]  # of an image, and how it is presented
 
 
-def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer) -> Generator[Row]:
-    """Yield a row for each image; those of a batch are written while the model computes the next one."""
-    pending: list[Future[Row]] = []
+def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer) -> Generator[Rows]:
+    """Yield the rows of each image; those of a batch are written while the model computes the next one."""
+    pending: list[Future[Rows]] = []
     with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as decoded:
         while items := list(islice(decoded, BATCH)):
             readable = [each for each in items if isinstance(each, UnlabelledImage)]
@@ -173,16 +173,17 @@ class _Writer:
         )
         self.header = [FILE, *shown.arrays, *shown.cells, ERROR]
 
-    def write(self, item: Item, decoded: Array | None) -> Row:
-        """Write the files of one image; return its row, and how it is presented."""
+    def write(self, item: Item, decoded: Array | None) -> Rows:
+        """Write the files of one image; return its rows, and how it is presented."""
         if isinstance(item, Unreadable):
-            return [item.file, *[""] * (len(self.header) - 2), item.reason], None
+            return [[item.file, *[""] * (len(self.header) - 2), item.reason]], None
         assert decoded is not None
         presented, stem = self._present(Predicted(decoded, item.sides), self._facts), self._stems[item.file]
         names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
         if self._overlays:
             self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented))
-        return [item.file, *names, *presented.cells.values(), ""], presented
+        cells = (presented.cells, *presented.following)
+        return [[item.file, *names, *each.values(), ""] for each in cells], presented
 
     def _marked(self, item: UnlabelledImage, presented: Presented) -> NDArray[np.uint8]:
         from pipeline.pictures.marked import caption, paint  # imports matplotlib
