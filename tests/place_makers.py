@@ -55,16 +55,15 @@ def write_points(
         Name in the archive -> pixels (H, W).
     """
     random = np.random.default_rng(0)
-    images, rows = {}, ["file,point,x,y"]
+    images, rows = {}, [",".join(["file", *(f"{point}_{axis}" for point in points for axis in "xy")])]
     for prefix in prefixes(splits):
         for index in range(num_images):
             name = f"{prefix}{index:03}.png"
             images[name] = random.integers(0, 256, (8, 8), dtype=np.uint8)
             cells = [f"{1 + place % 6},{2 + index % 5}.5" for place in range(len(points))]
-            if index % 3 == 1:
+            if index % 3:
                 cells[-1] = ","
-            told = [f"{name},{point},{cell}" for point, cell in zip(points, cells, strict=True)]
-            rows += told if index % 3 < 2 else [f"{name},,,"]
+            rows.append(",".join([name, *(cells if index % 3 < 2 else [","] * len(points))]))
     table = {"points.csv": "\n".join(rows).encode()}
     write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
     return images

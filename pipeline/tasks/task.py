@@ -64,6 +64,15 @@ class Remarking(Protocol):
 
 
 @runtime_checkable
+class WeightedLoss(Protocol):
+    """A task whose loss may be a mean over something else than the images of a batch; optional."""
+
+    def loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | None:
+        """Return the sum of the weights that the loss of a batch was divided by, a scalar; None for its images."""
+        ...
+
+
+@runtime_checkable
 class ConstantGuess(Protocol):
     """A task whose scores can be compared with those of always guessing one class; optional."""
 
@@ -115,10 +124,10 @@ class ClassWeights:
 
 
 def mixed_loss(loss: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-    """Return the loss of a batch; for mixed images, the weighted mean of the losses for both targets.
+    """Return the loss of a batch, or its sum of weights; for mixed images, the weighted mean of both targets'.
 
     Args:
-        loss: maps targets to the mean loss.
+        loss: maps targets to the mean loss, or to the sum of their weights.
     """
     own = loss(batch["target"])
     if "partner" not in batch:

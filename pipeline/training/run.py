@@ -130,10 +130,10 @@ def _identify(declaration: Declaration, root: Path) -> tuple[RunFolder, dict[str
 
 
 def _check_export(declaration: Declaration) -> None:
+    from pipeline.training.arithmetic import declared_arithmetic
     from pipeline.training.export import check_export
-    from pipeline.training.threads import declared_threads
 
-    with declared_threads(declaration.trainer):
+    with declared_arithmetic(declaration.trainer):
         check_export(declaration)
 
 

@@ -34,7 +34,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "points": {
         "format": "csv_points",
         "table": "points.csv",
-        "columns": {name: name for name in ("file", "point", "x", "y")},
+        "columns": {"file": "file"},
         "points": POINTS,
         "classes": [],
     },
