@@ -17,10 +17,11 @@ def write_boxes(
     splits: Sequence[str] = SPLITS,
     num_images: int = 6,
     sides: tuple[int, int] = (8, 8),
+    most: int = 2,
 ) -> dict[str, Pixels]:
     """Write a folder or zip of format `csv_boxes`: noise, and `boxes.csv`.
 
-    Images in turn have one box of each class in turn, two boxes, and none.
+    Images in turn have one box of each class in turn, two boxes (or as many as there are at most), and none.
 
     Returns:
         Name in the archive -> pixels (H, W).
@@ -34,7 +35,7 @@ def write_boxes(
             label = classes[index % len(classes)]
             boxes = [f"1,2,5,7,{label}", f"0.5,0,{sides[1]},4,{classes[0]}"]
             number = (1, 1, 2, 0)[index % 4]
-            rows += [f"{name},{box}" for box in boxes[:number]] or [f"{name},,,,,"]
+            rows += [f"{name},{box}" for box in boxes[: min(number, most)]] or [f"{name},,,,,"]
     table = {"boxes.csv": "\n".join(rows).encode()}
     write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
     return images

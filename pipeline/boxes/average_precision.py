@@ -5,7 +5,7 @@ falling confidence, a detection takes the free object of its class of the highes
 What it finds then is right, and wrong without an object. It is left out if it matches an object that is to be ignored,
 or if it matches none and has another size than those in question. An object that is ignored can be matched by any
 number of detections, and its IoU is the share of the detection that lies inside (crowds of COCO).
-Source: Lin et al. 2014, arXiv:1405.0312; cocodataset.org, "Detection Evaluation".
+Source: Lin et al. 2014, arXiv:1405.0312; the definitions at cocodataset.org.
 Shapes: N images, D detections and B objects of each, S sizes, T thresholds of IoU, n detections of many images; boxes
 are (x_min, y_min, x_max, y_max).
 """

@@ -18,7 +18,7 @@ from pipeline.plans.view import Shape, View
 LARGEST = 100  # of width and depth
 PARTS = ("norm", "activation", "init")
 KEYS = ("name", *PARTS, "padding", "width", "depth", "zero_last_norm", "layers", "head")
-# Includes the keys that transfer reads, the encoder of `unet_on` and `yolo_on`, and the classifier of `fully_convolutional`.
+# Includes the keys that transfer reads, and those of `unet_on`, `yolo_on` and `fully_convolutional`.
 ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder", "stride", "classifier", "window")
 CHOOSE_ENCODER = "choose an encoder by model=unet_on model@model.encoder=<network>"
 CHOOSE_CLASSIFIER = "choose a classifier by model=fully_convolutional model@model.classifier=<network>"

@@ -66,15 +66,12 @@ def levels_to(layers: list[Any], stride: Any, context: PlanContext) -> list[Any]
     """
     wanted = context.at("stride").whole("stride", stride)
     levels, sides = _levels(layers, context.at("encoder.layers")), context.map()[1:]
-    fits = [[side // wanted for side in sides] == list(level.sides) for level in levels]
-    if True not in fits:
-        found = ", ".join(f"{-(-sides[0] // level.sides[0])}" for level in levels)
-        raise context.at("stride").error(
-            f"the encoder has no map of {' x '.join(str(side // wanted) for side in sides)} cells",
-            wanted,
-            f"choose one of its strides ({found}), or rows and columns of data.shape that every stride divides",
-        )
-    return [item for level in levels[: fits.index(True) + 1] for item in level.items]
+    found = [level.sides for level in levels]
+    grid = (sides[0] // wanted, sides[1] // wanted)
+    if grid not in found:
+        hint = f"choose another stride, so that this is one of its maps: {', '.join(map(times, found))}"
+        raise context.at("stride").error(f"the encoder has no map of {times(grid)}", wanted, hint)
+    return [item for level in levels[: found.index(grid) + 1] for item in level.items]
 
 
 def _levels(layers: list[Any], context: PlanContext) -> list[_Level]:

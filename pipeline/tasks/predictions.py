@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.facts import Facts
+from pipeline.pictures.places import Marks
 from pipeline.tasks.demands import task_package
 
 FILE, ERROR = "file", "error"  # the first and the last column
@@ -46,6 +47,7 @@ class Presented:
         shares: class -> part of this image that it has, for the means that are printed at the end; empty for none.
         mask: class indices (H, W) to paint over the image on disk, 0 is transparent; None to write the caption instead.
         caption: short text about the image.
+        marks: boxes or points to draw over the image on disk, in its pixels; None for none.
     """
 
     cells: Mapping[str, str]
@@ -54,6 +56,7 @@ class Presented:
     mask: NDArray[np.uint8] | None = None
     caption: str = ""
     following: Sequence[Mapping[str, str]] = ()
+    marks: Marks | None = None
 
 
 Present = Callable[[Predicted, Facts], Presented]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,23 +96,31 @@ class _TrainingTargets:
         return self._prepared.targets("train")
 
 
-def resolve_task(declaration: Declaration, prepared: Prepared) -> Mapping[str, Any]:
+@dataclass(frozen=True)
+class ResolvedTask:
+    """What the training split decided.
+
+    Args:
+        settings: the section `task`, with numbers for what was left to the training split.
+        remarks: sentences on how the settings fit the training split.
+    """
+
+    settings: Mapping[str, Any]
+    remarks: Sequence[str]
+
+
+def resolve_task(declaration: Declaration, prepared: Prepared) -> ResolvedTask:
     """Return the section `task` with what the training split decides, such as balanced weights, as numbers."""
-    training = _TrainingTargets(declaration, prepared)
-    return load_demands(declaration.task).resolve(declaration.task, declaration.data, training)
-
-
-def explain_task(declaration: Declaration, settings: Mapping[str, Any], prepared: Prepared) -> list[str]:
-    """Return sentences on how the settings of the task, as `resolve_task` returns them, fit the training split."""
-    training = _TrainingTargets(declaration, prepared)
-    return load_demands(declaration.task).explain(settings, declaration.data, training)
+    demands, training = load_demands(declaration.task), _TrainingTargets(declaration, prepared)
+    settings = demands.resolve(declaration.task, declaration.data, training)
+    return ResolvedTask(settings, demands.explain(settings, declaration.data, training))
 
 
 def build_task(declaration: Declaration, settings: Mapping[str, Any] | None = None) -> Task:
     """Build the task, passing it the data facts that it requires.
 
     Args:
-        settings: the section `task` as `resolve_task` returns it; None for the declared one, in which what the training
+        settings: as `resolve_task` returns them; None for the declared one, in which what the training
             split decides may be missing.
     """
     names = load_demands(declaration.task).facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,10 +148,11 @@ def _score(
         declaration: of the run, with the data to score it on.
         about: more to write beside the selecting score.
     """
-    task, run = trained.build_task(), trained.folder
+    task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
+    demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
     with declared_arithmetic(declaration.trainer):
         evaluated = _evaluate_split(trained, task, prepared)
-    demands, groups = load_demands(declaration.task), prepared.groups("test")
+    groups = prepared.groups("test")
     scores = with_intervals(
         task.scores,
         evaluated.evidence,

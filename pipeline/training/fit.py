@@ -33,7 +33,6 @@ from pipeline.training.assemble import (
     arrange,
     build_model,
     build_task,
-    explain_task,
     group_parameters,
     load_pretrained,
     make_optimizer,
@@ -106,18 +105,12 @@ def _fit(
         model = build_model(declaration, inputs.statistics)
         account, raised = load_pretrained(declaration, model), set_norms(declaration, model)
         _check_images(declaration, data, model)
-        settings = resolve_task(declaration, inputs.prepared)
-        task = build_task(declaration, settings)
+        resolved = resolve_task(declaration, inputs.prepared)
+        task = build_task(declaration, resolved.settings)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
             log_start(
-                declaration,
-                tracked,
-                account=account,
-                raised=raised,
-                task=settings,
-                explained=explain_task(declaration, settings, inputs.prepared),
-                selection=selection,
+                declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )
         report = EpochReport(declaration, selection, tracked, observer)
         learner = _make_learner(declaration, model, task, report)
@@ -132,7 +125,7 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            _write_results(declaration, folder, model, history, about, task=settings)
+            _write_results(declaration, folder, model, history, about, task=resolved.settings)
             folder.update(state="trained")
             log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
             steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}

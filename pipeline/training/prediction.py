@@ -103,7 +103,9 @@ def predict(
 Rows = tuple[list[list[str]], Presented | None]  # of an image, and how it is presented
 
 
-def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool) -> Generator[Rows]:
+def _rows(
+    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool
+) -> Generator[Rows]:
     """Yield the rows of each image; those of a batch are written while the model computes the next one."""
     pending: list[Future[Rows]] = []
     with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as found:
@@ -164,11 +166,14 @@ class _Writer:
     def _marked(self, item: UnlabelledImage, presented: Presented, heat: Array | None) -> NDArray[np.uint8]:
         from pipeline.pictures.heat import overlay_heat  # imports matplotlib
         from pipeline.pictures.marked import caption, paint
+        from pipeline.pictures.places import draw_marks
 
         original = self._images.original(item)
         if heat is not None:
             placement = find_resizing(self._facts).place(item.sides)
             return caption(overlay_heat(original, _in_own_pixels(heat, placement)), presented.caption)
+        if presented.marks is not None:
+            return draw_marks(original, presented.marks)
         if presented.mask is None:
             return caption(original, presented.caption)
         return paint(original, presented.mask)

@@ -28,6 +28,7 @@ class Row:
         best: the selecting score of perfect outputs.
         chance: the selecting score that constant outputs do not beat, where each class is as frequent.
         head: of the network that puts out what the task needs; None for the usual one.
+        most_boxes: objects of an image that the task can take.
     """
 
     perfect: Outputs
@@ -35,12 +36,14 @@ class Row:
     best: float
     chance: float
     head: list[Any] | None = None
+    most_boxes: int = 2
 
 
 # What composes a declaration of each task.
 COMPOSED = {
     "classification": ["task=classification", "data=digits"],
     "detection": ["task=detection", "data=digits_scenes", "model=yolo_small"],
+    "localization": ["task=localization", "data=digits_located", "model=localizer"],
     "multilabel": [
         *("task=multilabel", "data=digits", "data.format=csv_labels", 'data.separator=";"'),
         *(
@@ -73,6 +76,14 @@ def box_outputs(targets: Tensor, labels: Tensor) -> Tensor:
     return parts.reshape(len(targets), -1, 1, 1)
 
 
+def box_shares(targets: Tensor, labels: Tensor) -> Tensor:
+    """Return outputs (N, 5 + K) that are sure of the first box of each target (N, B, 6), and of a class (N,)."""
+    corners = targets[:, 0, :4] / 8
+    low, high = corners[:, :2], corners[:, 2:]
+    shares = torch.cat(((low + high) / 2, high - low), dim=1)
+    return torch.cat((torch.full((len(targets), 1), 20.0), shares.logit(), one_hot(labels)), dim=1)
+
+
 ROWS = {
     "classification": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
     "detection": Row(
@@ -81,6 +92,13 @@ ROWS = {
         best=1.0,
         chance=0.34,
         head=[{"pool": "avg", "kernel": 8}, {"conv": "outputs", "kernel": 1}],
+    ),
+    "localization": Row(
+        lambda targets: box_shares(targets, targets[:, 0, 4]),
+        lambda targets: box_shares(targets, torch.zeros(len(targets))),
+        best=1.0,
+        chance=0.34,
+        most_boxes=1,
     ),
     "multilabel": Row(
         lambda targets: 40 * targets.float() - 20,

@@ -6,6 +6,8 @@ import numpy as np
 
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
+from pipeline.pictures.colours import colour_of
+from pipeline.pictures.places import Marks
 from pipeline.tasks.predictions import Predicted, Presented
 
 SIDES = ("x_min", "y_min", "x_max", "y_max")
@@ -26,4 +28,5 @@ def present(predicted: Predicted, facts: Facts) -> Presented:
     ]
     first, *rest = [dict(zip(COLUMNS, row, strict=True)) for row in rows or [[""] * len(COLUMNS)]]
     shown = [f"{name} {confidence:.0%}" for name, confidence in zip(names, found[:, 5], strict=True)]
-    return Presented(first, caption=", ".join(shown) or "no object", following=rest)
+    marks = Marks(boxes, colours=[colour_of(int(index)) for index in found[:, 4]], names=shown)
+    return Presented(first, caption=", ".join(shown) or "no object", following=rest, marks=marks)

@@ -10,8 +10,12 @@ Shapes: N images, A anchors, K classes, S x S' cells, B objects and D detections
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -75,6 +79,7 @@ class Detection:
             [[stride * 2.0**index] * 2 for index in range(anchors)] if isinstance(anchors, int) else anchors
         )
         self.grid = Grid(shapes, stride=stride, num_classes=len(self.classes))
+        self.meaning = shapes
         self._names = class_scores(classes)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -138,6 +143,17 @@ class Detection:
             remarks.append(f"classes without an object, left out of AP and recall: {', '.join(absent)}")
         return remarks
 
+    def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
+        """Return the largest difference of confidences, or of boxes in shares of their longer side.
+
+        Each box is compared with the one of its class that overlaps it most; what only one side has, as its confidence
+        is close to the least one, differs by how far it exceeds that.
+        """
+        if predictions.shape != expected.shape:
+            return inf
+        pairs = [(a, b) for pair in zip(predictions, expected, strict=True) for a, b in (pair, pair[::-1])]
+        return max((self._farthest(*pair) for pair in pairs), default=0.0)
+
     def matches(self, evidence: Evidence) -> Matches:
         """Return the matches that evidence holds."""
         return Matches(evidence, self.max_detections, len(self.classes))
@@ -162,6 +178,19 @@ class Detection:
             if missing
             else rows
         )
+
+    def _farthest(self, first: NDArray[Any], second: NDArray[Any]) -> float:
+        """Return the largest difference of the boxes of an image (D, 6) from those of another detector."""
+        first, second = first[first[:, 4] >= 0], second[second[:, 4] >= 0]
+        farthest = 0.0
+        for row in first:
+            others = second[second[:, 4] == row[4]]
+            longer = max(1.0, *(row[2:4] - row[:2]))
+            gaps = np.maximum(
+                np.abs(others[:, :4] - row[:4]).max(axis=1) / longer, np.abs(others[:, 5] - row[5])
+            )
+            farthest = max(farthest, float(min(gaps.min(initial=inf), row[5] - self.min_confidence)))
+        return farthest
 
     def _in_ignored(self, boxes: Tensor, targets: Tensor) -> Tensor:
         """Return whether the larger part of a prediction lies in an object that is ignored: (N, A, S, S')."""
