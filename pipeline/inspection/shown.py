@@ -75,9 +75,7 @@ class Overview:
     picture: str
 
 
-def write_page(
-    folder: Path, title: str, blocks: Sequence[Block], survey: Survey, commands: Sequence[str] = ()
-) -> Path:
+def write_page(folder: Path, title: str, blocks: Sequence[Block], survey: Survey, command: str = "") -> Path:
     """Write the page of a data set beside its contact sheet `images.png`.
 
     `refused.txt` has all refusals, and `blocks.json` what `read_overview` reads.
@@ -91,7 +89,7 @@ def write_page(
     write_text(folder / "blocks.json", json.dumps({"blocks": [asdict(block) for block in blocks]}))
     overview = read_overview(folder)
     page = folder / PAGE
-    write_text(page, render("inspect.html.j2", title=title, overview=overview, commands=commands))
+    write_text(page, render("inspect.html.j2", title=title, overview=overview, command=command))
     return page
 
 

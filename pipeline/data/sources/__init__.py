@@ -120,7 +120,7 @@ def check_source(facts: Facts) -> None:
                 f"data.{name}", f"is not used by data.format={facts.format}", got=value, hint="remove it"
             )
     if facts.table is None and "table" in used:
-        raise ConfigError("data.table", "is missing", hint="name the CSV file of labels in data.root")
+        raise ConfigError("data.table", "is missing", hint="name the file of labels in data.root")
     known = getattr(source, "COLUMNS", ())
     columns = facts.columns or {}
     for key in columns:

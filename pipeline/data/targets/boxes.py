@@ -76,7 +76,8 @@ class Boxes(TargetKind):
         return lambda sample, image: self._read(sample, facts, image, remarks)
 
     def _read(self, sample: Sample, facts: Facts, image: bytes, remarks: Remarks) -> Array:
-        boxes, sides = _boxes(sample), read_sides(image)
+        sides = read_sides(image)
+        boxes = [_in_pixels(box, sides) for box in _boxes(sample)]
         _check_inside(boxes, sides, sample.file)
         target = np.tile(EMPTY, (max(self.most, len(boxes)), 1))
         if boxes:
@@ -203,6 +204,14 @@ def _check_inside(boxes: Sequence[Box], sides: Sides, file: str) -> None:
             f"{' '.join(f'{side:g}' for side in first[:4])}{first.where and f' ({first.where})'}",
             hint="give x_min, y_min, x_max and y_max in pixels of the image as it is seen, turned as EXIF says",
         )
+
+
+def _in_pixels(box: Box, sides: Sides) -> Box:
+    if not box.is_share:
+        return box
+    (rows, columns), (x_min, y_min, x_max, y_max) = sides, box[:4]
+    corners = (x_min * columns, y_min * rows, x_max * columns, y_max * rows)
+    return Box(*corners, box.label, box.is_ignored, box.where)
 
 
 def _boxes(sample: Sample) -> tuple[Box, ...]:

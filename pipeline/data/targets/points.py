@@ -92,7 +92,7 @@ class Points(TargetKind):
 
     def marks(self, target: Any, facts: Facts) -> Marks:
         """Return the visible points with their names."""
-        seen = np.flatnonzero(target[:, 2] > 0)
+        seen = np.flatnonzero(target[:, 2] > 0).tolist()
         names = facts.points or [str(index) for index in range(len(target))]
         return Marks(
             points=target[seen, :2],
