@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -82,7 +83,7 @@ def predict(
         ensemble = Ensemble(runs)
         if explains:
             ensemble.check_maps(len(declaration.data.classes))
-        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays)
+        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays or explains)
         summary, start = Summary(num_others=images.num_others), time.monotonic()
         with (
             (out / TABLE).open("w", newline="", encoding="utf-8") as file,
@@ -114,12 +115,16 @@ def _rows(
             decoded = ensemble.predict(pixels)
             maps = ensemble.explain(pixels, decoded) if explains else [None] * len(pixels)
             predictions = iter(zip(decoded, maps, strict=True))
-            following = [
-                pool.submit(writer.write, each, *next(predictions))
+            jobs = [
+                partial(writer.write, each, *next(predictions))
                 if isinstance(each, UnlabelledImage)
-                else pool.submit(writer.write_unreadable, each)
+                else partial(writer.write_unreadable, each)
                 for each in items
             ]
+            if not writer.has_files:  # cells alone take less time than to hand them to a thread
+                yield from (job() for job in jobs)
+                continue
+            following = [pool.submit(job) for job in jobs]
             yield from (each.result() for each in pending)
             pending = following
         yield from (each.result() for each in pending)
@@ -130,6 +135,9 @@ class _Writer:
 
     Args:
         example: a prediction, from which the columns are known.
+
+    Attributes:
+        has_files: whether an image has files, and not only a row.
     """
 
     def __init__(
@@ -140,9 +148,12 @@ class _Writer:
         self._images = images
         self._out = out
         self._overlays = overlays
-        self._stems = dict(zip(images.files, _unique_stems(images.files), strict=True))
         shown = self._present(
             Predicted(example, example.shape[-2:] if example.ndim > 1 else (1, 1)), self._facts
+        )
+        self.has_files = overlays or bool(shown.arrays)
+        self._stems = (
+            dict(zip(images.files, _unique_stems(images.files), strict=True)) if self.has_files else {}
         )
         self.header = [FILE, *shown.arrays, *shown.cells, ERROR]
 
@@ -156,9 +167,11 @@ class _Writer:
         Args:
             heat: activation map of the prepared image for the overlay; None for a mask or a caption alone.
         """
-        presented, stem = self._present(Predicted(decoded, item.sides), self._facts), self._stems[item.file]
-        names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
-        if self._overlays or heat is not None:
+        presented, names = self._present(Predicted(decoded, item.sides), self._facts), list[str]()
+        if self.has_files:
+            stem = self._stems[item.file]
+            names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
+        if self._overlays:
             self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented, heat))
         cells = (presented.cells, *presented.following)
         return [[item.file, *names, *each.values(), ""] for each in cells], presented
