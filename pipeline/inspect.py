@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.facts import Facts, check_class_names
+from pipeline.data.class_names import check_class_names
+from pipeline.data.facts import Facts
 from pipeline.data.sources import check_source, find_target
 from pipeline.data.tables import is_table
 from pipeline.declaration import composition

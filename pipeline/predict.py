@@ -3,9 +3,11 @@ r"""Predict images with a trained run: a table, masks in the size of each image,
     python -m pipeline.predict digits_lenet5 photographs/ predictions
     python -m pipeline.predict runs/<fingerprint> scans.zip predictions overlays=true views=flips
     python -m pipeline.predict models:/brain@champion slice.png predictions 'ensemble=[runs/<fingerprint>]'
+    python -m pipeline.predict digits_lenet5 photographs/ predictions explain=cam
 
 The first argument is a folder of runs/ or artifacts/train/, the name of an experiment, the id of an MLflow run or
-models:/<name>@<alias>; `ensemble` names more of them, whose outputs are averaged with those of the first.
+models:/<name>@<alias>; `ensemble` names more of them, whose outputs are averaged with those of the first. With
+`explain=cam`, the overlays show which parts of an image speak for the predicted class.
 """
 
 from __future__ import annotations
@@ -27,10 +29,10 @@ from pipeline.runs.command import exit_on_mistake
 from pipeline.training.prediction import OVERLAYS, TABLE, Summary, predict
 from pipeline.training.trained import Trained, find_trained, open_trained
 
-OPTIONS = ("views", "overlays", "ensemble")
+OPTIONS = ("views", "overlays", "ensemble", "explain")
 USAGE = (
     "usage: python -m pipeline.predict <run> <folder, zip or image> <folder to write> [views=<name>] [overlays=true] "
-    "[ensemble=[<run>,...]]"
+    "[ensemble=[<run>,...]] [explain=cam]"
 )
 OUTPUTS = (TABLE, OVERLAYS, "masks", "predictions")  # what an older result may have
 WIDTH = 80  # columns of the printed summary
@@ -45,10 +47,11 @@ def main() -> None:
     root, source, out = Path.cwd(), Path(paths[1]), Path(paths[2])
     runs = _find_runs([paths[0], *_read_names(options.get("ensemble", ""))], options.get("views"), root)
     overlays = _read_flag("overlays", options.get("overlays", "false"))
+    explains = _read_explain(options.get("explain"))
     refuse_foreign(out, root=root)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as draft:
-        summary = predict(runs, source, Path(draft), overlays=overlays, progress=_progress)
+        summary = predict(runs, source, Path(draft), overlays=overlays, explains=explains, progress=_progress)
         publish(Path(draft), out, root=root, replaces=OUTPUTS)
     if not summary.num_predicted:
         raise ConfigError(
@@ -109,6 +112,12 @@ def _read_names(text: str) -> list[str]:
     """Return the names in a list such as `[a,b]`."""
     names = [each.strip() for each in text.removeprefix("[").removesuffix("]").split(",")]
     return [name for name in names if name]
+
+
+def _read_explain(text: str | None) -> bool:
+    if text not in (None, "cam"):
+        raise ConfigError("explain", got=text, allowed="cam")
+    return text == "cam"
 
 
 def _read_flag(key: str, text: str) -> bool:

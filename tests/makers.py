@@ -117,7 +117,7 @@ def write_class_folders(
     shape = sides if channels == 1 else (*sides, channels)
     images = {
         f"{prefix}{label}/{index:03}.png": random.integers(0, 256, shape, dtype=np.uint8)
-        for prefix in _prefixes(splits)
+        for prefix in prefixes(splits)
         for label in classes
         for index in range(num_images)
     }
@@ -140,7 +140,7 @@ def write_image_masks(
     """
     random = np.random.default_rng(0)
     written = {}
-    for prefix in _prefixes(splits):
+    for prefix in prefixes(splits):
         for index in range(num_images):
             mask = random.integers(0, num_classes, sides, dtype=np.uint8)
             noise = random.integers(0, 256 // num_classes, sides, dtype=np.uint8)
@@ -170,7 +170,7 @@ def write_label_sets(
     ]
     sets.append([])
     images, rows = {}, ["file,tags"]
-    for prefix in _prefixes(splits):
+    for prefix in prefixes(splits):
         for index in range(num_images):
             name = f"{prefix}{index:03}.png"
             images[name] = random.integers(0, 256, (8, 8), dtype=np.uint8)
@@ -202,6 +202,9 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "columns": None,
         "separator": None,
         "mask_values": None,
+        "points": None,
+        "swapped_points": None,
+        "min_visible": 0.25,
         "allow_duplicates": False,
         "resize": "squash",
         "padding_value": 0,
@@ -250,5 +253,5 @@ def write_declaration(path: Path, data: Mapping[str, Any], **sections: Any) -> P
     return path
 
 
-def _prefixes(splits: Sequence[str]) -> list[str]:
+def prefixes(splits: Sequence[str]) -> list[str]:
     return [f"{split}/" for split in splits] or [""]

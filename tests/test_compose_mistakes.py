@@ -35,6 +35,8 @@ OVERRIDES: list[tuple[str, str, dict[str, Any]]] = [
      {"got": "model@net", "allowed": {*SECTIONS, *GROUPS}, "hint": "did you mean 'model'? "}),
     ("model@model.encoder=resnet18", "model@model.encoder",
      {"text": "model@model.encoder: the chosen model has no such place; only model=unet_on has an encoder"}),
+    ("model@model.classifier=lenet5", "model@model.classifier",
+     {"hint": "only model=fully_convolutional has a classifier"}),
     ("model=null", "overrides",
      {"text": "overrides: Config group override must be a string or a list. Got NoneType; choose an option by the "
               "name of its file, such as model=lenet5"}),

@@ -108,9 +108,9 @@ def test_experiment_is_a_list_of_overrides_under_its_own_name(path: Path) -> Non
 
 @pytest.mark.parametrize("group", ["data", "model"])
 def test_option_that_has_a_name_has_that_of_its_file(group: str) -> None:
-    # a U-Net on another network carries that network's name too
+    # a network made from another one carries that network's name too
     names = {
-        path.stem: read(path)["name"].removesuffix("_${.encoder.name}")
+        path.stem: re.sub(r"_\$\{\.(encoder|classifier)\.name\}$", "", read(path)["name"])
         for path in (CONF / group).glob("*.yaml")
     }
     assert names

@@ -13,15 +13,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.arrays import start_array
+from pipeline.data.targets.kind import Moving
 from pipeline.errors import ConfigError
 
-Array = NDArray[np.uint8]
+Array = NDArray[Any]  # images of uint8
 LARGEST_SHARE = 0.9  # of the free disk space that copies may use
 
 
@@ -47,11 +48,17 @@ def derive_seed(*numbers: int) -> int:
 
 @dataclass(frozen=True)
 class OnTheFly:
-    """Augmentation on the fly, with new draws in each epoch."""
+    """Augmentation on the fly, with new draws in each epoch.
+
+    Args:
+        moves_as: under what the targets are moved with their images; None if they are left unchanged.
+        moving: what the kind of target does before and after; None for nothing.
+    """
 
     augment: Augment
     moves_as: str | None
     seed: int
+    moving: Moving | None = None
 
     def batch(self, images: Array, targets: Array, epoch: int, draws: list[int]) -> tuple[Array, Array]:
         """Return images and targets as drawn for an epoch; for draws, see `pipeline.data.sampling`."""
@@ -60,7 +67,12 @@ class OnTheFly:
             derive_seed(self.seed, epoch, index, *([repeat] if repeat else []))
             for repeat, index in zip(repeats, indices, strict=True)
         ]
-        return self.augment.batch(images[indices], targets[indices], moves_as=self.moves_as, seeds=seeds)
+        chosen, own = images[indices], targets[indices]
+        if self.moving is None:
+            return self.augment.batch(chosen, own, moves_as=self.moves_as, seeds=seeds)
+        started = self.moving.start(own, chosen.shape[1:3])
+        drawn, moved = self.augment.batch(chosen, started, moves_as=self.moves_as, seeds=seeds)
+        return drawn, self.moving.end(moved, drawn.shape[1:3])
 
 
 @dataclass(frozen=True)
@@ -108,8 +120,8 @@ def write_draws(draws: OnTheFly, images: Array, targets: Array, folder: Path, *,
         ConfigError: they would need more than nine tenths of the free disk space.
     """
     first, target = draws.batch(images, targets, 0, [0])
-    shapes = {"images": first.shape[1:]} | ({"targets": target.shape[1:]} if draws.moves_as else {})
-    needed = copies * len(images) * sum(int(np.prod(shape)) for shape in shapes.values())
+    samples = {"images": first[0]} | ({"targets": target[0]} if draws.moves_as else {})
+    needed = copies * len(images) * sum(sample.nbytes for sample in samples.values())
     free = shutil.disk_usage(folder).free
     costs = f"{copies} drawn copies of {len(images):,} training images take {needed:,} bytes, the disk has {free:,}"
     if needed > LARGEST_SHARE * free:
@@ -118,9 +130,9 @@ def write_draws(draws: OnTheFly, images: Array, targets: Array, folder: Path, *,
         )
     sys.stderr.write(f"augment: {costs}\n")
     with ExitStack() as stack:
-        files = [stack.enter_context((folder / f"{part}.npy").open("wb")) for part in shapes]
-        for file, shape in zip(files, shapes.values(), strict=True):
-            start_array(file, (copies, len(images), *shape))
+        files = [stack.enter_context((folder / f"{part}.npy").open("wb")) for part in samples]
+        for file, sample in zip(files, samples.values(), strict=True):
+            start_array(file, (copies, len(images), *sample.shape), sample.dtype)
         for copy in range(copies):
             for index in range(len(images)):
                 drawn = draws.batch(images, targets, copy, [index])

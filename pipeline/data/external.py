@@ -55,6 +55,7 @@ def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
                 hint="set split=all to score all of them" if found else "name another archive",
             )
         groups = [find_group_of(sample, facts) or "" for sample in samples]
+        kind = kind.fitted(samples)
         _write(archive, samples, groups, facts, kind, folder)
     return Prepared(folder, kind)
 
@@ -88,9 +89,11 @@ def _write(
         table = csv.writer(manifest, lineterminator="\n")
         table.writerow(["split", "index", "file", "group"])
         start_array(images, (len(samples), rows, columns, channels))
-        for index, (sample, group, (image, target)) in enumerate(zip(samples, groups, decoded, strict=True)):
+        for index, (sample, group, (image, target, sides)) in enumerate(
+            zip(samples, groups, decoded, strict=True)
+        ):
             images.write(image.data)
-            write_target(target)
+            write_target(target, sides)
             table.writerow(escape_cells([TEST, index, sample.file, group]))
     remarks.warn()
 
@@ -101,8 +104,8 @@ def _decode(
     read_target: Callable[[Sample, bytes], Array],
     remarks: Remarks,
     sample: Sample,
-) -> tuple[Pixels, Array]:
+) -> tuple[Pixels, Array, tuple[int, int]]:
     data = archive.read(sample.file)
     image = decode_image(data, name=sample.file, facts=facts)
     remarks.note_image(image, sample.file, facts)
-    return image.pixels, read_target(sample, data)
+    return image.pixels, read_target(sample, data), image.sides

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.data.pixel_facts import check_resizing, check_value_range
+from pipeline.data.place_facts import check_places
 from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
 SPLITS = ("train", "val", "test")
+SPLIT_NAME = "{split}"  # in the name of a table: there is one for each split
 RANDOM = {"val": 0.15, "test": 0.15, "seed": 0}  # what `split: random` stands for
 COLOUR = re.compile(r"#[0-9a-f]{6}")
-SPELLED = {True: "yes", False: "no"}  # as whoever named a class so probably wrote it
 # Facts that do not decide the prepared data: the archive's own digest does.
 NOT_DECIDING = (
     "name",
@@ -29,6 +30,8 @@ NOT_DECIDING = (
     "max_pixels",
     "max_file_bytes",
 )
+# Facts that came later, and their values in data that existed before: digests and files leave them out at these.
+NEUTRAL: dict[str, Any] = {"points": None, "swapped_points": None, "min_visible": 0.25}
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,9 @@ class Facts:
             test split is unchanged. Null to use train and val as `split` defines them.
         background: name of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value to exclude from loss and scores; null if there is none.
-        table: for the format `csv_labels`: name of the table of labels in the archive, or if it lies outside, its path
-            relative to the archive, such as `../labels.csv` for one beside it; null for other formats.
+        table: for tables and `coco`: name of the file of labels in the archive, or if it lies outside, its path
+            relative to the archive, such as `../labels.csv` for one beside it; null for other formats. `{split}` in its
+            name, with `coco`, stands for train, val and test, which have a file each.
         columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
             the table has a header, else by number from 0. A column `split` takes the place of the fact `split`, and
             `group` that of `groups`. A list of columns as `label` means several labels per image: one column for each
@@ -72,6 +76,11 @@ class Facts:
         mask_values: for masks whose values are no class indices: the class of each value, such as {0: other, 255:
             cell}, or of each colour, such as {"#ff0000": car}; null as a class for what `ignore_label` stands for.
             Null if values are class indices.
+        points: for points: their names, in the order of their indices; null for other formats.
+        swapped_points: for points: what a mirror image swaps, such as {left_eye: right_eye}; {} if it swaps none; null
+            if that is not known, and images must not be mirrored.
+        min_visible: for boxes: the share of a box's area from which on its object counts as seen in an image that cuts
+            it; others are dropped. An area of less than one pixel is dropped, too.
         allow_duplicates: whether files of the same bytes may be in several splits, where they make scores too good.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
@@ -99,6 +108,9 @@ class Facts:
     columns: dict[str, str | int | list[str | int]] | None
     separator: str | None
     mask_values: dict[str | int, str | None] | None
+    points: list[str] | None
+    swapped_points: dict[str, str] | None
+    min_visible: float
     allow_duplicates: bool
     resize: str
     padding_value: int
@@ -115,8 +127,9 @@ class Facts:
         self._check_bounds()
         check_resizing(self.resize, self.padding_value)
         check_value_range(self.value_range)
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise ConfigError("data.classes", got=self.classes, allowed="at least two different names")
+        check_places(self.points, self.swapped_points, self.min_visible)
+        if len(set(self.classes)) < len(self.classes):
+            raise ConfigError("data.classes", got=self.classes, allowed="different names")
         if self.background is not None and self.background not in self.classes:
             raise ConfigError.unknown("data.background", self.background, self.classes, what="class")
         if self.ignore_label is not None and not len(self.classes) <= self.ignore_label <= 255:
@@ -140,6 +153,16 @@ class Facts:
         if isinstance(self.split, str):
             return None if self.split == "folders" else dict(RANDOM)
         return {key: value for key, value in self.split.items() if value is not None}
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the facts that decide the prepared data beside the archive."""
+        facts = {name: value for name, value in vars(self).items() if name not in NOT_DECIDING}
+        return without_neutral(facts)
+
+    @property
+    def has_told_splits(self) -> bool:
+        """Return whether a table tells the split of each image, in a column or by its name."""
+        return "split" in (self.columns or {}) or SPLIT_NAME in (self.table or "")
 
     def mask_indices(self) -> dict[Any, int] | None:
         """Return what each value or colour of masks is stored as: a class index or the ignore label."""
@@ -195,38 +218,9 @@ class Facts:
             raise ConfigError("data.root", got=self.root, allowed="the path of a folder or a zip file")
 
 
-def check_class_names(data: Mapping[str, Any]) -> None:
-    """Check that the names of classes are text, as YAML takes yes and no for booleans and 0 for a number.
-
-    Args:
-        data: the section `data`, whose types have not been checked.
-
-    Raises:
-        ConfigError: a name is something else, or the background is told by its index.
-    """
-    classes, background = data.get("classes"), data.get("background")
-    if isinstance(classes, list) and not all(isinstance(name, str) for name in classes):
-        more = ", ..." if len(classes) > 9 else ""
-        raise ConfigError(
-            "data.classes",
-            got=classes,
-            allowed="names in quotes, as YAML reads yes and no as booleans and digits as numbers",
-            hint=f"write [{', '.join(map(_quoted, classes[:9]))}{more}]",
-        )
-    if isinstance(background, int) and isinstance(classes, list):
-        meant = str(SPELLED[background] if isinstance(background, bool) else background)
-        if meant not in classes:
-            meant = classes[background] if 0 <= background < len(classes) else "<class>"
-        raise ConfigError(
-            "data.background",
-            got=background,
-            allowed="null or the name of a class, in quotes where YAML reads something else than text",
-            hint=f"write data.background={_quoted(meant) if meant.isdigit() or meant in SPELLED.values() else meant}",
-        )
-
-
-def _quoted(name: object) -> str:
-    return f'"{SPELLED.get(name, name) if isinstance(name, bool) else name}"'
+def without_neutral(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts without those that came later and say nothing, so that digests of older data stay the same."""
+    return {name: value for name, value in facts.items() if name not in NEUTRAL or value != NEUTRAL[name]}
 
 
 def _check_digest(digest: str | None) -> None:

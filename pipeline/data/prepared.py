@@ -1,8 +1,9 @@
 """Prepared data: uint8 arrays at training resolution, memory-mapped, with a manifest.
 
 A prepared folder contains, for each split that has images, `<split>_images.npy` (N, H, W, C) and
-`<split>_targets.npy`, whose layout depends on the kind of target; `manifest.csv` (split, index, file, target, group,
-digest of the file's bytes); and `prepared.json` with the facts it was prepared with.
+`<split>_targets.npy`, whose layout depends on the kind of target, with `<split>_sides.npy` (N, 2) for those that have
+places; `manifest.csv` (split, index, file, target, group, digest of the file's bytes); and `prepared.json` with the
+facts it was prepared with.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 
 from pipeline.data.archive import Archive
 from pipeline.data.arrays import start_array
-from pipeline.data.facts import NOT_DECIDING, SPLITS, Facts
+from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.images import decode_image, find_resizing, is_misnamed, load_formats
 from pipeline.data.refusals import catching, raise_together
 from pipeline.data.remarks import Remarks
@@ -66,6 +67,10 @@ class Prepared:
         """Return the targets of a split, memory-mapped: (N, ...)."""
         return self.kind.load(self.folder, split)
 
+    def sides(self, split: str) -> Array | None:
+        """Return rows and columns of the images' files (N, 2), memory-mapped; None if the kind has no places."""
+        return self.kind.load_sides(self.folder, split)
+
     def count_classes(self, split: str, num_classes: int) -> list[int]:
         """Return how often each class occurs in a split: in how many images, or pixels of masks."""
         return self.kind.count(self.targets(split), num_classes)
@@ -105,6 +110,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         archive, repeats, remarks, enlarged = _Noting(found), _Repeats(), Remarks(), 0
         present = {split: np.zeros(len(facts.classes), np.int64) for split in SPLITS}
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
+        kind = kind.fitted(samples)
         shares = measure_shares(samples, facts, kind.stratum)
         check_counts(shares, facts)
         groups = {sample.file: find_group_of(sample, facts) or "" for sample in samples}
@@ -123,7 +129,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
                     classes = kind.present(made.target)
                     present[split][classes[classes < len(facts.classes)]] += 1
                     enlarged += made.is_enlarged and split == SPLITS[0]
-                    row = (split, index, sample.file, _cell(sample), groups[sample.file], made.digest)
+                    row = (split, index, sample.file, kind.cell(sample), groups[sample.file], made.digest)
                     rows.writerow(escape_cells(row))
         archive.warn_of_misnamed()
         remarks.warn()
@@ -131,8 +137,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     shares.report()
     num_images = {split: counts.tolist() for split, counts in present.items()}
     kind.check_present(num_images, facts)
-    deciding = {name: value for name, value in asdict(facts).items() if name not in NOT_DECIDING}
-    about = {"facts": deciding, "digest": data_digest, "counts": shares.sizes(), "enlarged": enlarged}
+    about = {"facts": facts.deciding(), "digest": data_digest, "counts": shares.sizes(), "enlarged": enlarged}
     about["images_of_classes"] = num_images
     (folder / "prepared.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
@@ -189,10 +194,11 @@ class _Repeats:
 
 
 class _Decoded(NamedTuple):
-    """A decoded sample: image (H, W, C), target, the digest of the image file, and whether the image was enlarged."""
+    """A decoded sample: image (H, W, C), target, sides and digest of the image file, and whether it was enlarged."""
 
     image: Array
     target: Array
+    sides: tuple[int, int]
     digest: str
     is_enlarged: bool
 
@@ -223,7 +229,7 @@ def _decode(
     remarks.note_image(image, sample.file, facts)
     target = read_target(sample, data)
     is_enlarged = min(find_resizing(facts).place(image.sides).scale) > 1
-    return _Decoded(image.pixels, target, hashlib.sha256(data).hexdigest(), is_enlarged)
+    return _Decoded(image.pixels, target, image.sides, hashlib.sha256(data).hexdigest(), is_enlarged)
 
 
 def _write_split(
@@ -244,14 +250,8 @@ def _write_split(
         own = islice(decoded, len(samples))
         for sample, made in zip(samples, own, strict=True):
             images.write(made.image.data)
-            write_target(made.target)
+            write_target(made.target, made.sides)
             yield sample, made
-
-
-def _cell(sample: Sample) -> object:
-    """Return the target of a sample as a cell of the manifest; several classes are divided by spaces."""
-    target = sample.target
-    return " ".join(map(str, target)) if isinstance(target, tuple) else target
 
 
 def _check_disk(count: int, facts: Facts, kind: TargetKind, folder: Path) -> None:

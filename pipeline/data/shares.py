@@ -102,7 +102,7 @@ def check_counts(shares: Shares, facts: Facts) -> None:
 
 def declared_shares(facts: Facts) -> dict[str, float]:
     """Return the shares of val and test that `data.split` declares; empty if splits are not drawn."""
-    if facts.shares is None or "split" in (facts.columns or {}) or facts.fold is not None:
+    if facts.shares is None or facts.has_told_splits or facts.fold is not None:
         return {}
     return {split: facts.shares[split] for split in SPLITS if split in facts.shares}
 

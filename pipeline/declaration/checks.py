@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.data.facts import check_class_names
+from pipeline.data.class_names import check_class_names
 from pipeline.data.sources import check_source
 from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declaration, class_and_arguments
 from pipeline.declaration.grants import check_granted, is_prefix
@@ -21,7 +21,7 @@ from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
 from pipeline.tasks.demands import Demands, check_score_names, load_demands
 from pipeline.transfer.settings import check_transfer
-from pipeline.transforms.settings import check_augmentation, check_preprocess, check_views
+from pipeline.transforms.settings import check_augmentation, check_mirrors, check_preprocess, check_views
 
 PLAIN = (
     "name",
@@ -227,6 +227,8 @@ def _check_transforms(declaration: Declaration) -> None:
         declaration.augmentation, shape=shape, mirror_changes_label=mirror_changes_label
     ):
         warn(text)
+    if declaration.data.points is not None and declaration.data.swapped_points is None:
+        check_mirrors(declaration.augmentation, declaration.views, got=None)
     demands = load_demands(declaration.task)
     if declaration.augmentation.mixing is not None and not demands.mixes:
         raise ConfigError(

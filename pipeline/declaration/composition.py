@@ -42,6 +42,10 @@ RESOLVERS = ("oc.select", "oc.dict.keys", "oc.dict.values")  # look up nothing b
 DEFAULTS_OF_DATA = (
     "facts"  # a folder of conf/ that conf/config.yaml reads into `data`, and nobody chooses from
 )
+INNER_NETWORKS = {
+    "encoder": "only model=unet_on has an encoder",
+    "classifier": "only model=fully_convolutional has a classifier",
+}
 INSPECT = "python -m pipeline.inspect"
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -217,10 +221,9 @@ def _explain(reason: Exception) -> ConfigError:
     if isinstance(reason, OmegaConfBaseException) and reason.full_key:
         return _explain_reading(reason)
     group = re.search(r"Could not override '([^']+)'", str(reason))
-    if group and group[1].endswith("@model.encoder"):
-        return ConfigError(
-            group[1], "the chosen model has no such place", hint="only model=unet_on has an encoder"
-        )
+    place = group[1].rpartition("@model.")[2] if group else ""
+    if group and place in INNER_NETWORKS:
+        return ConfigError(group[1], "the chosen model has no such place", hint=INNER_NETWORKS[place])
     if group:
         return ConfigError.unknown(group[1], group[1], _choices(), what="key or group")
     return ConfigError("overrides", " ".join(str(reason).split()), hint="write key=value, as Hydra reads it")

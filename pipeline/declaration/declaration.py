@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pipeline.data.facts import Facts
+from pipeline.data.facts import Facts, without_neutral
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import TrackingSettings, TrainerSettings
 from pipeline.errors import ConfigError
@@ -111,7 +111,8 @@ class Declaration:
         DVC's run cache ignores nested keys named `size` or `nfiles` (DVC issue 10296), so stages declare params on
         digests of sections, not on sections.
         """
-        return {key: digest(value) for key, value in self.sections.items()}
+        sections = {**self.sections, "data": without_neutral(self.sections["data"])}
+        return {key: digest(value) for key, value in sections.items()}
 
 
 SECTIONS = tuple(

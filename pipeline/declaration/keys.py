@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.data.archive import archive_digest
 from pipeline.data.entries import restore
-from pipeline.data.facts import NOT_DECIDING
+from pipeline.data.facts import without_neutral
 from pipeline.data.sources import find_target
 from pipeline.data.table_files import find_outside_table
 from pipeline.declaration.declaration import Declaration
@@ -97,7 +97,7 @@ def data_digest(declaration: Declaration, *, root: Path) -> str:
 
 def prepared_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the prepared data: archive, facts, code."""
-    facts = {name: value for name, value in vars(declaration.data).items() if name not in NOT_DECIDING}
+    facts = declaration.data.deciding()
     code = _code(declaration, _prepare_modules(declaration), root=root)
     return digest([data_digest(declaration, root=root), facts, code])
 
@@ -106,7 +106,7 @@ def overview_key(declaration: Declaration, *, root: Path) -> str:
     """Return the digest of all that decides the overview of the data: archive, facts, code."""
     modules = ["pipeline.inspection.inspected", *_prepare_modules(declaration)]
     code = _code(declaration, modules, counting=["pipeline.inspection", "pipeline.pictures"], root=root)
-    facts = {name: value for name, value in vars(declaration.data).items() if name != "root"}
+    facts = without_neutral({name: value for name, value in vars(declaration.data).items() if name != "root"})
     return digest([data_digest(declaration, root=root), facts, code])
 
 

@@ -102,7 +102,18 @@ def _check_input_shape(declaration: Declaration, demands: Demands) -> None:
             f"{list(shape)} is larger than data.shape {list(whole)}",
             hint="crops are taken from images, so make data.shape larger or input_shape smaller",
         )
-    if demands.is_dense and shape != whole:
+    if shape == whole:
+        return
+    from pipeline.data.targets.kind import load_kind  # imports numpy, which most declarations do not need
+
+    if load_kind(demands.target).keeps_sides:
+        raise ConfigError(
+            "input_shape",
+            f"the {demands.target} of this task lie in whole images of data.shape {list(whole)}",
+            got=list(shape),
+            hint="leave input_shape as it is, and crop training images by augmentation alone",
+        )
+    if demands.is_dense:
         raise ConfigError(
             "input_shape",
             f"this task labels every pixel of data.shape {list(whole)}",

@@ -41,7 +41,7 @@ def suggest_resizing(survey: Survey, facts: Facts, kind: TargetKind) -> dict[str
     squashed = sum(count for sides, count in survey.sides.items() if is_squashed(sides, facts))
     if squashed <= MOST_SQUASHED * survey.sides.total():
         return {"resize": SQUASH}
-    is_padded = kind.moves_as is not None and facts.ignore_label is None
+    is_padded = kind.moves_as == "mask" and facts.ignore_label is None
     return {"resize": LETTERBOX, **({"ignore_label": IGNORED} if is_padded else {})}
 
 

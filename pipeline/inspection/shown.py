@@ -108,7 +108,7 @@ def draw_contact_sheet(
 
     path = folder / "images.png"
     path.unlink(missing_ok=True)
-    images, masks, captions = [], [], []
+    images, masks, marks, captions = [], [], [], []
     for sample in _choose(survey, kind):
         data = archive.read(sample.file)
         try:
@@ -118,6 +118,7 @@ def draw_contact_sheet(
             continue
         images.append(image)
         masks.append(kind.mask(target))
+        marks.append(kind.marks(target, facts))
         captions.append(kind.caption(target, facts.classes))
     if images:
         shown = [mask for mask in masks if mask is not None]
@@ -126,6 +127,7 @@ def draw_contact_sheet(
             np.stack(images),
             path,
             masks=shown if is_dense else None,
+            marks=[each for each in marks if each is not None] or None,
             captions=captions if any(captions) else None,
             classes=facts.classes if is_dense else None,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.layers.classes import load_class
 from pipeline.layers.initialisers import initialise
@@ -25,6 +25,12 @@ def build(network: Network, *, seed: int) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(OrderedDict(layers=_sequential(network.layers), head=_sequential(network.head)))
+
+
+def load_as_convolutions(built: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load the weights of a classifier, reshaped, into the network that `fully_convolutional` makes of it."""
+    own = built.state_dict()
+    built.load_state_dict({name: weights[name].reshape(tensor.shape) for name, tensor in own.items()})
 
 
 def pair_modules(network: Network, built: nn.Sequential) -> Iterator[tuple[Leaf, nn.Module]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.networks.fully_convolutional import at_windows
 from pipeline.networks.grammar import NONE, PlanContext
 from pipeline.networks.parts import NORMS, activation_specs, init_of
 from pipeline.networks.structures import ZERO_NORM, sequence
@@ -17,8 +18,10 @@ from pipeline.plans.view import Shape, View
 LARGEST = 100  # of width and depth
 PARTS = ("norm", "activation", "init")
 KEYS = ("name", *PARTS, "padding", "width", "depth", "zero_last_norm", "layers", "head")
-# Includes the keys that transfer reads, and the encoder of `unet_on`.
-ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder")
+# Includes the keys that transfer reads, the encoder of `unet_on`, and the classifier of `fully_convolutional`.
+ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder", "classifier", "window")
+CHOOSE_ENCODER = "choose an encoder by model=unet_on model@model.encoder=<network>"
+CHOOSE_CLASSIFIER = "choose a classifier by model=fully_convolutional model@model.classifier=<network>"
 
 
 def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
@@ -34,24 +37,19 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
     """
     _check_keys(model)
     context = _start(model, Flow(shape, View.of_image(shape)), outputs)
-    items = model["layers"]
+    items, head_items, windows = model["layers"], model["head"], None
     if "encoder" in model:
-        encoder = model["encoder"]
-        hint = "choose an encoder by model=unet_on model@model.encoder=<network>"
-        if items:
-            raise ConfigError("model.layers", allowed="empty if model.encoder is set", hint=hint)
-        if not isinstance(encoder, Mapping) or not isinstance(encoder.get("layers"), list):
-            raise ConfigError(
-                "model.encoder", got=encoder, allowed="a network with a list of layers", hint=hint
-            )
-        items = unet_on(encoder["layers"], context)
+        items = unet_on(_inner(model, "encoder", CHOOSE_ENCODER, "layers")["layers"], context)
+    if "classifier" in model:
+        classifier = _inner(model, "classifier", CHOOSE_CLASSIFIER, "layers", "head")
+        items, head_items, windows = at_windows(classifier, model.get("window"), context)
     layers = sequence(items, context)
     flow = Flow(layers[-1].shape, layers[-1].view) if layers else context.flow
-    head = sequence(model["head"], context.at("head", flow=flow))
+    head = sequence(head_items, context.at("head", flow=flow))
     if not (*layers, *head):
         problem = f"both layers and head of model {context.model} are empty"
         raise ConfigError("model.layers", problem, hint="list at least one layer")
-    network = Network(context.model, shape, outputs, layers, head)
+    network = Network(context.model, shape, outputs, layers, head, windows)
     if context.zero_last_norm and not any(
         spec.init is ZERO_NORM for leaf in network.leaves() for spec in leaf.specs
     ):
@@ -64,6 +62,18 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
             hint = "end both alike, for example with {linear: outputs}"
             raise ConfigError(f"model.{node.where}", problem, got=end.shape, hint=hint)
     return network
+
+
+def _inner(model: Mapping[str, Any], key: str, hint: str, *lists: str) -> Mapping[str, Any]:
+    """Return the network that another one is made from, which takes the place of its own lists."""
+    inner = model[key]
+    for each in lists:
+        if model[each]:
+            raise ConfigError(f"model.{each}", allowed=f"empty if model.{key} is set", hint=hint)
+    if not isinstance(inner, Mapping) or not all(isinstance(inner.get(each), list) for each in lists):
+        allowed = "a network with a list of layers" + (" and one of its head" if "head" in lists else "")
+        raise ConfigError(f"model.{key}", got=inner, allowed=allowed, hint=hint)
+    return inner
 
 
 def _start(model: Mapping[str, Any], flow: Flow, outputs: int) -> PlanContext:

@@ -60,11 +60,11 @@ def unet_on(layers: list[Any], context: PlanContext) -> list[Any]:
 
 def _levels(layers: list[Any], context: PlanContext) -> list[_Level]:
     """Group the items of a list by the rows and columns of their output, down to the last level with weights."""
-    nodes = sequence([NOTHING if _is_side(item) else item for item in layers], context)
+    nodes = sequence([NOTHING if is_side(item) else item for item in layers], context)
     channels, *sides = context.map()
     levels = [_Level([], channels, tuple(sides))]
     for index, item in enumerate(layers):
-        if _is_side(item):
+        if is_side(item):
             continue
         inside = [node for node in nodes if f"{node.where}.".startswith(f"encoder.layers[{index}].")]
         end = inside[-1]
@@ -80,5 +80,6 @@ def _levels(layers: list[Any], context: PlanContext) -> list[_Level]:
     return levels
 
 
-def _is_side(item: Any) -> bool:
+def is_side(item: Any) -> bool:
+    """Return whether an item of a list is an auxiliary head."""
     return isinstance(item, Mapping) and next(iter(item), None) == "auxiliary"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from pipeline.plans.network import Leaf, Network, Terms
+from pipeline.plans.windows import differences, say_cost
 
 
 def formulas(leaf: Leaf) -> list[tuple[str, str]]:
@@ -33,8 +34,11 @@ def formulas(leaf: Leaf) -> list[tuple[str, str]]:
 
 
 def notes(network: Network) -> list[str]:
-    """Return a sentence for each filter or pool whose stride does not fit, so that it never reaches some pixels."""
-    texts = []
+    """Return a sentence for each filter or pool whose stride does not fit, so that it never reaches some pixels.
+
+    For a fully convolutional classifier, sentences on cost and agreement with window by window come first.
+    """
+    texts = [] if network.windows is None else [say_cost(network), *differences(network)]
     for leaf in network.leaves():
         ends = [_unseen(leaf, axis) for axis in range(2)] if leaf.window and not _is_up(leaf) else [0, 0]
         if any(ends):

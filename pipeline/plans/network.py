@@ -99,14 +99,32 @@ Node = Leaf | Structure
 
 
 @dataclass(frozen=True)
+class Windows:
+    """The windows of an image that a network applies a classifier to.
+
+    Args:
+        sides: rows and columns of a window.
+        multiply_adds: of the classifier for one window.
+    """
+
+    sides: Pair
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
 class Network:
-    """A planned network: `layers`, then `head`, for images of one shape."""
+    """A planned network: `layers`, then `head`, for images of one shape.
+
+    Args:
+        windows: of a fully convolutional classifier; None for other networks.
+    """
 
     name: str
     shape: Shape
     outputs: int
     layers: tuple[Node, ...]
     head: tuple[Node, ...]
+    windows: Windows | None = None
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield every layer that the output depends on, in the order of computation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.tasks.demands import task_package
 from pipeline.tasks.task import Evidence
+
+Explain = Callable[[Sequence[int], Sequence[int]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class Evaluated:
         images: (N, H, W, C) uint8.
         targets: (N, ...).
         files: names of the N images in the archive.
+        sides: rows and columns of the images' files (N, 2), for the way back to their own pixels; None for kinds of
+            targets that have no places.
+        explain: maps indices of images, and the index of a class for each of them, to their activation maps (n, H, W)
+            from 0 to 1; None if the network has none.
     """
 
     evidence: Evidence
@@ -32,6 +38,8 @@ class Evaluated:
     images: NDArray[np.uint8]
     targets: NDArray[Any]
     files: Sequence[str]
+    sides: NDArray[Any] | None = None
+    explain: Explain | None = None
 
 
 class Cases(Protocol):

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, warn
 from pipeline.layers.classes import import_name
 from pipeline.storage.names import LONGEST_KEY, escape_key
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CENTRE = ("centre",)
 
@@ -78,6 +81,18 @@ class Demands:
             ConfigError: it is not, for example because no validation image has any of the classes.
         """
         del num_images, facts, select
+
+    def check_targets(self, targets: NDArray[Any], files: Callable[[], Sequence[str]]) -> None:
+        """Check that the task can use the targets of a split, before it is trained or scored on them.
+
+        Args:
+            targets: (N, ...), as their kind stores them.
+            files: returns the names of the images, for errors.
+
+        Raises:
+            ConfigError: it cannot, for example because an image has several objects; the error names the file.
+        """
+        del targets, files
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check that the settings of the task are in range; keys and types have been checked.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError, warn
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.deployment import Deployed, Predict
 from pipeline.training.inputs import prepare
 from pipeline.training.trained import Predictor, Trained
@@ -60,7 +61,8 @@ def check_agreement(
         ConfigError: the difference exceeds `TOLERANCE`.
     """
     predictor = Predictor(trained)
-    outputs = predictor.outputs(torch.from_numpy(images).permute(0, 3, 1, 2))
+    with declared_arithmetic(trained.declaration.trainer):
+        outputs = predictor.outputs(torch.from_numpy(images).permute(0, 3, 1, 2))
     expected = predictor.task.decode(outputs).cpu().numpy()
     margins = find_margins(outputs.cpu())
     largest = max(

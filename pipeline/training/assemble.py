@@ -109,7 +109,12 @@ def make_train_split(
     if copies is not None:
         draws = Precomputed(copies)
     elif augmentation is not None:
-        draws = OnTheFly(augmentation, prepared.kind.moves_as, seed=declaration.seed)
+        draws = OnTheFly(
+            augmentation,
+            prepared.kind.moves_as,
+            seed=declaration.seed,
+            moving=prepared.kind.moving(declaration.data),
+        )
     return PreparedSplit(
         prepared.images("train"),
         prepared.targets("train"),

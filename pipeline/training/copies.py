@@ -20,5 +20,10 @@ def write_copies(declaration: Declaration, prepared: Prepared, statistics: Stati
     copies, augmentation = declaration.augmentation.copies, build_augmentation(declaration, statistics)
     assert copies is not None
     assert augmentation is not None, "copies without steps are refused"
-    draws = OnTheFly(augmentation, prepared.kind.moves_as, seed=declaration.seed)
+    draws = OnTheFly(
+        augmentation,
+        prepared.kind.moves_as,
+        seed=declaration.seed,
+        moving=prepared.kind.moving(declaration.data),
+    )
     write_draws(draws, prepared.images("train"), prepared.targets("train"), folder, copies=copies)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.external import prepare_external
@@ -24,11 +26,11 @@ from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores
 from pipeline.tasks.task import Remarking, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.selection import baseline
-from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained, open_trained
 
 BATCH = 64  # images per forward pass; does not affect scores
@@ -147,10 +149,11 @@ def _score(
         declaration: of the run, with the data to score it on.
         about: more to write beside the selecting score.
     """
-    task, run = build_task(declaration), trained.folder
-    with declared_threads(declaration.trainer):
+    task, run, demands = build_task(declaration), trained.folder, load_demands(declaration.task)
+    demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
+    with declared_arithmetic(declaration.trainer):
         evaluated = _evaluate_split(trained, task, prepared)
-    demands, groups = load_demands(declaration.task), prepared.groups("test")
+    groups = prepared.groups("test")
     scores = with_intervals(
         task.scores,
         evaluated.evidence,
@@ -184,12 +187,20 @@ def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluat
         }
         evidence.append(task.evidence(outputs, on_device).cpu())
         decoded.append(task.decode(outputs).cpu())
+
+    def explain(indices: Sequence[int], classes: Sequence[int]) -> NDArray[Any]:
+        images = torch.from_numpy(np.asarray(split.images)[list(indices)]).permute(0, 3, 1, 2)
+        maps: NDArray[Any] = predictor.activation_maps(images, torch.tensor(classes)).numpy()
+        return maps
+
     return Evaluated(
         torch.cat(evidence).numpy(),
         torch.cat(decoded).numpy(),
         split.images,
         split.targets,
         prepared.files("test"),
+        sides=prepared.sides("test"),
+        explain=explain if predictor.explains else None,
     )
 
 

@@ -28,6 +28,7 @@ from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.account import log_start
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.assemble import (
     arrange,
     build_model,
@@ -50,7 +51,6 @@ from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
 from pipeline.training.selection import Selection, find_selection
-from pipeline.training.threads import declared_threads
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.levels import frozen_modules
 
@@ -81,7 +81,7 @@ def fit(
         DamagedFileError: an input is damaged; nothing was kept of it.
     """
     quieten()
-    with declared_threads(declaration.trainer):
+    with declared_arithmetic(declaration.trainer):
         return _fit(declaration, folder, inputs=inputs, tracked=tracked, observer=observer, is_child=is_child)
 
 

@@ -12,64 +12,30 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
+from pipeline.data.images import find_resizing
+from pipeline.data.resizing import Placement
 from pipeline.data.threads import num_threads
 from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadable, open_unlabelled
-from pipeline.errors import ConfigError
 from pipeline.storage.names import escape_cells
 from pipeline.tasks.predictions import ERROR, FILE, Predicted, Presented, load_present
-from pipeline.training.threads import declared_threads
-from pipeline.training.trained import Predictor, Trained
+from pipeline.training.arithmetic import declared_arithmetic
+from pipeline.training.ensemble import Array, Ensemble
+from pipeline.training.trained import Trained
 
 BATCH = 64  # images per forward pass; does not affect predictions
 TABLE = "predictions.csv"
 OVERLAYS = "overlays"
 
 Item = UnlabelledImage | Unreadable
-Array = NDArray[Any]
-
-
-class Ensemble:
-    """One or more runs whose outputs are averaged like those of views.
-
-    Raises:
-        ConfigError: the runs differ in task, classes, shape of images or shape of outputs.
-    """
-
-    def __init__(self, runs: Sequence[Trained]) -> None:
-        first = runs[0]
-        for run in runs[1:]:
-            _check_same("tasks", run, _task(run), _task(first))
-            _check_same("classes", run, run.declaration.data.classes, first.declaration.data.classes)
-            _check_same("shapes of images", run, run.declaration.data.shape, first.declaration.data.shape)
-        self._predictors = [Predictor(run) for run in runs]
-        channels, rows, columns = first.declaration.data.shape
-        blank = torch.zeros((1, channels, rows, columns), dtype=torch.uint8)
-        shapes = [list(each.outputs(blank).shape[1:]) for each in self._predictors]
-        for run, shape in zip(runs, shapes, strict=True):
-            _check_same("shapes of outputs", run, shape, shapes[0])
-        self.example: Array = self.predict([np.zeros((rows, columns, channels), dtype=np.uint8)])[0]
-
-    @torch.inference_mode()
-    def predict(self, images: Sequence[NDArray[np.uint8]]) -> Array:
-        """Return the decoded predictions (N, ...) for images (H, W, C)."""
-        if not images:
-            return np.empty(0)
-        batch: Tensor = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-        first = self._predictors[0]
-        outputs = [each.outputs(batch).to(first.device) for each in self._predictors]
-        merged = first.task.merge(outputs, [False] * len(outputs))
-        decoded: Array = first.task.decode(merged).cpu().numpy()
-        return decoded
 
 
 @dataclass
@@ -97,6 +63,7 @@ def predict(
     out: Path,
     *,
     overlays: bool,
+    explains: bool = False,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda rows, _: rows,
 ) -> Summary:
     """Predict the images of a folder, a zip file or a single file; write a table, masks and overlays.
@@ -105,19 +72,22 @@ def predict(
         runs: one, or several whose outputs are averaged.
         out: an empty folder.
         overlays: whether to write each image with its mask or caption.
+        explains: whether overlays show the activation map of the predicted class.
         progress: wraps the rows of all images, of which there are as many as its second argument says.
 
     Raises:
-        ConfigError: there is no image, or the runs do not fit each other.
+        ConfigError: there is no image, the runs do not fit each other, or there are no activation maps to show.
     """
     declaration = runs[0].declaration
-    with open_unlabelled(source, declaration.data) as images, declared_threads(declaration.trainer):
+    with open_unlabelled(source, declaration.data) as images, declared_arithmetic(declaration.trainer):
         ensemble = Ensemble(runs)
-        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays)
+        if explains:
+            ensemble.check_maps(len(declaration.data.classes))
+        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays or explains)
         summary, start = Summary(num_others=images.num_others), time.monotonic()
         with (
             (out / TABLE).open("w", newline="", encoding="utf-8") as file,
-            closing(_rows(ensemble, images, writer)) as rows,
+            closing(_rows(ensemble, images, writer, explains=explains)) as rows,
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(escape_cells(writer.header))
@@ -134,20 +104,25 @@ def predict(
 Row = tuple[list[str], Presented | None]
 
 
-def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer) -> Generator[Row]:
+def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool) -> Generator[Row]:
     """Yield a row for each image; those of a batch are written while the model computes the next one."""
     pending: list[Future[Row]] = []
-    with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as decoded:
-        while items := list(islice(decoded, BATCH)):
-            readable = [each for each in items if isinstance(each, UnlabelledImage)]
-            predictions = iter(ensemble.predict([each.pixels for each in readable]))
-            pairs = [
-                (each, next(predictions) if isinstance(each, UnlabelledImage) else None) for each in items
+    with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as found:
+        while items := list(islice(found, BATCH)):
+            pixels = [each.pixels for each in items if isinstance(each, UnlabelledImage)]
+            decoded = ensemble.predict(pixels)
+            maps = ensemble.explain(pixels, decoded) if explains else [None] * len(pixels)
+            predictions = iter(zip(decoded, maps, strict=True))
+            jobs = [
+                partial(writer.write, each, *next(predictions))
+                if isinstance(each, UnlabelledImage)
+                else partial(writer.write_unreadable, each)
+                for each in items
             ]
             if not writer.has_files:  # cells alone take less time than to hand them to a thread
-                yield from (writer.write(*pair) for pair in pairs)
+                yield from (job() for job in jobs)
                 continue
-            following = [pool.submit(writer.write, *pair) for pair in pairs]
+            following = [pool.submit(job) for job in jobs]
             yield from (each.result() for each in pending)
             pending = following
         yield from (each.result() for each in pending)
@@ -158,6 +133,7 @@ class _Writer:
 
     Args:
         example: a prediction, from which the columns are known.
+        overlays: whether to write overlays, with activation maps or without.
 
     Attributes:
         has_files: whether an image has files, and not only a row.
@@ -180,23 +156,33 @@ class _Writer:
         )
         self.header = [FILE, *shown.arrays, *shown.cells, ERROR]
 
-    def write(self, item: Item, decoded: Array | None) -> Row:
-        """Write the files of one image; return its row, and how it is presented."""
-        if isinstance(item, Unreadable):
-            return [item.file, *[""] * (len(self.header) - 2), item.reason], None
-        assert decoded is not None
-        presented, names = self._present(Predicted(decoded, item.sides), self._facts), list[str]()
-        if self.has_files:
-            stem = self._stems[item.file]
-            names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
+    def write_unreadable(self, item: Unreadable) -> Row:
+        """Return the row of an image that cannot be decoded."""
+        return [item.file, *[""] * (len(self.header) - 2), item.reason], None
+
+    def write(self, item: UnlabelledImage, decoded: Array, heat: Array | None) -> Row:
+        """Write the files of one image; return its row, and how it is presented.
+
+        Args:
+            heat: activation map of the prepared image for the overlay; None for a mask or a caption alone.
+        """
+        presented = self._present(Predicted(decoded, item.sides), self._facts)
+        if not self.has_files:
+            return [item.file, *presented.cells.values(), ""], presented
+        stem = self._stems[item.file]
+        names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
         if self._overlays:
-            self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented))
+            self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented, heat))
         return [item.file, *names, *presented.cells.values(), ""], presented
 
-    def _marked(self, item: UnlabelledImage, presented: Presented) -> NDArray[np.uint8]:
-        from pipeline.pictures.marked import caption, paint  # imports matplotlib
+    def _marked(self, item: UnlabelledImage, presented: Presented, heat: Array | None) -> NDArray[np.uint8]:
+        from pipeline.pictures.heat import overlay_heat  # imports matplotlib
+        from pipeline.pictures.marked import caption, paint
 
         original = self._images.original(item)
+        if heat is not None:
+            placement = find_resizing(self._facts).place(item.sides)
+            return caption(overlay_heat(original, _in_own_pixels(heat, placement)), presented.caption)
         if presented.mask is None:
             return caption(original, presented.caption)
         return paint(original, presented.mask)
@@ -213,6 +199,18 @@ class _Writer:
         else:
             np.save(path, array)
         return name
+
+
+def _in_own_pixels(heat: Array, placement: Placement) -> Array:
+    """Return a map of a prepared image as one of the image itself, interpolated; 0 where that is cut off."""
+    (x_scale, y_scale), (x, y) = placement.scale, placement.to_prepared(np.zeros(2))
+    large = Image.fromarray(heat.astype(np.float32)).transform(
+        placement.original[::-1],
+        Image.Transform.AFFINE,
+        (x_scale, 0, x, 0, y_scale, y),
+        Image.Resampling.BILINEAR,
+    )
+    return np.asarray(large)
 
 
 def _unique_stems(files: Sequence[str]) -> list[str]:
@@ -232,16 +230,3 @@ def _unique_stems(files: Sequence[str]) -> list[str]:
 def _clashes(stem: str, taken: set[str], folders: set[str]) -> bool:
     """Return whether a file of this stem exists, or a folder is called like the file."""
     return stem in taken or f"{stem}.png" in folders or f"{stem}.npy" in folders
-
-
-def _task(run: Trained) -> str:
-    return str(run.declaration.task["_target_"])
-
-
-def _check_same(what: str, run: Trained, found: object, first: object) -> None:
-    if found != first:
-        raise ConfigError(
-            "ensemble",
-            f"{run.folder.path} and the first run have different {what}: {found} and {first}",
-            hint="average runs of one task on images of one shape",
-        )

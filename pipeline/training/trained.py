@@ -15,13 +15,15 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.keys import declaration_digest
 from pipeline.declaration.loading import load
+from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.task import Task
 from pipeline.tracking.lookup import MODELS, find_registered_run, find_run_folder
+from pipeline.training.activation_maps import ActivationMaps, has_maps
 from pipeline.training.assemble import arrange, build_model, build_task
 from pipeline.transforms.statistics import Statistics
-from pipeline.transforms.views import make_views, see
+from pipeline.transforms.views import View, make_views, see
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")  # of MLflow
 FORMS = "a folder of runs/ or artifacts/train/, an experiment's name, the id of an MLflow run or models:/<name>@<alias>"
@@ -125,9 +127,10 @@ class Predictor:
         self.task: Task = build_task(declaration)
         self._model = load_model(trained).to(self.device)
         self._seen = declaration.input_shape[1:]
-        self._views = make_views(
-            declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), self._seen
-        )
+        self._sides = (declaration.data.shape[1], declaration.data.shape[2])
+        self._views = make_views(declaration.views, self._sides, self._seen)
+        network = plan_network(declaration)
+        self._maps = ActivationMaps(self._model, network) if has_maps(network) else None
 
     @torch.inference_mode()
     def outputs(self, images: Tensor) -> Tensor:
@@ -135,6 +138,27 @@ class Predictor:
         images = images.to(self.device)
         shown = [self._model(see(images, view, self._seen)) for view in self._views]
         return self.task.merge(shown, [view.is_mirrored for view in self._views])
+
+    @property
+    def explains(self) -> bool:
+        """Whether the network has activation maps."""
+        return self._maps is not None
+
+    def activation_maps(self, images: Tensor, classes: Tensor) -> Tensor:
+        """Return a map from 0 to 1 for the class of each image: (N, rows, columns of data.shape), on the CPU.
+
+        Without the whole image, the network sees its centre; the map is 0 elsewhere.
+
+        Args:
+            images: (N, C, *data.shape) uint8.
+            classes: (N,) indices.
+        """
+        assert self._maps is not None, "see `explains`"
+        centre = View((self._sides[0] - self._seen[0]) // 2, (self._sides[1] - self._seen[1]) // 2, False)
+        maps = torch.zeros((len(images), *self._sides))
+        shown = see(images.to(self.device), centre, self._seen)
+        see(maps, centre, self._seen).copy_(self._maps(shown, classes.to(self.device)))
+        return maps
 
 
 def _published_declaration(folder: RunFolder, root: Path) -> Path:

@@ -1,14 +1,14 @@
 """Augmentation: a list of albumentations steps, seeded separately for each sample.
 
-Shapes: images (H, W, C) uint8, masks (H, W) uint8; boxes (B, 5): x_min, y_min, x_max, y_max in pixels and a label;
-points (K, 2): x, y in pixels.
+Shapes: images (H, W, C) uint8, masks (H, W) uint8; boxes (B, 5 or more): x_min, y_min, x_max, y_max in pixels, a class
+index, which is -1 in rows of batches without a box, and whatever else; points (K, 2 or more): x, y in pixels, and
+whatever else. The pixel in row r and column c covers x from c to c + 1 and y from r to r + 1.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import warnings
 from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -16,12 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError
+from pipeline.transforms.places import (
+    LABEL,
+    boxes_from_points,
+    boxes_to_points,
+    points_from_keypoints,
+    points_to_keypoints,
+)
 
 Array = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
 
-TRACED = ("traced",)  # key of the composition that records the steps it applied
+PLAIN, TRACED = "plain", "traced"  # keys of compositions; the second records the steps it applied
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # no version check over the network on import
 
@@ -45,8 +51,7 @@ class Drawn(NamedTuple):
 class Augmentation:
     """Apply steps in order, transforming image, mask, boxes and points together.
 
-    Boxes are clipped to the image, and those outside it are dropped. Points keep their number and order; those that
-    leave the image keep coordinates outside it, or those that a warp gives them.
+    Boxes and points keep their number and order; those that leave the image have coordinates outside of it.
 
     Args:
         steps: albumentations transforms.
@@ -55,7 +60,7 @@ class Augmentation:
     def __init__(self, steps: Sequence[Any]) -> None:
         self.steps = list(steps)
         self._randoms = _Randoms()
-        self._composed: dict[tuple[str, ...], Any] = {(): self._compose()}
+        self._composed: dict[str, Any] = {PLAIN: self._compose()}
 
     def __call__(
         self,
@@ -67,21 +72,18 @@ class Augmentation:
         points: Floats | None = None,
     ) -> Drawn:
         """Return one draw; the same seed gives the same draw in every process."""
+        self._take_up(self._composed[PLAIN])
         if boxes is None and points is None:
-            self._take_up(self._composed[()])
-            return _drawn(self._stepped(image, mask, seed))
-        more = {"bboxes": boxes, "keypoints": points}
-        kinds = tuple(kind for kind, values in more.items() if values is not None)
-        if kinds not in self._composed:
-            self._composed[kinds] = self._compose(*kinds)
-        drawn = _drawn(self._apply(self._composed[kinds], image, mask, seed, **more))
-        if points is not None and drawn.points is not None and len(drawn.points) != len(points):
-            raise ConfigError(
-                "augmentation.steps",
-                "a step drops keypoints that leave the image, so the remaining ones cannot be matched",
-                hint="set its keypoint_remapping_method to direct, or use another step",
-            )
-        return drawn
+            return Drawn(*_pixels(self._stepped(image, seed, mask=mask)), None, None)
+        outlines = boxes_to_points(np.zeros((0, LABEL)) if boxes is None else boxes)
+        both = outlines if points is None else np.concatenate([outlines, points[:, :2]])
+        drawn = self._stepped(image, seed, mask=mask, keypoints=points_to_keypoints(both))
+        moved = points_from_keypoints(drawn["keypoints"], len(both))
+        return Drawn(
+            *_pixels(drawn),
+            None if boxes is None else boxes_from_points(moved[: len(outlines)], boxes),
+            None if points is None else np.column_stack([moved[len(outlines) :], points[:, 2:]]),
+        )
 
     def batch(
         self, images: Array, targets: Array, *, moves_as: str | None, seeds: Sequence[int]
@@ -89,18 +91,37 @@ class Augmentation:
         """Return the results of `__call__` for images (N, H, W, C) and targets (N, ...), given one seed per image.
 
         Args:
-            moves_as: `mask` for masks (N, H, W), transformed with their images; None to leave targets unchanged.
+            moves_as: `mask` for masks (N, H, W), `boxes` or `points`, which are transformed with their images; None to
+                leave targets unchanged.
         """
+        self._take_up(self._composed[PLAIN])
+        if moves_as in ("boxes", "points"):
+            move = self._move_boxes if moves_as == "boxes" else self._move_points
+            moved = [move(*each) for each in zip(images, targets, seeds, strict=True)]
+            return np.stack([image for image, _ in moved]), np.stack([target for _, target in moved])
         assert moves_as in (None, "mask"), moves_as
-        self._take_up(self._composed[()])
         masks = repeat(None, len(images)) if moves_as is None else targets
         samples = zip(images, masks, seeds, strict=True)
-        drawn = [self._stepped(image, mask, seed) for image, mask, seed in samples]
+        drawn = [self._stepped(image, seed, mask=mask) for image, mask, seed in samples]
         stacked = np.stack([each["image"] for each in drawn])
         return (
             stacked if stacked.ndim == 4 else stacked[..., None],
             targets if moves_as is None else np.stack([each["mask"] for each in drawn]),
         )
+
+    def _move_boxes(self, image: Array, boxes: Floats, seed: int) -> tuple[Array, Floats]:
+        """Return one draw of an image and its boxes (B, 5 or more); rows without a box stay as they are."""
+        is_box = boxes[:, LABEL] >= 0
+        drawn = self(image, seed=seed, boxes=boxes[is_box])
+        moved = boxes.copy()
+        moved[is_box] = drawn.boxes
+        return drawn.image, moved
+
+    def _move_points(self, image: Array, points: Floats, seed: int) -> tuple[Array, Floats]:
+        """Return one draw of an image and its points (K, 2 or more)."""
+        drawn = self(image, seed=seed, points=points)
+        assert drawn.points is not None
+        return drawn.image, drawn.points.astype(points.dtype)
 
     def draw_with_trace(
         self, image: Array, mask: Array | None = None, *, seed: int
@@ -108,40 +129,26 @@ class Augmentation:
         """Return the result of `__call__`, and the names of the steps that were applied."""
         if TRACED not in self._composed:
             self._composed[TRACED] = self._compose(save_applied_params=True)
-        drawn = self._apply(self._composed[TRACED], image, mask, seed)
-        return _drawn(drawn), [name for name, _ in drawn["applied_transforms"]]
+        compose = self._composed[TRACED]
+        self._take_up(compose)
+        self._randoms.seed(seed)
+        drawn = compose(image=image) if mask is None else compose(image=image, mask=mask)
+        return Drawn(*_pixels(drawn), None, None), [name for name, _ in drawn["applied_transforms"]]
 
-    def _stepped(self, image: Array, mask: Array | None, seed: int) -> dict[str, Any]:
-        """Apply the steps to image and mask without the checks of `Compose`, which take longer than the steps."""
+    def _stepped(self, image: Array, seed: int, **more: Any) -> dict[str, Any]:
+        """Apply the steps to an image and more, without the checks of `Compose`, which take longer than the steps."""
         self._randoms.seed(seed)
         self._randoms.plain.random()  # Compose draws this number to decide whether to run
-        sample: dict[str, Any] = {"image": image} if mask is None else {"image": image, "mask": mask}
+        sample = {"image": image, **{key: value for key, value in more.items() if value is not None}}
         for step in self.steps:
             sample = step(**sample)
         return sample
 
-    def _apply(
-        self, compose: Any, image: Array, mask: Array | None, seed: int, **more: Floats | None
-    ) -> dict[str, Any]:
-        self._take_up(compose)
-        self._randoms.seed(seed)
-        sample = {"image": image, "mask": mask, **more}
-        done: dict[str, Any] = compose(**{key: value for key, value in sample.items() if value is not None})
-        return done
-
-    def _compose(self, *kinds: str, **options: Any) -> Any:
-        """Compose the steps for images, masks and the given kinds of annotation."""
+    def _compose(self, **options: Any) -> Any:
+        """Compose the steps for images and masks."""
         import albumentations  # slow to import, and not needed without steps
 
-        params = {
-            "bboxes": {"bbox_params": albumentations.BboxParams("pascal_voc", clip=True, min_area=1.0)},
-            "keypoints": {"keypoint_params": albumentations.KeypointParams("xy", remove_invisible=False)},
-        }
-        with warnings.catch_warnings():  # albumentations warns if no step uses the boxes
-            warnings.filterwarnings("ignore", message="Got processor for")
-            return albumentations.Compose(
-                self.steps, **{key: value for kind in kinds for key, value in params[kind].items()}, **options
-            )
+        return albumentations.Compose(self.steps, **options)
 
     def _take_up(self, compose: Any) -> None:
         """Make the steps use our generators; repeated on each use, since other compositions may share the steps.
@@ -183,11 +190,10 @@ class _LazyGenerator:
         return getattr(self._made, name)
 
 
-def _drawn(done: dict[str, Any]) -> Drawn:
-    image, mask, boxes = done["image"], done.get("mask"), done.get("bboxes")
-    return Drawn(
+def _pixels(drawn: dict[str, Any]) -> tuple[Array, Array | None]:
+    """Return image and mask of a drawn sample; the mask is None if there is none."""
+    image, mask = drawn["image"], drawn.get("mask")
+    return (
         np.ascontiguousarray(image if image.ndim == 3 else image[..., None]),
         None if mask is None else np.ascontiguousarray(mask),
-        None if boxes is None else boxes.reshape(-1, 5),
-        done.get("keypoints"),
     )

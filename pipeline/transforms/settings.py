@@ -154,6 +154,29 @@ def check_augmentation(
     ]
 
 
+def check_mirrors(settings: AugmentationSettings, views: ViewSettings, *, got: object) -> None:
+    """Check that no step mirrors images, nor views, whose points must not be mirrored.
+
+    Args:
+        got: the value of `data.swapped_points`.
+
+    Raises:
+        ConfigError: one does; the error names it.
+    """
+    mirrors = [
+        where for where, step in _steps(settings.steps) if step["_target_"].rsplit(".", 1)[-1] in MIRRORING
+    ]
+    mirrors += ["views.mirror"] if views.mirror else []
+    if mirrors:
+        raise ConfigError(
+            "data.swapped_points",
+            f"it is not known which points a mirror swaps, and {mirrors[0]} mirrors images",
+            got=got,
+            hint="name the pairs, such as {left_eye: right_eye}, or {} if there are none; or choose another "
+            "augmentation and views",
+        )
+
+
 def _check_step(step: Mapping[str, Any], where: str, shape: Shape) -> None:
     """Check that the numbers of a step are in range, and that it can be applied to images of a shape."""
     name = step["_target_"].rsplit(".", 1)[-1]

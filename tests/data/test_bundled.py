@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data import bundled
+from pipeline.data.bundled import __main__ as bundled
+from pipeline.data.bundled import brain as made_brain
+from pipeline.data.bundled import encoding
+from pipeline.data.bundled.digits import FORM_STARTS
 
 DATA = Path(__file__).parents[2] / "data"
+OURS = ["clocks", "digits", "digits_located", "digits_scenes"]
 NEEDS_NILEARN = pytest.mark.skipif(
     importlib.util.find_spec("nilearn") is None, reason='needs pip install "convoy[bundled]"'
 )
@@ -46,7 +50,7 @@ def brain() -> dict[str, np.ndarray]:
     return read_pictures("brain")
 
 
-@pytest.mark.parametrize("name", ["digits", pytest.param("brain", marks=NEEDS_NILEARN)])
+@pytest.mark.parametrize("name", [*OURS, pytest.param("brain", marks=NEEDS_NILEARN)])
 def test_archive_made_again_is_the_same_to_the_byte(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,7 +62,7 @@ def test_archive_made_again_is_the_same_to_the_byte(
     assert list(made.parent.iterdir()) == [made], "an unfinished file was left behind"
 
 
-@pytest.mark.parametrize("name", ["digits", "brain"])
+@pytest.mark.parametrize("name", [*OURS, "brain"])
 def test_archive_carries_nothing_of_the_machine_that_made_it(name: str) -> None:
     with zipfile.ZipFile(find_archive(name)) as archive:
         entries = archive.infolist()
@@ -75,7 +79,7 @@ def test_failed_write_keeps_the_old_archive(tmp_path: Path) -> None:
     path = tmp_path / "digits.zip"
     path.write_bytes(b"old")
     with pytest.raises(TypeError):
-        bundled.write_archive(path, {"a.png": None})  # type: ignore[dict-item]
+        encoding.write_archive(path, {"a.png": None})  # type: ignore[dict-item]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -83,16 +87,16 @@ def test_failed_write_keeps_the_old_archive(tmp_path: Path) -> None:
 def test_zlib_undoes_compress_runs() -> None:
     for length in range(600):
         data = b"\x07" * length + b"\xff" * (length // 2) + b"\x90"
-        assert zlib.decompress(bundled.compress_runs(data)) == data
+        assert zlib.decompress(encoding.compress_runs(data)) == data
     every_byte = np.random.RandomState(0).bytes(10_000) + bytes(range(256))
-    assert zlib.decompress(bundled.compress_runs(every_byte)) == every_byte
+    assert zlib.decompress(encoding.compress_runs(every_byte)) == every_byte
 
 
 @pytest.mark.parametrize("num_values", [3, 256])
 def test_pillow_undoes_encode_png(num_values: int) -> None:
     noise = np.random.RandomState(0).randint(num_values, size=(13, 7)).astype(np.uint8)
     for pixels in (noise, np.repeat(noise, 20, axis=0), np.repeat(noise, 20, axis=1)):
-        image = Image.open(io.BytesIO(bundled.encode_png(pixels)))
+        image = Image.open(io.BytesIO(encoding.encode_png(pixels)))
         assert image.mode == "L"
         np.testing.assert_array_equal(np.array(image), pixels)
 
@@ -120,7 +124,7 @@ def test_each_form_begins_and_ends_with_the_same_digits() -> None:
     from sklearn.datasets import load_digits
 
     labels = load_digits().target.tolist()
-    for start in bundled.FORM_STARTS:
+    for start in FORM_STARTS:
         # A form reads 0123456789 ... 490898; form 7 lacks its first 0, form 2 ends in a 3.
         assert labels[start : start + 9] in (list(range(9)), list(range(1, 10)))
         assert labels[start - 1] in (8, 3)
@@ -147,26 +151,34 @@ def test_each_mask_fits_its_image(brain: dict[str, np.ndarray]) -> None:
     assert {(brain[name].shape, brain[name].dtype.name) for name in brain} == {((192, 160), "uint8")}
     for name in masks:
         assert set(np.unique(brain[name])) <= {0, 1, 2}
-        assert np.count_nonzero(brain[name]) >= bundled.MIN_TISSUE_PIXELS
+        assert np.count_nonzero(brain[name]) >= made_brain.MIN_TISSUE_PIXELS
         image = brain[name.replace("/masks/", "/images/")]
         assert image[brain[name] > 0].mean() > 2 * image[brain[name] == 0].mean()
 
 
 def test_degraded_slice_depends_on_its_own_seed_only() -> None:
-    clean = np.full((24, 20), bundled.WHITE_LEVEL, np.uint8)
-    first = bundled.degrade_slice(clean, seed=(1, 2))
-    np.testing.assert_array_equal(first, bundled.degrade_slice(clean, seed=(1, 2)))
-    assert not np.array_equal(first, bundled.degrade_slice(clean, seed=(1, 3)))
+    clean = np.full((24, 20), made_brain.WHITE_LEVEL, np.uint8)
+    first = made_brain.degrade_slice(clean, seed=(1, 2))
+    np.testing.assert_array_equal(first, made_brain.degrade_slice(clean, seed=(1, 2)))
+    assert not np.array_equal(first, made_brain.degrade_slice(clean, seed=(1, 3)))
 
 
 def test_noise_on_black_has_the_mean_of_a_rayleigh_variable() -> None:
     black = np.zeros((192, 160), np.uint8)
-    means = [bundled.degrade_slice(black, seed=(0, level)).mean() for level in range(100)]
+    means = [made_brain.degrade_slice(black, seed=(0, level)).mean() for level in range(100)]
     # Rayleigh mean = sigma * sqrt(pi / 2); sigma = 0.06 * 215; gain averages 0.95, level scale 0.7.
     assert np.mean(means) == pytest.approx(12.9 * np.sqrt(np.pi / 2) * 0.95 * 0.7, rel=0.03)
 
 
-@pytest.mark.parametrize(("name", "package"), [("digits", "sklearn.datasets"), ("brain", "nibabel")])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("digits", "sklearn.datasets"),
+        ("brain", "nibabel"),
+        ("digits_scenes", "sklearn.datasets"),
+        ("digits_located", "skimage"),
+    ],
+)
 def test_missing_package_is_named_with_its_command(
     name: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

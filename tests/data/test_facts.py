@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.facts import Facts, check_class_names
+from pipeline.data.class_names import check_class_names
+from pipeline.data.facts import Facts
 from pipeline.data.sources import check_source
 from tests.makers import data_section
 from tests.refusals import refused
@@ -20,8 +21,11 @@ REFUSED = [
     ("shape", [2, 8, 8], "data.shape", [2, 8, 8], SHAPE),
     ("shape", [1, 0, 8], "data.shape", [1, 0, 8], SHAPE),
     ("shape", [1, 8.0, 8], "data.shape", [1, 8.0, 8], SHAPE),
-    ("classes", ["cat"], "data.classes", ["cat"], "at least two different names"),
-    ("classes", ["cat", "cat"], "data.classes", ["cat", "cat"], "at least two different names"),
+    ("classes", ["cat", "cat"], "data.classes", ["cat", "cat"], "different names"),
+    ("points", [], "data.points", [], "null or different names, at least one"),
+    ("points", ["eye", "eye"], "data.points", ["eye", "eye"], "null or different names, at least one"),
+    ("swapped_points", {}, "data.swapped_points", {}, ""),
+    ("min_visible", 1.5, "data.min_visible", 1.5, "from 0 to 1"),
     ("background", "cow", "data.background", "cow", ["cat", "dog"]),
     ("ignore_label", 1, "data.ignore_label", 1, "null or a value from 2 to 255, beyond the class indices"),
     ("ignore_label", 256, "data.ignore_label", 256, "null or a value from 2 to 255, beyond the class indices"),
@@ -61,7 +65,7 @@ OF_MASKS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 TEXTS = [
     # key         value                     path          the whole sentence
     ("shape", [8, 8], "data.shape", f"data.shape must be {SHAPE}, got [8, 8]"),
-    ("classes", ["cat"], "data.classes", "data.classes must be at least two different names, got ['cat']"),
+    ("classes", ["cat", "cat"], "data.classes", "data.classes must be different names, got ['cat', 'cat']"),
     ("background", "cta", "data.background",
      "data.background: unknown class 'cta'; did you mean 'cat'? allowed: cat, dog"),
     ("ignore_label", 1, "data.ignore_label",

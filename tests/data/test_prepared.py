@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.data import prepared, threads
 from pipeline.data.archive import opened
-from pipeline.data.facts import Facts
+from pipeline.data.facts import NEUTRAL, Facts
 from pipeline.data.images import Decoded, decode_image
 from pipeline.data.prepared import Prepared, write_prepared
 from tests.makers import SPLITS, data_section, encode, write_class_folders, write_files, write_image_masks
@@ -97,7 +97,7 @@ def test_about_tells_facts_digest_and_counts(tmp_path: Path, folder: Path) -> No
     write_class_folders(tmp_path / "data.zip", num_images=4)
     section = data_section(tmp_path / "data.zip")
     others = "name root digest licence background mirror_changes_label max_pixels max_file_bytes"
-    facts = {name: value for name, value in section.items() if name not in others.split()}
+    facts = {name: value for name, value in section.items() if name not in {*others.split(), *NEUTRAL}}
     expected = {"facts": facts, "digest": "sha256:0123", "counts": dict.fromkeys(SPLITS, 8), "enlarged": 0}
     expected["images_of_classes"] = {split: [4, 4] for split in SPLITS}
     assert prepare(section, folder).about() == expected

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 # They find and order what the training needs, or tell of it; the statistics and copies that they make are in the
 # identity by key, and so is a table of labels outside the archive.
 ORCHESTRATING = {
+    "pipeline.data.class_names",
     "pipeline.data.table_files",
     "pipeline.data.tables",
     "pipeline.declaration.checks",

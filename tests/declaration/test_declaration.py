@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.facts import Facts
+from pipeline.data.facts import NEUTRAL, Facts
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.digests import digest
@@ -75,9 +75,19 @@ def test_replaced_sections_are_typed_and_the_others_stay() -> None:
 
 def test_each_section_has_its_digest() -> None:
     digests = Declaration.parse(PLAIN).digests()
-    assert digests == {section: digest(value) for section, value in PLAIN.items()}
+    data = {fact: value for fact, value in PLAIN["data"].items() if fact not in NEUTRAL}
+    assert digests == {section: digest(value) for section, value in {**PLAIN, "data": data}.items()}
     changed = Declaration.parse(PLAIN).replace(seed=PLAIN["seed"] + 1).digests()
     assert {section for section in digests if changed[section] != digests[section]} == {"seed"}
+
+
+def test_facts_that_came_later_change_the_digest_of_data_only_where_they_are_set() -> None:
+    neutral = Declaration.parse(PLAIN)
+    assert {fact: PLAIN["data"][fact] for fact in NEUTRAL} == NEUTRAL, "as conf/facts/default.yaml has them"
+    for changes in ({"points": ["tip"]}, {"points": ["tip"], "swapped_points": {}}, {"min_visible": 0.5}):
+        changed = neutral.replace(data={**PLAIN["data"], **changes})
+        assert changed.digests()["data"] != neutral.digests()["data"]
+        assert changed.data.deciding().keys() - neutral.data.deciding().keys() == changes.keys()
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.declaration.composition import compose
+from pipeline.pictures.marked import LINE
 from pipeline.runs.context import RunContext
 from pipeline.training.run import RunRequest, train
 from tests.doors.project import ROOT, TINY, Project
@@ -67,6 +69,24 @@ def test_run_is_named_by_its_experiment_views_and_ensembles_count_and_images_may
     assert row["file"] == "deep/one.png"
 
 
+def test_overlays_show_the_activation_map_of_the_predicted_class(trained: tuple[Project, str]) -> None:
+    project, run = trained
+    dark = np.full((40, 200), 3, np.uint8)  # squashed to 32 x 32
+    dark[:, 150:] = 250
+    write_files(project.root / "wide", {"a/wide.png": encode(dark)})
+    project.python("pipeline.predict", run, "wide", "plain", "overlays=true")
+    project.python("pipeline.predict", run, "wide", "explained", "explain=cam")
+    plain, explained = (
+        np.asarray(Image.open(project.root / folder / "overlays" / "a" / "wide.png"))
+        for folder in ("plain", "explained")
+    )
+    assert plain.shape == explained.shape == (LINE + 40, 200, 3)
+    assert np.array_equal(plain[:LINE], explained[:LINE]), "the caption is that of the class"
+    assert len(np.unique(explained[LINE:].reshape(-1, 3), axis=0)) > 20, "colours of a map"
+    tables = [read(project.root / folder / "predictions.csv") for folder in ("plain", "explained")]
+    assert tables[0] == tables[1]
+
+
 def test_images_that_cannot_be_predicted_are_counted_and_end_it_only_if_there_is_no_other(
     trained: tuple[Project, str],
 ) -> None:
@@ -99,6 +119,7 @@ def test_mistakes_of_the_command_are_one_sentence(trained: tuple[Project, str]) 
             "error: python -m pipeline.predict: unknown option 'view'; did you",
         ),
         ([run, "digits", "x", "overlays=yes"], "error: overlays must be true or false, got 'yes'"),
+        ([run, "digits", "x", "explain=lime"], "error: explain must be cam, got 'lime'"),
         ([run, "nowhere", "x"], "error: images: no such file or folder, got 'nowhere'; name a folder, a zip"),
         ([run, "digits", "digits"], "error: "),
     ):

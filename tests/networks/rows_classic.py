@@ -60,6 +60,7 @@ MLP = [(1, 784, 512, 1), (1, 512, 512, 1), (1, 512, 10, 1)]
 CONV_MNIST = [(3, 1, 64, 28), (1, 14 * 14 * 64, 10, 1)]
 LENET5 = [(5, 1, 6, 28), (5, 6, 16, 10), (5, 16, 120, 1), (1, 120, 84, 1), (1, 84, 10, 1)]
 # S2 and S4 have a coefficient and a bias per map; of C3's filters 6 see three maps, 9 see four, 1 sees all six.
+LENET5_AT_80 = [(5, 1, 6, 76), (5, 6, 16, 34), (5, 16, 120, 13), (1, 120, 84, 13), (1, 84, 10, 13)]
 LENET5_1998 = [
     (5, 1, 6, 28), (1, 1, 6, 14),
     (5, 3, 6, 10), (5, 4, 9, 10), (5, 6, 1, 10), (1, 1, 16, 5),
@@ -104,6 +105,8 @@ CLASSIC: list[Row] = [
     Row("conv_mnist",       (1, 28, 28),     10,      weigh(CONV_MNIST), multiply(CONV_MNIST)),
     Row("lenet5",           (1, 32, 32),     10,      61_706,      multiply(LENET5)),
     Row("lenet5_1998",      (1, 32, 32),     10,      60_000 + 850, multiply(LENET5_1998)),  # the paper's, and ours
+    # LeNet-5 at (80 - 32) / 4 + 1 = 13 windows below and beside each other.
+    Row("fully_convolutional", (1, 80, 80),  10,      61_706,      multiply(LENET5_AT_80)),
     Row("alexnet",          (3, 224, 224),   1000,    60_965_224,  multiply(ALEXNET, ALEXNET_HEAD)),
     # torchvision states weights, and multiply-adds in billions: 0.714
     Row("alexnet_one_tower", (3, 224, 224),  1000,    61_100_840,  multiply(ONE_TOWER, ALEXNET_HEAD)),

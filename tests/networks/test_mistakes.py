@@ -21,6 +21,7 @@ from tests.networks.mistakes import (
     module,
     nested_lists,
 )
+from tests.networks.mistakes_of_classifiers import OF_CLASSIFIERS, OF_INNER_NETWORKS
 from tests.networks.mistakes_of_parts import PARTS, STRUCTURES
 from tests.networks.models import model_of
 from tests.refusals import refused
@@ -72,8 +73,8 @@ MISSED = [
     (Mistake({"norm": {"batch": 3}, "layers": []}, "model.norm"), "no layer uses it"),
 ]  # fmt: skip
 
-OF_LAYERS = [*GRAMMAR, *FILTERS, *OTHER_LEAVES, *PARTS, *STRUCTURES]
-MISTAKES = [*OF_LAYERS, *SETTINGS]
+OF_LAYERS = [*GRAMMAR, *FILTERS, *OTHER_LEAVES, *PARTS, *STRUCTURES, *OF_CLASSIFIERS]
+MISTAKES = [*OF_LAYERS, *SETTINGS, *OF_INNER_NETWORKS]
 
 
 def plan_wrongly(change: dict[str, Any]) -> None:

@@ -26,17 +26,20 @@ class Row:
         constant: targets of a batch -> the same outputs for every image.
         best: the selecting score of perfect outputs.
         chance: the selecting score that constant outputs do not beat, where each class is as frequent.
+        most_boxes: objects of an image that the task can take.
     """
 
     perfect: Outputs
     constant: Outputs
     best: float
     chance: float
+    most_boxes: int = 2
 
 
 # What composes a declaration of each task.
 COMPOSED = {
     "classification": ["task=classification", "data=digits"],
+    "localization": ["task=localization", "data=digits_located", "model=localizer"],
     "multilabel": [
         *("task=multilabel", "data=digits", "data.format=csv_labels", 'data.separator=";"'),
         *(
@@ -55,8 +58,23 @@ def one_hot(targets: Tensor) -> Tensor:
     return 20 * functional.one_hot(targets.long(), NUM_CLASSES).movedim(-1, 1).float()
 
 
+def box_shares(targets: Tensor, labels: Tensor) -> Tensor:
+    """Return outputs (N, 5 + K) that are sure of the first box of each target (N, B, 6), and of a class (N,)."""
+    corners = targets[:, 0, :4] / 8
+    low, high = corners[:, :2], corners[:, 2:]
+    shares = torch.cat(((low + high) / 2, high - low), dim=1)
+    return torch.cat((torch.full((len(targets), 1), 20.0), shares.logit(), one_hot(labels)), dim=1)
+
+
 ROWS = {
     "classification": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
+    "localization": Row(
+        lambda targets: box_shares(targets, targets[:, 0, 4]),
+        lambda targets: box_shares(targets, torch.zeros(len(targets))),
+        best=1.0,
+        chance=0.34,
+        most_boxes=1,
+    ),
     "multilabel": Row(
         lambda targets: 40 * targets.float() - 20,
         lambda targets: torch.ones(len(targets), NUM_CLASSES),

@@ -1,6 +1,7 @@
 """Classification: scores worked by hand, and against scikit-learn and torchmetrics."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,27 @@ def test_mistakes_are_shown_with_the_names_of_their_files(
     labels = BY_HAND[:, -1].astype(int)
     cases.draw(make_task(), Evaluated(BY_HAND, labels, images, labels, files), tmp_path)
     assert drawn == {"num": 2, "captions": ["cat as dog 60%\nscan_2.png", "eel as cat 50%\nscan_5.png"]}
+
+
+def test_mistakes_are_shown_with_the_maps_of_the_predicted_and_of_the_true_class(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    drawn: dict[str, Any] = {}
+    asked: list[tuple[list[int], list[int]]] = []
+
+    def explain(indices: Sequence[int], classes: Sequence[int]) -> Any:
+        asked.append(([*indices], [*classes]))
+        return np.full((len(indices), 4, 4), len(asked) - 1.0)
+
+    monkeypatch.setattr(
+        cases, "draw_sheet", lambda images, path, **more: drawn.update({path.stem: (images, more)})
+    )
+    images, labels = np.zeros((6, 4, 4, 1), np.uint8), BY_HAND[:, -1].astype(int)
+    evaluated = Evaluated(BY_HAND, labels, images, labels, ["a.png"] * 6, explain=explain)
+    cases.draw(make_task(), evaluated, tmp_path)
+    assert asked == [([2, 5], [1, 0]), ([2, 5], [0, 2])], "cat as dog, eel as cat"
+    cells, more = drawn["mistakes_maps"]
+    assert more == {"captions": ["for dog", "for cat", "for cat", "for eel"]}
+    lowest, highest = cells[0][0, 0].astype(int), cells[1][0, 0].astype(int)
+    assert lowest[2] > lowest[0], "blue where nothing speaks for the class"
+    assert highest[0] > highest[2], "red where most does"

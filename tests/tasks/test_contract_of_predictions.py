@@ -15,8 +15,9 @@ from pipeline.runs.context import RunContext
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.predictions import ERROR, FILE, Predicted, load_present
 from pipeline.training.assemble import build_task
+from pipeline.training.ensemble import Ensemble
 from pipeline.training.inputs import prepare
-from pipeline.training.prediction import Ensemble, predict
+from pipeline.training.prediction import predict
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, Trained, open_trained
 from tests.makers import encode, write_files
@@ -110,3 +111,20 @@ def test_a_run_averaged_with_itself_predicts_the_same_and_foreign_runs_are_refus
         with refused("ensemble", hint="average runs of one task on images of one shape") as caught:
             Ensemble([run, Trained(run.folder, run.declaration.replace(data={**data, **other}))])
         assert what in str(caught.value)
+
+
+@EACH
+@pytest.mark.slow
+def test_activation_maps_are_of_one_classifier(name: str, tmp_path: Path) -> None:
+    run = trained(name, tmp_path)
+    write_files(tmp_path / "images", {"a.png": encode(np.full((12, 10), 9, np.uint8))})
+    (tmp_path / "out").mkdir()
+    with refused("explain", got="cam", hint="leave out ensemble, or explain"):
+        predict([run, run], tmp_path / "images", tmp_path / "out", overlays=False, explains=True)
+    is_explained = Ensemble([run]).example.shape == (len(run.declaration.data.classes),)
+    if is_explained:
+        predict([run], tmp_path / "images", tmp_path / "out", overlays=False, explains=True)
+        assert (tmp_path / "out" / "overlays" / "a.png").is_file()
+        return
+    with refused("explain", got="cam", hint="leave it out"):
+        predict([run], tmp_path / "images", tmp_path / "out", overlays=False, explains=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from sklearn import metrics
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose_sections
+from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.demands import load_demands
+from pipeline.tasks.multilabel import cases
 from pipeline.tasks.multilabel.task import Multilabel
 from tests.makers import data_section
 from tests.refusals import refused
@@ -120,9 +123,6 @@ def test_facts_of_masks_are_refused(name: str) -> None:
 
 
 def test_rows_of_cases_hold_names_joined_and_the_number_of_mistakes(tmp_path: Path) -> None:
-    from pipeline.tasks.cases import Evaluated
-    from pipeline.tasks.multilabel import cases
-
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 0]], np.uint8)
     logits = np.array([[2.0, 1, -1, -1], [-1, -1, -1, -1]])
     decoded = 1 / (1 + np.exp(-logits))
@@ -134,6 +134,28 @@ def test_rows_of_cases_hold_names_joined_and_the_number_of_mistakes(tmp_path: Pa
         assert first == ("a.png", joined, joined.replace("cow", "bee"), "2")
         assert second == ("b.png", "", "", "0")
     assert cases._caption(TASK, labels[0], np.array([False, True, True, False])) == "+bee -cow"
+
+
+def test_images_with_wrong_labels_are_shown_with_the_map_of_the_most_wrong_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    drawn: dict[str, Any] = {}
+    asked: list[tuple[list[int], list[int]]] = []
+
+    def explain(indices: Sequence[int], classes: Sequence[int]) -> Any:
+        asked.append(([*indices], [*classes]))
+        return np.zeros((len(indices), 4, 4))
+
+    monkeypatch.setattr(cases, "draw_sheet", lambda images, path, **more: drawn.update({path.stem: more}))
+    labels = np.array([[1, 0, 1, 0], [0, 0, 0, 0]], np.uint8)
+    logits = np.array([[2.0, 1, -3, -1], [-1, -1, -1, -1]])  # bee is not true, cow is missed by more
+    decoded, images = 1 / (1 + np.exp(-logits)), np.zeros((2, 4, 4, 1), np.uint8)
+    evaluated = Evaluated(
+        evidence_of(logits, labels), decoded, images, labels, ["a.png", "b.png"], explain=explain
+    )
+    cases.draw(TASK, evaluated, tmp_path)
+    assert asked == [([0], [2])]
+    assert drawn["wrong_labels_maps"] == {"captions": ["for cow"]}
 
 
 def test_all_scores_lie_between_0_and_1() -> None:

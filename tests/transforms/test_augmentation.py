@@ -88,16 +88,16 @@ def test_image_and_mask_move_alike_with_and_without_boxes_and_points(given: set[
 
 def test_boxes_and_points_are_mirrored_by_hand() -> None:
     drawn = Augmentation([albumentations.HorizontalFlip(p=1.0)])(NOISE, seed=0, boxes=BOXES, points=POINTS)
-    # Of 7 columns; boxes end between pixels, points lie on them.
+    # Of 7 columns.
     np.testing.assert_allclose(drawn.boxes, [[2, 1, 6, 5, 2], [0, 0, 7, 9, 0]], atol=1e-5)
-    np.testing.assert_allclose(drawn.points, [[6, 0], [2, 5], [7, 8.5]], atol=1e-5)
+    np.testing.assert_allclose(drawn.points, [[7, 0], [3, 5], [8, 8.5]], atol=1e-5)
 
 
-def test_boxes_are_cut_at_the_border_or_left_out_and_points_are_kept() -> None:
+def test_boxes_and_points_that_leave_the_image_are_neither_cut_nor_left_out() -> None:
     half = albumentations.Affine(translate_px={"x": (4, 4), "y": (0, 0)}, p=1.0)
     boxes = np.array([[1, 1, 5, 5, 2], [4, 2, 7, 4, 8], [0, 0, 2, 2, 5]], dtype=float)
     drawn = Augmentation([half])(NOISE, seed=0, boxes=boxes, points=POINTS)
-    np.testing.assert_allclose(drawn.boxes, [[5, 1, 7, 5, 2], [4, 0, 6, 2, 5]], atol=1e-5)
+    np.testing.assert_allclose(drawn.boxes, [[5, 1, 9, 5, 2], [8, 2, 11, 4, 8], [4, 0, 6, 2, 5]], atol=1e-5)
     np.testing.assert_allclose(drawn.points, POINTS + np.array([4, 0]), atol=1e-5)
 
 
@@ -118,8 +118,8 @@ def test_step_that_drops_points_is_refused_with_the_way_out() -> None:
         [albumentations.Lambda(name="drop_first_point", keypoints=drop_first_point, p=1.0)]
     )
     text = (
-        "augmentation.steps: a step drops keypoints that leave the image, so the remaining ones cannot be matched; "
-        "set its keypoint_remapping_method to direct, or use another step"
+        "augmentation.steps: a step drops or repeats points, so that it is unknown which is which; "
+        "set its keypoint_remapping_method to direct and its border_mode to 0, or use another step"
     )
     with refused("augmentation.steps", hint="keypoint_remapping_method", text=text):
         augment(NOISE, seed=0, points=POINTS)

@@ -191,15 +191,15 @@ def test_padded_pixels_have_the_values_asked_for() -> None:
 
 @pytest.mark.parametrize(("rows", "padding"), [(8, 0.25), (5, 0.25), (5, 0.0)])
 def test_boxes_and_points_move_along(rows: int, padding: float) -> None:
-    boxes, points = np.array([[3, 3, 5, 5, 9.0]]), np.array([[4.0, 3.0], [3.0, 4.0]])
+    boxes, points = np.array([[3, 3, 5, 5, 9.0]]), np.array([[4.5, 3.5], [3.5, 4.5]])
     augment = crop(SQUARE, rows, rows, padding=padding)
     num_seen = 0
     for seed in range(40):
         drawn = augment(SQUARE, seed=seed, boxes=boxes, points=points)
         for y, x in np.argwhere(drawn.image[..., 0] == SQUARE[3, 4, 0]):  # none where the pixel was cut off
             num_seen += 1
-            np.testing.assert_allclose(drawn.points, [[x, y], [x - 1, y + 1]], atol=1e-5)
-            wanted = np.array([x - 1, y, x + 1, y + 2]).clip(0, rows)  # the pixel is the box's upper right
+            np.testing.assert_allclose(drawn.points, [[x + 0.5, y + 0.5], [x - 0.5, y + 1.5]], atol=1e-5)
+            wanted = [x - 1, y, x + 1, y + 2]  # the pixel is the box's upper right
             np.testing.assert_allclose(drawn.boxes, [[*wanted, 9]], atol=1e-5)
     assert num_seen >= 10
 

@@ -2,8 +2,9 @@
 
 Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), or
 `find_target(facts)` if facts decide that; and `samples(archive, facts) -> list[Sample]`. Some export more: `FACTS`, the
-facts that only some formats have and this one uses; `COLUMNS`, the columns of a table that it knows, of which it needs
-`file` and `label`; `MOST_CLASSES`, if their number is limited; `check_facts(facts)`, whether the facts fit each other;
+facts that only some formats have and this one uses; `COLUMNS`, the columns of a table that it knows; `LISTS`, those of
+them that may be several columns; `NEEDED`, those that it needs, if they are others than `file` and `label`;
+`MOST_CLASSES` and `FEWEST_CLASSES`, if their number is limited; `check_facts(facts)`, whether the facts fit each other;
 and, if it reads neither a folder nor a zip, `opened(facts)`, a context manager that yields its `Archive`.
 """
 
@@ -19,6 +20,7 @@ from unicodedata import normalize
 
 from pipeline.data.archive import Archive, opened
 from pipeline.data.facts import SPLITS, Facts
+from pipeline.data.places import Box, Point
 from pipeline.errors import ConfigError
 
 # Suffixes of images, and the formats that they name, as Pillow calls them.
@@ -41,7 +43,16 @@ FORMATS = {
     ".pnm": "PPM",
 }
 IMAGE_SUFFIXES = tuple(FORMATS)
-SPECIAL = ("table", "columns", "separator", "mask_values")  # facts of some formats only
+SPECIAL = (
+    "table",
+    "columns",
+    "separator",
+    "mask_values",
+    "points",
+    "swapped_points",
+)  # facts of some formats only
+
+Target = int | tuple[int, ...] | str | tuple[Box, ...] | tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True)  # there may be millions
@@ -51,14 +62,15 @@ class Sample:
     Args:
         file: name of the image.
         split: train, val or test.
-        target: input to its kind of target: a class index, several of them, or the name of a file in the archive.
+        target: input to its kind of target: a class index, several of them, the name of a file in the archive, boxes,
+            or points.
         group: what no split or fold divides, where a table tells it; None to find it by `data.groups`.
         unit: name that decides its split without groups, where that is not its file.
     """
 
     file: str
     split: str
-    target: int | tuple[int, ...] | str
+    target: Target
     group: str | None = None
     unit: str | None = None
 
@@ -99,14 +111,7 @@ def check_source(facts: Facts) -> None:
         ConfigError: one is missing, or would be ignored, or there are too many classes.
     """
     source = load_source(facts.format)
-    most = getattr(source, "MOST_CLASSES", len(facts.classes))
-    if len(facts.classes) > most:
-        raise ConfigError(
-            "data.classes",
-            f"data.format={facts.format} has at most {most} classes",
-            got=len(facts.classes),
-            hint="merge some of them",
-        )
+    _check_number_of_classes(source, facts)
     used = getattr(source, "FACTS", ())
     for name in SPECIAL:
         value = getattr(facts, name)
@@ -115,16 +120,16 @@ def check_source(facts: Facts) -> None:
                 f"data.{name}", f"is not used by data.format={facts.format}", got=value, hint="remove it"
             )
     if facts.table is None and "table" in used:
-        raise ConfigError("data.table", "is missing", hint="name the CSV file of labels in data.root")
+        raise ConfigError("data.table", "is missing", hint="name the file of labels in data.root")
     known = getattr(source, "COLUMNS", ())
     columns = facts.columns or {}
     for key in columns:
         if key not in known:
             raise ConfigError.unknown(f"data.columns.{key}", key, known, what="column")
-        if isinstance(columns[key], list) and (key != "label" or not hasattr(source, "find_target")):
+        if isinstance(columns[key], list) and key not in getattr(source, "LISTS", ()):
             allowed = f"one column with data.format={facts.format}"
             raise ConfigError(f"data.columns.{key}", got=columns[key], allowed=allowed)
-    needed = [key for key in known if key in ("file", "label")]
+    needed = [key for key in known if key in getattr(source, "NEEDED", ("file", "label"))]
     if not set(needed) <= columns.keys():
         example = ", ".join(f"{key}: <column>" for key in needed)
         raise ConfigError(
@@ -135,6 +140,21 @@ def check_source(facts: Facts) -> None:
         )
     if hasattr(source, "check_facts"):
         source.check_facts(facts)
+
+
+def _check_number_of_classes(source: Source, facts: Facts) -> None:
+    fewest = getattr(source, "FEWEST_CLASSES", 2)
+    if len(facts.classes) < fewest:
+        number = {1: "at least one name", 2: "at least two different names"}[fewest]
+        raise ConfigError("data.classes", got=facts.classes, allowed=number)
+    most = getattr(source, "MOST_CLASSES", len(facts.classes))
+    if len(facts.classes) > most:
+        raise ConfigError(
+            "data.classes",
+            f"data.format={facts.format} has at most {most} classes",
+            got=len(facts.classes),
+            hint="merge some of them",
+        )
 
 
 @contextmanager

@@ -12,17 +12,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipeline.data.archive import Archive
-from pipeline.data.facts import SPLITS, Facts
+from pipeline.data.facts import Facts
 from pipeline.data.label_cells import has_several, note_label_sets, note_unknown, read_label_sets
-from pipeline.data.sources import Sample, index_classes, read_split
-from pipeline.data.splits import find_group, split_by_name
+from pipeline.data.sources import Sample, index_classes
 from pipeline.data.table_files import find_files, read_table_file
+from pipeline.data.table_rows import (
+    ONE_ROW,
+    check_group_column,
+    make_samples,
+    note_files,
+    note_repeated,
+    note_splits,
+)
 from pipeline.data.tables import RowErrors, Table, has_header, read_table
 from pipeline.errors import ConfigError
 
 FACTS = ("table", "columns", "separator")
 COLUMNS = ("file", "label", "split", "group")
-ONE_ROW = "keep one row of each file"
+LISTS = ("label",)
 SEVERAL = "several labels of an image go into one cell, divided by data.separator, or into a column per class"
 
 
@@ -96,58 +103,23 @@ def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
     else:
         classes = index_classes(facts)
         targets = strata = {name: classes[label] for name, label in zip(files, cells["label"], strict=True)}
-    groups = _read_groups(files, cells.get("group"), facts)
-    if "split" in cells:
-        splits = dict(zip(files, cells["split"], strict=True))
-    elif facts.shares is None:
-        splits = {name: read_split(name, archive) for name in files}
-    else:
-        splits = split_by_name(strata, facts.shares, groups=groups)
-    return [
-        Sample(name, splits[name], target=targets[name], group=None if groups is None else groups[name])
-        for name in sorted(targets)
-    ]
-
-
-def _read_groups(files: Sequence[str], cells: Sequence[str] | None, facts: Facts) -> dict[str, str] | None:
-    if cells is None:
-        return None if facts.groups is None else {name: find_group(name, facts.groups) for name in files}
-    return dict(zip(files, cells, strict=True))
+    return make_samples(targets, strata, files, cells, archive, facts)
 
 
 def _check_rows(
     table: Table, files: Sequence[str], cells: Mapping[str, Sequence[str]], archive: Archive, facts: Facts
 ) -> None:
     """Raise if rows are wrong, and tell all of them; or if groups are declared twice."""
-    if "group" in cells and facts.groups is not None:
-        hint = "remove one of them"
-        raise ConfigError("data.groups", "is not used beside data.columns.group", got=facts.groups, hint=hint)
+    check_group_column(cells, facts)
     errors = RowErrors(table)
-    _note_files(errors, files, archive)
+    note_files(errors, files, archive)
     if has_several(facts):
-        _note_repeated(errors, files)
+        note_repeated(errors, files)
         note_label_sets(errors, table, files, facts)
     else:
         _note_labels(errors, files, cells["label"], facts)
-    if "group" in cells:
-        errors.note("data.columns.group", files, (group == "" for group in cells["group"]), "give no group")
-    if "split" in cells:
-        problem = f"have another split than {', '.join(SPLITS)}"
-        is_other = (split not in SPLITS for split in cells["split"])
-        errors.note("data.columns.split", cells["split"], is_other, problem)
+    note_splits(errors, files, cells)
     errors.check()
-
-
-def _note_files(errors: RowErrors, files: Sequence[str], archive: Archive) -> None:
-    path, known = "data.columns.file", set(archive.names())
-    errors.note(path, files, (name == "" for name in files), "name no file")
-    outside = (name.startswith(("/", "../")) or name == ".." for name in files)
-    errors.note(
-        path, files, outside, "name a file outside the folder of the table", way="write relative paths"
-    )
-    missing = (name not in known for name in files)
-    problem = f"name a file that {archive.root} does not have"
-    errors.note(path, files, missing, problem, way="add it, or remove the row")
 
 
 def _note_labels(errors: RowErrors, files: Sequence[str], labels: Sequence[str], facts: Facts) -> None:
@@ -155,13 +127,6 @@ def _note_labels(errors: RowErrors, files: Sequence[str], labels: Sequence[str],
     errors.note(path, files, (label == "" for label in labels), "give no label")
     num_labels = Counter(name for name, _ in set(zip(files, labels, strict=True)))
     errors.note(path, files, (num_labels[name] > 1 for name in files), "give a file several labels", way=way)
-    _note_repeated(errors, files)
+    note_repeated(errors, files)
     classes = index_classes(facts)
     note_unknown(errors, labels, [None if label in classes else label for label in labels], facts)
-
-
-def _note_repeated(errors: RowErrors, files: Sequence[str]) -> None:
-    num_rows = Counter(files)
-    problem = "name a file that another row names, too"
-    is_repeated = (num_rows[name] > 1 for name in files)
-    errors.note("data.columns.file", files, is_repeated, problem, way=ONE_ROW)

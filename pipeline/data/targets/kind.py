@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,23 @@ from pipeline.data.facts import Facts
 from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError
+from pipeline.pictures.places import Marks
 
-Array = NDArray[Any]  # of uint8, but for labels of many classes
+Array = NDArray[Any]  # of uint8, but for labels of many classes, and for places
+Sides = tuple[int, int]  # rows and columns
 PIECE = 64  # targets that are counted at once
+
+
+class Moving(Protocol):
+    """What a kind does before and after its targets are moved with their images."""
+
+    def start(self, targets: Array, sides: Sides) -> Array:
+        """Return what to move, given rows and columns of the images."""
+        ...
+
+    def end(self, moved: Array, sides: Sides) -> Array:
+        """Return the targets of images of some rows and columns, given what was moved."""
+        ...
 
 
 class TargetKind(ABC):
@@ -34,10 +48,17 @@ class TargetKind(ABC):
         name: name of the module that defines the kind.
         moves_as: the albumentations target type, such as `mask`, under which the target is transformed together with
             its image; None if augmentation leaves it unchanged.
+        keeps_sides: whether rows and columns of the images' files are kept, for the way back to their own pixels.
     """
 
     name: str
     moves_as: str | None = None
+    keeps_sides: bool = False
+
+    def fitted(self, samples: Sequence[Sample]) -> TargetKind:
+        """Return the kind for a data set, such as one with room for the most boxes of an image."""
+        del samples
+        return self
 
     @abstractmethod
     def shape(self, facts: Facts) -> tuple[int, ...]:
@@ -69,6 +90,16 @@ class TargetKind(ABC):
         """
         del remarks
         return lambda sample, image: self.read(sample, archive, facts, image=image)
+
+    def moving(self, facts: Facts) -> Moving | None:
+        """Return what to do around augmentation; None if there is nothing to do."""
+        del facts
+        return None
+
+    def cell(self, sample: Sample) -> object:
+        """Return the target of a sample as a cell of the manifest; several classes are divided by spaces."""
+        target = sample.target
+        return " ".join(map(str, target)) if isinstance(target, tuple) else target
 
     def stratum(self, sample: Sample) -> int | None:
         """Return the class to stratify folds by; None if samples do not have a single class."""
@@ -106,16 +137,32 @@ class TargetKind(ABC):
     @contextmanager
     def writing(
         self, folder: Path, split: str, count: int, facts: Facts
-    ) -> Iterator[Callable[[Array], object]]:
-        """Open the targets of a split for writing; yields a function that appends one target."""
-        with (folder / f"{split}_targets.npy").open("wb") as file:
-            start_array(file, (count, *self.shape(facts)), self.dtype(facts))
-            yield lambda target: file.write(target.data)
+    ) -> Iterator[Callable[[Array, Sides], object]]:
+        """Open the targets of a split for writing; yields a function that appends the target of an image.
+
+        It also takes rows and columns of the image's file.
+        """
+        with ExitStack() as stack:
+            targets = stack.enter_context((folder / f"{split}_targets.npy").open("wb"))
+            start_array(targets, (count, *self.shape(facts)), self.dtype(facts))
+            if not self.keeps_sides:
+                yield lambda target, sides: targets.write(target.data)  # noqa: ARG005
+                return
+            kept = stack.enter_context((folder / f"{split}_sides.npy").open("wb"))
+            start_array(kept, (count, 2), np.int32)
+            yield lambda target, sides: (
+                targets.write(target.data),
+                kept.write(np.array(sides, np.int32).data),
+            )
 
     def load(self, folder: Path, split: str) -> Array:
         """Return the targets of a prepared split, memory-mapped: (N, ...)."""
         array: Array = np.load(folder / f"{split}_targets.npy", mmap_mode="r")
         return array
+
+    def load_sides(self, folder: Path, split: str) -> Array | None:
+        """Return rows and columns of the images' files (N, 2), memory-mapped; None if they are not kept."""
+        return np.load(folder / f"{split}_sides.npy", mmap_mode="r") if self.keeps_sides else None
 
     def present(self, target: Any) -> NDArray[np.intp]:
         """Return the classes that a target has, each once; values that are no class may be among them."""
@@ -140,6 +187,11 @@ class TargetKind(ABC):
     def mask(self, target: Any) -> Array | None:
         """Return the mask (H, W) to overlay on an image with this target; None if it is shown as a caption."""
         del target
+        return None
+
+    def marks(self, target: Any, facts: Facts) -> Marks | None:
+        """Return what to draw over an image with this target; None for kinds that have no places."""
+        del target, facts
         return None
 
 

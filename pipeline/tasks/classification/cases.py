@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from pipeline.pictures.confusion import draw_confusion
+from pipeline.pictures.heat import overlay_heat
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.classification.task import Classification, confusion
@@ -25,7 +26,7 @@ def rows(task: Classification, evaluated: Evaluated) -> Iterator[tuple[str, ...]
 
 
 def draw(task: Classification, evaluated: Evaluated, folder: Path) -> None:
-    """Draw the confusion matrix, and the most confident mistakes if there are any."""
+    """Draw the confusion matrix, and the most confident mistakes if there are any, with what speaks for each class."""
     probabilities, labels = evaluated.evidence[:, :-1], evaluated.evidence[:, -1].astype(int)
     guesses, confidences = probabilities.argmax(axis=1), probabilities.max(axis=1)
     names = task.classes
@@ -37,4 +38,12 @@ def draw(task: Classification, evaluated: Evaluated, folder: Path) -> None:
             f"{names[labels[i]]} as {names[guesses[i]]} {confidences[i]:.0%}\n{PurePath(evaluated.files[i]).name}"
             for i in worst
         ]
-        draw_sheet(np.asarray(evaluated.images[worst]), folder / "mistakes.png", captions=captions)
+        images = np.asarray(evaluated.images[worst])
+        draw_sheet(images, folder / "mistakes.png", captions=captions)
+        if evaluated.explain is not None:
+            maps = [evaluated.explain(worst, indices[worst]) for indices in (guesses, labels)]
+            cells = [
+                overlay_heat(image, heat) for image, *both in zip(images, *maps, strict=True) for heat in both
+            ]
+            speaking = [f"for {names[indices[i]]}" for i in worst for indices in (guesses, labels)]
+            draw_sheet(cells, folder / "mistakes_maps.png", captions=speaking)

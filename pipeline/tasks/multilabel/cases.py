@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.pictures.heat import overlay_heat
 from pipeline.pictures.labels import draw_labels
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.tasks.cases import Evaluated
@@ -41,7 +42,14 @@ def draw(task: Multilabel, evaluated: Evaluated, folder: Path) -> None:
     worst = [int(index) for index in order if wrong[index].any()][:MOST_MISTAKES]
     if worst:
         captions = [_caption(task, labels[index], wrong[index]) for index in worst]
-        draw_sheet(np.asarray(evaluated.images[worst]), folder / "wrong_labels.png", captions=captions)
+        images = np.asarray(evaluated.images[worst])
+        draw_sheet(images, folder / "wrong_labels.png", captions=captions)
+        if evaluated.explain is not None:
+            farthest = np.where(wrong, np.abs(evaluated.decoded - labels), -1).argmax(axis=1)[worst]
+            maps = evaluated.explain(worst, farthest.tolist())
+            cells = [overlay_heat(image, heat) for image, heat in zip(images, maps, strict=True)]
+            speaking = [f"for {task.classes[index]}" for index in farthest]
+            draw_sheet(cells, folder / "wrong_labels_maps.png", captions=speaking)
 
 
 def _caption(task: Multilabel, labels: np.ndarray, wrong: np.ndarray) -> str:

@@ -1,0 +1,1 @@
+"""Axis-parallel boxes: overlap, non-maximum suppression, anchors and average precision; knows no task."""

@@ -1,0 +1,96 @@
+"""Non-maximum suppression: of boxes of one class that overlap, keep the one of the highest score.
+
+The greedy rule: by falling score, keep a box unless its IoU with a kept one of its class exceeds the threshold. Of
+equal scores, the box that comes first in the input goes first.
+Shapes: n boxes (n, 4); see `pipeline.boxes.iou`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.boxes.iou import areas
+
+BLOCK = 256  # boxes that are decided together; does not change the result
+SLACK = 1e-5  # of widths and places, above what single precision rounds
+
+
+def suppress(boxes: Tensor, scores: Tensor, classes: Tensor | None = None, *, threshold: float) -> Tensor:
+    """Return the indices of the kept boxes, by falling score; on the device of the boxes.
+
+    Boxes are decided in blocks, after which what the kept ones suppress is dropped.
+
+    Args:
+        scores: (n,).
+        classes: (n,); boxes of different classes do not suppress each other. None if all are of one.
+        threshold: largest IoU of two kept boxes of one class, in [0, 1].
+    """
+    columns = torch.cat((boxes.T, areas(boxes)[None]))
+    if classes is not None:
+        columns = torch.cat((columns, classes[None].to(columns.dtype)))
+    order = scores.argsort(descending=True, stable=True)
+    kept = []
+    while len(order):
+        block, order = order[:BLOCK], order[BLOCK:]
+        chosen = columns[:, block]
+        keep = greedy(_overlap(chosen[:, :, None], chosen[:, None], threshold))
+        kept.append(block[keep])
+        order = order[_is_free(columns[:, order], chosen[:, keep], threshold)]
+    return torch.cat(kept) if kept else order
+
+
+def greedy(overlaps: Tensor) -> Tensor:
+    """Return which boxes the greedy rule keeps: (..., n) booleans.
+
+    That is the fixed point of "kept unless a kept one of higher score overlaps". Each turn decides at least one more
+    box for good, and in practice most of them.
+
+    Args:
+        overlaps: (..., n, n) whether a pair is too close, by falling score along both axes.
+    """
+    earlier = overlaps.triu(1)
+    keep = ~torch.zeros_like(overlaps[..., 0])
+    while True:
+        found = ~(earlier & keep[..., :, None]).any(dim=-2)
+        if torch.equal(found, keep):
+            return keep
+        keep = found
+
+
+def _is_free(rest: Tensor, kept: Tensor, threshold: float) -> Tensor:
+    """Return which boxes of `rest` no kept one suppresses: (n,).
+
+    If the IoU of two boxes exceeds t, they have at least t times the larger width in common, and their widths differ by
+    a factor of at most 1 / t. So the centres of what a kept box suppresses are in a range that its width tells.
+
+    Args:
+        rest, kept: as in `_overlap`.
+    """
+    centres, places = ((rest[0] + rest[2]) / 2).sort()
+    widths = kept[2] - kept[0]
+    reach = widths * (max((1 / max(threshold, SLACK) - 1) / 2, 1 - threshold) + SLACK)
+    reach = torch.minimum(reach, (widths + (rest[2] - rest[0]).max()) / 2) if len(places) else reach
+    middle = (kept[0] + kept[2]) / 2
+    slack = SLACK + SLACK * middle.abs()
+    first = torch.searchsorted(centres, middle - reach - slack)
+    counts = torch.searchsorted(centres, middle + reach + slack, right=True) - first
+    by = torch.repeat_interleave(counts)
+    offsets = first - (counts.cumsum(0) - counts)
+    met = places[torch.arange(len(by), device=rest.device) + offsets[by]]
+    is_free = torch.ones(len(places), dtype=torch.bool, device=rest.device)
+    is_free[met[_overlap(rest[:, met], kept[:, by], threshold)]] = False
+    return is_free
+
+
+def _overlap(first: Tensor, second: Tensor, threshold: float) -> Tensor:
+    """Return whether the IoU of boxes exceeds the threshold; never for boxes of different classes.
+
+    Args:
+        first, second: (5, ...): edges and areas of boxes; or (6, ...) with their classes. Other axes broadcast.
+    """
+    width = torch.minimum(first[2], second[2]).sub_(torch.maximum(first[0], second[0])).clamp_(min=0)
+    height = torch.minimum(first[3], second[3]).sub_(torch.maximum(first[1], second[1])).clamp_(min=0)
+    common = width.mul_(height)
+    found = common > (first[4] + second[4]).sub_(common).mul_(threshold)
+    return found & (first[5] == second[5]) if len(first) > 5 else found

@@ -1,0 +1,34 @@
+"""Build the archive named on the command line."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.data.bundled.brain import list_brain
+from pipeline.data.bundled.clocks import list_clocks
+from pipeline.data.bundled.digits import list_digits
+from pipeline.data.bundled.encoding import write_archive
+from pipeline.data.bundled.scenes import list_scenes
+
+ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {
+    "brain": list_brain,
+    "clocks": list_clocks,
+    "digits": list_digits,
+    "digits_scenes": lambda: list_scenes("digits_scenes"),
+    "digits_located": lambda: list_scenes("digits_located"),
+}
+
+
+def main() -> None:
+    """Build an archive."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.data.bundled", description="Make an archive that ships with Convoy."
+    )
+    parser.add_argument("archive", choices=sorted(ARCHIVES))
+    parser.add_argument("path", type=Path, help="where to write it, such as data/digits.zip")
+    arguments = parser.parse_args()
+    write_archive(arguments.path, ARCHIVES[arguments.archive]())
+
+
+if __name__ == "__main__":
+    main()
