@@ -86,7 +86,7 @@ def decode_image(data: bytes, *, name: str, facts: Facts) -> Decoded:
     image = open_image(data, name, facts.max_pixels)
     sides, is_clipped = (image.height, image.width), value_ranges.is_clipped(image, name, facts.value_range)
     resized = find_resizing(facts).image(convert(image, name, channels, facts.value_range))
-    pixels = np.asarray(resized, dtype=np.uint8).reshape(rows, columns, channels)
+    pixels = np.frombuffer(resized.tobytes(), np.uint8).reshape(rows, columns, channels)
     return Decoded(pixels, sides, is_clipped)
 
 

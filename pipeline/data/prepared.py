@@ -31,7 +31,7 @@ from pipeline.data.refusals import catching, raise_together
 from pipeline.data.remarks import Remarks
 from pipeline.data.shares import check_counts, measure_shares
 from pipeline.data.sources import Sample, find_target, load_source, open_source
-from pipeline.data.splits import find_group, fold_samples
+from pipeline.data.splits import find_group_of, fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError, warn
@@ -117,7 +117,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
         kind = kind.fitted(samples)
         shares = measure_shares(samples, facts, kind.stratum)
         check_counts(shares, facts)
-        groups = _groups(samples, facts)
+        groups = {sample.file: find_group_of(sample, facts) or "" for sample in samples}
         kind.check(samples, facts)
         _check_disk(len(samples), facts, kind, folder)
         with (
@@ -256,18 +256,6 @@ def _write_split(
             images.write(made.image.data)
             write_target(made.target, made.sides)
             yield sample, made
-
-
-def _groups(samples: Sequence[Sample], facts: Facts) -> dict[str, str]:
-    """Return file -> group, as a table tells it or `data.groups` finds it; empty if images have none.
-
-    Raises:
-        ConfigError: an image has no group, although they are declared.
-    """
-    return {
-        sample.file: find_group(sample.file, facts.groups) if facts.groups is not None else sample.group or ""
-        for sample in samples
-    }
 
 
 def _check_disk(count: int, facts: Facts, kind: TargetKind, folder: Path) -> None:

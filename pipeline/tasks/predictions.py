@@ -41,12 +41,13 @@ class Presented:
 
     Args:
         cells: column -> text.
+        following: the cells of more rows of the image, with the same columns.
         arrays: column -> array that is written to a file, whose name is put into the cell: (H, W) of 8 or 16 bits and
             (H, W, 3) of 8 bits as PNG, others as NPY.
         shares: class -> part of this image that it has, for the means that are printed at the end; empty for none.
         mask: class indices (H, W) to paint over the image on disk, 0 is transparent; None to write the caption instead.
         caption: short text about the image.
-        marks: boxes or points to draw over the image on disk, in its pixels; None if there are none.
+        marks: boxes or points to draw over the image on disk, in its pixels; None for none.
     """
 
     cells: Mapping[str, str]
@@ -54,6 +55,7 @@ class Presented:
     shares: Mapping[str, float] = field(default_factory=dict)
     mask: NDArray[np.uint8] | None = None
     caption: str = ""
+    following: Sequence[Mapping[str, str]] = ()
     marks: Marks | None = None
 
 

@@ -73,6 +73,22 @@ class WeightedLoss(Protocol):
 
 
 @runtime_checkable
+class Comparing(Protocol):
+    """A task whose predictions are not compared number by number, such as boxes, which may change places."""
+
+    def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
+        """Return how far predictions (N, ...) are from the expected ones, on the scale of probabilities."""
+        ...
+
+
+@runtime_checkable
+class Resolved(Protocol):
+    """A task whose outputs mean what the training split decided, such as anchors."""
+
+    meaning: object
+
+
+@runtime_checkable
 class ConstantGuess(Protocol):
     """A task whose scores can be compared with those of always guessing one class; optional."""
 

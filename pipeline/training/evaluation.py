@@ -27,7 +27,6 @@ from pipeline.tasks.task import FittedGuess, Remarking, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.arithmetic import declared_arithmetic
-from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.selection import baseline, fitted_baseline
@@ -149,7 +148,7 @@ def _score(
         declaration: of the run, with the data to score it on.
         about: more to write beside the selecting score.
     """
-    task, run, demands = build_task(declaration), trained.folder, load_demands(declaration.task)
+    task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
     demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
     with declared_arithmetic(declaration.trainer):
         evaluated = _evaluate_split(trained, task, prepared)
