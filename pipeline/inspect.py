@@ -57,6 +57,7 @@ WRITTEN = (
     "table",
     "columns",
     "separator",
+    "points",
     "shape",
     "classes",
     "mask_values",

@@ -58,6 +58,10 @@ class Prepared:
         """Open the prepared folder of a data set."""
         return cls(folder, load_kind(find_target(facts)))
 
+    def has(self, split: str) -> bool:
+        """Return whether a split has images."""
+        return (self.folder / f"{split}_targets.npy").exists()
+
     def images(self, split: str) -> Array:
         """Return the images of a split, memory-mapped: (N, H, W, C)."""
         array: Array = np.load(self.folder / f"{split}_images.npy", mmap_mode="r")

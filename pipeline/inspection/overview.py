@@ -48,6 +48,8 @@ def describe(
     named: Named,
     duplicates: tuple[Duplicates, Duplicates],
     shares: Shares,
+    *,
+    is_placed: bool = False,
 ) -> list[Block]:
     """Return the blocks of a data set, those without content left out.
 
@@ -55,9 +57,10 @@ def describe(
         named: the classes of a sample; None if only its file tells them.
         duplicates: of the same bytes, and near ones.
         shares: of the splits.
+        is_placed: whether classes are those of objects in the images.
     """
     blocks = [
-        _classes(facts, survey, named, shares),
+        _classes(facts, survey, named, shares, is_placed=is_placed),
         _images(facts, survey),
         _masks(facts, survey),
         _duplicates(*duplicates),
@@ -67,7 +70,7 @@ def describe(
     return [block for block in blocks if block.rows or block.remarks]
 
 
-def _classes(facts: Facts, survey: Survey, named: Named, shares: Shares) -> Block:
+def _classes(facts: Facts, survey: Survey, named: Named, shares: Shares, *, is_placed: bool) -> Block:
     sizes = shares.sizes()
     total = sum(sizes.values())
     last = ("all", *_cells(list(sizes.values())), f"{total:,}", "")
@@ -91,6 +94,9 @@ def _classes(facts: Facts, survey: Survey, named: Named, shares: Shares) -> Bloc
     ]
     if len(sums) > MOST_ROWS:
         remarks.insert(0, f"and {len(sums) - MOST_ROWS:,} smaller classes")
+    if is_placed:
+        header = ("class", *SPLITS, "all", "share")
+        return Block("Images with an object of each class", header, [*rows, last], remarks)
     if sums.total() > total or NO_CLASS in sums:
         share = sum(sums[label] for label in range(len(facts.classes))) / len(facts.classes) / total
         remarks.append(f"Guessing at random has a mean AP of {share:.3f}, the mean share of the classes.")

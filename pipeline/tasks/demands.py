@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, warn
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CENTRE = ("centre",)
+
+
+class TrainingTargets(Protocol):
+    """What the targets of the training split decide."""
+
+    def count(self) -> Sequence[int]:
+        """Return how often each class occurs: images, objects, or pixels of masks."""
+        ...
+
+    def targets(self) -> NDArray[Any]:
+        """Return the targets (N, ...), as their kind stores them."""
+        ...
 
 
 class Demands:
@@ -117,19 +129,27 @@ class Demands:
         del settings, classes
 
     def resolve(
-        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+        self, settings: Mapping[str, Any], facts: Facts, training: TrainingTargets
     ) -> Mapping[str, Any]:
         """Return settings in which what is left to the training split, such as balanced weights, has its value.
 
         Args:
             settings: the section `task`.
-            count: counts how often each class occurs in the training split: images, or pixels of masks.
 
         Raises:
             ConfigError: the training split has no such value.
         """
-        del facts, count
+        del facts, training
         return settings
+
+    def explain(self, settings: Mapping[str, Any], facts: Facts, training: TrainingTargets) -> list[str]:
+        """Return sentences on how the settings fit the training split, which are printed before training.
+
+        Args:
+            settings: as `resolve` returns them.
+        """
+        del settings, facts, training
+        return []
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

@@ -73,11 +73,38 @@ class WeightedLoss(Protocol):
 
 
 @runtime_checkable
+class Comparing(Protocol):
+    """A task whose predictions are not compared number by number, such as boxes, which may change places."""
+
+    def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
+        """Return how far predictions (N, ...) are from the expected ones, on the scale of probabilities."""
+        ...
+
+
+@runtime_checkable
+class Resolved(Protocol):
+    """A task whose outputs mean what the training split decided, such as anchors."""
+
+    meaning: object
+
+
+@runtime_checkable
 class ConstantGuess(Protocol):
     """A task whose scores can be compared with those of always guessing one class; optional."""
 
     def constant(self, targets: NDArray[Any], index: int) -> Evidence:
         """Return the evidence of predicting the class `index` for each target (N, ...), as their kind stores them."""
+        ...
+
+
+@runtime_checkable
+class FittedGuess(Protocol):
+    """A task whose scores can be compared with those of one guess made of the training targets; optional."""
+
+    guess_name: str
+
+    def guess(self, training: NDArray[Any], targets: NDArray[Any]) -> Evidence:
+        """Return the evidence of that guess for each target (N, ...), given those of the training split."""
         ...
 
 

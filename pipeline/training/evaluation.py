@@ -23,14 +23,13 @@ from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
-from pipeline.tasks.task import Remarking, Task
+from pipeline.tasks.task import FittedGuess, Remarking, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import Store
 from pipeline.training.arithmetic import declared_arithmetic
-from pipeline.training.assemble import build_task
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
-from pipeline.training.selection import baseline
+from pipeline.training.selection import baseline, fitted_baseline
 from pipeline.training.trained import Predictor, Trained, open_trained
 
 BATCH = 64  # images per forward pass; does not affect scores
@@ -149,7 +148,7 @@ def _score(
         declaration: of the run, with the data to score it on.
         about: more to write beside the selecting score.
     """
-    task, run, demands = build_task(declaration), trained.folder, load_demands(declaration.task)
+    task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
     demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
     with declared_arithmetic(declaration.trainer):
         evaluated = _evaluate_split(trained, task, prepared)
@@ -164,7 +163,7 @@ def _score(
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
-    guessed = _guess_majority(declaration, run, task, evaluated)
+    guessed = _guess(declaration, run, task, evaluated, prepared)
     remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
     write_scores(out, scores, grouped, summary, guessed=guessed, remarks=remarks)
     cases = load_cases(declaration.task["_target_"])
@@ -234,10 +233,15 @@ def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, A
     return {"score_of": title, "val_score": run.metrics()["score"]}
 
 
-def _guess_majority(
-    declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated
+def _guess(
+    declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated, prepared: Prepared
 ) -> dict[str, Any]:
-    """Return the most frequent class in training, and the scores of always guessing it; empty if there is none."""
+    """Return what is always guessed, such as the most frequent class in training, and its scores; empty for nothing."""
+    if isinstance(task, FittedGuess):
+        if not prepared.has("train"):  # an external test set
+            return {}
+        found = fitted_baseline(task, prepared, "test")
+        return {"class": found["majority"], "scores": found["baseline"]}
     if (majority := run.selection(load_demands(declaration.task).score)["majority"]) is None:
         return {}
     guessed = baseline(task, evaluated.targets, declaration.data.classes.index(majority))

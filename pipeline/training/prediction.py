@@ -91,8 +91,8 @@ def predict(
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(escape_cells(writer.header))
-            for cells, presented in progress(rows, len(images.files)):
-                table.writerow(escape_cells(cells))
+            for lines, presented in progress(rows, len(images.files)):
+                table.writerows(map(escape_cells, lines))
                 summary.num_predicted += presented is not None
                 summary.num_unreadable += presented is None
                 summary.shares.update({} if presented is None else presented.shares)
@@ -101,12 +101,14 @@ def predict(
     return summary
 
 
-Row = tuple[list[str], Presented | None]
+Rows = tuple[list[list[str]], Presented | None]  # of an image, and how it is presented
 
 
-def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool) -> Generator[Row]:
-    """Yield a row for each image; those of a batch are written while the model computes the next one."""
-    pending: list[Future[Row]] = []
+def _rows(
+    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool
+) -> Generator[Rows]:
+    """Yield the rows of each image; those of a batch are written while the model computes the next one."""
+    pending: list[Future[Rows]] = []
     with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as found:
         while items := list(islice(found, BATCH)):
             pixels = [each.pixels for each in items if isinstance(each, UnlabelledImage)]
@@ -156,33 +158,36 @@ class _Writer:
         )
         self.header = [FILE, *shown.arrays, *shown.cells, ERROR]
 
-    def write_unreadable(self, item: Unreadable) -> Row:
+    def write_unreadable(self, item: Unreadable) -> Rows:
         """Return the row of an image that cannot be decoded."""
-        return [item.file, *[""] * (len(self.header) - 2), item.reason], None
+        return [[item.file, *[""] * (len(self.header) - 2), item.reason]], None
 
-    def write(self, item: UnlabelledImage, decoded: Array, heat: Array | None) -> Row:
-        """Write the files of one image; return its row, and how it is presented.
+    def write(self, item: UnlabelledImage, decoded: Array, heat: Array | None) -> Rows:
+        """Write the files of one image; return its rows, and how it is presented.
 
         Args:
             heat: activation map of the prepared image for the overlay; None for a mask or a caption alone.
         """
-        presented = self._present(Predicted(decoded, item.sides), self._facts)
-        if not self.has_files:
-            return [item.file, *presented.cells.values(), ""], presented
-        stem = self._stems[item.file]
-        names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
+        presented, names = self._present(Predicted(decoded, item.sides), self._facts), list[str]()
+        if self.has_files:
+            stem = self._stems[item.file]
+            names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
         if self._overlays:
             self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented, heat))
-        return [item.file, *names, *presented.cells.values(), ""], presented
+        cells = (presented.cells, *presented.following)
+        return [[item.file, *names, *each.values(), ""] for each in cells], presented
 
     def _marked(self, item: UnlabelledImage, presented: Presented, heat: Array | None) -> NDArray[np.uint8]:
         from pipeline.pictures.heat import overlay_heat  # imports matplotlib
         from pipeline.pictures.marked import caption, paint
+        from pipeline.pictures.places import draw_marks
 
         original = self._images.original(item)
         if heat is not None:
             placement = find_resizing(self._facts).place(item.sides)
             return caption(overlay_heat(original, _in_own_pixels(heat, placement)), presented.caption)
+        if presented.marks is not None:
+            return draw_marks(original, presented.marks)
         if presented.mask is None:
             return caption(original, presented.caption)
         return paint(original, presented.mask)

@@ -210,13 +210,8 @@ def _in_pixels(box: Box, sides: Sides) -> Box:
     if not box.is_share:
         return box
     (rows, columns), (x_min, y_min, x_max, y_max) = sides, box[:4]
-    corners = {
-        "x_min": x_min * columns,
-        "y_min": y_min * rows,
-        "x_max": x_max * columns,
-        "y_max": y_max * rows,
-    }
-    return box._replace(**corners, is_share=False)
+    corners = (x_min * columns, y_min * rows, x_max * columns, y_max * rows)
+    return Box(*corners, box.label, box.is_ignored, box.where)
 
 
 def _boxes(sample: Sample) -> tuple[Box, ...]:
