@@ -15,10 +15,10 @@ from benchmarks.figures import Figure, seconds
 from pipeline.data.unlabelled import UnlabelledImage, open_unlabelled
 from pipeline.declaration.composition import compose
 from pipeline.runs.folder import RunFolder
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.assemble import build_model
 from pipeline.training.ensemble import Ensemble
 from pipeline.training.prediction import BATCH, predict
-from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Trained
 from pipeline.transforms.statistics import measure
 
@@ -45,7 +45,7 @@ def measured() -> Iterator[Figure]:
             channels = run.declaration.data.shape[0]
             _write_images(folder / "images", count, (*sides, channels), form)
             alone = _model_alone(run, folder / "images")
-            with declared_threads(run.declaration.trainer):
+            with declared_arithmetic(run.declaration.trainer):
                 alone()  # what is done once is not measured
                 found = [
                     (_predict(run, folder / "images", folder / "out"), seconds(alone)) for _ in range(ROUNDS)

@@ -13,8 +13,10 @@ unless `force=true` is given. Every form writes a page with a contact sheet to `
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.data.class_names import check_class_names
@@ -26,9 +28,11 @@ from pipeline.declaration.checks import SCHEMAS
 from pipeline.declaration.composition import compose, compose_sections
 from pipeline.declaration.conf_files import check_option
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.network import plan_network
 from pipeline.declaration.targets import check_section
 from pipeline.errors import ConfigError
 from pipeline.files import read_yaml
+from pipeline.inspection.advice import FEWEST_EPOCHS, estimate_epoch, suggest_epochs, suggest_smaller
 from pipeline.inspection.columns import Labels, describe_columns
 from pipeline.inspection.declared import check_free, write_facts
 from pipeline.inspection.inspected import Inspected, inspect_data
@@ -53,6 +57,7 @@ WRITTEN = (
     "table",
     "columns",
     "separator",
+    "points",
     "shape",
     "classes",
     "mask_values",
@@ -138,8 +143,25 @@ def inspect_declared(overrides: Sequence[str], *, root: Path) -> Inspected:
     return inspect_data(facts, _folder(root, facts.name))
 
 
-def find_commands(inspected: Inspected) -> tuple[list[str], list[str], Declaration | None]:
-    """Return the commands to type next, why the first of them would fail, in sentences, and what it declares."""
+@dataclass(frozen=True)
+class Advice:
+    """What to type after an inspection.
+
+    Args:
+        command: that trains.
+        reason: why it shortens the training that is declared, in a sentence; empty if it does not.
+        problems: why it would fail, in sentences.
+        declaration: of the data set with its task and model; None if they do not fit.
+    """
+
+    command: str
+    reason: str
+    problems: list[str]
+    declaration: Declaration | None
+
+
+def advise(inspected: Inspected) -> Advice:
+    """Return what to type next."""
     facts = inspected.facts
     overrides = [f"data={facts.name}"]
     demands = load_demands(compose_sections([])["task"])
@@ -149,12 +171,41 @@ def find_commands(inspected: Inspected) -> tuple[list[str], list[str], Declarati
         overrides.append(f"task={name}")
     overrides.append(f"model={'unet_small' if demands.is_dense else 'resnet18'}")
     problems = list(inspected.problems)
-    declaration = None
+    declaration, shorter, reason = None, list[str](), ""
     try:
         declaration = compose(overrides)
+        shorter, reason = _shorten_training(overrides, declaration, inspected)
     except ConfigError as problem:
         problems.append(str(problem))
-    return [f"python -m pipeline.train {' '.join(overrides)}"], problems, declaration
+    command = f"python -m pipeline.train {shlex.join([*overrides, *shorter])}"
+    return Advice(command, reason, problems, declaration)
+
+
+def _shorten_training(
+    overrides: Sequence[str], declaration: Declaration, inspected: Inspected
+) -> tuple[list[str], str]:
+    """Return overrides with which a first run ends in minutes on a processor, and why in a sentence."""
+    epochs, shorter = declaration.trainer.max_epochs, list[str]()
+    minutes = whole = estimate_epoch(plan_network(declaration).multiply_adds, inspected.survey)
+    shape = suggest_smaller(declaration.data.shape)
+    while suggest_epochs(minutes, epochs) < min(epochs, FEWEST_EPOCHS) and shape is not None:
+        shorter = [f"data.shape=[{','.join(map(str, shape))}]"]
+        smaller = compose([*overrides, *shorter])
+        minutes = estimate_epoch(plan_network(smaller).multiply_adds, inspected.survey)
+        shape = suggest_smaller(shape)
+    few = suggest_epochs(minutes, epochs)
+    if few < epochs:
+        shorter.append(f"trainer.max_epochs={few}")
+    if not shorter:
+        return [], ""
+    return shorter, (
+        f"Without {' and '.join(shorter)}, {epochs} epochs would take about {_duration(epochs * whole)} on two cores "
+        f"of a processor; this takes about {_duration(few * minutes)}."
+    )
+
+
+def _duration(minutes: float) -> str:
+    return f"{minutes / 60:.0f} h" if minutes >= 120 else f"{max(1, round(minutes))} min"
 
 
 def _find_task(kind: str) -> tuple[str, Demands]:
@@ -180,17 +231,18 @@ def main() -> None:
         inspected = inspect_declared(others, root=root)
     else:
         raise ConfigError(COMMAND, "names neither one path nor data=<name>", got=arguments, hint=USAGE)
-    commands, problems, declaration = find_commands(inspected)
+    advice = advise(inspected)
     folder = _folder(root, inspected.facts.name)
     print_blocks(title(inspected), inspected.blocks)
-    page = write_page(folder, title(inspected), inspected.blocks, inspected.survey, commands)
-    if declaration is not None:
-        keep_overview(declaration, inspected, folder, root=root)
+    page = write_page(folder, title(inspected), inspected.blocks, inspected.survey, advice.command)
+    if advice.declaration is not None:
+        keep_overview(advice.declaration, inspected, folder, root=root)
     print(f"\n{_shorten(page, root)} shows it with images.")
-    for problem in problems:
+    for problem in advice.problems:
         print(f"Training would refuse it: {problem}")
-    for command in commands:
-        print(f"Type next: {command}")
+    print(f"Type next: {advice.command}")
+    if advice.reason:
+        print(advice.reason)
 
 
 def _folder(root: Path, name: str) -> Path:

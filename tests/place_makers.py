@@ -17,10 +17,11 @@ def write_boxes(
     splits: Sequence[str] = SPLITS,
     num_images: int = 6,
     sides: tuple[int, int] = (8, 8),
+    most: int = 2,
 ) -> dict[str, Pixels]:
     """Write a folder or zip of format `csv_boxes`: noise, and `boxes.csv`.
 
-    Images in turn have one box of each class in turn, two boxes, and none.
+    Images in turn have one box of each class in turn, two boxes (or as many as there are at most), and none.
 
     Returns:
         Name in the archive -> pixels (H, W).
@@ -34,7 +35,7 @@ def write_boxes(
             label = classes[index % len(classes)]
             boxes = [f"1,2,5,7,{label}", f"0.5,0,{sides[1]},4,{classes[0]}"]
             number = (1, 1, 2, 0)[index % 4]
-            rows += [f"{name},{box}" for box in boxes[:number]] or [f"{name},,,,,"]
+            rows += [f"{name},{box}" for box in boxes[: min(number, most)]] or [f"{name},,,,,"]
     table = {"boxes.csv": "\n".join(rows).encode()}
     write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
     return images
@@ -55,16 +56,15 @@ def write_points(
         Name in the archive -> pixels (H, W).
     """
     random = np.random.default_rng(0)
-    images, rows = {}, ["file,point,x,y"]
+    images, rows = {}, [",".join(["file", *(f"{point}_{axis}" for point in points for axis in "xy")])]
     for prefix in prefixes(splits):
         for index in range(num_images):
             name = f"{prefix}{index:03}.png"
             images[name] = random.integers(0, 256, (8, 8), dtype=np.uint8)
             cells = [f"{1 + place % 6},{2 + index % 5}.5" for place in range(len(points))]
-            if index % 3 == 1:
+            if index % 3:
                 cells[-1] = ","
-            told = [f"{name},{point},{cell}" for point, cell in zip(points, cells, strict=True)]
-            rows += told if index % 3 < 2 else [f"{name},,,"]
+            rows.append(",".join([name, *(cells if index % 3 < 2 else [","] * len(points))]))
     table = {"points.csv": "\n".join(rows).encode()}
     write_files(path, {name: encode(pixels) for name, pixels in images.items()} | table)
     return images

@@ -57,3 +57,17 @@ def find_anchors(sizes: Array, count: int, *, seed: int) -> Array:
         if mean_best_iou(sizes, anchors) > mean_best_iou(sizes, best):
             best = anchors
     return best[np.lexsort((best[:, 0], best.prod(axis=1)))]
+
+
+def count_lost(targets: NDArray[np.floating], anchors: Array, stride: int) -> int:
+    """Return how many objects share their cell and best anchor with an earlier one of their image.
+
+    Args:
+        targets: (N, B, 6): box, class, and whether it is to be ignored; class -1 for none.
+        stride: pixels of the image for each cell.
+    """
+    image, place = np.nonzero((targets[..., 4] >= 0) & (targets[..., 5] <= 0))
+    boxes = targets[image, place, :4].astype(np.float64)
+    best = shape_iou(boxes[:, 2:] - boxes[:, :2], anchors).argmax(axis=1)
+    cells = ((boxes[:, :2] + boxes[:, 2:]) / 2 // stride).astype(np.int64)
+    return len(image) - len(np.unique(np.column_stack((image, best, cells)), axis=0))

@@ -5,7 +5,7 @@ falling confidence, a detection takes the free object of its class of the highes
 What it finds then is right, and wrong without an object. It is left out if it matches an object that is to be ignored,
 or if it matches none and has another size than those in question. An object that is ignored can be matched by any
 number of detections, and its IoU is the share of the detection that lies inside (crowds of COCO).
-Source: Lin et al. 2014, arXiv:1405.0312; cocodataset.org, "Detection Evaluation".
+Source: Lin et al. 2014, arXiv:1405.0312; the definitions at cocodataset.org.
 Shapes: N images, D detections and B objects of each, S sizes, T thresholds of IoU, n detections of many images; boxes
 are (x_min, y_min, x_max, y_max).
 """
@@ -42,7 +42,7 @@ def match(detections: Array, objects: Array) -> tuple[Outcomes, NDArray[np.bool_
         outcomes: (N, D, S, T) of `WRONG`, `RIGHT` and `LEFT_OUT`.
         counted: (N, B, S) whether an object of this size is to be found.
     """
-    ious = _ious(detections[..., :4], objects[..., :4], objects[..., 5] > 0)
+    ious = overlaps(detections, objects)
     is_same = (detections[:, :, None, 4] == objects[:, None, :, 4]) & (objects[:, None, :, 4] >= 0)
     inside = _sized(objects)
     counted = inside & (objects[..., 4] >= 0)[..., None] & (objects[..., 5] <= 0)[..., None]
@@ -67,6 +67,22 @@ def match(detections: Array, objects: Array) -> tuple[Outcomes, NDArray[np.bool_
         outcome = np.where(is_right, RIGHT, np.where(is_matched | ~fits[:, place, :, None], LEFT_OUT, WRONG))
         outcomes[:, place] = np.where(is_detected[:, place, None, None], outcome, LEFT_OUT)
     return outcomes, counted
+
+
+def overlaps(detections: Array, objects: Array) -> Array:
+    """Return the IoU of detections and objects (N, D, B); of objects to ignore, the share of the detection.
+
+    Args:
+        detections, objects: see `match`.
+    """
+    is_ignored = objects[..., 5] > 0
+    low = np.maximum(detections[:, :, None, :2], objects[:, None, :, :2])
+    high = np.minimum(detections[:, :, None, 2:4], objects[:, None, :, 2:4])
+    common = np.clip(high - low, 0, None).prod(axis=-1)
+    own, others = _areas(detections)[:, :, None], _areas(objects)[:, None]
+    union = np.where(is_ignored[:, None], own, own + others - common)
+    found: Array = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return found
 
 
 def precisions(confidences: Array, outcomes: Outcomes, count: int) -> Array:
@@ -100,17 +116,6 @@ def recalls(outcomes: Outcomes, count: int) -> Array:
         count: number of its objects, at least 1.
     """
     found: Array = (outcomes == RIGHT).sum(axis=0) / count
-    return found
-
-
-def _ious(detections: Array, objects: Array, is_ignored: NDArray[np.bool_]) -> Array:
-    """Return the IoU of detections and objects (N, D, B); of those to ignore, the share of the detection."""
-    low = np.maximum(detections[:, :, None, :2], objects[:, None, :, :2])
-    high = np.minimum(detections[:, :, None, 2:], objects[:, None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(axis=-1)
-    own, others = _areas(detections)[:, :, None], _areas(objects)[:, None]
-    union = np.where(is_ignored[:, None], own, own + others - common)
-    found: Array = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
     return found
 
 

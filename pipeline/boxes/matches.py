@@ -48,11 +48,21 @@ class Matches:
     num_classes: int
 
     @cached_property
-    def counts(self) -> NDArray[np.int64]:
-        """Number of objects of each class and size: (K, S)."""
+    def _objects(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Classes of objects (N, B), and whether each is to be found among those of a size (N, B, S)."""
         ends = self.rows[:, (2 + len(SIZES)) * self.num_detections :]
         labels, sizes = ends.reshape(len(ends), 2, -1).swapaxes(0, 1).astype(np.int64)
-        has = (labels >= 0)[..., None] & (sizes[..., None] >> np.arange(len(SIZES)) & 1 > 0)
+        return labels, (labels >= 0)[..., None] & (sizes[..., None] >> np.arange(len(SIZES)) & 1 > 0)
+
+    @property
+    def objects(self) -> NDArray[np.int64]:
+        """Number of objects of each image: (N,)."""
+        return np.asarray(self._objects[1][..., 0].sum(axis=1))
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of objects of each class and size: (K, S)."""
+        labels, has = self._objects
         each = [np.bincount(labels[has[..., size]], minlength=self.num_classes) for size in range(len(SIZES))]
         return np.stack(each, axis=1)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch._higher_order_ops import while_loop
 
-from pipeline.boxes.iou import areas
+from pipeline.boxes.iou import areas, pairwise_iou
 
 BLOCK = 256  # boxes that are decided together; does not change the result
 SLACK = 1e-5  # of widths and places, above what single precision rounds
@@ -40,6 +41,18 @@ def suppress(boxes: Tensor, scores: Tensor, classes: Tensor | None = None, *, th
     return torch.cat(kept) if kept else order
 
 
+def keep_best(boxes: Tensor, classes: Tensor, *, threshold: float) -> Tensor:
+    """Return which boxes of each image the greedy rule keeps: (N, n) booleans; can be exported.
+
+    Args:
+        boxes: (N, n, 4), by falling score.
+        classes: (N, n); boxes of different classes do not suppress each other.
+        threshold: largest IoU of two kept boxes of one class.
+    """
+    is_same = classes[:, :, None] == classes[:, None]
+    return greedy((pairwise_iou(boxes, boxes) > threshold) & is_same)
+
+
 def greedy(overlaps: Tensor) -> Tensor:
     """Return which boxes the greedy rule keeps: (..., n) booleans.
 
@@ -51,11 +64,20 @@ def greedy(overlaps: Tensor) -> Tensor:
     """
     earlier = overlaps.triu(1)
     keep = ~torch.zeros_like(overlaps[..., 0])
-    while True:
+
+    def improve(keep: Tensor, is_open: Tensor) -> tuple[Tensor, Tensor]:
+        del is_open
         found = ~(earlier & keep[..., :, None]).any(dim=-2)
-        if torch.equal(found, keep):
-            return keep
-        keep = found
+        return found, (found != keep).any()
+
+    if torch.compiler.is_exporting():  # a graph has loops of its own
+        start = (keep, torch.ones((), dtype=torch.bool, device=keep.device))
+        kept: Tensor = while_loop(lambda _, is_open: is_open.clone(), improve, start)[0]
+        return kept
+    is_open = torch.tensor(True)
+    while is_open:
+        keep, is_open = improve(keep, is_open)
+    return keep
 
 
 def _is_free(rest: Tensor, kept: Tensor, threshold: float) -> Tensor:

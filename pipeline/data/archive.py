@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import stat
-import struct
 import zipfile
 import zlib
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,35 +22,26 @@ from pipeline.data.entries import (
     HIDDEN,
     check_name,
     check_size,
+    check_unique,
     find_top,
+    hash_chunks,
     hash_file,
     is_visible,
     no_regular_file,
     normalize,
     reading,
     restore,
-    sort_names,
 )
 from pipeline.data.folder import Folder
 from pipeline.data.threads import in_order
+from pipeline.data.zip_directory import METHODS, Entry, ZipDirectory
 from pipeline.data.zip_names import read_name
 from pipeline.errors import ConfigError
 from pipeline.storage.memo import file_state, memoize_by_mtime
 
 PIECE = 64  # files per work item of a thread
 WHAT = "names and contents"  # that digests cover; other ones that were remembered are computed again
-BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile decompresses others without a bound on memory
-# What reading a damaged zip file raises; ValueError for names that are not in the encoding that they claim.
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-)
+UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError)  # what reading a damaged file of a zip raises
 
 
 class Archive(Protocol):
@@ -79,13 +71,13 @@ class Zip:
         max_bytes: size of the largest file that may be read, uncompressed; None for any size.
     """
 
-    def __init__(self, root: Path, file: zipfile.ZipFile, max_bytes: int | None = None) -> None:
+    def __init__(self, root: Path, file: IO[bytes], max_bytes: int | None = None) -> None:
         self.root = root
         self.skipped: Counter[str] = Counter()
-        self._file = file
+        self._directory = ZipDirectory(file)
         self._max_bytes = max_bytes
-        self._stored: dict[str, str] = {}  # names that differ from those in the file
         self._names: list[str] | None = None  # once they have been listed
+        self._places = array("Q")  # of the entry of each name
 
     def names(self) -> list[str]:
         """Return the names of all files, with slashes, in Unicode form NFC, sorted; hidden files are left out.
@@ -93,31 +85,34 @@ class Zip:
         A folder around all files is left out of their names, unless it is one of splits, images or masks.
 
         Raises:
-            ConfigError: a name leads out of the archive, is in an unknown encoding or stands there twice, or an entry
-                is no regular file.
+            ConfigError: the directory is damaged, a name leads out of the archive, is in an unknown encoding or stands
+                there twice, or an entry is no regular file.
         """
         if self._names is None:
-            self._names = self._list()
+            try:
+                self._names, self._places = self._list()
+            except zipfile.BadZipFile as reason:
+                raise _incomplete(self.root, reason) from None
+            check_unique(self.root, self._names)
         return self._names
 
-    def _list(self) -> list[str]:
-        found = []
-        for info in self._file.infolist():
-            name = read_name(info, self.root)
+    def _list(self) -> tuple[list[str], array[int]]:
+        names, places = [], array("Q")
+        for entry in self._directory.entries():
+            name = read_name(entry, self.root)
             if name.endswith("/"):
                 continue
             if not is_visible(tuple(name.split("/"))):
                 self.skipped[HIDDEN] += 1
                 continue
             check_name(self.root, name)
-            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):  # 0 if made on Windows
+            if stat.S_IFMT(entry.mode) not in (0, stat.S_IFREG):  # 0 if made on Windows
                 raise no_regular_file(self.root, name)
-            found.append((name, info.filename))
-        top = find_top([name for name, _ in found])
-        return sort_names(
-            self.root,
-            [normalize(name.removeprefix(top), self._stored, stored_name=stored) for name, stored in found],
-        )
+            names.append(normalize(name))
+            places.append(entry.place)
+        top = find_top(names)
+        order = sorted(range(len(names)), key=names.__getitem__)
+        return [names[index][len(top) :] for index in order], array("Q", map(places.__getitem__, order))
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file.
@@ -125,10 +120,10 @@ class Zip:
         Raises:
             ConfigError: it cannot be read, or is too large.
         """
-        info = self._info(name)
-        check_size(name, info.file_size, self._max_bytes)
-        with self._opened(name) as member:
-            return member.read(info.file_size)  # never more, even if the file is larger than its entry says
+        entry = self._find(name)
+        check_size(name, entry.size, self._max_bytes)
+        with self._reading(name):
+            return b"".join(self._directory.chunks(entry))
 
     def digest(self, name: str) -> str:
         """Return the SHA-256 of a file.
@@ -136,25 +131,29 @@ class Zip:
         Raises:
             ConfigError: it cannot be read.
         """
-        with self._opened(name) as member:
-            return hash_file(member)
+        entry = self._find(name)
+        with self._reading(name):
+            return hash_chunks(self._directory.chunks(entry))
 
-    def _info(self, name: str) -> zipfile.ZipInfo:
-        return self._file.getinfo(self._stored.get(name, name))
-
-    @contextmanager
-    def _opened(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a file, and refuse what cannot be read in bounded memory."""
-        info = self._info(name)
-        if info.compress_type not in BOUNDED:
+    def _find(self, name: str) -> Entry:
+        names = self.names()
+        index = bisect_left(names, name)
+        if index == len(names) or names[index] != name:
+            raise KeyError(name)
+        entry = self._directory.entry(self._places[index])
+        if entry.method not in METHODS:
             raise ConfigError(
                 str(self.root),
                 f"cannot read {name} (compressed by another method than deflate)",
                 hint="make the archive again by deflate, which zip uses by default",
             )
+        return entry
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Convert what reading a damaged file raises to a `ConfigError`."""
         try:
-            with self._file.open(info) as member:
-                yield member
+            yield
         except UNREADABLE as reason:
             raise ConfigError(
                 str(self.root), f"cannot read {name} ({reason})", hint=restore(self.root)
@@ -174,14 +173,14 @@ def opened(root: Path, *, max_bytes: int | None = None) -> Iterator[Folder | Zip
     if _is_folder(root):
         yield Folder(root, max_bytes)
         return
-    try:
-        file = zipfile.ZipFile(root)
-    except UNREADABLE as reason:
-        raise ConfigError(
-            "data.root", f"not a complete zip archive ({reason})", got=str(root), hint=restore(root)
-        ) from None
+    with reading(root, "the file"):
+        file = root.open("rb")
     with file:
-        yield Zip(root, file, max_bytes)
+        try:
+            archive = Zip(root, file, max_bytes)
+        except zipfile.BadZipFile as reason:
+            raise _incomplete(root, reason) from None
+        yield archive
 
 
 def archive_digest(root: Path, *, memory: Path) -> str:
@@ -198,6 +197,12 @@ def archive_digest(root: Path, *, memory: Path) -> str:
     state = _folder_state(root) if is_folder else file_state(root)
     wanted = (str(root.resolve()), f"{state} {WHAT}", lambda: f"sha256:{_hash_of(root)}")
     return memoize_by_mtime(memory, [wanted])[0]
+
+
+def _incomplete(root: Path, reason: zipfile.BadZipFile) -> ConfigError:
+    return ConfigError(
+        "data.root", f"not a complete zip archive ({reason})", got=str(root), hint=restore(root)
+    )
 
 
 def _is_folder(root: Path) -> bool:

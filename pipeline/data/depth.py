@@ -5,12 +5,14 @@ A copy of this file travels with every logged model, so it imports nothing of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+PART = 2**16  # values that are converted at once
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -20,7 +22,9 @@ def is_deep(image: Image.Image) -> bool:
 
 def are_whole(values: NDArray[Any]) -> bool:
     """Return whether all values are whole numbers."""
-    return bool(np.isfinite(values).all() and (values == np.floor(values)).all())
+    if np.issubdtype(values.dtype, np.integer):
+        return True
+    return all(bool(np.isfinite(each).all() and (each == np.floor(each)).all()) for each in _parts(values))
 
 
 def to_8_bits(values: NDArray[Any], value_range: Sequence[int]) -> NDArray[np.uint8]:
@@ -31,6 +35,15 @@ def to_8_bits(values: NDArray[Any], value_range: Sequence[int]) -> NDArray[np.ui
     """
     low, high = value_range
     span = high - low
-    above = np.clip(values, low, high).astype(np.int64) - low
-    grey: NDArray[np.uint8] = ((510 * above + span) // (2 * span)).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    for part, found in zip(_parts(values), _parts(grey), strict=True):
+        above = np.clip(part, low, high).astype(np.int64) - low
+        found[:] = (510 * above + span) // (2 * span)
     return grey
+
+
+def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield views of an array, so that what is computed from one takes little memory."""
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, PART):
+        yield flat[start : start + PART]

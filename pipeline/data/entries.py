@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -78,8 +78,13 @@ def reading(root: Path, name: str) -> Iterator[None]:
 
 def hash_file(file: IO[bytes]) -> str:
     """Return the SHA-256 of the rest of a file."""
+    return hash_chunks(iter(lambda: file.read(CHUNK), b""))
+
+
+def hash_chunks(chunks: Iterable[bytes]) -> str:
+    """Return the SHA-256 of the bytes of all chunks."""
     whole = hashlib.sha256()
-    while chunk := file.read(CHUNK):
+    for chunk in chunks:
         whole.update(chunk)
     return whole.hexdigest()
 
@@ -89,27 +94,17 @@ def is_visible(parts: tuple[str, ...]) -> bool:
     return not any(part.startswith(".") or part in OF_SYSTEMS for part in parts)
 
 
-def normalize(name: str, stored: dict[str, str], *, stored_name: str | None = None) -> str:
-    """Return a name in Unicode form NFC, as macOS decomposes letters with accents and others do not.
-
-    Args:
-        stored: takes the name as it is stored, where that differs.
-        stored_name: the name as it is stored; None for the same.
-    """
-    stored_name = name if stored_name is None else stored_name
-    normal = name if name.isascii() else unicodedata.normalize("NFC", name)
-    if normal != stored_name:
-        stored[normal] = stored_name
-    return normal
+def normalize(name: str) -> str:
+    """Return a name in Unicode form NFC, as macOS decomposes letters with accents and others do not."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def sort_names(root: Path, names: list[str]) -> list[str]:
-    """Return names in order.
+def check_unique(root: Path, names: Sequence[str]) -> None:
+    """Check that sorted names differ.
 
     Raises:
         ConfigError: two are the same.
     """
-    names = sorted(names)
     for name, following in pairwise(names):
         if name == following:
             raise ConfigError(
@@ -118,7 +113,6 @@ def sort_names(root: Path, names: list[str]) -> list[str]:
                 got=name,
                 hint="make the archive again without one of them",
             )
-    return names
 
 
 def find_top(names: Sequence[str]) -> str:
@@ -126,10 +120,12 @@ def find_top(names: Sequence[str]) -> str:
 
     Folders of splits, images and masks have a meaning of their own and are none.
     """
-    top = ""
-    while True:
-        inner = [name.removeprefix(top) for name in names]
-        tops = {name.partition("/")[0] for name in inner}
-        if len(tops) != 1 or tops & MEANT or not any(name.count("/") > 1 for name in inner):
-            return top
-        top += f"{tops.pop()}/"
+    if not names:
+        return ""
+    top, depth = "", max(name.count("/") for name in names)
+    first, last = min(names).split("/")[:-1], max(names).split("/")[:-1]
+    for level, (folder, other) in enumerate(zip(first, last, strict=False)):
+        if folder != other or folder in MEANT or depth - level < 2:
+            break
+        top += f"{folder}/"
+    return top

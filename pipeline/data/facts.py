@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
 SPLITS = ("train", "val", "test")
+SPLIT_NAME = "{split}"  # in the name of a table: there is one for each split
 RANDOM = {"val": 0.15, "test": 0.15, "seed": 0}  # what `split: random` stands for
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 # Facts that do not decide the prepared data: the archive's own digest does.
@@ -63,8 +64,9 @@ class Facts:
             test split is unchanged. Null to use train and val as `split` defines them.
         background: name of the class to exclude from mean scores; null to include every class.
         ignore_label: mask value to exclude from loss and scores; null if there is none.
-        table: for the format `csv_labels`: name of the table of labels in the archive, or if it lies outside, its path
-            relative to the archive, such as `../labels.csv` for one beside it; null for other formats.
+        table: for tables and `coco`: name of the file of labels in the archive, or if it lies outside, its path
+            relative to the archive, such as `../labels.csv` for one beside it; null for other formats. `{split}` in its
+            name, with `coco`, stands for train, val and test, which have a file each.
         columns: for tables: the columns that hold what, such as {file: image, label: class, group: patient}; by name if
             the table has a header, else by number from 0. A column `split` takes the place of the fact `split`, and
             `group` that of `groups`. A list of columns as `label` means several labels per image: one column for each
@@ -156,6 +158,11 @@ class Facts:
         """Return the facts that decide the prepared data beside the archive."""
         facts = {name: value for name, value in vars(self).items() if name not in NOT_DECIDING}
         return without_neutral(facts)
+
+    @property
+    def has_told_splits(self) -> bool:
+        """Return whether a table tells the split of each image, in a column or by its name."""
+        return "split" in (self.columns or {}) or SPLIT_NAME in (self.table or "")
 
     def mask_indices(self) -> dict[Any, int] | None:
         """Return what each value or colour of masks is stored as: a class index or the ignore label."""

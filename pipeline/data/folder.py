@@ -11,13 +11,13 @@ from pipeline.data.entries import (
     HIDDEN,
     check_name,
     check_size,
+    check_unique,
     hash_file,
     is_regular,
     is_visible,
     no_regular_file,
     normalize,
     reading,
-    sort_names,
 )
 from pipeline.errors import ConfigError
 
@@ -59,10 +59,12 @@ class Folder:
                 elif entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112
                     folders.append((f"{name}/", (*around, self._follow(entry, name, top, around))))
                 elif is_regular(entry):
-                    found.append(normalize(name, self._spelled))
+                    found.append(self._normalize(name))
                 else:
                     raise no_regular_file(self.root, name)
-        return sort_names(self.root, found)
+        found.sort()
+        check_unique(self.root, found)
+        return found
 
     def path(self, name: str) -> Path:
         """Return the path of a file."""
@@ -87,6 +89,12 @@ class Folder:
         """
         with reading(self.root, name), self.path(name).open("rb") as file:
             return hash_file(file)
+
+    def _normalize(self, name: str) -> str:
+        normal = normalize(name)
+        if normal != name:
+            self._spelled[normal] = name
+        return normal
 
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         """Yield the visible entries of a folder, and count the others."""

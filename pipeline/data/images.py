@@ -39,6 +39,7 @@ SIGNATURES = (
     (rb"P[1-7][\s#]", "PPM"),
 )
 MOST_META = 1 << 16  # bytes of an AVIF file in which its properties are looked for
+BAND = 2**18  # pixels that are compared at once
 ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap rows and columns
 
 
@@ -85,7 +86,7 @@ def decode_image(data: bytes, *, name: str, facts: Facts) -> Decoded:
     image = open_image(data, name, facts.max_pixels)
     sides, is_clipped = (image.height, image.width), value_ranges.is_clipped(image, name, facts.value_range)
     resized = find_resizing(facts).image(convert(image, name, channels, facts.value_range))
-    pixels = np.asarray(resized, dtype=np.uint8).reshape(rows, columns, channels)
+    pixels = np.frombuffer(resized.tobytes(), np.uint8).reshape(rows, columns, channels)
     return Decoded(pixels, sides, is_clipped)
 
 
@@ -170,8 +171,13 @@ def is_grey(image: Image.Image) -> bool:
     """Return whether a converted image has equal channels."""
     if image.mode != "RGB":
         return True
-    red, green, blue = image.split()
-    return red.tobytes() == green.tobytes() == blue.tobytes()
+    rows = max(1, BAND // image.width)  # all at once would take 6 bytes per pixel
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        red, green, blue = (channel.tobytes() for channel in band.split())
+        if not red == green == blue:
+            return False
+    return True
 
 
 def _find_format(data: bytes) -> str | None:

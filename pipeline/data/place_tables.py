@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
 from pipeline.data.table_files import find_files, read_table_file
 from pipeline.data.table_rows import check_group_column, note_files, note_splits
-from pipeline.data.tables import RowErrors, Table, has_header, read_table
+from pipeline.data.tables import RowErrors, Table, has_header, is_number, read_table
 
 WAY = "leave all cells of a place empty where the image has none"
 
@@ -96,29 +95,13 @@ def note_rows(errors: RowErrors, places: PlaceTable, archive: Archive, facts: Fa
     errors.note("data.columns.file", files, contradicts, problem, way="remove the empty ones")
 
 
-def note_numbers(
-    errors: RowErrors, places: PlaceTable, keys: Sequence[str], *, may_lack: bool = False
-) -> None:
-    """Note the rows in which a coordinate is no finite number.
-
-    Args:
-        may_lack: whether all coordinates of a place may be empty.
-    """
+def note_numbers(errors: RowErrors, places: PlaceTable, keys: Sequence[str]) -> None:
+    """Note the rows in which a coordinate is no finite number."""
     for key in keys:
-        others = [places.cells[each] for each in keys]
-        lacks = [may_lack and not any(row) for row in zip(*others, strict=True)]
         values = places.cells[key]
         is_wrong = (
-            not is_empty and not is_lacking and not is_number(value)
-            for value, is_empty, is_lacking in zip(values, places.empty, lacks, strict=True)
+            not is_empty and not is_number(value)
+            for value, is_empty in zip(values, places.empty, strict=True)
         )
         shown = [f"{value or 'empty'}, {name}" for value, name in zip(values, places.files, strict=True)]
         errors.note(f"data.columns.{key}", shown, is_wrong, f"have no number as {key}", way=WAY)
-
-
-def is_number(cell: str) -> bool:
-    """Return whether a cell is a finite number."""
-    try:
-        return isfinite(float(cell))
-    except ValueError:
-        return False

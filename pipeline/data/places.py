@@ -19,6 +19,7 @@ class Box(NamedTuple):
         label: class index.
         is_ignored: whether the object is neither to be learnt nor scored, such as a crowd.
         where: what tells it, for errors, such as `row 7 of boxes.csv`.
+        is_share: whether coordinates are shares of the image's sides, instead of pixels.
     """
 
     x_min: float
@@ -28,6 +29,7 @@ class Box(NamedTuple):
     label: int
     is_ignored: bool = False
     where: str = ""
+    is_share: bool = False
 
 
 class Point(NamedTuple):

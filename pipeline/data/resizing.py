@@ -126,6 +126,8 @@ class Resizing:
         self, image: Image.Image, resample: Image.Resampling, padding: tuple[int, ...]
     ) -> Image.Image:
         rows, columns = self.sides
+        if image.size == (columns, rows):
+            return image
         place = self.place((image.height, image.width))
         left, top, right, bottom = place.target
         resized = image.resize((right - left, bottom - top), resample, box=place.shown)

@@ -33,6 +33,11 @@ def find_outside_table(facts: Facts) -> Path | None:
     return path
 
 
+def has_table_file(archive: Archive, facts: Facts) -> bool:
+    """Return whether the archive has the table of a data set."""
+    return facts.table in set(archive.names())
+
+
 def read_table_file(archive: Archive, facts: Facts) -> bytes:
     """Return the contents of the table of a data set, in its archive or outside.
 
@@ -46,7 +51,8 @@ def read_table_file(archive: Archive, facts: Facts) -> bytes:
             check_size(str(path), path.stat().st_size, facts.max_file_bytes)
             return path.read_bytes()
     if facts.table not in set(archive.names()):
-        tables = [name for name in archive.names() if is_table(name)][:20]
+        suffix = facts.table.rpartition(".")[2]
+        tables = [name for name in archive.names() if is_table(name) or name.endswith(f".{suffix}")][:20]
         raise ConfigError.unknown("data.table", facts.table, tables, what=f"file in {archive.root}:")
     return archive.read(facts.table)
 

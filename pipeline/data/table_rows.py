@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pipeline.data.archive import Archive
@@ -10,6 +11,8 @@ from pipeline.data.sources import Sample, Target, read_split
 from pipeline.data.splits import find_group, split_by_name
 from pipeline.data.tables import RowErrors
 from pipeline.errors import ConfigError
+
+ONE_ROW = "keep one row of each file"
 
 
 def check_group_column(cells: Mapping[str, Sequence[str]], facts: Facts) -> None:
@@ -34,6 +37,14 @@ def note_files(errors: RowErrors, files: Sequence[str], archive: Archive) -> Non
     missing = (name not in known for name in files)
     problem = f"name a file that {archive.root} does not have"
     errors.note(path, files, missing, problem, way="add it, or remove the row")
+
+
+def note_repeated(errors: RowErrors, files: Sequence[str]) -> None:
+    """Note the rows that name a file of another row."""
+    num_rows = Counter(files)
+    problem = "name a file that another row names, too"
+    is_repeated = (num_rows[name] > 1 for name in files)
+    errors.note("data.columns.file", files, is_repeated, problem, way=ONE_ROW)
 
 
 def note_splits(errors: RowErrors, files: Sequence[str], cells: Mapping[str, Sequence[str]]) -> None:

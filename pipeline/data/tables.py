@@ -7,6 +7,7 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from unicodedata import normalize
 
 from pipeline.errors import ConfigError
@@ -173,6 +174,14 @@ def has_header(columns: Mapping[str, str | int | list[str | int]]) -> bool:
             allowed="all names, where the table has a header, or all numbers, where it has none",
         )
     return kinds == {str}
+
+
+def is_number(*cells: str) -> bool:
+    """Return whether all of some cells are finite numbers."""
+    try:
+        return all(isfinite(float(cell)) for cell in cells)
+    except ValueError:
+        return False
 
 
 def is_table(name: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from pipeline.data.depth import are_whole, is_deep, to_8_bits
 from pipeline.errors import ConfigError
 
 LARGEST = "largest value"  # of a PGM file, to which Pillow scales 16 bits; a key of Pillow's `info`
+BAND = 2**16  # pixels that are converted at once
 
 
 def note_largest(image: ImageFile.ImageFile) -> None:
@@ -29,21 +31,23 @@ def find_extrema(image: Image.Image, name: str) -> tuple[int, int] | None:
     """
     if not is_deep(image):
         return None
-    values = _values(image, name)
-    low, high = int(values.min()), int(values.max())
-    return (low, high) if low < 0 or high > 65535 or np.any(values % 257) else None
+    low, high, is_widened = 65535, 0, True
+    for values in _bands(image, name):
+        low, high = min(low, int(values.min())), max(high, int(values.max()))
+        is_widened &= not np.any(values % 257)
+    return None if 0 <= low <= high <= 65535 and is_widened else (low, high)
 
 
 def narrow(image: Image.Image, name: str) -> Image.Image:
     """Return 8 bits of a grey image whose 16-bit values are 8-bit ones widened (v * 257)."""
-    extrema, values = find_extrema(image, name), _values(image, name)
+    extrema = find_extrema(image, name)
     if extrema is not None:
         raise ConfigError(
             name,
             f"has more than 8 bits: values from {extrema[0]} to {extrema[1]}",
             hint="set data.value_range=[<low>,<high>], the values that become black and white, or save it with 8 bits",
         )
-    return Image.fromarray((values // 257).astype(np.uint8))
+    return _convert(image, name, lambda values: values // 257)
 
 
 def apply_range(image: Image.Image, name: str, value_range: Sequence[int]) -> Image.Image:
@@ -55,27 +59,39 @@ def apply_range(image: Image.Image, name: str, value_range: Sequence[int]) -> Im
             got=image.mode,
             hint="remove data.value_range, or save all images with 16 bits",
         )
-    return Image.fromarray(to_8_bits(_values(image, name), value_range))
+    return _convert(image, name, lambda values: to_8_bits(values, value_range))
 
 
 def is_clipped(image: Image.Image, name: str, value_range: Sequence[int] | None) -> bool:
     """Return whether a deep image has values outside of a range."""
     if value_range is None or not is_deep(image):
         return False
-    values = _values(image, name)
-    return bool(values.min() < value_range[0] or values.max() > value_range[1])
+    low, high = value_range
+    return any(values.min() < low or values.max() > high for values in _bands(image, name))
 
 
-def _values(image: Image.Image, name: str) -> NDArray[np.int64]:
-    """Return the values of a deep image, as its file has them."""
-    values = np.asarray(image)
-    if not are_whole(values):
-        raise ConfigError(
-            name,
-            "has values that are no whole numbers",
-            got=image.mode,
-            hint="save it with whole numbers, of 8 or 16 bits",
-        )
-    if LARGEST in image.info:  # Pillow scaled them to 65535
-        values = np.round(values * (image.info[LARGEST] / 65535))
-    return values.astype(np.int64)
+def _convert(
+    image: Image.Image, name: str, convert: Callable[[NDArray[np.int64]], NDArray[Any]]
+) -> Image.Image:
+    grey, top = np.empty((image.height, image.width), np.uint8), 0
+    for values in _bands(image, name):
+        grey[top : top + len(values)] = convert(values)
+        top += len(values)
+    return Image.fromarray(grey)
+
+
+def _bands(image: Image.Image, name: str) -> Iterator[NDArray[np.int64]]:
+    """Yield the values of a deep image, as its file has them, some rows at a time: all take 8 bytes per pixel."""
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        values = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+        if not are_whole(values):
+            raise ConfigError(
+                name,
+                "has values that are no whole numbers",
+                got=image.mode,
+                hint="save it with whole numbers, of 8 or 16 bits",
+            )
+        if LARGEST in image.info:  # Pillow scaled them to 65535
+            values = np.round(values * (image.info[LARGEST] / 65535))
+        yield values.astype(np.int64)

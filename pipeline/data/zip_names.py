@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
-import zipfile
 import zlib
 from pathlib import Path
 
+from pipeline.data.zip_directory import Entry
 from pipeline.errors import ConfigError
 
 IS_UTF8 = 0x800  # bit of an entry's flags
@@ -15,7 +15,7 @@ UNICODE_PATH = 0x7075  # extra field of Info-ZIP: version 1, CRC-32 of the name 
 OF_WINDOWS = (0, 10, 11, 14)  # systems of entries: FAT, NTFS and VFAT, whose names cannot hold a backslash
 
 
-def read_name(info: zipfile.ZipInfo, root: Path) -> str:
+def read_name(entry: Entry, root: Path) -> str:
     """Return the name of an entry, with slashes between its parts.
 
     A name without the flag of UTF-8 is in the encoding of the computer that packed it, which the file does not tell. It
@@ -25,11 +25,9 @@ def read_name(info: zipfile.ZipInfo, root: Path) -> str:
         ConfigError: the encoding cannot be told, the name leads out of the archive, or has backslashes that may be
             separators or not.
     """
-    name = info.filename
-    if not name.isascii() and not info.flag_bits & IS_UTF8:
-        name = _decode(info, root)
+    name = entry.name.decode("ascii") if entry.name.isascii() else _decode(entry, root)
     if "\\" in name:
-        if info.create_system not in OF_WINDOWS:
+        if entry.system not in OF_WINDOWS:
             raise ConfigError(
                 "data.root",
                 f"{root} has a name with a backslash",
@@ -47,10 +45,11 @@ def read_name(info: zipfile.ZipInfo, root: Path) -> str:
     return name
 
 
-def _decode(info: zipfile.ZipInfo, root: Path) -> str:
-    stored = info.orig_filename.encode("cp437")  # as zipfile decodes all names without the flag
+def _decode(entry: Entry, root: Path) -> str:
+    stored = entry.name
+    field = None if entry.flags & IS_UTF8 else _read_unicode_field(entry.extra, stored)
     try:
-        return (_read_unicode_field(info.extra, stored) or stored).decode("utf-8")
+        return (field or stored).decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(
             "data.root",

@@ -1,7 +1,9 @@
-"""Advice on a data set: shape, channels, resize rule, and what is unusual about its images."""
+"""Advice on a data set: shape, channels, resize rule, length of a first run, and what is unusual about its images."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,10 @@ SHORTEST = 32  # pixels of the shorter side
 LONGEST = 128  # pixels of the longer side: enough for a first run on a processor
 BITS = (10, 12, 14, 16)  # that cameras and scanners have
 MOST_SQUASHED = 0.1  # share of the images whose aspect ratio may change by more than a quarter
+
+SPEED = 4e10  # multiply-adds per second of two cores of a processor, as measured with resnet18 in single precision
+MOST_MINUTES = 10  # of a first run
+FEWEST_EPOCHS = 3
 
 
 def suggest_shape(survey: Survey) -> list[int]:
@@ -45,6 +51,32 @@ def suggest_range(survey: Survey) -> list[int] | None:
         return None
     low, high = survey.extrema
     return [min(0, low), next((2**bits - 1 for bits in BITS if high < 2**bits), high)]
+
+
+def estimate_epoch(multiply_adds: int, survey: Survey) -> float:
+    """Return the minutes of an epoch on two cores; a backward pass takes twice as long as a forward one.
+
+    Args:
+        multiply_adds: of the network for one image.
+    """
+    counts = Counter(sample.split for sample in survey.samples)
+    return multiply_adds * (3 * counts["train"] + counts["val"]) / SPEED / 60
+
+
+def suggest_epochs(minutes: float, epochs: int) -> int:
+    """Return how many epochs end in minutes, at least one.
+
+    Args:
+        minutes: that each takes.
+        epochs: that are declared.
+    """
+    return min(epochs, max(1, int(MOST_MINUTES / minutes))) if minutes else epochs
+
+
+def suggest_smaller(shape: Sequence[int]) -> list[int] | None:
+    """Return [C, H, W] of half the sides, in multiples of 16; None if they are as short as is of use."""
+    rows, columns = (SIDE * round(side / 2 / SIDE) for side in shape[1:])
+    return None if min(rows, columns) < SHORTEST else [shape[0], rows, columns]
 
 
 def find_remarks(survey: Survey, facts: Facts) -> list[str]:

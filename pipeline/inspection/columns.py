@@ -91,15 +91,15 @@ def find_pixels(table: Table, label: str | None) -> dict[str, str | int] | None:
     if len(pixels) < LEAST_PIXELS or len(pixels) < 0.9 * len(rows[0]):
         return None
     others = [index for index in range(len(rows[0])) if index not in pixels]
-    named = _named(table, "label")
+    named = find_named(table, "label")
     chosen = table.find(_typed(table, label), path="label") if label else None
     found = next((index for index in (chosen, named, *others) if index is not None), len(rows[0]) - 1)
     columns = {"label": found}
     for key in ("split", "group"):
-        index = _named(table, key)
+        index = find_named(table, key)
         if index is not None and index != found:
             columns[key] = index
-    return {key: _reference(table, index) for key, index in columns.items()}
+    return {key: refer(table, index) for key, index in columns.items()}
 
 
 def find_labels(table: Table, archive: Archive, told: Labels) -> Labelled | None:
@@ -114,38 +114,47 @@ def find_labels(table: Table, archive: Archive, told: Labels) -> Labelled | None
     """
     indices = range(len(table.rows[0]))
     names = set(archive.names())
-    file = _find_file(table, names, by_end=False)
-    file = _find_file(table, names, by_end=True) if file is None else file
+    file = find_file(table, names)
     if file is None:
         return None
     columns = {"file": file}
     for key in ("split", "group"):
-        index = _named(table, key)
+        index = find_named(table, key)
         is_usable = index is not None and (
             key != "split" or {row[index] for row in table.rows} <= set(SPLITS)
         )
         if index is not None and is_usable:
             columns[key] = index
     found = _find_label(table, told.column, [index for index in indices if index not in columns.values()])
-    own: str | int | list[str | int] = [_reference(table, index) for index in found]
+    own: str | int | list[str | int] = [refer(table, index) for index in found]
     separator = None
     if len(found) > 1:
         labels = [table.header[i] if table.header else f"class_{i}" for i in found]
     else:
         cells = [row[found[0]] for row in table.rows]
-        own = _reference(table, found[0])
+        own = refer(table, found[0])
         separator = None if told.separator == "none" else told.separator or _find_separator(cells)
         labels = list_labels(cells, separator)
-    others: Columns = {key: _reference(table, columns[key]) for key in ("split", "group") if key in columns}
-    return Labelled({"file": _reference(table, file), "label": own, **others}, separator, labels)
+    others: Columns = {key: refer(table, columns[key]) for key in ("split", "group") if key in columns}
+    return Labelled({"file": refer(table, file), "label": own, **others}, separator, labels)
 
 
-def _find_file(table: Table, names: Set[str], *, by_end: bool) -> int | None:
+def find_file(table: Table, names: Set[str], *, is_each: bool = True) -> int | None:
+    """Return the column of names of files, or of ends of such names; None if there is none.
+
+    Args:
+        is_each: whether each row names another file.
+    """
+    found = _find_file(table, names, by_end=False, is_each=is_each)
+    return _find_file(table, names, by_end=True, is_each=is_each) if found is None else found
+
+
+def _find_file(table: Table, names: Set[str], *, by_end: bool, is_each: bool) -> int | None:
     """Return the column that names files in at least half of its rows; of several, that with most different cells."""
     counts = []
     for cells in zip(*table.rows[:LOOKED_AT], strict=True):
         num_different, files = len(set(cells)), list[str]()
-        if num_different >= len(cells) / 2:  # rows name a file each
+        if num_different >= len(cells) / 2 or not is_each:  # rows name a file each
             files = find_files(cells, table.name, names, by_end=by_end)
         num_found = sum(file in names for file in files)
         counts.append(num_different if num_found >= len(cells) / 2 else 0)
@@ -175,7 +184,7 @@ def _find_label(table: Table, label: str | None, candidates: Sequence[int]) -> l
     if label:
         names = [label] if label in table.header else label.split(",")
         return [table.find(_typed(table, name.strip()), path="label") for name in names]
-    named = _named(table, "label")
+    named = find_named(table, "label")
     if named is not None and named in candidates:
         return [named]
     most = len(table.rows) / 2
@@ -197,13 +206,14 @@ def _is_class(table: Table, index: int) -> bool:
     return {read_flag(row[index]) for row in table.rows} == {False, True}
 
 
-def _named(table: Table, key: str) -> int | None:
-    """Return the column whose name in the header means a key."""
+def find_named(table: Table, key: str) -> int | None:
+    """Return the column whose name in the header means a key, such as `label`; None if there is none."""
     header = [name.lower() for name in table.header]
     return next((header.index(name) for name in NAMES[key] if name in header), None)
 
 
-def _reference(table: Table, index: int) -> str | int:
+def refer(table: Table, index: int) -> str | int:
+    """Return the name of a column, or its number in a table without a header."""
     return table.header[index] if table.header else index
 
 

@@ -15,6 +15,7 @@ NEAR = 3.0  # grey levels by which the thumbnails of near duplicates differ in t
 MOST_BITS = 4  # in which their hashes differ
 NEIGHBOURS = 4  # in the order of the hashes, with which each is compared
 EXAMPLES = 5
+PIECE = 2**16  # pairs of thumbnails that are compared at once
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ class Duplicates:
 
 def find_equal(survey: Survey, named: Callable[[Any], tuple[int, ...] | None]) -> Duplicates:
     """Find the images whose files have the same bytes."""
-    digests = np.frombuffer(bytes(survey.digests), dtype="S16")
+    digests = np.frombuffer(survey.digests, dtype="S16")
     return _collect(survey, _groups(digests, np.arange(len(digests))), named)
 
 
 def find_near(survey: Survey, named: Callable[[Any], tuple[int, ...] | None]) -> Duplicates:
     """Find the images that look the same, but whose files differ; plain images look like nothing."""
-    thumbnails = np.frombuffer(bytes(survey.thumbnails), np.uint8).reshape(-1, ROWS, COLUMNS)
-    digests = np.frombuffer(bytes(survey.digests), dtype="S16")
+    thumbnails = np.frombuffer(survey.thumbnails, np.uint8).reshape(-1, ROWS, COLUMNS)
+    digests = np.frombuffer(survey.digests, dtype="S16")
     ranges = thumbnails.max(axis=(1, 2), initial=0) - thumbnails.min(axis=(1, 2), initial=255)
     indices = np.flatnonzero(ranges >= FLAT)
     near = []
@@ -68,21 +69,32 @@ def _components(thumbnails: NDArray[np.uint8]) -> NDArray[Any]:
 
     bits = np.packbits(thumbnails[:, :, 1:] > thumbnails[:, :, :-1], axis=2).reshape(-1, ROWS)
     hashes = np.ascontiguousarray(bits).view(">u8").ravel().astype(np.uint64)
-    pairs = []
+    every = np.arange(len(bits), dtype=np.int32)
+    numbers = every  # of each thumbnail, the index of the first one that looks alike
     for byte in range(ROWS):
         order = np.argsort(
             np.ascontiguousarray(np.roll(bits, byte, axis=1)).view(">u8").ravel(), kind="stable"
-        )
+        ).astype(np.int32)
+        pairs = [np.stack([every, numbers])]
         for step in range(1, NEIGHBOURS + 1):
             first, second = order[:-step], order[step:]
             is_close = np.bitwise_count(hashes[first] ^ hashes[second]) <= MOST_BITS
-            first, second = first[is_close], second[is_close]
-            difference = np.abs(thumbnails[first].astype(np.int16) - thumbnails[second]).mean(axis=(1, 2))
-            pairs.append(np.stack([first, second])[:, difference <= NEAR])
-    first, second = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(bits), len(bits)))
-    numbers: NDArray[Any] = connected_components(graph, directed=False)[1]
+            pairs += list(_near_pairs(thumbnails, first[is_close], second[is_close]))
+        first, second = np.concatenate(pairs, axis=1)
+        graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(bits), len(bits)))
+        labels: NDArray[Any] = connected_components(graph, directed=False)[1]
+        numbers = np.unique(labels, return_index=True)[1].astype(np.int32)[labels]
     return numbers
+
+
+def _near_pairs(
+    thumbnails: NDArray[np.uint8], first: NDArray[np.int32], second: NDArray[np.int32]
+) -> Iterator[NDArray[np.int32]]:
+    """Yield the pairs (2, P) whose thumbnails differ little."""
+    for start in range(0, len(first), PIECE):
+        pairs = np.stack([first[start : start + PIECE], second[start : start + PIECE]])
+        difference = np.abs(thumbnails[pairs[0]].astype(np.int16) - thumbnails[pairs[1]]).mean(axis=(1, 2))
+        yield pairs[:, difference <= NEAR]
 
 
 def _groups(keys: NDArray[Any], indices: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:

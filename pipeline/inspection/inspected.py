@@ -63,7 +63,7 @@ def inspect_data(facts: Facts, folder: Path, *, open_facts: Collection[str] = ()
         folder.mkdir(parents=True, exist_ok=True)
         draw_contact_sheet(folder, archive, facts, found, kind)
         duplicates = find_equal(found, kind.named), find_near(found, kind.named)
-        blocks = describe(archive, facts, found, kind.named, duplicates, shares)
+        blocks = describe(archive, facts, found, kind.named, duplicates, shares, is_placed=kind.keeps_sides)
     problems = _find_problems(samples, facts, kind, shares)
     if duplicates[0].across_splits and not facts.allow_duplicates:
         problems.append(

@@ -17,6 +17,7 @@ from pipeline.data.sources.class_masks import find_classes
 from pipeline.data.tables import is_table
 from pipeline.errors import ConfigError
 from pipeline.inspection.columns import Labels, find_labels, find_pixels, list_labels, read_any
+from pipeline.inspection.places import find_place_table, find_places
 
 PAIR = {"images", "masks"}
 # What others call our splits.
@@ -54,7 +55,8 @@ def find_layout(
         inner = None if names else _find_zip(archive)
         if not names and inner is None:
             raise ConfigError(str(path), *_no_images(archive))
-        facts = None if labels.column or inner else _of_folders(path, names)
+        places = None if labels.column or inner else find_places(path, archive, max_bytes=max_bytes)
+        facts = places or (None if labels.column or inner else _of_folders(path, names))
         tables = list(filter(is_table, every))
         if facts is None and inner is None:
             for name in tables:
@@ -153,7 +155,10 @@ def _of_table(path: Path, labels: Labels, max_bytes: int) -> dict[str, Any]:
             column = table.find(columns["label"], path="data.columns.label")
             classes = sort_names(list_labels([row[column] for row in table.rows], None))
             return {"format": "csv_pixels", "root": str(path), "columns": columns, "classes": classes}
-        facts = _of_labels(path.parent, path.name, archive, labels)
+        facts = (
+            None if labels.column else find_place_table(path.parent, path.name, archive, max_bytes=max_bytes)
+        )
+        facts = facts or _of_labels(path.parent, path.name, archive, labels)
         inner = _find_zip(archive)
     if facts is None and inner is not None:
         facts = _try_beside(inner, path, labels, max_bytes)

@@ -15,7 +15,7 @@ from pipeline.data.shares import Shares
 from pipeline.data.sources import Sample, is_image
 from pipeline.inspection.advice import find_remarks
 from pipeline.inspection.duplicates import Duplicates
-from pipeline.inspection.survey import COLUMNS, ROWS, Survey
+from pipeline.inspection.survey import Survey
 
 NO_CLASS = -1
 MOST_ROWS = 20  # of a table; the page of a data set has no more either
@@ -48,6 +48,8 @@ def describe(
     named: Named,
     duplicates: tuple[Duplicates, Duplicates],
     shares: Shares,
+    *,
+    is_placed: bool = False,
 ) -> list[Block]:
     """Return the blocks of a data set, those without content left out.
 
@@ -55,9 +57,10 @@ def describe(
         named: the classes of a sample; None if only its file tells them.
         duplicates: of the same bytes, and near ones.
         shares: of the splits.
+        is_placed: whether classes are those of objects in the images.
     """
     blocks = [
-        _classes(facts, survey, named, shares),
+        _classes(facts, survey, named, shares, is_placed=is_placed),
         _images(facts, survey),
         _masks(facts, survey),
         _duplicates(*duplicates),
@@ -67,18 +70,15 @@ def describe(
     return [block for block in blocks if block.rows or block.remarks]
 
 
-def _classes(facts: Facts, survey: Survey, named: Named, shares: Shares) -> Block:
+def _classes(facts: Facts, survey: Survey, named: Named, shares: Shares, *, is_placed: bool) -> Block:
     sizes = shares.sizes()
     total = sum(sizes.values())
     last = ("all", *_cells(list(sizes.values())), f"{total:,}", "")
     remarks = [*shares.notes, *shares.warnings]
-    sets = [named(sample) for sample in survey.samples]
-    if None in sets:
+    if any(named(sample) is None for sample in survey.samples):
         return Block("Images per split", ("", *SPLITS, "all", ""), [last], remarks)
     counts = Counter(
-        (label, sample.split)
-        for sample, labels in zip(survey.samples, sets, strict=True)
-        for label in labels or [NO_CLASS]
+        (label, sample.split) for sample in survey.samples for label in named(sample) or [NO_CLASS]
     )
     sums: Counter[int] = Counter()
     for (label, _), count in counts.items():
@@ -94,6 +94,9 @@ def _classes(facts: Facts, survey: Survey, named: Named, shares: Shares) -> Bloc
     ]
     if len(sums) > MOST_ROWS:
         remarks.insert(0, f"and {len(sums) - MOST_ROWS:,} smaller classes")
+    if is_placed:
+        header = ("class", *SPLITS, "all", "share")
+        return Block("Images with an object of each class", header, [*rows, last], remarks)
     if sums.total() > total or NO_CLASS in sums:
         share = sum(sums[label] for label in range(len(facts.classes))) / len(facts.classes) / total
         remarks.append(f"Guessing at random has a mean AP of {share:.3f}, the mean share of the classes.")
@@ -126,7 +129,10 @@ def _images(facts: Facts, survey: Survey) -> Block:
     ratios = sides[:, 1] / sides[:, 0]
     low, middle, high = np.quantile(np.repeat(ratios, counts), (0, 0.5, 1))
     modes = ", ".join(f"{_depth(mode)} ({count:,})" for mode, count in survey.modes.most_common())
-    brightness = np.frombuffer(bytes(survey.thumbnails), np.uint8).reshape(-1, ROWS * COLUMNS).mean(axis=1)
+    brightness = np.frombuffer(survey.brightness, np.float32)
+    if survey.extrema is not None and facts.value_range is not None:  # as preparation will make them
+        lowest, highest = facts.value_range
+        brightness = ((brightness - lowest) * (255 / (highest - lowest))).clip(0, 255)
     dark, usual, light = np.quantile(brightness, (0.05, 0.5, 0.95))
     channels, rows, columns = facts.shape
     pairs = [

@@ -75,9 +75,7 @@ class Overview:
     picture: str
 
 
-def write_page(
-    folder: Path, title: str, blocks: Sequence[Block], survey: Survey, commands: Sequence[str] = ()
-) -> Path:
+def write_page(folder: Path, title: str, blocks: Sequence[Block], survey: Survey, command: str = "") -> Path:
     """Write the page of a data set beside its contact sheet `images.png`.
 
     `refused.txt` has all refusals, and `blocks.json` what `read_overview` reads.
@@ -91,7 +89,7 @@ def write_page(
     write_text(folder / "blocks.json", json.dumps({"blocks": [asdict(block) for block in blocks]}))
     overview = read_overview(folder)
     page = folder / PAGE
-    write_text(page, render("inspect.html.j2", title=title, overview=overview, commands=commands))
+    write_text(page, render("inspect.html.j2", title=title, overview=overview, command=command))
     return page
 
 
@@ -110,7 +108,7 @@ def draw_contact_sheet(
 
     path = folder / "images.png"
     path.unlink(missing_ok=True)
-    images, masks, captions = [], [], []
+    images, masks, marks, captions = [], [], [], []
     for sample in _choose(survey, kind):
         data = archive.read(sample.file)
         try:
@@ -120,6 +118,7 @@ def draw_contact_sheet(
             continue
         images.append(image)
         masks.append(kind.mask(target))
+        marks.append(kind.marks(target, facts))
         captions.append(kind.caption(target, facts.classes))
     if images:
         shown = [mask for mask in masks if mask is not None]
@@ -128,6 +127,7 @@ def draw_contact_sheet(
             np.stack(images),
             path,
             masks=shown if is_dense else None,
+            marks=[each for each in marks if each is not None] or None,
             captions=captions if any(captions) else None,
             classes=facts.classes if is_dense else None,
         )

@@ -11,15 +11,15 @@ from pipeline.networks.fully_convolutional import at_windows
 from pipeline.networks.grammar import NONE, PlanContext
 from pipeline.networks.parts import NORMS, activation_specs, init_of
 from pipeline.networks.structures import ZERO_NORM, sequence
-from pipeline.networks.unet import unet_on
+from pipeline.networks.unet import levels_to, unet_on
 from pipeline.plans.network import Flow, Network, Node, Structure
 from pipeline.plans.view import Shape, View
 
 LARGEST = 100  # of width and depth
 PARTS = ("norm", "activation", "init")
 KEYS = ("name", *PARTS, "padding", "width", "depth", "zero_last_norm", "layers", "head")
-# Includes the keys that transfer reads, the encoder of `unet_on`, and the classifier of `fully_convolutional`.
-ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder", "classifier", "window")
+# Includes the keys that transfer reads, and those of `unet_on`, `yolo_on` and `fully_convolutional`.
+ALLOWED = (*KEYS, "pretrained", "freeze", "lr_factors", "encoder", "stride", "classifier", "window")
 CHOOSE_ENCODER = "choose an encoder by model=unet_on model@model.encoder=<network>"
 CHOOSE_CLASSIFIER = "choose a classifier by model=fully_convolutional model@model.classifier=<network>"
 
@@ -39,7 +39,8 @@ def plan(model: Mapping[str, Any], *, shape: Shape, outputs: int) -> Network:
     context = _start(model, Flow(shape, View.of_image(shape)), outputs)
     items, head_items, windows = model["layers"], model["head"], None
     if "encoder" in model:
-        items = unet_on(_inner(model, "encoder", CHOOSE_ENCODER, "layers")["layers"], context)
+        inner, stride = _inner(model, "encoder", CHOOSE_ENCODER, "layers")["layers"], model.get("stride")
+        items = unet_on(inner, context) if stride is None else levels_to(inner, stride, context)
     if "classifier" in model:
         classifier = _inner(model, "classifier", CHOOSE_CLASSIFIER, "layers", "head")
         items, head_items, windows = at_windows(classifier, model.get("window"), context)

@@ -1,4 +1,4 @@
-"""U-Nets from classifiers: the levels of any network's list, nested into skips.
+"""Networks on classifiers: the levels of any network's list, nested into the skips of a U-Net or cut off at a stride.
 
 Sources: Ronneberger et al. 2015, arXiv:1505.04597, figure 1; a classifier as the encoder, Iglovikov and Shvets 2018,
 arXiv:1801.05746.
@@ -56,6 +56,22 @@ def unet_on(layers: list[Any], context: PlanContext) -> list[Any]:
         body = [*level.items, {"skip": [*body, up]}, convolution, convolution]
         sides = level.sides
     return body
+
+
+def levels_to(layers: list[Any], stride: Any, context: PlanContext) -> list[Any]:
+    """Return the part of a classifier's list whose map has a cell for each `stride` x `stride` pixels of the image.
+
+    Args:
+        context: the settings of the network, with the image as input.
+    """
+    wanted = context.at("stride").whole("stride", stride)
+    levels, sides = _levels(layers, context.at("encoder.layers")), context.map()[1:]
+    found = [level.sides for level in levels]
+    grid = (sides[0] // wanted, sides[1] // wanted)
+    if grid not in found:
+        hint = f"choose another stride, so that this is one of its maps: {', '.join(map(times, found))}"
+        raise context.at("stride").error(f"the encoder has no map of {times(grid)}", wanted, hint)
+    return [item for level in levels[: found.index(grid) + 1] for item in level.items]
 
 
 def _levels(layers: list[Any], context: PlanContext) -> list[_Level]:

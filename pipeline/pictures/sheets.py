@@ -1,4 +1,4 @@
-"""Sheets: grids of images with captions, and with masks as overlays.
+"""Sheets: grids of images with captions, and with masks, boxes or points over them.
 
 Shapes: images (H, W, C) uint8 with C of 1 or 3; masks (H, W) of class indices.
 """
@@ -19,7 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pipeline.pictures.colours import COLOURS
 from pipeline.pictures.fonts import set_fonts
+from pipeline.pictures.places import Marks, mark
 
 Array = NDArray[np.uint8]
 
@@ -31,11 +33,6 @@ LEGEND_COLUMNS = 5
 LINE = 15  # pixels of a line of text
 CAPTION_WIDTH = 22  # characters; those of Chinese, Japanese and Korean are twice as wide
 OPACITY = 0.45  # of a mask over its image
-# Paul Tol's scheme "muted", whose colours look different to the colour-blind, too; those that stand out on grey first.
-COLOURS = [
-    to_rgb(f"#{colour}")
-    for colour in ["CC6677", "88CCEE", "DDCC77", "AA4499", "117733", "999933", "882255", "44AA99", "332288"]
-]
 
 
 def draw_sheet(
@@ -45,6 +42,7 @@ def draw_sheet(
     masks: Sequence[NDArray[Any]] | NDArray[Any] | None = None,
     captions: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
+    marks: Sequence[Marks] | None = None,
     columns: int = COLUMNS,
 ) -> None:
     """Draw images in a grid; their sizes may differ.
@@ -53,6 +51,7 @@ def draw_sheet(
         masks: overlaid on the images; class 0 is transparent.
         captions: short text above each image, which may have several lines.
         classes: names of the classes of masks, for a legend; other values in a mask are transparent.
+        marks: boxes or points over the images, in pixels of these.
     """
     columns = min(columns, len(images))
     texts = ["\n".join(map(_wrapped, each.splitlines())) for each in captions or ()]
@@ -70,6 +69,8 @@ def draw_sheet(
     for index, (image, (top, left)) in enumerate(zip(images, places, strict=True)):
         shown = image if masks is None else overlay(image, _known(masks[index], classes))
         cell = _enlarged(shown)
+        if marks is not None:
+            cell = mark(cell, marks[index], scale=CELL / image.shape[1])
         canvas[top + band : top + band + len(cell), left : left + CELL] = cell
     figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI)
     figure.figimage(canvas, origin="upper")
@@ -103,7 +104,7 @@ def _enlarged(image: Array) -> Array:
 
 def overlay(image: Array, mask: NDArray[Any]) -> Array:
     """Blend a coloured mask (H, W) over an image (H, W, C); class 0 is transparent."""
-    colours = np.array(COLOURS) * 255
+    colours = np.array([to_rgb(colour) for colour in COLOURS]) * 255
     base = np.broadcast_to(image, (*image.shape[:2], 3)).astype(float)
     painted = colours[(mask.astype(int) - 1) % len(colours)]
     share = OPACITY * (mask > 0)[..., None]

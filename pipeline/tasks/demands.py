@@ -10,14 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, warn
 from pipeline.layers.classes import import_name
 from pipeline.storage.names import LONGEST_KEY, escape_key
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 CENTRE = ("centre",)
+
+
+class TrainingTargets(Protocol):
+    """What the targets of the training split decide."""
+
+    def count(self) -> Sequence[int]:
+        """Return how often each class occurs: images, objects, or pixels of masks."""
+        ...
+
+    def targets(self) -> NDArray[Any]:
+        """Return the targets (N, ...), as their kind stores them."""
+        ...
 
 
 class Demands:
@@ -79,6 +94,18 @@ class Demands:
         """
         del num_images, facts, select
 
+    def check_targets(self, targets: NDArray[Any], files: Callable[[], Sequence[str]]) -> None:
+        """Check that the task can use the targets of a split, before it is trained or scored on them.
+
+        Args:
+            targets: (N, ...), as their kind stores them.
+            files: returns the names of the images, for errors.
+
+        Raises:
+            ConfigError: it cannot, for example because an image has several objects; the error names the file.
+        """
+        del targets, files
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check that the settings of the task are in range; keys and types have been checked.
 
@@ -102,19 +129,27 @@ class Demands:
         del settings, classes
 
     def resolve(
-        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+        self, settings: Mapping[str, Any], facts: Facts, training: TrainingTargets
     ) -> Mapping[str, Any]:
         """Return settings in which what is left to the training split, such as balanced weights, has its value.
 
         Args:
             settings: the section `task`.
-            count: counts how often each class occurs in the training split: images, or pixels of masks.
 
         Raises:
             ConfigError: the training split has no such value.
         """
-        del facts, count
+        del facts, training
         return settings
+
+    def explain(self, settings: Mapping[str, Any], facts: Facts, training: TrainingTargets) -> list[str]:
+        """Return sentences on how the settings fit the training split, which are printed before training.
+
+        Args:
+            settings: as `resolve` returns them.
+        """
+        del settings, facts, training
+        return []
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.facts import Facts
+from pipeline.pictures.places import Marks
 from pipeline.tasks.demands import task_package
 
 FILE, ERROR = "file", "error"  # the first and the last column
@@ -40,11 +41,13 @@ class Presented:
 
     Args:
         cells: column -> text.
+        following: the cells of more rows of the image, with the same columns.
         arrays: column -> array that is written to a file, whose name is put into the cell: (H, W) of 8 or 16 bits and
             (H, W, 3) of 8 bits as PNG, others as NPY.
         shares: class -> part of this image that it has, for the means that are printed at the end; empty for none.
         mask: class indices (H, W) to paint over the image on disk, 0 is transparent; None to write the caption instead.
         caption: short text about the image.
+        marks: boxes or points to draw over the image on disk, in its pixels; None for none.
     """
 
     cells: Mapping[str, str]
@@ -52,6 +55,8 @@ class Presented:
     shares: Mapping[str, float] = field(default_factory=dict)
     mask: NDArray[np.uint8] | None = None
     caption: str = ""
+    following: Sequence[Mapping[str, str]] = ()
+    marks: Marks | None = None
 
 
 Present = Callable[[Predicted, Facts], Presented]

@@ -64,11 +64,47 @@ class Remarking(Protocol):
 
 
 @runtime_checkable
+class WeightedLoss(Protocol):
+    """A task whose loss may be a mean over something else than the images of a batch; optional."""
+
+    def loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | None:
+        """Return the sum of the weights that the loss of a batch was divided by, a scalar; None for its images."""
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A task whose predictions are not compared number by number, such as boxes, which may change places."""
+
+    def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
+        """Return how far predictions (N, ...) are from the expected ones, on the scale of probabilities."""
+        ...
+
+
+@runtime_checkable
+class Resolved(Protocol):
+    """A task whose outputs mean what the training split decided, such as anchors."""
+
+    meaning: object
+
+
+@runtime_checkable
 class ConstantGuess(Protocol):
     """A task whose scores can be compared with those of always guessing one class; optional."""
 
     def constant(self, targets: NDArray[Any], index: int) -> Evidence:
         """Return the evidence of predicting the class `index` for each target (N, ...), as their kind stores them."""
+        ...
+
+
+@runtime_checkable
+class FittedGuess(Protocol):
+    """A task whose scores can be compared with those of one guess made of the training targets; optional."""
+
+    guess_name: str
+
+    def guess(self, training: NDArray[Any], targets: NDArray[Any]) -> Evidence:
+        """Return the evidence of that guess for each target (N, ...), given those of the training split."""
         ...
 
 
@@ -115,10 +151,10 @@ class ClassWeights:
 
 
 def mixed_loss(loss: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
-    """Return the loss of a batch; for mixed images, the weighted mean of the losses for both targets.
+    """Return the loss of a batch, or its sum of weights; for mixed images, the weighted mean of both targets'.
 
     Args:
-        loss: maps targets to the mean loss.
+        loss: maps targets to the mean loss, or to the sum of their weights.
     """
     own = loss(batch["target"])
     if "partner" not in batch:

@@ -34,6 +34,7 @@ else:  # beside a logged model, see `logged_model.COPIES`
 
 FILES = ("PNG", "JPEG")
 GREY, COLOUR = ("1", "L"), ("P", "RGB")  # modes of Pillow
+BOX = ("x_min", "y_min", "x_max", "y_max")  # of a predicted row, before class and confidence
 UNSEEN = 255  # in masks of models without a value to ignore; never the index of a class
 
 
@@ -120,6 +121,8 @@ class Served:
 
     def _answer(self, prediction: NDArray[Any], place: Placement | None) -> dict[str, Any]:
         classes = self._about["classes"]
+        if np.issubdtype(prediction.dtype, np.floating) and prediction.shape[1:] == (len(BOX) + 2,):
+            return {"boxes": [self._box(row, place) for row in prediction if row[len(BOX)] >= 0]}
         if np.issubdtype(prediction.dtype, np.floating):
             named = dict(zip(classes, prediction.tolist(), strict=True))
             threshold = self._about["threshold"]
@@ -133,6 +136,15 @@ class Served:
         file = io.BytesIO()
         Image.fromarray(prediction).save(file, "PNG")
         return {"mask": base64.b64encode(file.getvalue()).decode(), "classes": classes}
+
+    def _box(self, row: NDArray[Any], place: Placement | None) -> dict[str, Any]:
+        """Return a box in pixels of the file, or of the array if none was sent."""
+        corners = row[: len(BOX)].astype(np.float64).reshape(2, 2)
+        if place is not None:
+            corners = np.clip(place.to_original(corners), 0, place.original[::-1])
+        label, confidence = row[len(BOX) :].tolist()
+        sides = zip(BOX, corners.ravel().tolist(), strict=True)
+        return {"class": self._about["classes"][int(label)], "confidence": confidence, **dict(sides)}
 
 
 def _open(value: str | bytes, name: str, max_pixels: int, *, is_deep_allowed: bool) -> Image.Image:

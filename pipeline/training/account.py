@@ -10,6 +10,7 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.network import plan_network
 from pipeline.plans.table import as_text
 from pipeline.tracking.run import TrackedRun
+from pipeline.training.assemble import ResolvedTask
 from pipeline.training.selection import Selection
 from pipeline.transfer.matching import Account
 from pipeline.transfer.norms import Raised
@@ -21,7 +22,7 @@ def log_start(
     *,
     account: Account | None,
     raised: Raised | None,
-    task: Mapping[str, Any],
+    task: ResolvedTask,
     selection: Selection,
 ) -> None:
     """Log the table of the network, which pretrained weights were loaded, and what the training split decided.
@@ -31,7 +32,7 @@ def log_start(
     Args:
         account: of the pretrained weights; None without any.
         raised: batch norms whose momentum was raised for fine-tuning; None without any.
-        task: the section `task` with what the training split decided.
+        task: what the training split decided.
         selection: which score selects the epoch.
     """
     tracked.log_text(as_text(plan_network(declaration)), "network.txt")
@@ -41,9 +42,10 @@ def log_start(
         tracked.log_text(account.table() + more, "pretrained.txt")
     resolved = "".join(
         f"task.{key}={declaration.task[key]}: {_text(value)}\n"
-        for key, value in task.items()
+        for key, value in task.settings.items()
         if value != declaration.task[key]
     )
+    resolved += "".join(f"{sentence}\n" for sentence in task.remarks)
     if selection.reason:
         sys.stderr.write(
             f"trainer.select: {selection.score}, as {selection.reason}; set trainer.select to choose another score\n"

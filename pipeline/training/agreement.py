@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError, warn
+from pipeline.tasks.task import Comparing, Task
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.deployment import Deployed, Predict
 from pipeline.training.inputs import prepare
 from pipeline.training.trained import Predictor, Trained
@@ -60,11 +62,11 @@ def check_agreement(
         ConfigError: the difference exceeds `TOLERANCE`.
     """
     predictor = Predictor(trained)
-    outputs = predictor.outputs(torch.from_numpy(images).permute(0, 3, 1, 2))
+    with declared_arithmetic(trained.declaration.trainer):
+        outputs = predictor.outputs(torch.from_numpy(images).permute(0, 3, 1, 2))
     expected = predictor.task.decode(outputs).cpu().numpy()
-    margins = find_margins(outputs.cpu())
     largest = max(
-        largest_difference(predict(images[:count]), expected[:count], margins[:count])
+        _difference(predictor.task, predict(images[:count]), expected[:count], outputs[:count])
         for count in (1, len(images))
     )
     if is_free:
@@ -72,7 +74,7 @@ def check_agreement(
         with torch.inference_mode():
             outputs = model.outputs(torch.from_numpy(larger))
             expected = predictor.task.decode(outputs).numpy()
-        largest = max(largest, largest_difference(predict(larger), expected, find_margins(outputs)))
+        largest = max(largest, _difference(predictor.task, predict(larger), expected, outputs))
     if not largest <= TOLERANCE:
         raise ConfigError(
             str(trained.folder.path),
@@ -81,6 +83,14 @@ def check_agreement(
             "please report it",
         )
     return largest
+
+
+def _difference(
+    task: Task, predictions: NDArray[Any], expected: NDArray[Any], outputs: torch.Tensor
+) -> float:
+    if isinstance(task, Comparing):
+        return task.difference(predictions, expected)
+    return largest_difference(predictions, expected, find_margins(outputs.cpu()))
 
 
 def find_margins(outputs: torch.Tensor) -> NDArray[np.float32]:

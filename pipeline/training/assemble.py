@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.data.batches import Draws, PreparedSplit
@@ -80,20 +82,46 @@ def set_norms(declaration: Declaration, model: nn.Sequential) -> Raised | None:
     return None
 
 
-def resolve_task(declaration: Declaration, prepared: Prepared) -> Mapping[str, Any]:
+class _TrainingTargets:
+    """The targets of the training split, counted only where a task asks."""
+
+    def __init__(self, declaration: Declaration, prepared: Prepared) -> None:
+        self._num_classes = len(declaration.data.classes)
+        self._prepared = prepared
+
+    def count(self) -> list[int]:
+        return self._prepared.count_classes("train", self._num_classes)
+
+    def targets(self) -> NDArray[Any]:
+        return self._prepared.targets("train")
+
+
+@dataclass(frozen=True)
+class ResolvedTask:
+    """What the training split decided.
+
+    Args:
+        settings: the section `task`, with numbers for what was left to the training split.
+        remarks: sentences on how the settings fit the training split.
+    """
+
+    settings: Mapping[str, Any]
+    remarks: Sequence[str]
+
+
+def resolve_task(declaration: Declaration, prepared: Prepared) -> ResolvedTask:
     """Return the section `task` with what the training split decides, such as balanced weights, as numbers."""
-
-    def count() -> list[int]:
-        return prepared.count_classes("train", len(declaration.data.classes))
-
-    return load_demands(declaration.task).resolve(declaration.task, declaration.data, count)
+    demands, training = load_demands(declaration.task), _TrainingTargets(declaration, prepared)
+    settings = demands.resolve(declaration.task, declaration.data, training)
+    return ResolvedTask(settings, demands.explain(settings, declaration.data, training))
 
 
 def build_task(declaration: Declaration, settings: Mapping[str, Any] | None = None) -> Task:
     """Build the task, passing it the data facts that it requires.
 
     Args:
-        settings: the section `task` as `resolve_task` returns it, which the loss may need; None for the declared one.
+        settings: as `resolve_task` returns them; None for the declared one, in which what the training
+            split decides may be missing.
     """
     names = load_demands(declaration.task).facts
     facts = {name: getattr(declaration.data, name) for name in names}

@@ -60,7 +60,7 @@ def declare_boxes(declaration: Declaration, data: Mapping[str, Any], *, is_resiz
 
 
 def objects_of(prepared: Prepared, facts: Facts, own: Facts) -> NDArray[np.float64]:
-    """Return the boxes of the test split with the classes of the run: (N, B, 6), see `pipeline.data.targets.boxes`."""
+    """Return the boxes of the test split with the classes of the run: (N, B, 6), as their kind stores them."""
     targets = np.array(prepared.targets("test"), np.float64)
     classes = np.array([own.classes.index(name) for name in facts.classes] + [-1])
     targets[..., 4] = classes[targets[..., 4].astype(int)]

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from pipeline.errors import ConfigError, StorageError
-from pipeline.training.assemble import build_task
 from pipeline.training.trained import Trained, load_model
 from pipeline.transfer.folding import fold_norms
 from pipeline.transforms.views import make_views, see
@@ -67,7 +66,7 @@ class Deployed(nn.Module):
     def __init__(self, trained: Trained) -> None:
         super().__init__()
         declaration = trained.declaration
-        task, self._seen = build_task(declaration), declaration.input_shape[1:]
+        task, self._seen = trained.build_task(), declaration.input_shape[1:]
         sides = (declaration.data.shape[1], declaration.data.shape[2])
         self.model = fold_norms(load_model(trained))
         self.views = make_views(declaration.views, sides, self._seen)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import ConfigError
+from pipeline.tasks.task import Resolved
 from pipeline.training.trained import Predictor, Trained
 
 Array = NDArray[Any]
@@ -35,6 +36,11 @@ class Ensemble:
         shapes = [list(each.outputs(blank).shape[1:]) for each in self._predictors]
         for run, shape in zip(runs, shapes, strict=True):
             _check_same("shapes of outputs", run, shape, shapes[0])
+        meanings = [
+            each.task.meaning if isinstance(each.task, Resolved) else None for each in self._predictors
+        ]
+        for run, meaning in zip(runs, meanings, strict=True):
+            _check_same("meanings of outputs", run, meaning, meanings[0])
         self.example: Array = self.predict([np.zeros((rows, columns, channels), dtype=np.uint8)])[0]
 
     @torch.inference_mode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,12 @@ from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
-from pipeline.tasks.task import Remarking, Task
-from pipeline.training.assemble import build_task
+from pipeline.tasks.task import FittedGuess, Remarking, Task
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
-from pipeline.training.selection import baseline
-from pipeline.training.threads import declared_threads
+from pipeline.training.selection import baseline, fitted_baseline
 from pipeline.training.trained import Predictor, Trained, open_trained
 
 MakePredictor = Callable[[Trained], Predictor]
@@ -169,10 +169,11 @@ def _score(
         declaration: of the run, with the data to score it on.
         about: more to write beside the selecting score.
     """
-    task, run = build_task(declaration), trained.folder
-    with declared_threads(declaration.trainer):
+    task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
+    demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
+    with declared_arithmetic(declaration.trainer):
         evaluated = _evaluate_split(predictor, task, prepared)
-    demands, groups = load_demands(declaration.task), prepared.groups("test")
+    groups = prepared.groups("test")
     scores = with_intervals(
         task.scores,
         evaluated.evidence,
@@ -183,7 +184,7 @@ def _score(
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
-    guessed = _guess_majority(declaration, run, task, evaluated)
+    guessed = _guess(declaration, run, task, evaluated, prepared)
     remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
     remarks += predictor.remarks(evaluated.images)
     write_scores(out, scores, grouped, summary, guessed=guessed, remarks=remarks)
@@ -218,7 +219,7 @@ def _evaluate_split(predictor: Predictor, task: Task, prepared: Prepared) -> Eva
         split.images,
         split.targets,
         prepared.files("test"),
-        prepared.sides("test"),
+        sides=prepared.sides("test"),
         explain=explain if predictor.explains else None,
     )
 
@@ -253,10 +254,15 @@ def _validation_summary(declaration: Declaration, run: RunFolder) -> dict[str, A
     return {"score_of": title, "val_score": run.metrics()["score"]}
 
 
-def _guess_majority(
-    declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated
+def _guess(
+    declaration: Declaration, run: RunFolder, task: Task, evaluated: Evaluated, prepared: Prepared
 ) -> dict[str, Any]:
-    """Return the most frequent class in training, and the scores of always guessing it; empty if there is none."""
+    """Return what is always guessed, such as the most frequent class in training, and its scores; empty for nothing."""
+    if isinstance(task, FittedGuess):
+        if not prepared.has("train"):  # an external test set
+            return {}
+        found = fitted_baseline(task, prepared, "test")
+        return {"class": found["majority"], "scores": found["baseline"]}
     if (majority := run.selection(load_demands(declaration.task).score)["majority"]) is None:
         return {}
     guessed = baseline(task, evaluated.targets, declaration.data.classes.index(majority))

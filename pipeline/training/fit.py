@@ -28,6 +28,7 @@ from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.task import Decoded, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.account import log_start
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.assemble import (
     arrange,
     build_model,
@@ -50,7 +51,6 @@ from pipeline.training.finishing import complete, log_results
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
 from pipeline.training.selection import Selection, find_selection
-from pipeline.training.threads import declared_threads
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.levels import frozen_modules
 
@@ -81,7 +81,7 @@ def fit(
         DamagedFileError: an input is damaged; nothing was kept of it.
     """
     quieten()
-    with declared_threads(declaration.trainer):
+    with declared_arithmetic(declaration.trainer):
         return _fit(declaration, folder, inputs=inputs, tracked=tracked, observer=observer, is_child=is_child)
 
 
@@ -105,12 +105,12 @@ def _fit(
         model = build_model(declaration, inputs.statistics)
         account, raised = load_pretrained(declaration, model), set_norms(declaration, model)
         _check_images(declaration, data, model)
-        settings = resolve_task(declaration, inputs.prepared)
-        task = build_task(declaration, settings)
+        resolved = resolve_task(declaration, inputs.prepared)
+        task = build_task(declaration, resolved.settings)
         if tracked is not None and observer.log_artifacts:
             draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
             log_start(
-                declaration, tracked, account=account, raised=raised, task=settings, selection=selection
+                declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )
         report = EpochReport(declaration, selection, tracked, observer)
         learner = _make_learner(declaration, model, task, report)
@@ -125,7 +125,7 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            _write_results(declaration, folder, model, history, about)
+            _write_results(declaration, folder, model, history, about, task=resolved.settings)
             folder.update(state="trained")
             log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
             steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
@@ -208,11 +208,14 @@ def _write_results(
     model: nn.Module,
     history: list[Row],
     selection: Mapping[str, Any],
+    *,
+    task: Mapping[str, Any],
 ) -> None:
     """Write the weights, history and scores of a trained run; load the kept weights into `model`.
 
     Args:
         selection: what `result.json` says of the selecting score.
+        task: the section `task` with what the training split decided.
     """
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
@@ -234,6 +237,7 @@ def _write_results(
     }
     result = {key: state[key] for key in ("fingerprint", "data")} | decided
     result |= {"scored_in": SCORED_IN, "selection": selection}
+    result |= {"task": task} if task != declaration.task else {}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
 
 

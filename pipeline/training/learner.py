@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
-from pipeline.tasks.task import Batch, Evidence, Task
+from pipeline.tasks.task import Batch, Evidence, Task, WeightedLoss
 
 Row = dict[str, float]
 
@@ -102,8 +102,9 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss including the weighted auxiliary heads; only the main loss is recorded."""
-        loss = self.task.loss(self(batch["image"]), batch)
-        self._train.add(loss.detach(), len(batch["image"]))
+        outputs = self(batch["image"])
+        loss = self.task.loss(outputs, batch)
+        self._train.add(loss.detach(), self._loss_weight(outputs, batch))
         for head in self._side_heads:
             loss = loss + head.weight * self.task.loss(head.take(), batch)
         return loss
@@ -119,7 +120,7 @@ class Learner(pl.LightningModule):
             outputs = self(batch["image"])
             # Outputs that are not finite have a loss of NaN, even where the task would not notice.
             loss = self.task.loss(outputs, batch).detach().where(outputs.isfinite().all(), float("nan"))
-            self._val.add(loss, len(batch["image"]))
+            self._val.add(loss, self._loss_weight(outputs, batch))
             self._evidence.append(self.task.evidence(outputs.float(), batch).cpu())
 
     def on_validation_epoch_end(self) -> None:
@@ -168,6 +169,11 @@ class Learner(pl.LightningModule):
         self.history = list(checkpoint["history"])
         self._schedule_state = checkpoint["schedule"]
 
+    def _loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | int:
+        """Return what the loss of a batch counts for in the mean over an epoch."""
+        weight = self.task.loss_weight(outputs, batch) if isinstance(self.task, WeightedLoss) else None
+        return len(batch["image"]) if weight is None else weight
+
     def _step_schedule(self) -> None:
         assert self._schedule is not None
         if isinstance(self._schedule, ReduceLROnPlateau):
@@ -180,23 +186,23 @@ class Learner(pl.LightningModule):
 
 
 class _Mean:
-    """A running mean over samples, accumulated on the device to avoid synchronization."""
+    """A running weighted mean, accumulated on the device to avoid synchronization."""
 
     def __init__(self) -> None:
         self._total: Tensor | float = 0.0
-        self._count = 0
+        self._weight: Tensor | float | None = None
 
-    def add(self, value: Tensor, count: int) -> None:
-        self._total = self._total + value.float() * count
-        self._count += count
+    def add(self, value: Tensor, weight: Tensor | int) -> None:
+        self._total = self._total + value.float() * weight
+        self._weight = weight if self._weight is None else self._weight + weight
 
     def value(self) -> float:
-        """Return the mean over all processes; NaN before the first sample."""
-        if not self._count:
+        """Return the mean over all processes; NaN before the first value, 0 if all weights are 0."""
+        if self._weight is None:
             return float("nan")
-        pairs = _gathered(torch.tensor([float(self._total), float(self._count)]))
-        total, count = torch.stack(pairs).sum(dim=0).tolist()
-        return float(total / count)
+        pairs = _gathered(torch.tensor([float(self._total), float(self._weight)]))
+        total, weight = torch.stack(pairs).sum(dim=0).tolist()
+        return float(total / weight if weight else total)
 
 
 def _gathered(tensor: Tensor) -> list[Tensor]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,8 +27,8 @@ from pipeline.data.threads import num_threads
 from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadable, open_unlabelled
 from pipeline.storage.names import escape_cells
 from pipeline.tasks.predictions import ERROR, FILE, Predicted, Presented, load_present
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.ensemble import Array, Ensemble
-from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Trained
 
 BATCH = 64  # images per forward pass; does not affect predictions
@@ -78,11 +79,11 @@ def predict(
         ConfigError: there is no image, the runs do not fit each other, or there are no activation maps to show.
     """
     declaration = runs[0].declaration
-    with open_unlabelled(source, declaration.data) as images, declared_threads(declaration.trainer):
+    with open_unlabelled(source, declaration.data) as images, declared_arithmetic(declaration.trainer):
         ensemble = Ensemble(runs)
         if explains:
             ensemble.check_maps(len(declaration.data.classes))
-        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays)
+        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays or explains)
         summary, start = Summary(num_others=images.num_others), time.monotonic()
         with (
             (out / TABLE).open("w", newline="", encoding="utf-8") as file,
@@ -90,8 +91,8 @@ def predict(
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(escape_cells(writer.header))
-            for cells, presented in progress(rows, len(images.files)):
-                table.writerow(escape_cells(cells))
+            for lines, presented in progress(rows, len(images.files)):
+                table.writerows(map(escape_cells, lines))
                 summary.num_predicted += presented is not None
                 summary.num_unreadable += presented is None
                 summary.shares.update({} if presented is None else presented.shares)
@@ -100,24 +101,30 @@ def predict(
     return summary
 
 
-Row = tuple[list[str], Presented | None]
+Rows = tuple[list[list[str]], Presented | None]  # of an image, and how it is presented
 
 
-def _rows(ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool) -> Generator[Row]:
-    """Yield a row for each image; those of a batch are written while the model computes the next one."""
-    pending: list[Future[Row]] = []
+def _rows(
+    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool
+) -> Generator[Rows]:
+    """Yield the rows of each image; those of a batch are written while the model computes the next one."""
+    pending: list[Future[Rows]] = []
     with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as found:
         while items := list(islice(found, BATCH)):
             pixels = [each.pixels for each in items if isinstance(each, UnlabelledImage)]
             decoded = ensemble.predict(pixels)
             maps = ensemble.explain(pixels, decoded) if explains else [None] * len(pixels)
             predictions = iter(zip(decoded, maps, strict=True))
-            following = [
-                pool.submit(writer.write, each, *next(predictions))
+            jobs = [
+                partial(writer.write, each, *next(predictions))
                 if isinstance(each, UnlabelledImage)
-                else pool.submit(writer.write_unreadable, each)
+                else partial(writer.write_unreadable, each)
                 for each in items
             ]
+            if not writer.has_files:  # cells alone take less time than to hand them to a thread
+                yield from (job() for job in jobs)
+                continue
+            following = [pool.submit(job) for job in jobs]
             yield from (each.result() for each in pending)
             pending = following
         yield from (each.result() for each in pending)
@@ -128,6 +135,10 @@ class _Writer:
 
     Args:
         example: a prediction, from which the columns are known.
+        overlays: whether to write overlays, with activation maps or without.
+
+    Attributes:
+        has_files: whether an image has files, and not only a row.
     """
 
     def __init__(
@@ -138,36 +149,45 @@ class _Writer:
         self._images = images
         self._out = out
         self._overlays = overlays
-        self._stems = dict(zip(images.files, _unique_stems(images.files), strict=True))
         shown = self._present(
             Predicted(example, example.shape[-2:] if example.ndim > 1 else (1, 1)), self._facts
         )
+        self.has_files = overlays or bool(shown.arrays)
+        self._stems = (
+            dict(zip(images.files, _unique_stems(images.files), strict=True)) if self.has_files else {}
+        )
         self.header = [FILE, *shown.arrays, *shown.cells, ERROR]
 
-    def write_unreadable(self, item: Unreadable) -> Row:
+    def write_unreadable(self, item: Unreadable) -> Rows:
         """Return the row of an image that cannot be decoded."""
-        return [item.file, *[""] * (len(self.header) - 2), item.reason], None
+        return [[item.file, *[""] * (len(self.header) - 2), item.reason]], None
 
-    def write(self, item: UnlabelledImage, decoded: Array, heat: Array | None) -> Row:
-        """Write the files of one image; return its row, and how it is presented.
+    def write(self, item: UnlabelledImage, decoded: Array, heat: Array | None) -> Rows:
+        """Write the files of one image; return its rows, and how it is presented.
 
         Args:
             heat: activation map of the prepared image for the overlay; None for a mask or a caption alone.
         """
-        presented, stem = self._present(Predicted(decoded, item.sides), self._facts), self._stems[item.file]
-        names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
-        if self._overlays or heat is not None:
+        presented, names = self._present(Predicted(decoded, item.sides), self._facts), list[str]()
+        if self.has_files:
+            stem = self._stems[item.file]
+            names = [self._save(f"{column}s/{stem}", array) for column, array in presented.arrays.items()]
+        if self._overlays:
             self._save(f"{OVERLAYS}/{stem}", self._marked(item, presented, heat))
-        return [item.file, *names, *presented.cells.values(), ""], presented
+        cells = (presented.cells, *presented.following)
+        return [[item.file, *names, *each.values(), ""] for each in cells], presented
 
     def _marked(self, item: UnlabelledImage, presented: Presented, heat: Array | None) -> NDArray[np.uint8]:
         from pipeline.pictures.heat import overlay_heat  # imports matplotlib
         from pipeline.pictures.marked import caption, paint
+        from pipeline.pictures.places import draw_marks
 
         original = self._images.original(item)
         if heat is not None:
             placement = find_resizing(self._facts).place(item.sides)
             return caption(overlay_heat(original, _in_own_pixels(heat, placement)), presented.caption)
+        if presented.marks is not None:
+            return draw_marks(original, presented.marks)
         if presented.mask is None:
             return caption(original, presented.caption)
         return paint(original, presented.mask)

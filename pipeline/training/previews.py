@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.batches import Batch, PreparedSplit
-from pipeline.data.draws import derive_seed
+from pipeline.data.draws import OnTheFly, derive_seed
 from pipeline.data.targets.kind import TargetKind
 from pipeline.declaration.declaration import Declaration
+from pipeline.pictures.places import Marks
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.transforms.augmentation import Augmentation
 
@@ -27,6 +28,7 @@ MIXES = 4  # batches that are drawn if they are mixed
 class _Cell(NamedTuple):
     image: Array
     mask: Array | None
+    marks: Marks | None
     caption: str
 
 
@@ -62,7 +64,8 @@ def _draw_batch(declaration: Declaration, split: PreparedSplit, path: Path) -> N
         batch = split[epoch, _spread(split, count)]
         images, targets = batch["image"].permute(0, 2, 3, 1).numpy(), batch["target"].numpy()
         masks = [split.kind.mask(target) for target in targets]
-        cells += map(_Cell, images, masks, _captions(batch, split.kind, declaration.data.classes))
+        marks = [split.kind.marks(target, declaration.data) for target in targets]
+        cells += map(_Cell, images, masks, marks, _captions(batch, split.kind, declaration.data.classes))
     _draw(declaration, cells, path)
 
 
@@ -82,7 +85,10 @@ def _draw_draws(
     """Draw a row per image: the original, and its augmented versions with the steps that changed it."""
     cells: list[_Cell] = []
     for index in _spread(split, IMAGES):
-        cells += [_original(split, index, "original"), *_draws(declaration, split, augmentation, index)]
+        cells += [
+            _original(declaration, split, index, "original"),
+            *_draws(declaration, split, augmentation, index),
+        ]
     _draw(declaration, cells, path)
 
 
@@ -94,23 +100,31 @@ def _draw_steps(
     places = _spread(split, IMAGES)
     for number, step in enumerate(augmentation.steps):
         index = places[number % len(places)]
-        cells.append(_original(split, index, f"{number + 1}. {type(step).__name__}, p {step.p:g}"))
+        cells.append(
+            _original(declaration, split, index, f"{number + 1}. {type(step).__name__}, p {step.p:g}")
+        )
         cells += _draws(declaration, split, Augmentation([step]), index)
     _draw(declaration, cells, path)
 
 
-def _original(split: PreparedSplit, index: int, caption: str) -> _Cell:
-    return _Cell(split.images[index], split.kind.mask(split.targets[index]), caption)
+def _original(declaration: Declaration, split: PreparedSplit, index: int, caption: str) -> _Cell:
+    return _cell(declaration, split, split.images[index], split.targets[index], caption)
 
 
 def _draws(
     declaration: Declaration, split: PreparedSplit, augmentation: Augmentation, index: int
 ) -> Iterable[_Cell]:
-    image, mask, _ = _original(split, index, "")
+    kind = split.kind
+    draws = OnTheFly(augmentation, kind.moves_as, declaration.seed, kind.moving(declaration.data))
     for epoch in range(DRAWS):
+        images, targets = draws.batch(split.images, split.targets, epoch, [index])
         seed = derive_seed(declaration.seed, epoch, index)
-        drawn, names = augmentation.draw_with_trace(image, mask, seed=seed)
-        yield _Cell(drawn.image, drawn.mask, ", ".join(names) or "as it was")
+        _, names = augmentation.draw_with_trace(split.images[index], seed=seed)
+        yield _cell(declaration, split, images[0], targets[0], ", ".join(names) or "as it was")
+
+
+def _cell(declaration: Declaration, split: PreparedSplit, image: Array, target: Any, caption: str) -> _Cell:
+    return _Cell(image, split.kind.mask(target), split.kind.marks(target, declaration.data), caption)
 
 
 def _draw(declaration: Declaration, cells: list[_Cell], path: Path) -> None:
@@ -119,6 +133,7 @@ def _draw(declaration: Declaration, cells: list[_Cell], path: Path) -> None:
         [cell.image for cell in cells],
         path,
         masks=masks or None,
+        marks=[cell.marks for cell in cells if cell.marks is not None] or None,
         captions=[cell.caption for cell in cells] if any(cell.caption for cell in cells) else None,
         classes=declaration.data.classes if masks else None,
     )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +131,10 @@ def _identify(declaration: Declaration, root: Path) -> tuple[RunFolder, dict[str
 
 
 def _check_export(declaration: Declaration) -> None:
+    from pipeline.training.arithmetic import declared_arithmetic
     from pipeline.training.export import check_export
-    from pipeline.training.threads import declared_threads
 
-    with declared_threads(declaration.trainer):
+    with declared_arithmetic(declaration.trainer):
         check_export(declaration)
 
 
@@ -249,9 +250,10 @@ def _fit_inputs(
     from pipeline.training.overview import log_page
 
     facts, about = declaration.data, inputs.prepared.about()
-    load_demands(declaration.task).check_present(
-        about["images_of_classes"], facts, select=declaration.trainer.select
-    )
+    demands = load_demands(declaration.task)
+    demands.check_present(about["images_of_classes"], facts, select=declaration.trainer.select)
+    for split in ("train", "val"):
+        demands.check_targets(inputs.prepared.targets(split), partial(inputs.prepared.files, split))
     if tracked is not None:
         publish(statistics(declaration, root=context.root), folder.path / "statistics", root=context.root)
         found = data_digest(declaration, root=context.root)

@@ -38,6 +38,10 @@ class Trained:
     folder: RunFolder
     declaration: Declaration
 
+    def build_task(self) -> Task:
+        """Return the task, with what the training split decided."""
+        return build_task(self.declaration, self.folder.result().get("task"))
+
     def title(self, root: Path) -> str:
         """Return the run's name and its folder, relative to the project where it is inside."""
         path = self.folder.path
@@ -126,7 +130,7 @@ class Predictor:
         wanted = resolve(declaration.trainer, hardware).accelerator
         # It may be another machine than the one that trained it.
         self.device = torch.device(wanted if wanted == hardware.gpu else "cpu")
-        self.task: Task = build_task(declaration)
+        self.task: Task = trained.build_task()
         self._model = load_model(trained).to(self.device)
         self._seen = declaration.input_shape[1:]
         self._sides = (declaration.data.shape[1], declaration.data.shape[2])

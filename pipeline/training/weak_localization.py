@@ -33,11 +33,11 @@ from pipeline.errors import ConfigError
 from pipeline.pictures.heat import draw_heat
 from pipeline.tasks.intervals import Interval, with_intervals
 from pipeline.training.activation_maps import normalise
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.box_data import declare_boxes, objects_of
 from pipeline.training.evaluation import BATCH
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
-from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Predictor, Trained
 
 Array = NDArray[np.float64]
@@ -108,7 +108,7 @@ def localize_weakly(
     declaration = trained.declaration
     other = declare_boxes(declaration, data, is_resized=True)
     facts, found_digest = other.data, data_digest(other, root=root)
-    with declared_threads(declaration.trainer):
+    with declared_arithmetic(declaration.trainer):
         predictor = Predictor(trained)
         if not predictor.explains:
             problem = "activation maps are for classifiers with convolutions"

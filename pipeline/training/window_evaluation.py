@@ -20,10 +20,10 @@ from pipeline.data.prepared import Prepared
 from pipeline.declaration.keys import data_digest
 from pipeline.pictures.windows import ShownWindows, draw_windows
 from pipeline.tasks.intervals import Interval, with_intervals
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.box_data import declare_boxes, objects_of
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
-from pipeline.training.threads import declared_threads
 from pipeline.training.trained import Trained
 from pipeline.training.windows import MOST, WindowPredictor, WindowSettings, window_boxes
 
@@ -54,7 +54,7 @@ def detect_by_windows(
     declaration = trained.declaration
     other, own = declare_boxes(declaration, data, is_resized=False), declaration.data
     facts, found = other.data, data_digest(other, root=root)
-    with tempfile.TemporaryDirectory() as folder, declared_threads(declaration.trainer):
+    with tempfile.TemporaryDirectory() as folder, declared_arithmetic(declaration.trainer):
         prepared = prepare_external(facts, Path(folder), split=split)
         predictor = WindowPredictor(trained, (facts.shape[1], facts.shape[2]), settings.scales)
         detections = _detect(predictor, prepared, settings, own.classes)

@@ -134,7 +134,7 @@ def test_file_that_is_not_a_complete_zip_is_refused_with_the_command_that_restor
     path = write_files(Path("data/digits.zip"), FILES)
     path.write_bytes(path.read_bytes()[:-30] if damage == "truncated" else b"version https://git-lfs...")
     text = (
-        "data.root: not a complete zip archive (File is not a zip file), got 'data/digits.zip'; "
+        "data.root: not a complete zip archive (it has no end of a zip file), got 'data/digits.zip'; "
         "restore it with `git checkout data.dvc && dvc pull --force --remote store data.dvc`"
     )
     with refused("data.root", got="data/digits.zip", hint=RESTORE, text=text), opened(path):
@@ -150,7 +150,7 @@ def test_damage_inside_a_zip_is_refused_naming_the_file(method: int, tmp_path: P
     start = len("a.png") + 30  # of the content, behind the local header
     path.write_bytes(whole[:start] + b"\xff" * 5 + whole[start + 5 :])
     hint = "restore an intact copy, or point data.root to one"
-    sentence = f"{path}: cannot read a.png (Bad CRC-32 for file 'a.png'); {hint}"
+    sentence = f"{path}: cannot read a.png (its CRC-32 is another); {hint}"
     is_stored = method == zipfile.ZIP_STORED  # the other reason is in the words of zlib
     with opened(path) as found, refused(str(path), hint=hint, text=sentence if is_stored else "") as caught:
         found.read("a.png")

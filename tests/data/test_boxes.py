@@ -17,6 +17,7 @@ from pipeline.data.places import Box
 from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.data.sources import Sample
 from pipeline.data.targets.boxes import Boxes, settle
+from pipeline.pictures.colours import colour_of
 from tests.makers import data_section, encode
 from tests.place_makers import write_boxes
 from tests.refusals import refused
@@ -177,4 +178,5 @@ def test_marks_are_the_boxes_with_the_names_of_their_classes(tmp_path: Path) -> 
     target = np.array([[0, 0, 2, 2, 1, 0], [1, 0, 2, 2, 0, 1], NONE], np.float32)
     marks = Boxes(3).marks(target, facts_of(tmp_path))
     assert marks.boxes.tolist() == [[0, 0, 2, 2], [1, 0, 2, 2]]
-    assert (list(marks.labels), list(marks.names)) == ([1, 0], ["dog", "cat (ignored)"])
+    assert (list(marks.colours), list(marks.names)) == ([colour_of(1), colour_of(0)], ["dog", "cat"])
+    assert list(marks.is_dashed) == [False, True]

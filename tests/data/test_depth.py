@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -89,3 +90,17 @@ def test_image_of_8_bits_beside_a_range_and_values_that_are_not_whole_are_refuse
 def test_pillow_still_scales_pgm_files_as_is_undone_here() -> None:
     image = Image.open(io.BytesIO(pgm(VALUES, 4095)))
     assert np.asarray(image).max() == 65535
+
+
+@pytest.mark.parametrize("name", ["16-bit PNG", "float TIFF"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_large_deep_image_takes_few_bytes_per_pixel_beside_those_of_pillow(name: str, channels: int) -> None:
+    sides = 2000, 1500
+    values = np.arange(sides[0] * sides[1], dtype=np.uint32).reshape(sides) // 1000
+    data = encode(values.astype(np.uint16)) if name == "16-bit PNG" else encode(values.astype("f4"), "TIFF")
+    facts = Facts(**data_section("nowhere", shape=[channels, 8, 8], value_range=[0, 4095]))
+    tracemalloc.start()
+    decode_image(data, name="a", facts=facts)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * values.size + 2**22  # of which the arrays of NumPy were 25

@@ -13,6 +13,7 @@ from pipeline.data.places import Point
 from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.data.sources import Sample
 from pipeline.data.targets.points import Points
+from pipeline.pictures.colours import colour_of
 from tests.makers import data_section, encode
 from tests.place_makers import write_points
 from tests.refusals import refused
@@ -66,9 +67,8 @@ def test_point_outside_of_its_image_is_refused_with_its_row(point: Point) -> Non
 def test_prepared_folder_holds_points_and_the_sides_of_files(tmp_path: Path) -> None:
     write_points(tmp_path / "data")
     (tmp_path / "out").mkdir()
-    columns = {name: name for name in ("file", "point", "x", "y")}
-    more = {"format": "csv_points", "table": "points.csv", "columns": columns, "points": ["left", "right"]}
-    facts = facts_of(tmp_path / "data", shape=[1, 16, 8], **more)
+    more = {"format": "csv_points", "table": "points.csv", "points": ["left", "right"]}
+    facts = facts_of(tmp_path / "data", shape=[1, 16, 8], columns={"file": "file"}, **more)
     write_prepared(facts, tmp_path / "out", data_digest="sha256:0")
     prepared = Prepared.open(tmp_path / "out", facts)
     sides = prepared.sides("val")
@@ -93,7 +93,7 @@ def test_point_without_a_label_in_training_is_refused(tmp_path: Path) -> None:
 def test_marks_are_the_visible_points_with_their_names() -> None:
     marks = Points().marks(np.array([[1, 2, 1], [0, 0, 0], [5, 6, 1]], np.float32), facts_of())
     assert marks.points.tolist() == [[1, 2], [5, 6]]
-    assert (list(marks.labels), list(marks.names)) == ([0, 2], ["tip", "tail"])
+    assert (list(marks.colours), list(marks.names)) == ([colour_of(0), colour_of(2)], ["tip", "tail"])
 
 
 @pytest.mark.parametrize(

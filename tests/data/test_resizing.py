@@ -43,6 +43,12 @@ def test_image_is_resized_as_pillow_does_it(
 
 
 @EACH
+def test_image_that_has_the_sides_already_is_not_copied(rule: str) -> None:
+    image = Image.new("L", (7, 5))
+    assert Resizing(rule, (5, 7), padding_value=0).image(image) is image
+
+
+@EACH
 @settings(deadline=None, max_examples=100)
 @given(original=SIDES, sides=SIDES, where=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_points_go_there_and_back_and_the_middle_stays_in_the_middle(

@@ -65,9 +65,8 @@ def list_samples(root: Path, **changes: Any) -> list[Sample]:
 
 def test_every_format_has_its_row() -> None:
     modules = {path.stem for path in Path(sources.__file__).parent.glob("*.py")} - {"__init__"}
-    # The others are tested in test_tables.py, test_pixel_tables.py, test_class_masks.py, test_box_tables.py and
-    # test_point_tables.py.
-    others = {"class_masks", "csv_boxes", "csv_labels", "csv_pixels", "csv_points"}
+    # The others are tested in modules of their own.
+    others = {"class_masks", "coco", "voc", "yolo", "csv_boxes", "csv_labels", "csv_pixels", "csv_points"}
     assert modules - others == {row.name for row in FORMATS}
 
 
@@ -188,16 +187,20 @@ def test_files_that_do_not_fit_the_format_are_refused(
 def test_unknown_format_is_refused_with_the_closest() -> None:
     text = (
         "data.format: unknown format 'class_folder'; did you mean 'class_folders'? "
-        "allowed: class_folders, class_masks, csv_boxes, csv_labels, csv_pixels, csv_points, image_masks"
+        "allowed: class_folders, class_masks, coco, csv_boxes, csv_labels, csv_pixels, csv_points, "
+        "image_masks, voc, yolo"
     )
     formats = [
         "class_folders",
         "class_masks",
+        "coco",
         "csv_boxes",
         "csv_labels",
         "csv_pixels",
         "csv_points",
         "image_masks",
+        "voc",
+        "yolo",
     ]
     with refused("data.format", got="class_folder", allowed=formats, hint="mean 'class_folders'?", text=text):
         load_source("class_folder")

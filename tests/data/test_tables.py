@@ -172,7 +172,7 @@ def test_wrong_rows_are_refused_with_their_number(
 
 
 SETTINGS: list[tuple[dict[str, Any], str, dict[str, str]]] = [
-    ({"table": None}, "data.table", {"text": "data.table: is missing; name the CSV file of labels in data.root"}),
+    ({"table": None}, "data.table", {"text": "data.table: is missing; name the file of labels in data.root"}),
     ({"table": "label.csv"}, "data.table", {"hint": "did you mean 'labels.csv'? "}),
     ({"columns": None}, "data.columns", {"allowed": "{file: <column>, label: <column>}", "hint": "by the header"}),
     ({"columns": {"file": "file"}}, "data.columns", {"allowed": "{file: <column>, label: <column>}"}),

@@ -51,7 +51,7 @@ HAS_A_SAY: list[tuple[str, set[str]]] = [
     ("pipeline.data.prepared", {"code", "data"}),
     ("pipeline.transforms.statistics", {"code", "data"}),
     ("pipeline.training.measurement", {"data"}),  # which split the statistics are of
-    ("pipeline.training.threads", {"code"}),
+    ("pipeline.training.arithmetic", {"code"}),
     ("pipeline.declaration.hardware", {"code"}),
     ("pipeline.layers.norms", set()),
     ("pipeline.tasks.segmentation.task", set()),

@@ -81,8 +81,7 @@ class Project:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
-                # A shell's background job ignores Ctrl-C; what it starts would too.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+                preexec_fn=obey,  # noqa: PLW1509
             )
 
     def wait_for(self, text: str, process: subprocess.Popen[str]) -> None:
@@ -127,3 +126,9 @@ def clone_checkout(target: Path) -> Project:
 def _needs_data() -> None:
     if not (ROOT / "data" / "digits.zip").exists():
         pytest.skip("data/digits.zip is absent: run make data")
+
+
+def obey() -> None:
+    """Let this process end by signals that a shell's background job (Ctrl-C) or `nohup` (a hang-up) ignores."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

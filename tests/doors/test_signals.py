@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.doors.project import ROOT, TINY, Project
+from tests.doors.project import ROOT, TINY, Project, obey
 from tests.doors.test_train import assert_same_results, only_run
 
 Begin = Callable[..., "subprocess.Popen[str]"]
@@ -125,6 +125,7 @@ def test_run_whose_terminal_is_closed_is_killed_and_writes_no_error(project: Pro
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(project.root)
+        obey()
         command = [sys.executable, "-m", "pipeline.train", *LONG, "tracking.log_model=false"]
         os.execve(sys.executable, command, {**project.environment, "TERM": "xterm"})
     closing = threading.Event()

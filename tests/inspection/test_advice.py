@@ -73,6 +73,25 @@ def test_range_of_16_bits_is_found(most: int, value_range: list[int], tmp_path: 
     assert mixed.problems == ["images of 8 bits among those of 16: 1; save all with 8 bits, or all with 16"]
 
 
+def test_brightness_of_16_bits_is_that_of_the_prepared_images(tmp_path: Path) -> None:
+    """Values from 1000 to 1010 of a range to 4095 are dark, also before that range is known."""
+    files = {
+        f"{label}/{index}.png": encode(1000 + noise(40, 40, np.uint16, 11))
+        for label in NAMES
+        for index in range(8)
+    }
+    files["dog/8.png"] = encode(np.full((40, 40), 4095, np.uint16))
+    shown = [inspected(files, tmp_path)]
+    section = data_section(
+        tmp_path / "data", split={"val": 0.2, "test": 0.2, "seed": 0}, value_range=[0, 4095]
+    )
+    shown.append(inspect_data(Facts(**section), tmp_path / "declared"))
+    for found in shown:
+        assert found.facts.value_range == [0, 4095]
+        (block,) = [block for block in found.blocks if block.title == "Images"]
+        assert dict(block.rows)["brightness"].startswith("63 of 255 in the median; ")  # 1005 / 4095 of 255
+
+
 def test_range_is_none_for_8_bits_even_if_they_were_widened(tmp_path: Path) -> None:
     files = {
         f"{label}/{index}.png": encode(noise(40, 40, np.uint16) * 257)

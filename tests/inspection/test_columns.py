@@ -107,9 +107,8 @@ def test_several_labels_per_image_are_declared_counted_and_prepared(
     remark = "Guessing at random has a mean AP of 0.429, the mean share of the classes."
     assert found.blocks[0].remarks == [remark]
     assert found.problems == []
-    assert inspect.find_commands(found)[0] == [
-        "python -m pipeline.train data=pets task=multilabel model=resnet18"
-    ]
+    advice = inspect.advise(found)
+    assert advice.command == "python -m pipeline.train data=pets task=multilabel model=resnet18"
     made = prepare(compose(["data=pets", "task=multilabel", "model=resnet18"]), root=tmp_path)
     assert np.load(made / "train_targets.npy").shape[1:] == (3,)
 

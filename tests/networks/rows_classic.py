@@ -89,6 +89,13 @@ RESNET50, RESNET101 = list_bottlenecks((3, 4, 6, 3)), list_bottlenecks((3, 4, 23
 RESNET152 = list_bottlenecks((3, 8, 36, 3))
 RESNEXT50 = list_bottlenecks((3, 4, 6, 3), inner=128, groups=32)
 SMALL_STEM, LINEAR_64 = [(3, 3, 16, 32)], [(1, 64, 10, 1)]
+LOCALIZER = [
+    (3, 1, 16, 32),
+    *list_basic((1, 2, 3), first=16, rows=32),
+    (1, 64, 16, 8),
+    (1, 8 * 8 * 16, 128, 1),
+]
+LINEAR_128 = [(1, 128, 15, 1)]
 RESNET20 = list_basic((3, 3, 3), first=16, rows=32, projects=False)
 RESNET56 = list_basic((9, 9, 9), first=16, rows=32, projects=False)
 
@@ -130,5 +137,7 @@ CLASSIC: list[Row] = [
     Row("preact_resnet18",  (3, 224, 224),   1000,    PREACT_WEIGHTS, multiply(STEM, RESNET18, LINEAR_512)),
     Row("resnet20",         (3, 32, 32),     10,      269_722,     multiply(SMALL_STEM, RESNET20, LINEAR_64)),
     Row("resnet56",         (3, 32, 32),     10,      853_018,     multiply(SMALL_STEM, RESNET56, LINEAR_64)),
+    Row("localizer",        (1, 64, 64),     15,
+        weigh(LOCALIZER, per_filter=2) + weigh(LINEAR_128), multiply(LOCALIZER, LINEAR_128)),
     Row("fcn",              (3, 32, 32),     10,      1_369_738,   multiply(FCN)),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from pipeline.pictures.comparison import draw_comparison
@@ -124,7 +125,7 @@ def test_overlay_leaves_class_zero_alone_and_colours_the_others(image: np.ndarra
     wanted = np.broadcast_to(image, shown.shape)
     np.testing.assert_array_equal(shown[mask == 0], wanted[mask == 0])
     for label in (1, 2):
-        paint = np.array(COLOURS[label - 1]) * 255
+        paint = np.array(to_rgb(COLOURS[label - 1])) * 255
         blended = (1 - OPACITY) * wanted[mask == label] + OPACITY * paint
         np.testing.assert_allclose(shown[mask == label], blended, atol=0.5)
 
@@ -149,7 +150,7 @@ def colours_in(path: Path) -> set[tuple[int, int, int]]:
 def test_legend_shows_the_colour_of_each_class_but_the_first(tmp_path: Path) -> None:
     nothing = np.zeros_like(MASKS)
     draw_sheet(GREY, tmp_path / "sheet.png", masks=nothing, classes=["other", "grey", "white"])
-    paints = [tuple(round(255 * part) for part in colour) for colour in COLOURS]
+    paints = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in COLOURS]
     assert [paint in colours_in(tmp_path / "sheet.png") for paint in paints[:3]] == [True, True, False]
 
 
@@ -202,12 +203,16 @@ def test_every_drawing_of_the_room_is_tested() -> None:
         "__init__"
     }
     assert modules == {
+        "colours",
         "comparison",
         "confusion",
         "curves",
+        "errors",
         "fonts",
+        "heat",
         "labels",
         "marked",
+        "places",
         "search",
         "sheets",
         "statistics",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from pipeline.pictures.sheets import CAPTION_WIDTH, CELL, COLOURS, GAP, LINE, _wrapped, draw_sheet
@@ -100,7 +101,7 @@ SEEN = {
 
 @pytest.mark.parametrize("kind", SEEN)
 def test_colours_of_classes_differ_to_the_colour_blind(kind: str) -> None:
-    linear = np.array([[((each + 0.055) / 1.055) ** 2.4 for each in colour] for colour in COLOURS])
+    linear = np.array([[((each + 0.055) / 1.055) ** 2.4 for each in to_rgb(colour)] for colour in COLOURS])
     seen = (linear @ np.array(SEEN[kind]).T).clip(0, 1) ** (1 / 2.4)
     distances = [np.linalg.norm(one - other) for one, other in combinations(seen, 2)]
     assert min(distances) > 0.12  # 0.07 of matplotlib's Set1

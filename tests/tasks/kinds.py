@@ -34,21 +34,21 @@ KINDS: dict[str, dict[str, Any]] = {
     "points": {
         "format": "csv_points",
         "table": "points.csv",
-        "columns": {name: name for name in ("file", "point", "x", "y")},
+        "columns": {"file": "file"},
         "points": POINTS,
         "classes": [],
     },
 }
 
 
-def write_data(path: Path, kind: str) -> dict[str, Any]:
-    """Write data of a kind of target, and return their facts."""
+def write_data(path: Path, kind: str, *, most_boxes: int = 2) -> dict[str, Any]:
+    """Write data of a kind of target, and return their facts; images have at most so many boxes."""
     if kind == "label":
         write_class_folders(path, classes=CLASSES, num_images=2)
     elif kind == "labels":
         write_label_sets(path, classes=CLASSES)
     elif kind == "boxes":
-        write_boxes(path, classes=CLASSES)
+        write_boxes(path, classes=CLASSES, most=most_boxes)
     elif kind == "points":
         write_points(path, points=POINTS)
     else:

@@ -27,6 +27,20 @@ VECTOR = torch.tensor([0.5, 1.0, 4.0])
 EIGHT = "data.classes=['0','1','2','3','4','5','6','7']"
 
 
+class Training:
+    """A training split of which only the counts are known."""
+
+    def __init__(self, counts: list[int] | None) -> None:
+        self.counts = counts
+
+    def count(self) -> list[int]:
+        assert self.counts is not None, "nothing is to be counted"
+        return self.counts
+
+    def targets(self) -> np.ndarray[Any, Any]:
+        raise AssertionError
+
+
 def classify(weights: Any, *, smoothing: float = 0.0) -> Classification:
     return Classification(classes=NAMES, label_smoothing=smoothing, class_weights=weights)
 
@@ -106,23 +120,19 @@ def test_balanced_weights_are_resolved_from_the_training_split_alone(task: str) 
     declaration = compose([f"data={data}", f"task={task}", *model, "task.class_weights=balanced"])
     demands, classes = load_demands(declaration.task), declaration.data.classes
     counts = list(range(1, len(classes) + 1))
-    resolved = demands.resolve(declaration.task, declaration.data, lambda: counts)
+    resolved = demands.resolve(declaration.task, declaration.data, Training(counts))
     what = {"classification": "images", "segmentation": "pixels"}[task]
     assert resolved == {**declaration.task, "class_weights": balance(counts, classes, what=what)}
     build_task(declaration, resolved)
     with refused("task.class_weights", got="balanced", hint="state weights by name") as caught:
-        demands.resolve(declaration.task, declaration.data, lambda: [0, *counts[1:]])
+        demands.resolve(declaration.task, declaration.data, Training([0, *counts[1:]]))
     assert f"no {what} of the training split are of class '{classes[0]}'" in str(caught.value)
 
 
 def test_settings_without_balanced_weights_count_nothing() -> None:
     for setting in ("none", "{3: 2.0}"):
         declaration = compose([f"task.class_weights={setting}"])
-
-        def count() -> list[int]:
-            raise AssertionError
-
-        resolved = load_demands(declaration.task).resolve(declaration.task, declaration.data, count)
+        resolved = load_demands(declaration.task).resolve(declaration.task, declaration.data, Training(None))
         assert resolved == declaration.task
 
 

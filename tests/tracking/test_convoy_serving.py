@@ -40,12 +40,22 @@ class Dark(nn.Module):
         return (image[:, 0] < 128).to(torch.uint8)
 
 
-def served(folder: Path, *, mode: str, model: type[nn.Module] = Echo, **changes: Any) -> Served:
+class Boxed(nn.Module):
+    """Returns a box in pixels of the image, of the second class, and a row without one."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        rows = torch.tensor([[1.0, 2.0, 6.0, 5.0, 1.0, 0.75], [0.0, 0.0, 0.0, 0.0, -1.0, 0.0]])
+        return rows + 0 * image.flatten(1).float().sum(dim=1)[:, None, None]
+
+
+def served(
+    folder: Path, *, mode: str, model: type[nn.Module] = Echo, example: tuple[int, int] = SEEN, **changes: Any
+) -> Served:
     """Return a served model whose classes are the pixels of the image."""
     channels = {"L": 1, "RGB": 3}[mode]
-    example = torch.zeros((2, channels, *SEEN), dtype=torch.uint8)
+    images = torch.zeros((2, channels, *example), dtype=torch.uint8)
     dims = [{0: torch.export.Dim.AUTO}]
-    torch.export.save(torch.export.export(model(), (example,), dynamic_shapes=dims), folder / "model.pt2")
+    torch.export.save(torch.export.export(model(), (images,), dynamic_shapes=dims), folder / "model.pt2")
     about = {
         "mode": mode,
         "rows": SIDES[0],
@@ -56,7 +66,7 @@ def served(folder: Path, *, mode: str, model: type[nn.Module] = Echo, **changes:
         "ignore_label": None,
         "max_pixels": 1000,
         "input": ["N", *SEEN, channels],
-        "classes": [str(place) for place in range(example[0].numel())],
+        "classes": [str(place) for place in range(images[0].numel())],
         "threshold": None,
     }
     (folder / "convoy.json").write_text(json.dumps(about | changes))
@@ -70,6 +80,22 @@ def test_labels_are_all_classes_whose_probability_reaches_the_threshold(tmp_path
     assert answer["probabilities"] == {str(place): float(place) for place in range(24)}
     (answer,) = served(tmp_path, mode="L", threshold=99.0).predict(pixels)
     assert answer["labels"] == []
+
+
+@pytest.mark.parametrize(
+    ("resize", "corners"), [("squash", [1.75, 3, 10.5, 7.5]), ("letterbox", [1.75, 3.6, 10.5, 9])]
+)
+def test_boxes_are_in_pixels_of_the_file_or_of_the_array(
+    resize: str, corners: list[float], tmp_path: Path
+) -> None:
+    about = {"resize": resize, "input": ["N", *SIDES, 1], "classes": ["ant", "bee"]}
+    model = served(tmp_path, mode="L", model=Boxed, example=SIDES, **about)
+    keys = ["x_min", "y_min", "x_max", "y_max"]
+    ((found,),) = (answer["boxes"] for answer in model.predict([encode(GREY)]))
+    assert (found["class"], found["confidence"]) == ("bee", 0.75)
+    assert [found[key] for key in keys] == pytest.approx(corners)
+    ((found,),) = (answer["boxes"] for answer in model.predict(np.zeros((1, 1, *SIDES), np.uint8)))
+    assert [found[key] for key in keys] == [1, 2, 6, 5]
 
 
 def turned() -> bytes:

@@ -69,6 +69,7 @@ def fit(
     task: Task = TASK,
     resumes: bool = False,
     on_epoch: Callable[[list[Row]], bool] = lambda _: False,
+    batches: tuple[DataLoader[Batch], DataLoader[Batch]] | None = None,
 ) -> list[Row]:
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> Optimizer:
         return SGD(parameters, lr=rate, momentum=0.9)
@@ -96,8 +97,7 @@ def fit(
     )
     trainer.fit(
         learner,
-        make_batches(seed=1),
-        make_batches(seed=2),
+        *(batches or (make_batches(seed=1), make_batches(seed=2))),
         ckpt_path=folder / "last.ckpt" if resumes else None,
     )
     return learner.history

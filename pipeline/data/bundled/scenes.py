@@ -27,7 +27,8 @@ PHOTOGRAPHS = {
     "val": ("coins.png", "rocket.jpg"),
     "test": ("camera.png", "cell.png", "gravel.png"),
 }
-SIDES = (16, 48)  # of the square that a digit is written in
+LARGEST = 48  # side of the square that a digit is written in
+FRAGMENTS = (8, 15)  # sides of the squares that quarters are written in
 INK = 0.5  # least opacity of a pixel that belongs to a digit
 CONTRAST = (90, 150)  # of a digit to the mean of what is below it, of 255
 SCENES_README = """\
@@ -43,14 +44,13 @@ Behind   Photographs that scikit-image ships, without restriction by their autho
 Files    images/<split>_<number>.jpg, {side}x{side}, 8-bit grey; labels.csv. {counts}.
 Table    A row for each digit: file; x_min, y_min, x_max, y_max of the pixels where its ink covers at least half, in
          pixels, the maxima excluded; class; split. A scene without a digit has one row with empty cells.
-Scenes   1 to {most} digits of 16 to 48 pixels, none over another, in nine of ten scenes; none in the tenth. Up to four
+Scenes   {digits} pixels, none over another, in nine of ten scenes; none in the tenth. Up to {fragments}
          quarters of digits, smaller than any digit, are strokes that are no object.
 Split    A digit is on the side of its form (writer), see the archive digits: train, val and test share no form. A
          photograph serves one side only: astronaut brick chelsea coffee grass ihc train, coins rocket val, camera cell
          gravel test.
 """
 TRIES = 40  # to place a digit where none is
-MOST_FRAGMENTS = 4
 COLUMNS = ("file", "x_min", "y_min", "x_max", "y_max", "class", "split")
 
 
@@ -61,20 +61,24 @@ class Collection:
     Args:
         side: rows and columns of a scene.
         most: digits of a scene.
+        most_fragments: quarters of digits beside them.
+        smallest: side of the smallest square that a digit is written in.
         quality: of JPEG.
         num_scenes: split -> number of scenes.
     """
 
     side: int
     most: int
+    most_fragments: int
+    smallest: int
     quality: int
     num_scenes: dict[str, int]
     seed: int
 
 
 COLLECTIONS = {
-    "digits_scenes": Collection(128, 6, 25, {"train": 1200, "val": 200, "test": 400}, seed=1998),
-    "digits_located": Collection(64, 1, 50, {"train": 2000, "val": 300, "test": 400}, seed=1999),
+    "digits_scenes": Collection(128, 6, 4, 16, 25, {"train": 1200, "val": 200, "test": 400}, seed=1998),
+    "digits_located": Collection(64, 1, 2, 24, 40, {"train": 1800, "val": 300, "test": 400}, seed=1999),
 }
 
 
@@ -82,9 +86,7 @@ def list_scenes(name: str) -> dict[str, bytes]:
     """Return the members of an archive of `COLLECTIONS` by name."""
     collection = COLLECTIONS[name]
     digits, labels = read_digits(name)
-    counts = ", ".join(f"{count} {split}" for split, count in collection.num_scenes.items())
-    readme = SCENES_README.format(side=collection.side, most=collection.most, counts=counts)
-    members: dict[str, bytes] = {"README.txt": readme.encode()}
+    members: dict[str, bytes] = {"README.txt": write_readme(collection).encode()}
     rows: list[tuple[object, ...]] = []
     for part, (split, count) in enumerate(collection.num_scenes.items()):
         chosen = [index for index in range(len(labels)) if find_side(index) == split]
@@ -94,8 +96,11 @@ def list_scenes(name: str) -> dict[str, bytes]:
             num_digits = 0 if number % 10 == 0 else random.randint(1, collection.most + 1)
             indices = random.choice(chosen, num_digits)
             scene = crop_photograph(photographs[random.randint(len(photographs))], collection.side, random)
-            boxes = add_digits(scene, digits[indices], random)
-            add_fragments(scene, digits[random.choice(chosen, MOST_FRAGMENTS)], boxes, random)
+            boxes = add_digits(scene, digits[indices], random, smallest=collection.smallest)
+            fragments = random.choice(chosen, collection.most_fragments)[
+                : random.randint(collection.most_fragments + 1)
+            ]
+            add_fragments(scene, digits[fragments], boxes, random)
             file = f"images/{split}_{number:04}.jpg"
             members[file] = encode_jpeg(np.rint(scene).astype(np.uint8), quality=collection.quality)
             rows += [(file, *box, labels[index], split) for index, box in zip(indices, boxes, strict=False)]
@@ -103,6 +108,17 @@ def list_scenes(name: str) -> dict[str, bytes]:
                 rows.append((file, *("",) * 5, split))
     members["labels.csv"] = write_table(COLUMNS, rows)
     return members
+
+
+def write_readme(collection: Collection) -> str:
+    """Return what an archive says of itself."""
+    digits = f"1 to {collection.most} digits" if collection.most > 1 else "1 digit"
+    return SCENES_README.format(
+        side=collection.side,
+        counts=", ".join(f"{count} {split}" for split, count in collection.num_scenes.items()),
+        digits=f"{digits} of {collection.smallest} to {LARGEST}",
+        fragments={2: "two", 4: "four"}[collection.most_fragments],
+    )
 
 
 def read_photograph(file: str, archive: str) -> Picture:
@@ -141,11 +157,11 @@ def enlarge(glyph: Picture, side: int) -> Array:
     return opacity
 
 
-def add_digits(scene: Array, glyphs: Picture, random: RandomState) -> list[Box]:
+def add_digits(scene: Array, glyphs: Picture, random: RandomState, *, smallest: int) -> list[Box]:
     """Write digits into a scene, none over another; return their boxes, of fewer if there is no room."""
     boxes: list[Box] = []
     for glyph in glyphs:
-        side = min(random.randint(SIDES[0], SIDES[1] + 1, 2))  # small ones more often
+        side = min(random.randint(smallest, LARGEST + 1, 2))  # small ones more often
         box = write(scene, enlarge(glyph, int(side)), boxes, random)
         if box is None:
             break
@@ -156,9 +172,11 @@ def add_digits(scene: Array, glyphs: Picture, random: RandomState) -> list[Box]:
 def add_fragments(scene: Array, glyphs: Picture, boxes: Sequence[Box], random: RandomState) -> None:
     """Write quarters of digits beside the digits of a scene: strokes that are no digit, smaller than any."""
     taken = list(boxes)
-    for glyph in glyphs[: random.randint(len(glyphs) + 1)]:
+    for glyph in glyphs:
         top, left = random.randint(0, 5, 2)
-        opacity = enlarge(glyph[top : top + 4, left : left + 4], random.randint(8, SIDES[0]))
+        opacity = enlarge(
+            glyph[top : top + 4, left : left + 4], random.randint(FRAGMENTS[0], FRAGMENTS[1] + 1)
+        )
         box = write(scene, opacity, taken, random) if (opacity >= INK).any() else None
         if box is not None:
             taken.append(box)

@@ -2,10 +2,10 @@
 
 Each module exports `TARGET`, the kind of target it provides (a module of `pipeline/data/targets`), or
 `find_target(facts)` if facts decide that; and `samples(archive, facts) -> list[Sample]`. Some export more: `FACTS`, the
-facts that only some formats have and this one uses; `COLUMNS`, the columns of a table that it knows; `NEEDED`, those of
-them that it needs, if they are others than `file` and `label`; `MOST_CLASSES` and `FEWEST_CLASSES`, if their number is
-limited; `check_facts(facts)`, whether the facts fit each other; and, if it reads neither a folder nor a zip,
-`opened(facts)`, a context manager that yields its `Archive`.
+facts that only some formats have and this one uses; `COLUMNS`, the columns of a table that it knows; `LISTS`, those of
+them that may be several columns; `NEEDED`, those that it needs, if they are others than `file` and `label`;
+`MOST_CLASSES` and `FEWEST_CLASSES`, if their number is limited; `check_facts(facts)`, whether the facts fit each other;
+and, if it reads neither a folder nor a zip, `opened(facts)`, a context manager that yields its `Archive`.
 """
 
 from __future__ import annotations
@@ -120,13 +120,13 @@ def check_source(facts: Facts) -> None:
                 f"data.{name}", f"is not used by data.format={facts.format}", got=value, hint="remove it"
             )
     if facts.table is None and "table" in used:
-        raise ConfigError("data.table", "is missing", hint="name the CSV file of labels in data.root")
+        raise ConfigError("data.table", "is missing", hint="name the file of labels in data.root")
     known = getattr(source, "COLUMNS", ())
     columns = facts.columns or {}
     for key in columns:
         if key not in known:
             raise ConfigError.unknown(f"data.columns.{key}", key, known, what="column")
-        if isinstance(columns[key], list) and (key != "label" or not hasattr(source, "find_target")):
+        if isinstance(columns[key], list) and key not in getattr(source, "LISTS", ()):
             allowed = f"one column with data.format={facts.format}"
             raise ConfigError(f"data.columns.{key}", got=columns[key], allowed=allowed)
     needed = [key for key in known if key in getattr(source, "NEEDED", ("file", "label"))]

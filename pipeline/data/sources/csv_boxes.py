@@ -39,18 +39,12 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     places = read_places(archive, facts, (*SIDES, "label"))
     _check_rows(places, archive, facts)
     classes, cells = index_classes(facts), places.cells
-    boxes = {
-        name: tuple(
-            Box(
-                *(float(cells[key][row]) for key in SIDES),
-                classes[cells["label"][row]],
-                False,
-                places.tell(row),
-            )
-            for row in rows
-        )
-        for name, rows in places.rows_of_files().items()
-    }
+
+    def read(row: int) -> Box:
+        x_min, y_min, x_max, y_max = (float(cells[key][row]) for key in SIDES)
+        return Box(x_min, y_min, x_max, y_max, classes[cells["label"][row]], where=places.tell(row))
+
+    boxes = {name: tuple(map(read, rows)) for name, rows in places.rows_of_files().items()}
     ends = (max(box.x_max, box.y_max) for each in boxes.values() for box in each)
     check_unit(ends, "boxes", places.table.name)
     return make_samples(boxes, dict.fromkeys(boxes, 0), places.files, cells, archive, facts)

@@ -16,13 +16,20 @@ from pipeline.data.facts import Facts
 from pipeline.data.label_cells import has_several, note_label_sets, note_unknown, read_label_sets
 from pipeline.data.sources import Sample, index_classes
 from pipeline.data.table_files import find_files, read_table_file
-from pipeline.data.table_rows import check_group_column, make_samples, note_files, note_splits
+from pipeline.data.table_rows import (
+    ONE_ROW,
+    check_group_column,
+    make_samples,
+    note_files,
+    note_repeated,
+    note_splits,
+)
 from pipeline.data.tables import RowErrors, Table, has_header, read_table
 from pipeline.errors import ConfigError
 
 FACTS = ("table", "columns", "separator")
 COLUMNS = ("file", "label", "split", "group")
-ONE_ROW = "keep one row of each file"
+LISTS = ("label",)
 SEVERAL = "several labels of an image go into one cell, divided by data.separator, or into a column per class"
 
 
@@ -107,7 +114,7 @@ def _check_rows(
     errors = RowErrors(table)
     note_files(errors, files, archive)
     if has_several(facts):
-        _note_repeated(errors, files)
+        note_repeated(errors, files)
         note_label_sets(errors, table, files, facts)
     else:
         _note_labels(errors, files, cells["label"], facts)
@@ -120,13 +127,6 @@ def _note_labels(errors: RowErrors, files: Sequence[str], labels: Sequence[str],
     errors.note(path, files, (label == "" for label in labels), "give no label")
     num_labels = Counter(name for name, _ in set(zip(files, labels, strict=True)))
     errors.note(path, files, (num_labels[name] > 1 for name in files), "give a file several labels", way=way)
-    _note_repeated(errors, files)
+    note_repeated(errors, files)
     classes = index_classes(facts)
     note_unknown(errors, labels, [None if label in classes else label for label in labels], facts)
-
-
-def _note_repeated(errors: RowErrors, files: Sequence[str]) -> None:
-    num_rows = Counter(files)
-    problem = "name a file that another row names, too"
-    is_repeated = (num_rows[name] > 1 for name in files)
-    errors.note("data.columns.file", files, is_repeated, problem, way=ONE_ROW)

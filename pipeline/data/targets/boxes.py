@@ -19,8 +19,10 @@ from pipeline.data.images import find_resizing, read_sides
 from pipeline.data.places import Box
 from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample
-from pipeline.data.targets.kind import Array, Marks, Sides, TargetKind
+from pipeline.data.targets.kind import Array, Sides, TargetKind
 from pipeline.errors import ConfigError
+from pipeline.pictures.colours import colour_of
+from pipeline.pictures.places import Marks
 
 COLUMNS, LABEL, IGNORED = 6, 4, 5
 EMPTY = np.array([0, 0, 0, 0, -1, 0], np.float32)
@@ -74,7 +76,8 @@ class Boxes(TargetKind):
         return lambda sample, image: self._read(sample, facts, image, remarks)
 
     def _read(self, sample: Sample, facts: Facts, image: bytes, remarks: Remarks) -> Array:
-        boxes, sides = _boxes(sample), read_sides(image)
+        sides = read_sides(image)
+        boxes = [_in_pixels(box, sides) for box in _boxes(sample)]
         _check_inside(boxes, sides, sample.file)
         target = np.tile(EMPTY, (max(self.most, len(boxes)), 1))
         if boxes:
@@ -83,7 +86,7 @@ class Boxes(TargetKind):
             corners = find_resizing(facts).place(sides).to_prepared(rows[:, :4].reshape(-1, 2, 2))
             rows[:, :4] = corners.reshape(-1, 4)
             target[: len(boxes)] = rows
-        settled = settle(target[None], facts.shape[1:], facts.min_visible)[0]
+        settled: Array = settle(target[None], facts.shape[1:], facts.min_visible)[0]
         if (settled[:, LABEL] >= 0).sum() < len(boxes):
             remarks.note(DROPPED, sample.file)
         return settled
@@ -135,14 +138,15 @@ class Boxes(TargetKind):
                 )
 
     def marks(self, target: Any, facts: Facts) -> Marks:
-        """Return the boxes with their classes."""
+        """Return the boxes with their classes; those that are ignored are dashed."""
         shown = target[target[:, LABEL] >= 0]
-        labels = [int(label) for label in shown[:, LABEL]]
-        names = [
-            facts.classes[label] + " (ignored)" * bool(is_ignored)
-            for label, is_ignored in zip(labels, shown[:, IGNORED], strict=True)
-        ]
-        return Marks(shown[:, :4], np.zeros((0, 2)), labels, names)
+        labels, is_ignored = shown[:, LABEL].astype(int), shown[:, IGNORED] > 0
+        return Marks(
+            boxes=shown[:, :4],
+            colours=[colour_of(label) for label in labels],
+            names=[facts.classes[label] for label in labels],
+            is_dashed=is_ignored.tolist(),
+        )
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,8 @@ def settle(targets: Array, sides: Sequence[int], min_visible: float) -> Array:
     clipped = np.concatenate([corners, targets[..., 4:]], axis=-1)
     settled = np.where(stays[..., None], clipped, EMPTY)
     order = np.argsort(~stays, axis=1, kind="stable")
-    return np.take_along_axis(settled, order[..., None], axis=1).astype(np.float32)
+    ordered: Array = np.take_along_axis(settled, order[..., None], axis=1).astype(np.float32)
+    return ordered
 
 
 def _areas(corners: Array) -> Array:
@@ -199,6 +204,14 @@ def _check_inside(boxes: Sequence[Box], sides: Sides, file: str) -> None:
             f"{' '.join(f'{side:g}' for side in first[:4])}{first.where and f' ({first.where})'}",
             hint="give x_min, y_min, x_max and y_max in pixels of the image as it is seen, turned as EXIF says",
         )
+
+
+def _in_pixels(box: Box, sides: Sides) -> Box:
+    if not box.is_share:
+        return box
+    (rows, columns), (x_min, y_min, x_max, y_max) = sides, box[:4]
+    corners = (x_min * columns, y_min * rows, x_max * columns, y_max * rows)
+    return Box(*corners, box.label, box.is_ignored, box.where)
 
 
 def _boxes(sample: Sample) -> tuple[Box, ...]:

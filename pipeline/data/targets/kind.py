@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from pipeline.data.facts import Facts
 from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample
 from pipeline.errors import ConfigError
+from pipeline.pictures.places import Marks
 
 Array = NDArray[Any]  # of uint8, but for labels of many classes, and for places
 Sides = tuple[int, int]  # rows and columns
@@ -38,22 +39,6 @@ class Moving(Protocol):
     def end(self, moved: Array, sides: Sides) -> Array:
         """Return the targets of images of some rows and columns, given what was moved."""
         ...
-
-
-class Marks(NamedTuple):
-    """What to draw over an image.
-
-    Args:
-        boxes: (n, 4) x_min, y_min, x_max, y_max; empty if there are none.
-        points: (k, 2) x, y; empty if there are none.
-        labels: of each box, or of each point, an index for its colour.
-        names: of each box, or of each point; empty text for none.
-    """
-
-    boxes: Array
-    points: Array
-    labels: Sequence[int]
-    names: Sequence[str]
 
 
 class TargetKind(ABC):
@@ -165,7 +150,10 @@ class TargetKind(ABC):
                 return
             kept = stack.enter_context((folder / f"{split}_sides.npy").open("wb"))
             start_array(kept, (count, 2), np.int32)
-            yield lambda target, sides: (targets.write(target.data), kept.write(np.int32(sides).data))
+            yield lambda target, sides: (
+                targets.write(target.data),
+                kept.write(np.array(sides, np.int32).data),
+            )
 
     def load(self, folder: Path, split: str) -> Array:
         """Return the targets of a prepared split, memory-mapped: (N, ...)."""

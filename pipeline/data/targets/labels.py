@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +68,7 @@ class Labels(TargetKind):
 
 
 def _indices(sample: Sample) -> tuple[int, ...]:
-    assert isinstance(sample.target, tuple)
-    return sample.target
+    return cast(tuple[int, ...], sample.target)
 
 
 KIND = Labels()

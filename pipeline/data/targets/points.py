@@ -17,8 +17,10 @@ from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing, read_sides
 from pipeline.data.places import Point
 from pipeline.data.sources import Sample
-from pipeline.data.targets.kind import Array, Marks, Sides, TargetKind
+from pipeline.data.targets.kind import Array, Sides, TargetKind
 from pipeline.errors import ConfigError
+from pipeline.pictures.colours import colour_of
+from pipeline.pictures.places import Marks
 
 COLUMNS = 3
 SLACK = 1.0  # pixels by which a point may leave its image, as rounded coordinates do
@@ -90,9 +92,13 @@ class Points(TargetKind):
 
     def marks(self, target: Any, facts: Facts) -> Marks:
         """Return the visible points with their names."""
-        seen = np.flatnonzero(target[:, 2] > 0)
+        seen = np.flatnonzero(target[:, 2] > 0).tolist()
         names = facts.points or [str(index) for index in range(len(target))]
-        return Marks(np.zeros((0, 4)), target[seen, :2], seen.tolist(), [names[index] for index in seen])
+        return Marks(
+            points=target[seen, :2],
+            colours=[colour_of(index) for index in seen],
+            names=[names[index] for index in seen],
+        )
 
 
 @dataclass(frozen=True)

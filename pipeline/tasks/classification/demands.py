@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.demands import Demands
+from pipeline.tasks.demands import Demands, TrainingTargets
 from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
 
 UNEQUAL = 1.5  # ratio above which a data set counts as imbalanced, as in the KEEL repository (Alcala-Fdez et al. 2011)
@@ -54,12 +54,12 @@ class ClassificationDemands(Demands):
         check_names(settings["class_weights"], classes)
 
     def resolve(
-        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+        self, settings: Mapping[str, Any], facts: Facts, training: TrainingTargets
     ) -> Mapping[str, Any]:
         """Return settings with balanced `class_weights` as numbers."""
         if settings["class_weights"] != BALANCED:
             return settings
-        return {**settings, "class_weights": balance(count(), facts.classes, what="images")}
+        return {**settings, "class_weights": balance(training.count(), facts.classes, what="images")}
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

@@ -57,6 +57,11 @@ class Classification:
 
         return mixed_loss(entropy, batch)
 
+    def loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | None:
+        """Return the sum of the weights of the images' classes; None if all weigh the same."""
+        weight = self._class_weights.on(outputs.device)
+        return None if weight is None else mixed_loss(lambda labels: weight[labels.long()].sum(), batch)
+
     def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (N, K + 1): softmax probabilities and the label."""
         probabilities = outputs.cpu().double().softmax(dim=1)  # not every accelerator supports float64

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
 from pipeline.data.pixel_facts import mask_padding
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.demands import Demands, warn_of_absent
+from pipeline.tasks.demands import Demands, TrainingTargets, warn_of_absent
 from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
 
 MOST_NAMED = 20  # classes that have scores of their own
@@ -81,12 +81,12 @@ class SegmentationDemands(Demands):
         check_names(settings["class_weights"], classes)
 
     def resolve(
-        self, settings: Mapping[str, Any], facts: Facts, count: Callable[[], Sequence[int]]
+        self, settings: Mapping[str, Any], facts: Facts, training: TrainingTargets
     ) -> Mapping[str, Any]:
         """Return settings with balanced `class_weights` as numbers."""
         if settings["class_weights"] != BALANCED:
             return settings
-        return {**settings, "class_weights": balance(count(), facts.classes, what="pixels")}
+        return {**settings, "class_weights": balance(training.count(), facts.classes, what="pixels")}
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

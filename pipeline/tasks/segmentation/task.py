@@ -79,16 +79,28 @@ class Segmentation:
     def _loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         outputs, targets = outputs.float(), centred(targets, outputs).long()
         valid = self._valid(targets)
-        targets = targets.masked_fill(~valid, 0)
         weight = self._class_weights.on(outputs.device)
+        total = _total_weight(targets, valid, weight)
+        targets = targets.masked_fill(~valid, 0)
         flat = outputs.movedim(1, -1).flatten(0, -2)  # the 2-d cross-entropy is not deterministic on CUDA
         entropy = functional.cross_entropy(flat, targets.flatten(), weight, reduction="none").view_as(targets)
-        total = valid.sum() if weight is None else (weight[targets] * valid).sum()
         entropy = (entropy * valid).sum() / total.where(valid.any(), 1)
         if not self.dice_weight:
             return entropy
         soft_dice = _soft_dice(outputs.softmax(dim=1), targets, valid)
         return entropy + self.dice_weight * (1 - soft_dice[self._learnt].mean())
+
+    def loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | None:
+        """Return the sum of the weights of the pixels that are not ignored; None if all pixels weigh the same."""
+        weight = self._class_weights.on(outputs.device)
+        if weight is None and self.ignore_label is None:
+            return None
+
+        def total(masks: Tensor) -> Tensor:
+            targets = centred(masks, outputs).long()
+            return _total_weight(targets, self._valid(targets), weight)
+
+        return mixed_loss(total, batch)
 
     def evidence(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (N, 3 K): pixel counts of intersection, prediction and truth per class."""
@@ -157,6 +169,11 @@ def per_image_scores(evidence: Evidence) -> tuple[Evidence, Evidence]:
     total = guessed + true
     with np.errstate(invalid="ignore"):
         return 2 * common / total, common / (total - common)
+
+
+def _total_weight(targets: Tensor, valid: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the sum of the weights (K,) of the valid pixels of masks (N, H, W); their number without weights."""
+    return valid.sum() if weight is None else (weight[targets.masked_fill(~valid, 0)] * valid).sum()
 
 
 def _soft_dice(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Threads: as many as declared compute a run, whatever the environment says."""
+"""Arithmetic: as many threads as declared compute a run, whatever the environment says, and no TF32."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_info
 from pipeline.declaration.composition import compose
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
+from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.construction import build_augmentation
-from pipeline.training.threads import declared_threads
 from pipeline.transforms.statistics import Statistics
 from tests.training.fitting import trained
 
@@ -29,10 +29,10 @@ def blas() -> list[int]:
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
-def test_torch_and_blas_use_the_declared_threads_and_afterwards_what_they_used_before() -> None:
+def test_torch_and_blas_use_the_declared_arithmetic_and_afterwards_what_they_used_before() -> None:
     before = (torch.get_num_threads(), blas(), os.environ.get("OMP_NUM_THREADS"))
     assert before[1], "numpy has a BLAS"
-    with declared_threads(replace(SETTINGS, threads=3)):
+    with declared_arithmetic(replace(SETTINGS, threads=3)):
         assert torch.get_num_threads() == 3
         assert set(blas()) == {3}
         assert os.environ["OMP_NUM_THREADS"] == "3", "for processes that are started"
@@ -41,8 +41,28 @@ def test_torch_and_blas_use_the_declared_threads_and_afterwards_what_they_used_b
     assert (torch.get_num_threads(), blas(), os.environ.get("OMP_NUM_THREADS")) == before
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_convolutions_are_of_single_precision_inside_and_afterwards_of_what_they_were_before(
+    before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+    with declared_arithmetic(SETTINGS):
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_computes_a_convolution_as_the_cpu_does() -> None:
+    torch.manual_seed(0)
+    conv, images = torch.nn.Conv2d(64, 64, 3), torch.randn(8, 64, 32, 32)
+    expected = conv(images)
+    with declared_arithmetic(SETTINGS):
+        torch.testing.assert_close(conv.cuda()(images.cuda()).cpu(), expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("variable", ["1", "2", None])
-def test_training_uses_the_declared_threads(
+def test_training_uses_the_declared_arithmetic(
     variable: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

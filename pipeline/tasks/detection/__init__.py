@@ -1,0 +1,1 @@
+"""Detection: any number of objects per image, each with its box and class."""

@@ -1,0 +1,1 @@
+"""Localization: one object per image or none, with its class and box."""

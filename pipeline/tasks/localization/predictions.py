@@ -1,0 +1,26 @@
+"""Predictions of localization for a user: class, confidence and box, in pixels of the image on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.data.facts import Facts
+from pipeline.data.images import find_resizing
+from pipeline.tasks.predictions import Predicted, Presented
+
+COLUMNS = ("class", "confidence", "x_min", "y_min", "x_max", "y_max")
+
+
+def present(predicted: Predicted, facts: Facts) -> Presented:
+    """Present one box (1, 6); an image without an object has empty cells."""
+    (found,) = predicted.decoded
+    if found[4] < 0:
+        return Presented(dict.fromkeys(COLUMNS, ""), caption="no object")
+    place = find_resizing(facts).place(predicted.sides)
+    corners = place.to_original(found[:4].reshape(2, 2).astype(np.float64))
+    box = np.clip(corners, 0, predicted.sides[::-1]).ravel()
+    name = facts.classes[int(found[4])]
+    cells = (name, f"{found[5]:.6f}", *(f"{side:.2f}" for side in box))
+    return Presented(
+        dict(zip(COLUMNS, cells, strict=True)), shares={name: 1.0}, caption=f"{name} {found[5]:.0%}"
+    )
