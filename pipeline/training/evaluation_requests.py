@@ -66,8 +66,7 @@ def score(
         trained = open_trained(trained.folder, root=root, declaration=declaration)
     titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
     if data is None:
-        declaration = trained.declaration
-        folder = trained.folder
+        folder, declaration = trained.folder, trained.declaration
         return evaluate(
             folder, out, root=root, declaration=declaration, make_predictor=make_predictor
         ), titles
