@@ -177,3 +177,17 @@ def test_encoder_needs_its_own_list(encoder: Any) -> None:
         "model.encoder", got=encoder, allowed="a network with a list of layers", hint="model=unet_on"
     ):
         plan_lists([], HEAD, shape=(1, 32, 48), encoder=encoder)
+
+
+@pytest.mark.parametrize(("stride", "cells"), [(1, (32, 48)), (2, (16, 24)), (4, (8, 12))])
+def test_layers_of_an_encoder_end_at_the_stride_of_a_grid(stride: int, cells: tuple[int, int]) -> None:
+    layers = [{"conv": 4}, "pool", {"conv": 8}, "pool", {"conv": 16}, "flatten", {"linear": 10}]
+    network = unet_on(layers, stride=stride)
+    assert network.layers[-1].shape[1:] == cells
+    assert len(network.layers) == {1: 1, 2: 3, 4: 5}[stride]
+
+
+@pytest.mark.parametrize("stride", [3, 8, 0, "4"])
+def test_stride_that_no_map_of_the_encoder_has_is_refused(stride: Any) -> None:
+    with refused("model.stride", got=stride):
+        unet_on([{"conv": 4}, "pool", {"conv": 8}], stride=stride)

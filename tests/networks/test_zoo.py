@@ -22,11 +22,12 @@ from pipeline.tasks.segmentation.task import Segmentation
 from tests.makers import data_section
 from tests.networks.row import Row
 from tests.networks.rows_classic import CLASSIC
+from tests.networks.rows_detectors import DETECTORS
 from tests.networks.rows_modern import MODERN
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "conf" / "model"
-ZOO = [*CLASSIC, *MODERN]
+ZOO = [*CLASSIC, *MODERN, *DETECTORS]
 EACH = pytest.mark.parametrize("row", ZOO, ids=lambda row: row.name)
 SIDES = (64, 96)  # of small images; the first that a network takes
 LARGE = 3_000_000  # weights; a larger network is built with a quarter of its filters
