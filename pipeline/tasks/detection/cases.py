@@ -116,7 +116,7 @@ def pair(detections: Array, targets: Array) -> list[Outcome]:
     outcomes = []
     for index, row in enumerate(found):
         given: dict[str, Any] = {"box": row[:4], "predicted": int(row[4]), "confidence": float(row[5])}
-        place = partner[index]
+        place = int(partner[index])
         if place >= 0:
             actual = int(objects[place, 4])
             kind = FOUND if actual == given["predicted"] else CONFUSED
