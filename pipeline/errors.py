@@ -234,6 +234,11 @@ def explain(reason: Exception) -> str:
     return redact(text if isinstance(reason, ConfigError) else f"{type(reason).__name__}: {text}")
 
 
+def first_line(reason: Exception) -> str:
+    """Return the first line of what an exception of a library says, without its full stop, or its kind."""
+    return next(iter(str(reason).splitlines()), "").rstrip(".") or type(reason).__name__
+
+
 def warn_of_unwritable(cache: Path, reason: OSError) -> None:
     """Warn, once per process, that a cache cannot be written and is done without; re-raise errors of other kinds."""
     if reason.errno not in OF_FULL | OF_PATH:

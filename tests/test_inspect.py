@@ -1,6 +1,5 @@
 """The command `inspect`: it finds the format, declares it once, shows all that is in it, and says what to type next."""
 
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from pipeline.data.prepared import Prepared
 from pipeline.declaration import composition
 from pipeline.declaration.composition import compose
 from pipeline.errors import ConfigError
-from pipeline.inspection import advice
 from pipeline.training.inputs import prepare
 from tests.makers import encode, write_class_folders, write_files, write_image_masks
 from tests.refusals import refused
@@ -58,32 +56,6 @@ def test_class_folders_are_declared_with_what_has_no_default_alone(
     assert "Type next: python -m pipeline.train data=pets model=resnet18\n" in said
     made = prepare(compose(["data=pets", "model=resnet18"]), root=Path.cwd())
     assert np.load(made / "train_images.npy").shape[1:] == (48, 64, 3)
-
-
-@pytest.mark.parametrize(
-    ("minutes", "shorter", "told"),
-    [
-        (0.5, "", ""),
-        (1.4, " trainer.max_epochs=7", "Without trainer.max_epochs=7, 20 epochs would take about 28 min on"),
-        (
-            12,
-            " 'data.shape=[3,64,64]' trainer.max_epochs=3",
-            "Without data.shape=[3,64,64] and trainer.max_epochs=3, 20 epochs would take about 4 h on",
-        ),
-        (10_000, " 'data.shape=[3,32,32]' trainer.max_epochs=1", "Without data.shape=[3,32,32] and"),
-    ],
-)
-def test_first_run_is_shortened_to_minutes_on_a_processor(
-    minutes: float, shorter: str, told: str, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An epoch of 56 images to train on and 12 to validate on is 3 * 56 + 12 passes of 0.592e9 multiply-adds."""
-    monkeypatch.setattr(advice, "SPEED", 180 * 592_188_416 / (60 * minutes))
-    write_class_folders(tmp_path / "pets", splits=(), num_images=40, sides=(300, 300), channels=3)
-    said = run(tmp_path / "pets")
-    assert f"Type next: python -m pipeline.train data=pets model=resnet18{shorter}\n{told}" in said
-    assert ("two cores of a processor" in said) == bool(told)
-    typed = shlex.split(said.partition("pipeline.train ")[2].partition("\n")[0])
-    compose(typed)
 
 
 def test_folders_of_splits_and_masks_are_declared(run: Any, tmp_path: Path) -> None:

@@ -277,13 +277,11 @@ def test_report_imports_nothing_heavy(artifacts: Path, tmp_path: Path) -> None:
 def test_data_of_each_experiment_are_shown_where_they_are_still_here(
     artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    block = Block(
-        "Images per class and split", ("class", "train"), [("<cat>", "7")], ["Always guessing is right."]
-    )
-    monkeypatch.setattr(stage, "make_overview", lambda *_, root: Overview([block], "UE5H"))
+    counts = Block("Images per class and split", ("class", "train"), [("cow", "7")])
+    block = Block("Duplicates", ("class", "groups"), [("<cat>", "7")], ["Look at them."])
+    monkeypatch.setattr(stage, "make_overview", lambda *_, root: Overview([counts, block], "UE5H"))
     report(artifacts, tmp_path)
     page = Page((tmp_path / "report.html").read_text("utf-8"))
-    assert page.text.count("Images per class and split class train <cat> 7 Always guessing is right.") == len(
-        EXPERIMENTS
-    )
+    assert page.text.count("Duplicates class groups <cat> 7 Look at them.") == len(EXPERIMENTS)
+    assert "cow" not in page.text, "the table of the report has the images of each class already"
     assert ("img", "src", "data:image/png;base64,UE5H") in page.references

@@ -20,7 +20,7 @@ from pipeline.data.prepared import PIECE_IMAGES, Prepared
 from pipeline.data.refusals import catching, raise_together
 from pipeline.data.remarks import Remarks
 from pipeline.data.sources import Sample, find_target, is_image, load_source, open_source
-from pipeline.data.splits import find_group
+from pipeline.data.splits import find_group_of
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError
@@ -30,19 +30,23 @@ TEST, ALL = "test", "all"
 CHOICES = (TEST, ALL)
 
 
+def check_split(split: str) -> None:
+    """Raise if a user names a split that other data are not scored on."""
+    if split not in CHOICES:
+        raise ConfigError.unknown("split", split, CHOICES, what="choice")
+
+
 def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
     """Decode images of an archive into the test split of a prepared folder that has no other.
 
     Args:
         facts: of the archive, with the shape that the network was trained on.
         folder: an empty folder.
-        split: `test`, or `all` for the images of all splits.
+        split: `all` for the images of all splits, or one of them.
 
     Raises:
         ConfigError: the archive is invalid, or has no such image.
     """
-    if split not in CHOICES:
-        raise ConfigError.unknown("split", split, CHOICES, what="choice")
     source = load_source(facts.format)
     kind = load_kind(find_target(facts))
     with open_source(facts) as archive:
@@ -54,7 +58,7 @@ def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
                 f"{facts.root} has no image in the {split} split, and {len(found)} in all",
                 hint="set split=all to score all of them" if found else "name another archive",
             )
-        groups = [_find_group(sample, facts) for sample in samples]
+        groups = [find_group_of(sample, facts) or "" for sample in samples]
         kind = kind.fitted(samples)
         _write(archive, samples, groups, facts, kind, folder)
     return Prepared(folder, kind)
@@ -66,10 +70,6 @@ def _of_one_set(facts: Facts, archive: Archive) -> Facts:
         return facts
     tops = {name.split("/")[0] for name in archive.names() if is_image(name)}
     return facts if tops & set(SPLITS) else replace(facts, split="random")  # as all of them are taken
-
-
-def _find_group(sample: Sample, facts: Facts) -> str:
-    return find_group(sample.file, facts.groups) if facts.groups is not None else sample.group or ""
 
 
 def _write(

@@ -31,7 +31,7 @@ from pipeline.data.refusals import catching, raise_together
 from pipeline.data.remarks import Remarks
 from pipeline.data.shares import check_counts, measure_shares
 from pipeline.data.sources import Sample, find_target, load_source, open_source
-from pipeline.data.splits import find_group, fold_samples
+from pipeline.data.splits import find_group_of, fold_samples
 from pipeline.data.targets.kind import Array, TargetKind, load_kind
 from pipeline.data.threads import in_order
 from pipeline.errors import ConfigError, warn
@@ -57,6 +57,10 @@ class Prepared:
     def open(cls, folder: Path, facts: Facts) -> Prepared:
         """Open the prepared folder of a data set."""
         return cls(folder, load_kind(find_target(facts)))
+
+    def has(self, split: str) -> bool:
+        """Return whether a split has images."""
+        return (self.folder / f"{split}_targets.npy").exists()
 
     def images(self, split: str) -> Array:
         """Return the images of a split, memory-mapped: (N, H, W, C)."""
@@ -107,13 +111,13 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
     source = load_source(facts.format)
     kind = load_kind(find_target(facts))
     with open_source(facts) as found:
-        archive, repeats, remarks, enlarged = _Noting(found), _Repeats(), Remarks(), 0
+        archive, remarks, enlarged = _Noting(found), Remarks(), 0
         present = {split: np.zeros(len(facts.classes), np.int64) for split in SPLITS}
         samples = _by_split(fold_samples(source.samples(archive, facts), facts, kind.stratum))
-        kind = kind.fitted(samples)
+        kind, repeats = kind.fitted(samples), _Repeats(samples)
         shares = measure_shares(samples, facts, kind.stratum)
         check_counts(shares, facts)
-        groups = _groups(samples, facts)
+        groups = {sample.file: find_group_of(sample, facts) or "" for sample in samples}
         kind.check(samples, facts)
         _check_disk(len(samples), facts, kind, folder)
         with (
@@ -125,7 +129,7 @@ def write_prepared(facts: Facts, folder: Path, *, data_digest: str) -> None:
             for split in shares.splits():
                 chosen = [sample for sample in samples if sample.split == split]
                 for index, (sample, made) in enumerate(_write_split(chosen, decoded, facts, kind, folder)):
-                    repeats.note(split, sample.file, made.digest)
+                    repeats.note(made.digest)
                     classes = kind.present(made.target)
                     present[split][classes[classes < len(facts.classes)]] += 1
                     enlarged += made.is_enlarged and split == SPLITS[0]
@@ -171,24 +175,28 @@ class _Noting:
 class _Repeats:
     """Images that are in several splits: a network would be tested on what it was trained on."""
 
-    def __init__(self) -> None:
-        self._first: dict[bytes, tuple[str, str]] = {}  # digest -> split and file
-        self._count = 0
-        self._example = ""
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+        self._digests = bytearray()  # 16 bytes of each sample
 
-    def note(self, split: str, file: str, digest: str) -> None:
-        """Note an image by the digest of its file."""
-        other, first = self._first.setdefault(bytes.fromhex(digest[:32]), (split, file))
-        if other != split:
-            self._count += 1
-            self._example = self._example or f"{first} ({other}) and {file} ({split})"
+    def note(self, digest: str) -> None:
+        """Note the digest of the next sample's file."""
+        self._digests += bytes.fromhex(digest[:32])
 
     def check(self, facts: Facts) -> None:
         """Raise if images are in several splits, and `data.allow_duplicates` does not allow that."""
-        if self._count and not facts.allow_duplicates:
+        if facts.allow_duplicates:
+            return
+        digests = np.frombuffer(self._digests, dtype="S16")
+        splits = np.array([SPLITS.index(sample.split) for sample in self._samples], np.uint8)
+        _, first, numbers = np.unique(digests, return_index=True, return_inverse=True)
+        repeated = np.flatnonzero(splits != splits[first[numbers]])
+        if repeated.size:
+            one, other = (self._samples[index] for index in (first[numbers[repeated[0]]], repeated[0]))
             raise ConfigError(
                 "data.root",
-                f"images of {facts.root} that are in another split, too: {self._count:,}, such as {self._example}",
+                f"images of {facts.root} that are in another split, too: {repeated.size:,}, such as {one.file} "
+                f"({one.split}) and {other.file} ({other.split})",
                 hint="remove one of each, or set data.allow_duplicates=true if scores on them are what you want",
             )
 
@@ -252,18 +260,6 @@ def _write_split(
             images.write(made.image.data)
             write_target(made.target, made.sides)
             yield sample, made
-
-
-def _groups(samples: Sequence[Sample], facts: Facts) -> dict[str, str]:
-    """Return file -> group, as a table tells it or `data.groups` finds it; empty if images have none.
-
-    Raises:
-        ConfigError: an image has no group, although they are declared.
-    """
-    return {
-        sample.file: find_group(sample.file, facts.groups) if facts.groups is not None else sample.group or ""
-        for sample in samples
-    }
 
 
 def _check_disk(count: int, facts: Facts, kind: TargetKind, folder: Path) -> None:

@@ -155,7 +155,7 @@ def _text(split: Mapping[str, float]) -> str:
 def _units(samples: Sequence[Sample], facts: Facts, stratum: Stratum) -> Units:
     is_grouped = facts.groups is not None or "group" in (facts.columns or {})
     names = [sample.unit or sample.file for sample in samples]
-    groups = [find_group_of(sample, facts) for sample in samples] if is_grouped else None
+    groups = [find_group_of(sample, facts) or "" for sample in samples] if is_grouped else None
     return count_units(
         {name: stratum(sample) or 0 for name, sample in zip(names, samples, strict=True)},
         None if groups is None else dict(zip(names, groups, strict=True)),

@@ -127,11 +127,15 @@ def find_group(file: str, pattern: str) -> str:
     return text
 
 
-def find_group_of(sample: Sample, facts: Facts) -> str:
-    """Return the group of a sample, as a table tells it or `data.groups` finds it; its own name without groups."""
-    if sample.group is not None:
+def find_group_of(sample: Sample, facts: Facts) -> str | None:
+    """Return the group of a sample, as a table tells it or `data.groups` finds it; None if images have none.
+
+    Raises:
+        ConfigError: it has no group, although they are declared.
+    """
+    if sample.group is not None or facts.groups is None:
         return sample.group
-    return sample.file if facts.groups is None else find_group(sample.file, facts.groups)
+    return find_group(sample.file, facts.groups)
 
 
 def fold_samples(
@@ -154,7 +158,7 @@ def fold_samples(
     if facts.fold is None:
         return list(samples)
     pool = sorted((sample for sample in samples if sample.split != "test"), key=lambda sample: sample.file)
-    groups = [find_group_of(sample, facts) for sample in pool]
+    groups = [find_group_of(sample, facts) or sample.file for sample in pool]
     strata = [stratum(sample) for sample in pool]
     _check_parts(strata, groups, facts, facts.fold["of"])
     parts = _cut(strata, groups, facts.fold["of"])

@@ -36,7 +36,7 @@ from pipeline.declaration.conf_files import check_files, check_option
 from pipeline.declaration.declaration import SECTIONS, Declaration
 from pipeline.declaration.interpolations import check_interpolations
 from pipeline.declaration.mistakes import explain_depth, explain_override
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, first_line
 
 RESOLVERS = ("oc.select", "oc.dict.keys", "oc.dict.values")  # look up nothing but the config itself
 DEFAULTS_OF_DATA = (
@@ -172,7 +172,7 @@ def _explain_missing_file(reason: MissingConfigException) -> ConfigError:
     wanted = str(reason.missing_cfg_file or "")
     group, _, option = wanted.rpartition("/")
     if not group or reason.options is None:
-        return ConfigError(wanted, _first_line(reason), hint="name a file of conf/")
+        return ConfigError(wanted, first_line(reason), hint="name a file of conf/")
     return ConfigError.unknown(group, option, reason.options, what="option")
 
 
@@ -195,7 +195,7 @@ def _explain_reading(reason: OmegaConfBaseException) -> ConfigError:
     """Return the error for a value that cannot be read, or that is a fact which the file of a data set lacks."""
     missing = re.search(r"Interpolation key 'data\.(\w+)' not found", str(reason))
     if missing is None or missing[1] not in Facts.__dataclass_fields__:
-        return ConfigError(str(reason.full_key), _first_line(reason), hint="correct its value")
+        return ConfigError(str(reason.full_key), first_line(reason), hint="correct its value")
     hint = (
         f"add `{missing[1]}: ...` to the file chosen from conf/data; `{INSPECT} <folder>` writes such a file"
     )
@@ -239,10 +239,6 @@ def _explain_yaml(reason: yaml.YAMLError) -> ConfigError:
 def _choices() -> list[str]:
     groups = (path.name for path in CONF.iterdir() if path.is_dir())
     return [*SECTIONS, *(name for name in groups if name != DEFAULTS_OF_DATA)]
-
-
-def _first_line(reason: Exception) -> str:
-    return str(reason).splitlines()[0]
 
 
 # The first kind that an exception is of counts.

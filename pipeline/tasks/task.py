@@ -97,6 +97,17 @@ class ConstantGuess(Protocol):
         ...
 
 
+@runtime_checkable
+class FittedGuess(Protocol):
+    """A task whose scores can be compared with those of one guess made of the training targets; optional."""
+
+    guess_name: str
+
+    def guess(self, training: NDArray[Any], targets: NDArray[Any]) -> Evidence:
+        """Return the evidence of that guess for each target (N, ...), given those of the training split."""
+        ...
+
+
 class Decoded(nn.Module):
     """A model followed by the decoding of its outputs to predictions, for export.
 

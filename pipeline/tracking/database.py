@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils
 from sqlalchemy.exc import DatabaseError
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, first_line
 from pipeline.files import replacing
 from pipeline.tracking.uri import connect, sqlite_uri
 
@@ -82,7 +82,7 @@ def _explained(database: Path) -> Iterator[None]:
     except (MlflowException, DatabaseError, OSError) as reason:
         raise ConfigError(
             str(database),
-            f"the MLflow database cannot be made ({str(reason).splitlines()[0]})",
+            f"the MLflow database cannot be made ({first_line(reason)})",
             hint="make room on the disk, or the folder writable; then type the same command again",
         ) from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, first_line
 from pipeline.tracking.uri import FOLDER_TAG, tracking_uri
 
 MODELS = "models:/"  # how URIs of MLflow's registry begin
@@ -24,7 +24,7 @@ def find_run_folder(run_id: str, root: Path) -> str:
     try:
         folder: str | None = MlflowClient(tracking_uri(root)).get_run(run_id).data.tags.get(FOLDER_TAG)
     except MlflowException as reason:
-        raise ConfigError("run", f"MLflow does not know it ({_first_line(reason)})", got=run_id) from None
+        raise ConfigError("run", f"MLflow does not know it ({first_line(reason)})", got=run_id) from None
     if folder is None or not (root / folder).is_dir():
         raise ConfigError(
             "run",
@@ -58,11 +58,7 @@ def find_registered_run(uri: str, root: Path) -> str:
     except MlflowException as reason:
         raise ConfigError(
             "run",
-            f"MLflow's registry has no such model ({_first_line(reason)})",
+            f"MLflow's registry has no such model ({first_line(reason)})",
             got=uri,
             hint="register it, or name a run",
         ) from None
-
-
-def _first_line(reason: Exception) -> str:
-    return str(reason).splitlines()[0].rstrip(".")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, first_line
 from pipeline.tracking.lookup import MODEL, MODELS
 from pipeline.tracking.store import Store
 
@@ -52,8 +52,8 @@ def register_model(store: Store, run_id: str, *, name: str, alias: str, fingerpr
         with store.alone():
             return _register(store, models[0], name=name, alias=alias, fingerprint=fingerprint)
     except MlflowException as reason:
-        text = str(reason).splitlines()[0]
-        raise ConfigError("python -m pipeline.register", f"MLflow refuses it ({text})") from None
+        problem = f"MLflow refuses it ({first_line(reason)})"
+        raise ConfigError("python -m pipeline.register", problem) from None
 
 
 def _register(store: Store, model: LoggedModel, *, name: str, alias: str, fingerprint: str) -> int:

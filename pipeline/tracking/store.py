@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import DatabaseError
 
-from pipeline.errors import ConfigError, redact
+from pipeline.errors import ConfigError, first_line, redact
 from pipeline.runs.lock import locked
 from pipeline.tracking.database import make_if_needed
 from pipeline.tracking.relocation import ARTIFACTS, relocate
@@ -74,7 +74,7 @@ class Store:
             except MlflowException as reason:
                 raise ConfigError(
                     "MLFLOW_TRACKING_URI",
-                    f"the server does not answer ({str(reason).splitlines()[0]})",
+                    f"the server does not answer ({first_line(reason)})",
                     got=redact(self.uri),
                     hint="correct it, or unset it to track in the project's folder",
                 ) from None
@@ -91,7 +91,7 @@ class Store:
             except (MlflowException, DatabaseError, sqlite3.DatabaseError) as reason:
                 raise ConfigError(
                     str(self.database),
-                    f"the MLflow database cannot be opened ({str(reason).splitlines()[0]})",
+                    f"the MLflow database cannot be opened ({first_line(reason)})",
                     hint="repair it or move it away (a new one is created), or set MLFLOW_TRACKING_URI",
                 ) from None
 

@@ -135,6 +135,7 @@ class _Writer:
 
     Args:
         example: a prediction, from which the columns are known.
+        overlays: whether to write overlays, with activation maps or without.
 
     Attributes:
         has_files: whether an image has files, and not only a row.

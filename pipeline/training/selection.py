@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.tasks.demands import load_demands
-from pipeline.tasks.task import ConstantGuess, Task
+from pipeline.tasks.task import ConstantGuess, FittedGuess, Task
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Selection:
 
     def about(self, task: Task, prepared: Prepared, classes: Sequence[str]) -> dict[str, Any]:
         """Return what `result.json` says of it: the score, the majority class, and its scores on validation images."""
+        if isinstance(task, FittedGuess):
+            return {"score": self.score, **fitted_baseline(task, prepared, "val")}
         guessed = {} if self.majority is None else baseline(task, prepared.targets("val"), self.majority)
         majority = classes[self.majority] if self.majority is not None and guessed else None
         return {"score": self.score, "majority": majority, "baseline": guessed}
@@ -63,9 +65,18 @@ def find_selection(declaration: Declaration, prepared: Prepared) -> Selection:
     return Selection(score, demands.mode_of(score), majority, reason)
 
 
+def fitted_baseline(task: FittedGuess, prepared: Prepared, split: str) -> dict[str, Any]:
+    """Return {majority, baseline}: the name of a guess made of the training targets, and its scores on a split."""
+    evidence = task.guess(prepared.targets("train"), prepared.targets(split))
+    return {"majority": task.guess_name, "baseline": _finite(task.scores(evidence))}  # type: ignore[attr-defined]
+
+
 def baseline(task: Task, targets: Any, majority: int) -> dict[str, float]:
     """Return the scores of always guessing a class that are defined; empty for a task without such a guess."""
     if not isinstance(task, ConstantGuess):
         return {}
-    scores = task.scores(task.constant(np.asarray(targets), majority))
+    return _finite(task.scores(task.constant(np.asarray(targets), majority)))  # type: ignore[attr-defined]
+
+
+def _finite(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if np.isfinite(value)}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, first_line
 
 PACKAGE = "package:"
 SUFFIXES = (".pth", ".pt", ".ckpt")
@@ -116,10 +116,9 @@ def read_tensors(path: Path) -> dict[str, Any]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as reason:
-        first = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
         raise ConfigError(
             "model.pretrained",
-            f"the file cannot be loaded as plain tensors ({first})",
+            f"the file cannot be loaded as plain tensors ({first_line(reason)})",
             got=str(path),
             hint="save it again with torch.save(model.state_dict(), file)",
         ) from None

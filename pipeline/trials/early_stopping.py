@@ -12,6 +12,12 @@ from pipeline.sweeps.pruners import Peer, Pruner, make_pruner
 from pipeline.sweeps.settings import SearchSettings
 from pipeline.tasks.demands import load_demands
 
+# What decides how many images each class has, and with it the score that selects the epoch where none is declared.
+OF_CLASSES = {"data"} | {
+    f"data.{name}"
+    for name in ("root", "format", "table", "columns", "separator", "classes", "split", "groups")
+}
+
 
 class PruningPolicy:
     """Decide whether to stop a training of a trial early.
@@ -106,13 +112,8 @@ def check_metric(declaration: Declaration) -> None:
     if metric not in logged:
         raise ConfigError.unknown("search.metric", metric, logged, what="metric")
     objective = name_objective(metric, declaration.trainer.select)
-    if metric == "score" and {"trainer", "trainer.select"} & settings.space.keys():
-        raise ConfigError(
-            "search.metric",
-            "trainings that are judged by different scores cannot be compared, and the space draws trainer.select",
-            got=settings.metric,
-            hint="remove it there, or set search.metric to one score, such as val/loss",
-        )
+    if metric == "score":
+        _check_same_score(declaration, is_labelled=demands.is_labelled)
     better = demands.direction(objective)
     if settings.direction != better:
         way = "lower" if better == "minimize" else "higher"
@@ -121,6 +122,27 @@ def check_metric(declaration: Declaration) -> None:
             f"{objective} is better when {way}",
             got=settings.direction,
             hint=f"set search.direction={better}",
+        )
+
+
+def _check_same_score(declaration: Declaration, *, is_labelled: bool) -> None:
+    """Check that all trainings are judged by the same score.
+
+    Raises:
+        ConfigError: the space draws it, or images of classes, which decide it where it is not declared.
+    """
+    settings = declaration.search
+    drawn = [key for key in settings.space if key in ("trainer", "trainer.select")]
+    way = "remove it there"
+    if not drawn and declaration.trainer.select is None and is_labelled:
+        drawn = [key for key in settings.space if ".".join(key.split(".")[:2]) in OF_CLASSES]
+        way = "set trainer.select"
+    if drawn:
+        raise ConfigError(
+            "search.metric",
+            f"trainings that are judged by different scores cannot be compared, and the space draws {drawn[0]}",
+            got=settings.metric,
+            hint=f"{way}, or set search.metric to one score, such as val/loss",
         )
 
 

@@ -19,7 +19,7 @@ from pipeline.declaration.digests import digest
 from pipeline.declaration.keys import SECTIONS as OF_TRAINING
 from pipeline.declaration.keys import training_code
 from pipeline.declaration.settings import NOT_DECIDING
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, first_line
 from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check_choice, check_interval
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
@@ -209,9 +209,8 @@ def _parsed(override: str, key: str) -> Any:
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException as reason:
-        first = str(reason).splitlines()[0]
         raise ConfigError(
-            f"search.space.{key}", first, hint="write choice(a, b) or interval(0.1, 1)"
+            f"search.space.{key}", first_line(reason), hint="write choice(a, b) or interval(0.1, 1)"
         ) from None
 
 

@@ -187,6 +187,26 @@ def test_server_names_classes_and_refuses_bad_input_in_a_sentence(tmp_path: Path
         server.stop()
 
 
+def test_server_of_several_labels_answers_those_that_are_more_likely_than_not(
+    tmp_path: Path, elsewhere: Path
+) -> None:
+    run = logged(tmp_path, "multilabel")
+    probabilities = expected(run, tmp_path, FILES)
+    server = Server(tmp_path, elsewhere)
+    try:
+        server.wait()
+        status, answer = server.post({"inputs": texts(FILES)})
+        assert status == 200, answer
+        for found, truth in zip(answer["predictions"], probabilities, strict=True):
+            assert list(found["probabilities"].values()) == pytest.approx(truth, abs=1e-5)
+            assert found["labels"] == [
+                name for name, share in zip(CLASSES, truth, strict=True) if share >= 0.5
+            ]
+            assert "class" not in found
+    finally:
+        server.stop()
+
+
 def test_masks_are_answered_as_png_and_both_flavours_load_elsewhere(tmp_path: Path, elsewhere: Path) -> None:
     run = logged(tmp_path, "segmentation")
     masks = expected(run, tmp_path, FILES)

@@ -207,6 +207,7 @@ def test_every_drawing_of_the_room_is_tested() -> None:
         "comparison",
         "confusion",
         "curves",
+        "errors",
         "fonts",
         "heat",
         "labels",

@@ -53,6 +53,7 @@ COMPOSED = {
             "data.groups=null",
         ),
     ],
+    "landmarks": ["task=landmarks", "data=clocks", "data.points=[left,right]"],
     "segmentation": ["task=segmentation", "data=brain", "model=unet_small"],
 }
 
@@ -99,6 +100,12 @@ ROWS = {
         best=1.0,
         chance=0.34,
         most_boxes=1,
+    ),
+    "landmarks": Row(
+        lambda targets: (targets[..., :2] / 8 - 0.5).flatten(1),
+        lambda targets: torch.zeros(len(targets), 4),
+        best=0.0,
+        chance=0.3,
     ),
     "multilabel": Row(
         lambda targets: 40 * targets.float() - 20,

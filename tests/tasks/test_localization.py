@@ -138,6 +138,8 @@ def test_boxes_are_told_in_pixels_of_the_file(
     shown = load_present(TARGET)(Predicted(np.array([[*box, 1, 0.75]]), sides), facts)
     assert [float(shown.cells[key]) for key in ("x_min", "y_min", "x_max", "y_max")] == expected
     assert (shown.cells["class"], shown.cells["confidence"]) == ("bee", "0.750000")
+    assert shown.marks is not None
+    np.testing.assert_allclose(shown.marks.boxes, [expected])
     empty = load_present(TARGET)(Predicted(np.array([[0.0, 0, 0, 0, -1, 0]]), sides), facts)
     assert list(empty.cells) == list(shown.cells)
     assert set(empty.cells.values()) == {""}

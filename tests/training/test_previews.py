@@ -20,6 +20,7 @@ from tests.makers import data_section, declaration
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
 LABELS = np.arange(20, dtype=np.uint8) % 2
 MASKS = IMAGES[..., 0] % 2
+BOXES = np.tile(np.array([1, 2, 4, 7, 1, 0], np.float32), (20, 1, 1))
 STATISTICS = measure([IMAGES], patch=None)
 FLIP = {"_target_": "albumentations.HorizontalFlip", "p": 0.5}
 TURN = {"_target_": "albumentations.VerticalFlip", "p": 1.0}
@@ -49,7 +50,7 @@ def preview(settings: Declaration, folder: Path, *, kind: str = "label") -> list
     """Draw the previews of a training; return the names of the files."""
     augmentation, found = build_augmentation(settings, STATISTICS), load_kind(kind)
     draws = None if augmentation is None else OnTheFly(augmentation, found.moves_as, seed=settings.seed)
-    targets = {"label": LABELS, "mask": MASKS}[kind]
+    targets = {"label": LABELS, "mask": MASKS, "boxes": BOXES}[kind]
     split = PreparedSplit(IMAGES, targets, found, draws=draws, mix=build_mixing(settings), seed=settings.seed)
     return [path.name for path in draw_previews(settings, split, augmentation, folder)]
 
@@ -154,3 +155,13 @@ def test_row_of_a_step_shows_that_step_alone(sheets: Sheets, tmp_path: Path) -> 
     for image in shown["images"][turns][1:]:
         np.testing.assert_array_equal(image, IMAGES[7, ::-1])
     assert shown["captions"][turns][1:] == ["VerticalFlip"] * DRAWS
+
+
+def test_boxes_are_shown_where_each_draw_has_moved_them(sheets: Sheets, tmp_path: Path) -> None:
+    preview(declared({**FLIP, "p": 1.0}), tmp_path, kind="boxes")
+    shown = sheets["augmentation.png"]
+    assert len(shown["marks"]) == len(shown["images"])
+    places = [marks.boxes.tolist() for marks in shown["marks"]]
+    assert places[0] == [[1, 2, 4, 7]]
+    assert places[1 : 1 + DRAWS] == [[[4, 2, 7, 7]]] * DRAWS
+    assert all(list(marks.names) == ["dog"] for marks in shown["marks"])

@@ -195,3 +195,20 @@ def test_space_that_draws_the_selecting_score_is_refused_without_a_metric() -> N
     with refused("search.metric", got=None, hint="such as val/loss"):
         check_metric(declaration.replace(search=drawing))
     check_metric(declaration.replace(search={**drawing, "metric": "val/auroc"}))
+
+
+@pytest.mark.parametrize("key", ["data", "data.split", "data.split.seed", "data.groups"])
+def test_space_that_draws_the_images_of_classes_is_refused_unless_the_score_is_declared(key: str) -> None:
+    """Of some of its trials, accuracy would select the epoch, of others balanced accuracy."""
+    declaration = compose(["search=coarse"])
+    drawing = {**declaration.sections["search"], "space": {key: "choice(1, 2)"}}
+    text = (
+        "search.metric: trainings that are judged by different scores cannot be compared, and the space draws "
+        f"{key}, got None; set trainer.select, or set search.metric to one score, such as val/loss"
+    )
+    with refused("search.metric", got=None, text=text):
+        check_metric(declaration.replace(search=drawing))
+    check_metric(declaration.replace(search={**drawing, "metric": "val/auroc"}))
+    check_metric(compose(["search=coarse", "trainer.select=auroc"]).replace(search=drawing))
+    harmless = {**drawing, "space": {"data.shape": "choice([1,16,16], [1,32,32])"}}
+    check_metric(declaration.replace(search=harmless))

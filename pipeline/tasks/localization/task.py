@@ -112,15 +112,16 @@ class Localization:
             "one; they count for accuracy alone"
         ]
 
-    def to_file(self, boxes: NDArray[np.floating], sides: NDArray[np.integer]) -> NDArray[np.floating]:
+    def to_file(self, box: NDArray[np.floating], sides: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return a box (4,) in pixels of the image's file.
 
         Args:
             sides: rows and columns of the file.
         """
         rows, columns = map(int, sides)
-        corners = self._resizing.place((rows, columns)).to_original(boxes.reshape(2, 2).astype(np.float64))
-        return np.clip(corners, 0, (columns, rows)).reshape(4)
+        corners = self._resizing.place((rows, columns)).to_original(box.reshape(2, 2).astype(np.float64))
+        clipped: NDArray[np.float64] = np.clip(corners, 0, (columns, rows)).reshape(4)
+        return clipped
 
     def _boxes(self, outputs: Tensor) -> Tensor:
         """Return boxes (N, 4) in pixels, inside of the image."""
