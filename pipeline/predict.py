@@ -28,6 +28,7 @@ from pipeline.runs.cache import publish, refuse_foreign
 from pipeline.runs.command import exit_on_mistake
 from pipeline.training.prediction import OVERLAYS, TABLE, Summary, predict
 from pipeline.training.trained import Trained, find_trained, open_trained
+from pipeline.transforms.settings import refuse_windows
 
 OPTIONS = ("views", "overlays", "ensemble", "explain")
 USAGE = (
@@ -93,6 +94,7 @@ def _find_runs(named: Sequence[str], views: str | None, root: Path) -> list[Trai
         run = find_trained(name, root=root)
         if views is not None:
             section = compose_sections([f"views={views}"])["views"]
+            refuse_windows(section)
             run = open_trained(run.folder, root=root, declaration=run.declaration.replace(views=section))
         found.setdefault(run.folder.path.resolve(), run)
     return list(found.values())

@@ -30,19 +30,23 @@ TEST, ALL = "test", "all"
 CHOICES = (TEST, ALL)
 
 
+def check_split(split: str) -> None:
+    """Raise if a user names a split that other data are not scored on."""
+    if split not in CHOICES:
+        raise ConfigError.unknown("split", split, CHOICES, what="choice")
+
+
 def prepare_external(facts: Facts, folder: Path, *, split: str) -> Prepared:
     """Decode images of an archive into the test split of a prepared folder that has no other.
 
     Args:
         facts: of the archive, with the shape that the network was trained on.
         folder: an empty folder.
-        split: `test`, or `all` for the images of all splits.
+        split: `all` for the images of all splits, or one of them.
 
     Raises:
         ConfigError: the archive is invalid, or has no such image.
     """
-    if split not in CHOICES:
-        raise ConfigError.unknown("split", split, CHOICES, what="choice")
     source = load_source(facts.format)
     kind = load_kind(find_target(facts))
     with open_source(facts) as archive:

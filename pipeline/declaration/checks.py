@@ -21,7 +21,13 @@ from pipeline.errors import ConfigError, warn
 from pipeline.plans.network import Network
 from pipeline.tasks.demands import Demands, check_score_names, load_demands
 from pipeline.transfer.settings import check_transfer
-from pipeline.transforms.settings import check_augmentation, check_mirrors, check_preprocess, check_views
+from pipeline.transforms.settings import (
+    check_augmentation,
+    check_mirrors,
+    check_preprocess,
+    check_views,
+    refuse_windows,
+)
 
 PLAIN = (
     "name",
@@ -80,6 +86,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     _check_plain(sections)
     check_finite(sections)
     check_class_names(sections["data"])
+    refuse_windows(sections["views"])
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)

@@ -33,6 +33,7 @@ class ActivationMaps:
 
     Attributes:
         method: CAM or GRAD_CAM.
+        sides: rows and columns of the layer that maps are of.
     """
 
     def __init__(self, model: nn.Module, network: Network) -> None:
@@ -45,6 +46,7 @@ class ActivationMaps:
         index = _find_last_map(nodes)
         assert index is not None, "see `has_maps`"
         self.method = CAM if _is_pooled_and_linear(nodes[index + 1 :]) else GRAD_CAM
+        self.sides = nodes[index].shape[1:]
         self._model = model
         self._layer, self._last = built[index], built[-1]
 
@@ -57,9 +59,7 @@ class ActivationMaps:
         """
         maps = self.raw(images, classes)[:, None]
         large = functional.interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-        lowest, highest = large.amin(dim=(1, 2), keepdim=True), large.amax(dim=(1, 2), keepdim=True)
-        spread = highest - lowest
-        return torch.where(spread > 0, (large - lowest) / spread.clamp(min=torch.finfo(spread.dtype).tiny), 0)
+        return normalise(large)
 
     def raw(self, images: Tensor, classes: Tensor) -> Tensor:
         """Return maps as they are defined, in rows and columns of the layer that they are of."""
@@ -82,6 +82,13 @@ class ActivationMaps:
             return torch.einsum("nk,nkhw->nhw", self._last.weight[classes], features).detach()
         (gradients,) = torch.autograd.grad(chosen, features)
         return torch.einsum("nk,nkhw->nhw", gradients.mean(dim=(2, 3)), features).detach().relu()
+
+
+def normalise(maps: Tensor) -> Tensor:
+    """Return maps (N, H, W) scaled to 0 for the least value of each and 1 for the largest; 0 where all are equal."""
+    lowest, highest = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    spread = highest - lowest
+    return torch.where(spread > 0, (maps - lowest) / spread.clamp(min=torch.finfo(spread.dtype).tiny), 0)
 
 
 def has_maps(network: Network) -> bool:

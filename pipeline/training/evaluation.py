@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,25 +18,30 @@ from pipeline.data.prepared import Prepared
 from pipeline.declaration.checks import check, check_test_views
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest
-from pipeline.errors import ConfigError, DamagedFileError, warn
+from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
 from pipeline.tasks.task import FittedGuess, Remarking, Task
-from pipeline.tracking.run import TrackedRun
-from pipeline.tracking.store import Store
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
+from pipeline.training.score_tracking import track_scores
 from pipeline.training.selection import baseline, fitted_baseline
 from pipeline.training.trained import Predictor, Trained, open_trained
 
+MakePredictor = Callable[[Trained], Predictor]
 BATCH = 64  # images per forward pass; does not affect scores
 
 
 def evaluate(
-    run: RunFolder, out: Path, *, root: Path, declaration: Declaration | None = None
+    run: RunFolder,
+    out: Path,
+    *,
+    root: Path,
+    declaration: Declaration | None = None,
+    make_predictor: MakePredictor = Predictor,
 ) -> dict[str, Interval]:
     """Score a finished run on the test split; write scores, cases and pictures.
 
@@ -45,6 +50,7 @@ def evaluate(
     Args:
         run: the folder of a finished run, or one that its results were published to.
         declaration: of the run, such as one with other views; None for the one that `open_trained` finds.
+        make_predictor: makes what computes the outputs for an image.
 
     Returns:
         Score -> {value, low, high}, with a 95 % interval over test images, or over the groups of `data.groups`; bounds
@@ -72,11 +78,18 @@ def evaluate(
         write_rows(out / "cases.csv", load_cases(declaration.task["_target_"]).COLUMNS, ())
         (out / "pictures").mkdir()
         return {}
-    return _score(trained, declaration, prepared, out, root=root, place="test")
+    predictor = make_predictor(trained)
+    return _score(trained, declaration, prepared, out, root=root, place="test", predictor=predictor)
 
 
 def evaluate_elsewhere(
-    trained: Trained, other: Declaration, out: Path, *, root: Path, split: str
+    trained: Trained,
+    other: Declaration,
+    out: Path,
+    *,
+    root: Path,
+    split: str,
+    make_predictor: MakePredictor = Predictor,
 ) -> dict[str, Interval]:
     """Score a finished run on an external test set, see `replace_data`; write scores, cases and pictures.
 
@@ -85,6 +98,7 @@ def evaluate_elsewhere(
     Args:
         other: the declaration of the run with the other data.
         split: `test`, or `all` for the images of all splits.
+        make_predictor: makes what computes the outputs for an image.
 
     Returns:
         Score -> {value, low, high}, as `evaluate`.
@@ -102,14 +116,18 @@ def evaluate_elsewhere(
             "images": len(prepared.images("test")),
             "data_digest": found,
         }
-        return _score(trained, other, prepared, out, root=root, place=place, about=about)
+        predictor = make_predictor(trained)
+        return _score(trained, other, prepared, out, root=root, place=place, predictor=predictor, about=about)
 
 
-def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declaration:
-    """Return the declaration of a run with other data, resized as its own; its range of values is their default.
+def replace_data(
+    declaration: Declaration, data: Mapping[str, Any], *, is_resized: bool = True
+) -> Declaration:
+    """Return the declaration of a run with other data; the range of values of its own is their default.
 
     Args:
         data: section of the other data.
+        is_resized: whether they are resized as its own data, and not as `data` says.
 
     Raises:
         ConfigError: the data are none that the run can be scored on, as the classes differ.
@@ -125,7 +143,9 @@ def replace_data(declaration: Declaration, data: Mapping[str, Any]) -> Declarati
             what = f"{needed}{' channels' if name == 'shape' else ''}, as of the data that the run was trained on"
             hint = "the run cannot be scored on others"
             raise ConfigError(f"data.{name}", got=got, allowed=what, hint=hint)
-    as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
+    as_own: dict[str, Any] = {}
+    if is_resized:
+        as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
     as_own["value_range"] = own.value_range if data["value_range"] is None else data["value_range"]
     found = check({**declaration.sections, "data": {**data, **as_own}})
     check_test_views(found)
@@ -140,6 +160,7 @@ def _score(
     *,
     root: Path,
     place: str,
+    predictor: Predictor,
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Interval]:
     """Score the test split of prepared data, write all that is known of it, and log it under `place`.
@@ -151,7 +172,7 @@ def _score(
     task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
     demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
     with declared_arithmetic(declaration.trainer):
-        evaluated = _evaluate_split(trained, task, prepared)
+        evaluated = _evaluate_split(predictor, task, prepared)
     groups = prepared.groups("test")
     scores = with_intervals(
         task.scores,
@@ -165,17 +186,17 @@ def _score(
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
     guessed = _guess(declaration, run, task, evaluated, prepared)
     remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
+    remarks += predictor.remarks(evaluated.images)
     write_scores(out, scores, grouped, summary, guessed=guessed, remarks=remarks)
     cases = load_cases(declaration.task["_target_"])
     write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
-    _track(run, declaration, scores, out, root=root, place=place)
+    track_scores(run, declaration, scores, out, root=root, place=place)
     return scores
 
 
-def _evaluate_split(trained: Trained, task: Task, prepared: Prepared) -> Evaluated:
+def _evaluate_split(predictor: Predictor, task: Task, prepared: Prepared) -> Evaluated:
     """Return the test images with the model's evidence and predictions, in single precision."""
-    predictor = Predictor(trained)
     split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)
     evidence, decoded = [], []
     for start in range(0, len(split), BATCH):
@@ -246,39 +267,3 @@ def _guess(
         return {}
     guessed = baseline(task, evaluated.targets, declaration.data.classes.index(majority))
     return {"class": majority, "scores": guessed}
-
-
-def _track(
-    run: RunFolder,
-    declaration: Declaration,
-    scores: Mapping[str, Interval],
-    out: Path,
-    *,
-    root: Path,
-    place: str,
-) -> None:
-    """Add scores and figures to the MLflow run of the training, if it still exists in this store."""
-    trained = RunFolder(root / "runs" / run.result()["fingerprint"])
-    try:
-        run_id = trained.state().get("mlflow_run_id")
-    except DamagedFileError as damage:
-        warn(f"{damage.file} {damage.problem}; the scores are not logged to MLflow, train the run again")
-        return
-    if run_id is None:
-        return
-    store = Store(root, declaration.tracking.experiment)
-    if not store.has_run(run_id):
-        return
-    tracked = TrackedRun(store, run_id)
-    tracked.log_scores(
-        {
-            f"{place}/{name}{'' if part == 'value' else f'_{part}'}": value
-            for name, parts in scores.items()
-            for part, value in parts.items()
-            if part == "value" or not np.isnan(value)
-        }
-    )
-    tracked.log_files(out / "pictures", place)
-    tracked.log_files(out / "cases.csv", place)
-    tracked.log_files(out / "groups.csv", place)
-    tracked.log_files(out / "remarks.txt", place)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.declaration.checks import check_test_views
@@ -143,10 +145,20 @@ class Predictor:
         shown = [self._model(see(images, view, self._seen)) for view in self._views]
         return self.task.merge(shown, [view.is_mirrored for view in self._views])
 
+    def remarks(self, images: NDArray[np.uint8]) -> list[str]:  # noqa: ARG002
+        """Return sentences on how the outputs for images (N, H, W, C) were computed; none if as in training."""
+        return []
+
     @property
     def explains(self) -> bool:
         """Whether the network has activation maps."""
         return self._maps is not None
+
+    @property
+    def map_sides(self) -> tuple[int, ...]:
+        """Rows and columns of the layer that activation maps are of."""
+        assert self._maps is not None, "see `explains`"
+        return self._maps.sides
 
     def activation_maps(self, images: Tensor, classes: Tensor) -> Tensor:
         """Return a map from 0 to 1 for the class of each image: (N, rows, columns of data.shape), on the CPU.

@@ -54,6 +54,13 @@ class ViewSettings:
     mirror: bool
 
 
+def refuse_windows(views: Any) -> None:
+    """Raise if a section `views` is that of windows, which only evaluation knows."""
+    if isinstance(views, Mapping) and views.get("crops") == "windows":
+        hint = "train without them, then `python -m pipeline.evaluate <run> <folder to write> views=windows`"
+        raise ConfigError("views", "windows are a way to evaluate a trained run", got="windows", hint=hint)
+
+
 def find_tile(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | None:
     """Return the size (rows, columns) of the tiles that a preprocessing whitens; None without whitening."""
     if preprocess["_target_"] not in WHITENING:

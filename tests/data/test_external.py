@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data.external import prepare_external
+from pipeline.data.external import check_split, prepare_external
 from pipeline.data.facts import Facts
 from tests.makers import data_section, write_class_folders, write_image_masks
 from tests.refusals import refused
@@ -61,6 +61,6 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with refused("data.root", hint="set split=all to score all of them"):
         prepare_external(where, folder, split="test")
     with refused("split", allowed=["test", "all"]):
-        prepare_external(where, folder, split="train")
+        check_split("train")
     with refused("data.groups", hint="rename the file"):
         prepare_external(facts(tmp_path / "data.zip", groups=r"patient\d"), folder, split="all")

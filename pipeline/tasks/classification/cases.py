@@ -41,7 +41,9 @@ def draw(task: Classification, evaluated: Evaluated, folder: Path) -> None:
         images = np.asarray(evaluated.images[worst])
         draw_sheet(images, folder / "mistakes.png", captions=captions)
         if evaluated.explain is not None:
-            maps = [evaluated.explain(worst, indices[worst]) for indices in (guesses, labels)]
+            maps = [
+                evaluated.explain(worst.tolist(), indices[worst].tolist()) for indices in (guesses, labels)
+            ]
             cells = [
                 overlay_heat(image, heat) for image, *both in zip(images, *maps, strict=True) for heat in both
             ]

@@ -1,0 +1,108 @@
+"""What a user may ask of the evaluation of a trained run: other views, other data, windows, activation maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.external import TEST, check_split
+from pipeline.declaration.composition import compose_sections
+from pipeline.declaration.targets import check_section
+from pipeline.errors import ConfigError
+from pipeline.tasks.demands import load_demands
+from pipeline.tasks.intervals import Interval
+from pipeline.training import weak_localization, window_evaluation
+from pipeline.training.box_data import has_boxes
+from pipeline.training.evaluation import MakePredictor, evaluate, evaluate_elsewhere, replace_data
+from pipeline.training.trained import Predictor, Trained, open_trained
+from pipeline.training.windows import WindowPredictor, WindowSettings
+
+OPTIONS = ("views", "data", "split", "explain")
+GROUPS = ("views", "data")  # whose settings can be changed, too
+WINDOWS = "pipeline.training.windows.WindowSettings"
+
+
+def score(
+    trained: Trained, overrides: Sequence[str], out: Path, *, root: Path, command: str
+) -> tuple[dict[str, Interval], Mapping[str, str]]:
+    """Score a run as overrides such as `views=flips` or `data=<name>` ask for; write scores, cases and pictures.
+
+    Returns:
+        Scores, and their titles.
+
+    Raises:
+        ConfigError: an override is unknown, or they do not go together.
+    """
+    asked = {group: [each for each in overrides if _is_of(each, group)] for group in OPTIONS}
+    for each in overrides:
+        if not any(each in chosen for chosen in asked.values()):
+            raise ConfigError.unknown(command, each.partition("=")[0], OPTIONS, what="option")
+    data = _compose("data", asked["data"]) if asked["data"] or asked["split"] else None
+    views = _compose("views", asked["views"]) if asked["views"] else None
+    split = asked["split"][-1].partition("=")[2] if asked["split"] else TEST
+    check_split(split)
+    if asked["explain"]:
+        return _explain(trained, asked, data, out, root), weak_localization.TITLES
+    make_predictor: MakePredictor = Predictor
+    if views is not None and views["crops"] == "windows":
+        check_section(views, WINDOWS, path="views")
+        settings = WindowSettings(**views)
+        settings.check(trained.declaration.data.classes)
+        if data is not None and has_boxes(data):
+            found = window_evaluation.detect_by_windows(trained, data, settings, out, root=root, split=split)
+            return found, window_evaluation.TITLES
+        shape = trained.declaration.data.shape if data is None else data["shape"]
+
+        def make_predictor(run: Trained) -> Predictor:
+            return WindowPredictor(run, (shape[1], shape[2]), settings.scales)
+
+    elif views is not None:
+        declaration = trained.declaration.replace(views=views)
+        trained = open_trained(trained.folder, root=root, declaration=declaration)
+    titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
+    if data is None:
+        declaration = trained.declaration
+        folder = trained.folder
+        return evaluate(
+            folder, out, root=root, declaration=declaration, make_predictor=make_predictor
+        ), titles
+    other = replace_data(trained.declaration, data, is_resized=make_predictor is Predictor)
+    found = evaluate_elsewhere(trained, other, out, root=root, split=split, make_predictor=make_predictor)
+    return found, titles
+
+
+def _explain(
+    trained: Trained,
+    asked: Mapping[str, Sequence[str]],
+    data: Mapping[str, Any] | None,
+    out: Path,
+    root: Path,
+) -> dict[str, Interval]:
+    value = asked["explain"][-1].partition("=")[2]
+    if value != "cam":
+        raise ConfigError("explain", got=value, allowed="cam")
+    if data is None:
+        raise ConfigError(
+            "explain", "activation maps are scored by boxes", hint="add data=<name> of data with boxes"
+        )
+    for other in ("views", "split"):
+        if asked[other]:
+            problem = "activation maps are of the centre of each image, and their thresholds of the split val"
+            raise ConfigError(other, problem, hint=f"leave {other} out")
+    return weak_localization.localize_weakly(trained, data, out, root=root)
+
+
+def _compose(group: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the section of a group that overrides choose."""
+    if not any(each.startswith(f"{group}=") for each in overrides):
+        path = overrides[0].partition("=")[0] if overrides else "split"
+        what = "other data" if group == "data" else "other views"
+        raise ConfigError(path, f"belongs to {what}", hint=f"add {group}=<name>, a file of conf/{group}")
+    section: dict[str, Any] = compose_sections(overrides)[group]
+    return section
+
+
+def _is_of(override: str, group: str) -> bool:
+    """Return whether an override chooses an option of a group, or changes a setting of it."""
+    return override.startswith(f"{group}=") or (group in GROUPS and override.startswith(f"{group}."))
