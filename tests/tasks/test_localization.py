@@ -22,6 +22,7 @@ from pipeline.training.evaluation import evaluate
 from pipeline.training.run import RunRequest, train
 from tests.makers import data_section
 from tests.refusals import refused
+from tests.tasks.kinds import write_data
 from tests.tasks.rows import box_shares
 from tests.tasks.test_contract import declare
 
@@ -164,12 +165,8 @@ def test_images_of_several_or_ignored_objects_are_refused_by_file(
 
 
 def test_training_refuses_data_with_several_objects(tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "tests.tasks.test_contract.ROWS",
-            {"localization": type("Two", (), {"most_boxes": 2, "head": None})},
-        )
-        declaration = declare("localization", tmp_path)
+    declaration = declare("localization", tmp_path)
+    write_data(tmp_path / "data.zip", "boxes", most_boxes=2)
     with refused("train/002.png", hint="choose task=detection, or leave these images out"):
         train(declaration, RunRequest("test", "test", waits=False), RunContext(tmp_path))
 
