@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.loading import load
 from pipeline.errors import ConfigError
 from pipeline.pages.scores import print_scores
@@ -53,7 +54,7 @@ def main() -> None:
     overrides = [each for each in more if "=" in each]
     with tempfile.TemporaryDirectory() as draft:
         out = Path(draft)
-        scores, titles = score(trained, overrides, out, root=root, command=COMMAND)
+        scores, titles = score(trained, overrides, out, root=root, compose=compose_sections, command=COMMAND)
         row, guessed = (
             json.loads((out / name).read_text(encoding="utf-8")) for name in ("metrics.json", "baseline.json")
         )

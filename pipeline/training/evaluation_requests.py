@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.data.external import TEST, check_split
-from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.targets import check_section
 from pipeline.errors import ConfigError
 from pipeline.tasks.demands import load_demands
@@ -18,15 +17,20 @@ from pipeline.training.evaluation import MakePredictor, evaluate, evaluate_elsew
 from pipeline.training.trained import Predictor, Trained, open_trained
 from pipeline.training.windows import WindowPredictor, WindowSettings
 
+Compose = Callable[[Sequence[str]], Mapping[str, Any]]
 OPTIONS = ("views", "data", "split", "explain")
 GROUPS = ("views", "data")  # whose settings can be changed, too
 WINDOWS = "pipeline.training.windows.WindowSettings"
 
 
 def score(
-    trained: Trained, overrides: Sequence[str], out: Path, *, root: Path, command: str
+    trained: Trained, overrides: Sequence[str], out: Path, *, root: Path, compose: Compose, command: str
 ) -> tuple[dict[str, Interval], Mapping[str, str]]:
     """Score a run as overrides such as `views=flips` or `data=<name>` ask for; write scores, cases and pictures.
+
+    Args:
+        compose: returns the sections that overrides declare.
+        command: named in errors.
 
     Returns:
         Scores, and their titles.
@@ -38,8 +42,8 @@ def score(
     for each in overrides:
         if not any(each in chosen for chosen in asked.values()):
             raise ConfigError.unknown(command, each.partition("=")[0], OPTIONS, what="option")
-    data = _compose("data", asked["data"]) if asked["data"] or asked["split"] else None
-    views = _compose("views", asked["views"]) if asked["views"] else None
+    data = _section("data", asked["data"], compose) if asked["data"] or asked["split"] else None
+    views = _section("views", asked["views"], compose) if asked["views"] else None
     split = asked["split"][-1].partition("=")[2] if asked["split"] else TEST
     check_split(split)
     if asked["explain"]:
@@ -93,13 +97,13 @@ def _explain(
     return weak_localization.localize_weakly(trained, data, out, root=root)
 
 
-def _compose(group: str, overrides: Sequence[str]) -> dict[str, Any]:
+def _section(group: str, overrides: Sequence[str], compose: Compose) -> dict[str, Any]:
     """Return the section of a group that overrides choose."""
     if not any(each.startswith(f"{group}=") for each in overrides):
         path = overrides[0].partition("=")[0] if overrides else "split"
         what = "other data" if group == "data" else "other views"
         raise ConfigError(path, f"belongs to {what}", hint=f"add {group}=<name>, a file of conf/{group}")
-    section: dict[str, Any] = compose_sections(overrides)[group]
+    section: dict[str, Any] = compose(overrides)[group]
     return section
 
 

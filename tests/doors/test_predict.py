@@ -139,7 +139,7 @@ def test_run_is_scored_on_other_data_by_the_command(trained: tuple[Project, str]
         (["data.root=digits"], "error: data.root: belongs to other data; add data=<name>"),
         (
             ["seed=1"],
-            "error: python -m pipeline.evaluate: unknown option 'seed'; allowed: data, split, views",
+            "error: python -m pipeline.evaluate: unknown option 'seed'; allowed: data, explain, split, views",
         ),
         (["data=brain"], "error: data.classes must be ['0', '1', "),
         (["x.yaml", "views=flips"], "error: x.yaml: is a declaration, beside which nothing else is taken"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,17 +124,14 @@ def write_squares(path: Path) -> dict[str, Any]:
     return {"root": str(path), "shape": [1, 24, 24], "name": "squares", "split": "random", **BOXES}
 
 
-def ask(
-    run: Trained, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *overrides: str, out: Path
-) -> Any:
+def ask(run: Trained, data: dict[str, Any], *overrides: str, out: Path) -> Any:
     """Score a run on a section `data`, as a command asks for it."""
 
-    def compose_here(asked: list[str]) -> dict[str, Any]:
+    def compose_here(asked: Sequence[str]) -> dict[str, Any]:
         return {"data": data} if asked == ["data=here"] else compose_sections(asked)
 
-    monkeypatch.setattr("pipeline.training.evaluation_requests.compose_sections", compose_here)
     given = ["data=here", *overrides]
-    return score(run, given, out, root=out.parent, command="evaluate")[0]
+    return score(run, given, out, root=out.parent, compose=compose_here, command="evaluate")[0]
 
 
 def test_windows_on_objects_alone_are_a_perfect_detector(
@@ -148,7 +146,7 @@ def test_windows_on_objects_alone_are_a_perfect_detector(
 
     monkeypatch.setattr(WindowPredictor, "probabilities", brightness)
     overrides = ["views=windows", f"views.background='{CLASSES[2]}'", "views.overlap=0.1"]
-    scores = ask(run, data, monkeypatch, *overrides, out=tmp_path / "out")
+    scores = ask(run, data, *overrides, out=tmp_path / "out")
     assert {name: each["value"] for name, each in scores.items()} == {"ap50": 1, "ap": 1, "recall": 1}
     with (tmp_path / "out" / "cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -167,21 +165,23 @@ def test_windows_on_objects_alone_are_a_perfect_detector(
 
 
 def test_images_of_one_window_get_the_scores_of_evaluation(
-    trained: tuple[Trained, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    trained: tuple[Trained, Path], tmp_path: Path
 ) -> None:
     run, root = trained
-    own, _ = score(run, [], tmp_path / "own", root=root, command="evaluate")
-    windows, _ = score(run, ["views=windows"], tmp_path / "windows", root=root, command="evaluate")
+    own, _ = score(run, [], tmp_path / "own", root=root, compose=compose_sections, command="evaluate")
+    windows, _ = score(
+        run, ["views=windows"], tmp_path / "windows", root=root, compose=compose_sections, command="evaluate"
+    )
     assert windows == {name: pytest.approx(each, abs=1e-6, nan_ok=True) for name, each in own.items()}
     write_class_folders(tmp_path / "large.zip", classes=CLASSES, sides=(20, 12))
     data = {**run.declaration.sections["data"], "root": str(tmp_path / "large.zip"), "shape": [1, 20, 12]}
-    scores = ask(run, data, monkeypatch, "views=windows", out=tmp_path / "large")
+    scores = ask(run, data, "views=windows", out=tmp_path / "large")
     assert 0 <= scores["accuracy"]["value"] <= 1
     assert "7x3 windows of 8x8 pixels" in (tmp_path / "large" / "remarks.txt").read_text()
 
 
 def test_images_smaller_than_a_window_and_other_classes_are_refused(
-    trained: tuple[Trained, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    trained: tuple[Trained, Path], tmp_path: Path
 ) -> None:
     run, _ = trained
     with refused("views.scales", hint="choose larger scales"):
@@ -191,7 +191,6 @@ def test_images_smaller_than_a_window_and_other_classes_are_refused(
         ask(
             run,
             {**data, "classes": ["other", CLASSES[1]]},
-            monkeypatch,
             "views=windows",
             out=tmp_path / "out",
         )
