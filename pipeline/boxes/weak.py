@@ -56,13 +56,13 @@ def are_found(boxes: Array, objects: Array) -> NDArray[np.bool_]:
     low, high = np.maximum(boxes[..., :2], objects[..., :2]), np.minimum(boxes[..., 2:], objects[..., 2:])
     common = np.clip(high - low, 0, None).prod(axis=-1)
     union = _areas(boxes) + _areas(objects) - common
-    is_close: NDArray[np.bool_] = common >= LEAST_IOU * union  # never of NaN
-    return np.any(is_close, axis=-1)
+    found: NDArray[np.bool_] = np.asarray(common >= LEAST_IOU * union).any(axis=-1)  # never of NaN
+    return found
 
 
 def are_hit(points: Array, objects: Array) -> NDArray[np.bool_]:
     """Return whether points (N, 2) of x and y lie in an object of their image: (N,)."""
-    inside = (points[:, None] >= objects[..., :2]) & (points[:, None] < objects[..., 2:])
+    inside = np.asarray((points[:, None] >= objects[..., :2]) & (points[:, None] < objects[..., 2:]))
     found: NDArray[np.bool_] = inside.all(axis=-1).any(axis=-1)
     return found
 

@@ -67,7 +67,7 @@ def each_window(classifier: nn.Module, images: Tensor, sides: Shape, steps: Shap
         for row in range(rows)
         for column in range(columns)
     ]
-    return torch.stack(outputs, dim=2).unflatten(2, (rows, columns))
+    return torch.stack(outputs, dim=2).reshape(*outputs[0].shape, rows, columns)
 
 
 @pytest.mark.parametrize("kind", EXACT)

@@ -42,7 +42,7 @@ def test_mean_of_a_cam_is_the_score_of_its_class_without_the_bias() -> None:
     maps, model, images = make(plan_small(POOLED))
     assert maps.method == CAM
     scores = model(images)[torch.arange(3), CLASSES]
-    bias = model.get_submodule("network.head.3").bias[CLASSES]
+    bias = model.get_parameter("network.head.3.bias")[CLASSES]
     raw = maps.raw(images, CLASSES)
     assert raw.shape == (3, 6, 8)
     torch.testing.assert_close(raw.mean(dim=(1, 2)) + bias, scores)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.declaration.composition import compose
+from pipeline.declaration.composition import compose, compose_sections
 from pipeline.runs.context import RunContext
 from pipeline.training.evaluation_requests import score
 from pipeline.training.run import RunRequest, train
@@ -127,14 +127,11 @@ def ask(
     run: Trained, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *overrides: str, out: Path
 ) -> Any:
     """Score a run on a section `data`, as a command asks for it."""
-    from pipeline.training import evaluation_requests
-
-    composed = evaluation_requests.compose_sections
 
     def compose_here(asked: list[str]) -> dict[str, Any]:
-        return {"data": data} if asked == ["data=here"] else composed(asked)
+        return {"data": data} if asked == ["data=here"] else compose_sections(asked)
 
-    monkeypatch.setattr(evaluation_requests, "compose_sections", compose_here)
+    monkeypatch.setattr("pipeline.training.evaluation_requests.compose_sections", compose_here)
     given = ["data=here", *overrides]
     return score(run, given, out, root=out.parent, command="evaluate")[0]
 
