@@ -94,17 +94,16 @@ def precisions(confidences: Array, outcomes: Outcomes, count: int) -> Array:
         count: number of objects of the class, at least 1.
     """
     ranked = outcomes[np.argsort(-confidences, kind="stable")].T
-    hits = np.cumsum(ranked == RIGHT, axis=1)
     alarms = np.cumsum(ranked == WRONG, axis=1)
-    found = np.zeros((len(ranked), len(RECALLS)))
-    for row, right in enumerate(hits):
-        ends = np.flatnonzero(ranked[row] == RIGHT)  # precision is highest where a detection is right
-        if len(ends):
-            best = right[ends] / (right[ends] + alarms[row, ends])
-            best = np.maximum.accumulate(best[::-1])[::-1]
-            places = np.searchsorted(right[ends] / count, RECALLS)
-            reached = places < len(ends)
-            found[row, reached] = best[places[reached]]
+    needed = np.searchsorted(
+        np.arange(1, count + 1) / count, RECALLS
+    )  # objects found at each recall, but one
+    best = np.zeros((len(ranked), count))
+    for row, outcome in enumerate(ranked):
+        ends = np.flatnonzero(outcome == RIGHT)  # where precision is highest
+        hits = np.arange(1, len(ends) + 1)
+        best[row, : len(ends)] = np.maximum.accumulate((hits / (hits + alarms[row, ends]))[::-1])[::-1]
+    found: Array = best[:, needed]
     return found
 
 

@@ -72,7 +72,7 @@ def greedy(overlaps: Tensor) -> Tensor:
 
     if torch.compiler.is_exporting():  # a graph has loops of its own
         start = (keep, torch.ones((), dtype=torch.bool, device=keep.device))
-        kept: Tensor = while_loop(lambda _, is_open: is_open.clone(), improve, start)[0]
+        kept: Tensor = while_loop(lambda _, is_open: is_open.clone(), improve, start)[0]  # type: ignore[no-untyped-call]
         return kept
     is_open = torch.tensor(True)
     while is_open:

@@ -130,13 +130,14 @@ def replace_data(
         is_resized: whether they are resized as its own data, and not as `data` says.
 
     Raises:
-        ConfigError: the data are none that the run can be scored on, as the classes differ.
+        ConfigError: the data are none that the run can be scored on, as classes or points differ.
     """
     own, shape = declaration.data, data["shape"]
     channels = shape[0] if isinstance(shape, list) and shape else shape
     for name, got, needed in (
         ("classes", data["classes"], own.classes),
         ("background", data["background"], own.background),
+        ("points", data["points"], own.points),
         ("shape", channels, own.shape[0]),
     ):
         if got != needed:

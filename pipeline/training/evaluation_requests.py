@@ -62,13 +62,13 @@ def score(
             return WindowPredictor(run, (shape[1], shape[2]), settings.scales)
 
     elif views is not None:
-        declaration = trained.declaration.replace(views=views)
-        trained = open_trained(trained.folder, root=root, declaration=declaration)
+        viewed = trained.declaration.replace(views=views)
+        trained = open_trained(trained.folder, root=root, declaration=viewed)
     titles = load_demands(trained.declaration.task).scores(trained.declaration.data)
     if data is None:
-        folder, declaration = trained.folder, trained.declaration
+        own = trained.declaration
         return evaluate(
-            folder, out, root=root, declaration=declaration, make_predictor=make_predictor
+            trained.folder, out, root=root, declaration=own, make_predictor=make_predictor
         ), titles
     other = replace_data(trained.declaration, data, is_resized=make_predictor is Predictor)
     found = evaluate_elsewhere(trained, other, out, root=root, split=split, make_predictor=make_predictor)

@@ -75,7 +75,7 @@ def baseline(task: Task, targets: Any, majority: int) -> dict[str, float]:
     """Return the scores of always guessing a class that are defined; empty for a task without such a guess."""
     if not isinstance(task, ConstantGuess):
         return {}
-    return _finite(task.scores(task.constant(np.asarray(targets), majority)))  # type: ignore[attr-defined]
+    return _finite(task.scores(task.constant(np.asarray(targets), majority)))
 
 
 def _finite(scores: Mapping[str, float]) -> dict[str, float]:

@@ -91,7 +91,7 @@ ROWS = {
         lambda targets: box_outputs(targets, targets[:, 0, 4]),
         lambda targets: box_outputs(targets, torch.zeros(len(targets))),
         best=1.0,
-        chance=0.34,
+        chance=0.52,  # a third of the boxes is right, in the order of the images
         head=[{"pool": "avg", "kernel": 8}, {"conv": "outputs", "kernel": 1}],
     ),
     "localization": Row(

@@ -12,7 +12,8 @@ from tests.makers import data_section
 from tests.refusals import refused
 
 TASKS = {
-    f"pipeline.tasks.{name}.task.{name.title()}" for name in ("classification", "multilabel", "segmentation")
+    f"pipeline.tasks.{name}.task.{name.title()}"
+    for name in ("classification", "detection", "landmarks", "localization", "multilabel", "segmentation")
 }
 
 

@@ -22,6 +22,7 @@ from pipeline.training.evaluation import evaluate
 from pipeline.training.run import RunRequest, train
 from tests.makers import data_section
 from tests.refusals import refused
+from tests.tasks.kinds import write_data
 from tests.tasks.rows import box_shares
 from tests.tasks.test_contract import declare
 
@@ -138,6 +139,8 @@ def test_boxes_are_told_in_pixels_of_the_file(
     shown = load_present(TARGET)(Predicted(np.array([[*box, 1, 0.75]]), sides), facts)
     assert [float(shown.cells[key]) for key in ("x_min", "y_min", "x_max", "y_max")] == expected
     assert (shown.cells["class"], shown.cells["confidence"]) == ("bee", "0.750000")
+    assert shown.marks is not None
+    np.testing.assert_allclose(shown.marks.boxes, [expected])
     empty = load_present(TARGET)(Predicted(np.array([[0.0, 0, 0, 0, -1, 0]]), sides), facts)
     assert list(empty.cells) == list(shown.cells)
     assert set(empty.cells.values()) == {""}
@@ -162,12 +165,8 @@ def test_images_of_several_or_ignored_objects_are_refused_by_file(
 
 
 def test_training_refuses_data_with_several_objects(tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "tests.tasks.test_contract.ROWS",
-            {"localization": type("Two", (), {"most_boxes": 2, "head": None})},
-        )
-        declaration = declare("localization", tmp_path)
+    declaration = declare("localization", tmp_path)
+    write_data(tmp_path / "data.zip", "boxes", most_boxes=2)
     with refused("train/002.png", hint="choose task=detection, or leave these images out"):
         train(declaration, RunRequest("test", "test", waits=False), RunContext(tmp_path))
 

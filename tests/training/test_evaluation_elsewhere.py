@@ -61,10 +61,10 @@ def test_images_of_another_size_are_resized_to_the_shape_of_the_run(trained: tup
         assert {row["actual"] for row in csv.DictReader(file)} == set(CLASSES[1:])
 
 
-def test_data_with_other_classes_or_channels_are_refused(trained: tuple[Trained, Path]) -> None:
+def test_data_with_other_classes_points_or_channels_are_refused(trained: tuple[Trained, Path]) -> None:
     run, _ = trained
     data = run.declaration.sections["data"]
-    for name, value in (("classes", CLASSES[::-1]), ("background", CLASSES[1])):
+    for name, value in (("classes", CLASSES[::-1]), ("background", CLASSES[1]), ("points", ["tip"])):
         with refused(f"data.{name}", got=value, hint="the run cannot be scored on others"):
             replace_data(run.declaration, {**data, name: value})
     with refused("data.shape", got=3, allowed="1 channels, as of the data that the run was trained on"):

@@ -114,15 +114,14 @@ def pair(detections: Array, targets: Array) -> list[Outcome]:
                 partner[index] = int(close.argmax())
                 free[partner[index]] = False
     outcomes = []
-    for index, row in enumerate(found):
+    for row, place, own_ious, same in zip(found, partner.tolist(), ious, is_same, strict=True):
         given: dict[str, Any] = {"box": row[:4], "predicted": int(row[4]), "confidence": float(row[5])}
-        place = partner[index]
         if place >= 0:
             actual = int(objects[place, 4])
             kind = FOUND if actual == given["predicted"] else CONFUSED
-            outcomes.append(Outcome(kind, actual=actual, iou=float(ious[index, place]), **given))
+            outcomes.append(Outcome(kind, actual=actual, iou=float(own_ious[place]), **given))
         else:
-            inside = (ious[index] * (is_ignored & is_same[index])).max(initial=0) >= LEAST_IOU
+            inside = (own_ious * (is_ignored & same)).max(initial=0) >= LEAST_IOU
             outcomes.append(Outcome(IGNORED if inside else ALARM, **given))
     missed = [Outcome(MISSED, row[:4], actual=int(row[4])) for row in objects[free]]
     return [*outcomes, *missed]

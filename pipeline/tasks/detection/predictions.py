@@ -26,7 +26,7 @@ def present(predicted: Predicted, facts: Facts) -> Presented:
         (name, f"{confidence:.6f}", *(f"{side:.2f}" for side in box))
         for name, confidence, box in zip(names, found[:, 5], boxes, strict=True)
     ]
-    first, *rest = [dict(zip(COLUMNS, row, strict=True)) for row in rows or [[""] * len(COLUMNS)]]
+    first, *rest = [dict(zip(COLUMNS, row, strict=True)) for row in rows or [("",) * len(COLUMNS)]]
     shown = [f"{name} {confidence:.0%}" for name, confidence in zip(names, found[:, 5], strict=True)]
     marks = Marks(boxes, colours=[colour_of(int(index)) for index in found[:, 4]], names=shown)
     return Presented(first, caption=", ".join(shown) or "no object", following=rest, marks=marks)

@@ -159,25 +159,29 @@ class Detection:
         return Matches(evidence, self.max_detections, len(self.classes))
 
     def detect(self, outputs: Tensor) -> Tensor:
-        """Return (N, D, 6), as `decode` does, with boxes of any confidence."""
+        """Return (N, D, 6), as `decode` does, with boxes of any confidence.
+
+        Each predicted box is a candidate of every class.
+        """
         guess = self.grid.decode(outputs)
-        chances, classes = guess.classes.softmax(dim=-1).max(dim=-1)
-        confidences = (guess.objectness.sigmoid() * chances).flatten(1)
+        chances = guess.objectness.sigmoid()[..., None] * guess.classes.softmax(dim=-1)
+        most = min(CANDIDATES * self.max_detections, chances[0].numel())
+        confidences, order = chances.flatten(1).topk(most, dim=1)
+        classes, places = order % len(self.classes), order // len(self.classes)
         height, width = (side * self.grid.stride for side in outputs.shape[2:])
         limits = torch.tensor([width, height, width, height], device=outputs.device)
         boxes = torch.minimum(guess.boxes.flatten(1, 3).clamp(min=0), limits)
-        rows = torch.cat((boxes, classes.flatten(1)[..., None], confidences[..., None]), dim=-1)
-        rows = _first(rows, confidences, CANDIDATES * self.max_detections)
+        boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4))
+        rows = torch.cat((boxes, classes[..., None], confidences[..., None]), dim=-1)
         keep = keep_best(rows[..., :4], rows[..., 4], threshold=self.nms_iou)
         rows = torch.where(keep[..., None], rows, rows.new_tensor(NOTHING))
         ranks = torch.arange(rows.shape[1], 0, -1, device=rows.device)
-        rows = _first(rows, keep * ranks, self.max_detections)
-        missing = self.max_detections - rows.shape[1]
-        return (
-            torch.cat((rows, rows.new_tensor(NOTHING).expand(rows.shape[0], missing, 6)), dim=1)
-            if missing
-            else rows
-        )
+        order = (keep * ranks).topk(min(self.max_detections, most), dim=1).indices
+        rows = rows.gather(1, order[..., None].expand(-1, -1, 6))
+        if rows.shape[1] < self.max_detections:
+            lacking = rows.new_tensor(NOTHING).expand(rows.shape[0], self.max_detections - rows.shape[1], 6)
+            rows = torch.cat((rows, lacking), dim=1)
+        return rows
 
     def _farthest(self, first: NDArray[Any], second: NDArray[Any]) -> float:
         """Return the largest difference of the boxes of an image (D, 6) from those of another detector."""
@@ -203,9 +207,3 @@ class Detection:
         """Return outputs for the mirrored image: t_x changes its sign, as sigmoid(-t) = 1 - sigmoid(t)."""
         parts = outputs.flip(-1).reshape(outputs.shape[0], len(self.grid.anchors), -1, *outputs.shape[2:])
         return torch.cat((-parts[:, :, :1], parts[:, :, 1:]), dim=2).reshape(outputs.shape)
-
-
-def _first(rows: Tensor, values: Tensor, most: int) -> Tensor:
-    """Return the rows (N, n, 6) of the highest values (N, n), at most so many."""
-    order = values.topk(min(most, values.shape[1]), dim=1).indices
-    return rows.gather(1, order[..., None].expand(-1, -1, rows.shape[-1]))

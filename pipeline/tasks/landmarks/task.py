@@ -122,7 +122,8 @@ class Landmarks:
         is_known = evidence != UNKNOWN
         counts = is_known.sum(axis=1)
         sums = np.where(is_known, evidence, 0).sum(axis=1)
-        return np.divide(sums, counts, out=np.full(len(evidence), np.nan), where=counts > 0)
+        means: Evidence = np.divide(sums, counts, out=np.full(len(evidence), np.nan), where=counts > 0)
+        return means
 
     def remarks(self, evidence: Evidence) -> list[str]:
         """Return how many images are left out, and how many points."""
@@ -154,34 +155,39 @@ class Landmarks:
 
     def _distances(self, found: NDArray[Any], target: NDArray[Any]) -> Evidence:
         """Return (N, K): distances over the unit of each image; -1 where it or the point is not known."""
-        is_visible = target[..., 2] > 0
+        is_visible = np.asarray(target[..., 2] > 0)
         unit = self._units(target, is_visible)
         distances = np.hypot(*np.moveaxis(found - target[..., :2], -1, 0))
         is_known = is_visible & (unit > 0)[:, None]
-        return np.where(is_known, distances / np.where(unit > 0, unit, 1)[:, None], UNKNOWN)
+        normalised: Evidence = np.where(is_known, distances / np.where(unit > 0, unit, 1)[:, None], UNKNOWN)
+        return normalised
 
     def _units(self, target: NDArray[Any], is_visible: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return (N,): what the errors of each image are divided by; 0 where it is not defined."""
         if self._pair is not None:
             first, second = (target[:, index, :2] for index in self._pair)
-            return np.hypot(*(first - second).T) * is_visible[:, self._pair].all(axis=1)
-        low = np.where(is_visible[..., None], target[..., :2], np.inf).min(axis=1)
-        high = np.where(is_visible[..., None], target[..., :2], -np.inf).max(axis=1)
-        sides = np.where(is_visible.any(axis=1)[:, None], high - low, 0)
-        return np.hypot(*sides.T)
+            has_pair = np.asarray(is_visible[:, self._pair].all(axis=1))
+            sides = np.where(has_pair[:, None], first - second, 0)
+        else:
+            low = np.where(is_visible[..., None], target[..., :2], np.inf).min(axis=1)
+            high = np.where(is_visible[..., None], target[..., :2], -np.inf).max(axis=1)
+            has_points = np.asarray(is_visible.any(axis=1))
+            sides = np.where(has_points[:, None], high - low, 0)
+        units: Evidence = np.hypot(sides[:, 0], sides[:, 1])
+        return units
 
     def _shares(self, outputs: Tensor) -> Tensor:
         """Return coordinates (N, K, 2) in shares of the image's sides."""
         outputs = outputs.float()
         if outputs.ndim > 2:
             rows, columns = outputs.shape[2:]
-            chances = outputs.flatten(2).softmax(dim=2).unflatten(2, (rows, columns))
+            chances = outputs.flatten(2).softmax(dim=2).reshape(-1, len(self.points), rows, columns)
             x = (torch.arange(columns, device=outputs.device) + 0.5) / columns
             y = (torch.arange(rows, device=outputs.device) + 0.5) / rows
             return torch.stack(
                 ((chances.sum(dim=2) * x).sum(dim=2), (chances.sum(dim=3) * y).sum(dim=2)), dim=2
             )
-        pairs = outputs.unflatten(1, (-1, 2))
+        pairs = outputs.reshape(-1, len(self.points), 2)
         return pairs.sigmoid() if self.is_sigmoid else pairs + 0.5
 
     def _mirror(self, outputs: Tensor) -> Tensor:
@@ -192,7 +198,7 @@ class Landmarks:
         outputs = outputs.float()
         if outputs.ndim > 2:
             return outputs.flip(-1)[:, self._partners]
-        pairs = outputs.unflatten(1, (-1, 2))[:, self._partners]
+        pairs = outputs.reshape(-1, len(self.points), 2)[:, self._partners]
         return torch.stack((-pairs[..., 0], pairs[..., 1]), dim=2).flatten(1)
 
     def _scale(self, places: Tensor) -> Tensor:

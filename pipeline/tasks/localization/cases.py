@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.pictures.colours import COLOURS
 from pipeline.pictures.confusion import draw_confusion
-from pipeline.pictures.places import draw_boxes
+from pipeline.pictures.places import Marks
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.localization.task import Localization, find_objects
@@ -17,6 +17,7 @@ from pipeline.tasks.localization.task import Localization, find_objects
 COLUMNS = ("file", "actual", "predicted", "confidence", "iou", "x_min", "y_min", "x_max", "y_max")
 NONE = "none"  # what an image without an object is called in the confusion matrix
 MOST_CASES = 16
+TRUE, PREDICTED = COLOURS[1], COLOURS[0]
 
 
 def rows(task: Localization, evaluated: Evaluated) -> Iterator[tuple[str, ...]]:
@@ -53,22 +54,25 @@ def draw(task: Localization, evaluated: Evaluated, folder: Path) -> None:
     counts = np.bincount(true * len(names) + guess, minlength=len(names) ** 2).reshape(len(names), -1)
     draw_confusion(counts, names, folder / "confusion.png")
     worst = np.lexsort((np.where(label < 0, 1, iou), found == label))[:MOST_CASES]
-    images = [_framed(task, evaluated, int(index)) for index in worst]
     captions = [
         f"{names[true[i]]} as {names[guess[i]]}, IoU {iou[i]:.2f}\n{PurePath(evaluated.files[i]).name}"
         for i in worst
     ]
-    draw_sheet(images, folder / "worst.png", captions=captions)
+    draw_sheet(
+        np.asarray(evaluated.images[worst]),
+        folder / "worst.png",
+        captions=captions,
+        marks=[mark_boxes(task, evaluated, int(index)) for index in worst],
+    )
 
 
-def _framed(task: Localization, evaluated: Evaluated, index: int) -> NDArray[np.uint8]:
-    """Return an image with the predicted box, and the true one dashed."""
+def mark_boxes(task: Localization, evaluated: Evaluated, index: int) -> Marks:
+    """Return the predicted box of an image with class and confidence, and the true one dashed."""
     true, found = evaluated.targets[index, 0], evaluated.decoded[index, 0]
-    shown = [(each, is_dashed) for each, is_dashed in ((true, True), (found, False)) if each[4] >= 0]
-    return draw_boxes(
-        evaluated.images[index],
-        np.array([each[:4] for each, _ in shown]).reshape(-1, 4),
-        ["" if is_dashed else f"{task.classes[int(each[4])]} {each[5]:.0%}" for each, is_dashed in shown],
-        labels=[int(each[4]) for each, _ in shown],
-        is_dashed=[is_dashed for _, is_dashed in shown],
+    shown = [each for each in (true, found) if each[4] >= 0]
+    return Marks(
+        np.array([each[:4] for each in shown]).reshape(-1, 4),
+        colours=[TRUE if each is true else PREDICTED for each in shown],
+        names=["" if each is true else f"{task.classes[int(each[4])]} {each[5]:.0%}" for each in shown],
+        is_dashed=[each is true for each in shown],
     )

@@ -6,6 +6,8 @@ import numpy as np
 
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
+from pipeline.pictures.colours import colour_of
+from pipeline.pictures.places import Marks
 from pipeline.tasks.predictions import Predicted, Presented
 
 COLUMNS = ("class", "confidence", "x_min", "y_min", "x_max", "y_max")
@@ -19,8 +21,13 @@ def present(predicted: Predicted, facts: Facts) -> Presented:
     place = find_resizing(facts).place(predicted.sides)
     corners = place.to_original(found[:4].reshape(2, 2).astype(np.float64))
     box = np.clip(corners, 0, predicted.sides[::-1]).ravel()
-    name = facts.classes[int(found[4])]
-    cells = (name, f"{found[5]:.6f}", *(f"{side:.2f}" for side in box))
+    index, confidence = int(found[4]), found[5]
+    name = facts.classes[index]
+    cells = (name, f"{confidence:.6f}", *(f"{side:.2f}" for side in box))
+    shown = f"{name} {confidence:.0%}"
     return Presented(
-        dict(zip(COLUMNS, cells, strict=True)), shares={name: 1.0}, caption=f"{name} {found[5]:.0%}"
+        dict(zip(COLUMNS, cells, strict=True)),
+        shares={name: 1.0},
+        caption=shown,
+        marks=Marks(box[None], colours=[colour_of(index)], names=[shown]),
     )
