@@ -3,6 +3,7 @@
 from copy import deepcopy
 from functools import cache
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +17,14 @@ from pipeline.storage.names import NAME
 from pipeline.tasks.classification.demands import DEMANDS
 from tests.refusals import refused
 
+ROOT = Path(__file__).parents[2]
 ALLOWED_SHAPE = "[channels, rows, columns] with 1 or 3 channels"
 SPLIT = "folders, random, {val: 0.15, test: 0.15, seed: 0} or, for no test split, {val: 0.15, seed: 0}"
 SEEN = "[1, rows, columns] of what the network sees"
 TRAINER = "pipeline.declaration.settings.TrainerSettings"
 TASKS = tuple(
-    f"pipeline.tasks.{name.lower()}.task.{name}" for name in ("Classification", "Multilabel", "Segmentation")
+    f"pipeline.tasks.{path.parent.name}.task.{path.parent.name.title()}"
+    for path in sorted((ROOT / "pipeline" / "tasks").glob("*/demands.py"))
 )
 CLASS = {"hint": "name the class to build"}
 STEP = {"hint": "name a transform, such as _target_: albumentations.HorizontalFlip"}
@@ -67,7 +70,7 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("task", {"_target_": "pipeline.tasks.task.Task"}, "task._target_",
      {"got": "pipeline.tasks.task.Task", "allowed": TASKS,
       "text": "task._target_: unknown task 'pipeline.tasks.task.Task'; did you mean "
-              f"'{TASKS[1]}'? allowed: {', '.join(TASKS)}"}),
+              f"'pipeline.tasks.landmarks.task.Landmarks'? allowed: {', '.join(TASKS)}"}),
     # Trainer.
     ("trainer.max_epochs", 0, "", {"allowed": "at least 1"}),
     ("trainer.max_epochs", 2.5, "", {"allowed": "int", "hint": "this is float; YAML writes"}),

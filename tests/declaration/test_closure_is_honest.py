@@ -35,6 +35,7 @@ ORCHESTRATING = {
     "pipeline.declaration.targets",
     "pipeline.plans.explain",
     "pipeline.plans.table",
+    "pipeline.plans.windows",
     "pipeline.training.earlier_runs",
     "pipeline.training.inputs",
     "pipeline.training.measurement",
