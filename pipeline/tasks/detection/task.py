@@ -165,23 +165,22 @@ class Detection:
         """
         guess = self.grid.decode(outputs)
         chances = guess.objectness.sigmoid()[..., None] * guess.classes.softmax(dim=-1)
-        most = min(CANDIDATES * self.max_detections, chances[0].numel())
-        confidences, order = chances.flatten(1).topk(most, dim=1)
+        most = CANDIDATES * self.max_detections
+        # A map may have fewer; an exported graph must not depend on how many.
+        confidences, order = functional.pad(chances.flatten(1), (0, most), value=-1.0).topk(most, dim=1)
+        is_candidate = confidences >= 0
+        order = order.where(is_candidate, 0)
         classes, places = order % len(self.classes), order // len(self.classes)
         height, width = (side * self.grid.stride for side in outputs.shape[2:])
         limits = torch.tensor([width, height, width, height], device=outputs.device)
         boxes = torch.minimum(guess.boxes.flatten(1, 3).clamp(min=0), limits)
         boxes = boxes.gather(1, places[..., None].expand(-1, -1, 4))
         rows = torch.cat((boxes, classes[..., None], confidences[..., None]), dim=-1)
-        keep = keep_best(rows[..., :4], rows[..., 4], threshold=self.nms_iou)
+        keep = keep_best(rows[..., :4], rows[..., 4], threshold=self.nms_iou) & is_candidate
         rows = torch.where(keep[..., None], rows, rows.new_tensor(NOTHING))
         ranks = torch.arange(rows.shape[1], 0, -1, device=rows.device)
-        order = (keep * ranks).topk(min(self.max_detections, most), dim=1).indices
-        rows = rows.gather(1, order[..., None].expand(-1, -1, 6))
-        if rows.shape[1] < self.max_detections:
-            lacking = rows.new_tensor(NOTHING).expand(rows.shape[0], self.max_detections - rows.shape[1], 6)
-            rows = torch.cat((rows, lacking), dim=1)
-        return rows
+        order = (keep * ranks).topk(self.max_detections, dim=1).indices
+        return rows.gather(1, order[..., None].expand(-1, -1, 6))
 
     def _farthest(self, first: NDArray[Any], second: NDArray[Any]) -> float:
         """Return the largest difference of the boxes of an image (D, 6) from those of another detector."""
