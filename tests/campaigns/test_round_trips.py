@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.pixel_facts import RULES
-from tests.tasks.rows import ROWS
-from tests.training.round_trips import Case, available_forms, check_agreement
+from tests.training.round_trips import TASKS, Case, available_forms, check_agreement
 
 pytestmark = [
     pytest.mark.campaign,
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType.*"),  # by MLflow, of its own
 ]
 
-CASES = [Case(*each) for each in product(sorted(ROWS), RULES, (1, 3))]
+CASES = [Case(*each) for each in product(TASKS, RULES, (1, 3))]
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,11 @@ from tests.makers import encode, write_files
 from tests.tasks.kinds import CLASSES
 from tests.tasks.test_contract import declare
 
+TASKS = (
+    "classification",
+    "multilabel",
+    "segmentation",
+)  # those without boxes and points, which have no data here yet
 NUM_FILES = 50
 SIDES = (12, 10)  # of prepared images
 LARGEST = 30  # side of images on disk

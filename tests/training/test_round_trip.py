@@ -12,8 +12,7 @@ import pytest
 from pipeline.data.pixel_facts import RULES
 from pipeline.declaration.composition import compose_sections
 from pipeline.tasks.demands import load_demands
-from tests.tasks.rows import ROWS
-from tests.training.round_trips import Case, available_forms, check_agreement
+from tests.training.round_trips import TASKS, Case, available_forms, check_agreement
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,7 +22,7 @@ pytestmark = [
 # Every rule with each task of a class per pixel; the other tasks, which need no way back, take turns.
 CASES = [
     Case(task, rule, channels=1 if column % 2 == 0 else 3)
-    for row, task in enumerate(sorted(ROWS))
+    for row, task in enumerate(TASKS)
     for column, rule in enumerate(RULES)
     if load_demands(compose_sections([f"task={task}"])["task"]).is_dense or (row + column) % 2 == 0
 ]
