@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
-from pipeline.data.table_files import find_files, read_table_file
-from pipeline.data.table_rows import check_group_column, note_files, note_splits
-from pipeline.data.tables import RowErrors, Table, has_header, is_number, read_table
+from pipeline.data.table_files import find_files
+from pipeline.data.table_rows import check_group_column, note_files, note_splits, open_table, read_cells
+from pipeline.data.tables import RowErrors, Table, is_number
 
 WAY = "leave all cells of a place empty where the image has none"
 
@@ -54,20 +54,8 @@ def read_places(archive: Archive, facts: Facts, keys: Sequence[str]) -> PlaceTab
     Raises:
         ConfigError: the table or one of the columns is missing.
     """
-    assert facts.table is not None
-    columns = facts.columns or {}
-    table = read_table(
-        read_table_file(archive, facts),
-        facts.table,
-        has_header=has_header(columns),
-        max_bytes=facts.max_file_bytes,
-    )
-    cells = {
-        key: [row[index] for row in table.rows]
-        for key, column in columns.items()
-        if not isinstance(column, list)  # which check_source refuses
-        for index in [table.find(column, path=f"data.columns.{key}")]
-    }
+    table = open_table(archive, facts)
+    cells = read_cells(table, facts)
     files = find_files(cells["file"], table.name, set(archive.names()))
     empty = [not any(row) for row in zip(*(cells[key] for key in keys), strict=True)]
     return PlaceTable(table, files, cells, empty)

@@ -1,4 +1,4 @@
-"""Rows of tables that name images: what is wrong with them, and the samples that they make."""
+"""Rows of tables that name images: their cells, what is wrong with them, and the samples that they make."""
 
 from __future__ import annotations
 
@@ -9,10 +9,41 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import SPLITS, Facts
 from pipeline.data.sources import Sample, Target, read_split
 from pipeline.data.splits import find_group, split_by_name
-from pipeline.data.tables import RowErrors
+from pipeline.data.table_files import read_table_file
+from pipeline.data.tables import RowErrors, Table, has_header, read_table
 from pipeline.errors import ConfigError
 
 ONE_ROW = "keep one row of each file"
+
+
+def open_table(archive: Archive, facts: Facts) -> Table:
+    """Read the table of a data set.
+
+    Raises:
+        ConfigError: it is missing, or no table.
+    """
+    assert facts.table is not None
+    return read_table(
+        read_table_file(archive, facts),
+        facts.table,
+        has_header=has_header(facts.columns or {}),
+        max_bytes=facts.max_file_bytes,
+        separator=facts.separator,
+    )
+
+
+def read_cells(table: Table, facts: Facts) -> dict[str, list[str]]:
+    """Return the cells of each row, by what `data.columns` says that their column holds; lists of columns left out.
+
+    Raises:
+        ConfigError: the table has no such column.
+    """
+    return {
+        key: [row[index] for row in table.rows]
+        for key, column in (facts.columns or {}).items()
+        if not isinstance(column, list)
+        for index in [table.find(column, path=f"data.columns.{key}")]
+    }
 
 
 def check_group_column(cells: Mapping[str, Sequence[str]], facts: Facts) -> None:

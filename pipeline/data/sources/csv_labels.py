@@ -15,7 +15,7 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
 from pipeline.data.label_cells import has_several, note_label_sets, note_unknown, read_label_sets
 from pipeline.data.sources import Sample, index_classes
-from pipeline.data.table_files import find_files, read_table_file
+from pipeline.data.table_files import find_files
 from pipeline.data.table_rows import (
     ONE_ROW,
     check_group_column,
@@ -23,8 +23,10 @@ from pipeline.data.table_rows import (
     note_files,
     note_repeated,
     note_splits,
+    open_table,
+    read_cells,
 )
-from pipeline.data.tables import RowErrors, Table, has_header, read_table
+from pipeline.data.tables import RowErrors, Table
 from pipeline.errors import ConfigError
 
 FACTS = ("table", "columns", "separator")
@@ -71,27 +73,12 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
         ConfigError: a row has no file, a label that is no class, or no label where each image has one; its file is
             missing, or in another row.
     """
-    assert facts.table is not None
-    columns = facts.columns or {}
-    table = read_table(
-        read_table_file(archive, facts),
-        facts.table,
-        has_header=has_header(columns),
-        max_bytes=facts.max_file_bytes,
-        separator=facts.separator,
-    )
-    return read_samples(table, archive, facts)
+    return read_samples(open_table(archive, facts), archive, facts)
 
 
 def read_samples(table: Table, archive: Archive, facts: Facts) -> list[Sample]:
     """List the images of a table, sorted by name; see `samples`."""
-    columns = facts.columns or {}
-    cells = {
-        key: [row[index] for row in table.rows]
-        for key, column in columns.items()
-        if not isinstance(column, list)
-        for index in [table.find(column, path=f"data.columns.{key}")]
-    }
+    cells = read_cells(table, facts)
     files = find_files(cells["file"], table.name, set(archive.names()))
     _check_rows(table, files, cells, archive, facts)
     targets: dict[str, int] | dict[str, tuple[int, ...]]

@@ -15,9 +15,17 @@ from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
 from pipeline.data.places import Point, check_unit
 from pipeline.data.sources import Sample
-from pipeline.data.table_files import find_files, read_table_file
-from pipeline.data.table_rows import check_group_column, make_samples, note_files, note_repeated, note_splits
-from pipeline.data.tables import RowErrors, Table, has_header, is_number, read_table
+from pipeline.data.table_files import find_files
+from pipeline.data.table_rows import (
+    check_group_column,
+    make_samples,
+    note_files,
+    note_repeated,
+    note_splits,
+    open_table,
+    read_cells,
+)
+from pipeline.data.tables import RowErrors, Table, has_header, is_number
 from pipeline.errors import ConfigError
 
 TARGET = "points"
@@ -54,20 +62,8 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
         ConfigError: a row has no file, or one of another row, or no number where one is needed; or all points are in
             shares of the image.
     """
-    assert facts.table is not None
-    columns, names = facts.columns or {}, facts.points or []
-    table = read_table(
-        read_table_file(archive, facts),
-        facts.table,
-        has_header=has_header(columns),
-        max_bytes=facts.max_file_bytes,
-    )
-    cells = {
-        key: [row[index] for row in table.rows]
-        for key, column in columns.items()
-        if not isinstance(column, list)
-        for index in [table.find(column, path=f"data.columns.{key}")]
-    }
+    table, names = open_table(archive, facts), facts.points or []
+    cells = read_cells(table, facts)
     files = find_files(cells["file"], table.name, set(archive.names()))
     places = list(zip(_find(table, "x", facts), _find(table, "y", facts), strict=True))
     check_group_column(cells, facts)

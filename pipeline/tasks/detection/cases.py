@@ -21,6 +21,7 @@ from pipeline.pictures.detections import draw_detections, draw_precision_recall
 from pipeline.pictures.places import Marks
 from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.detection.task import Detection
+from pipeline.tasks.file_boxes import boxes_in_file
 
 COLUMNS = ("file", "outcome", "actual", "predicted", "confidence", "iou", "x_min", "y_min", "x_max", "y_max")
 FOUND, CONFUSED, ALARM, MISSED, IGNORED = "found", "wrong class", "false alarm", "missed", "ignored"
@@ -131,8 +132,8 @@ def _restore(task: Detection, box: Array, sides: tuple[int, ...] | None) -> Sequ
     """Return a box in pixels of an image file of some rows and columns; None if they are those of prepared images."""
     if sides is None:
         return [float(side) for side in box]
-    corners = task.resizing.place((sides[0], sides[1])).to_original(box.reshape(2, 2).astype(float))
-    return [float(side) for side in np.clip(corners, 0, sides[::-1]).ravel()]
+    (own,) = boxes_in_file(box[None], task.resizing.place((sides[0], sides[1])))
+    return [float(side) for side in own]
 
 
 def _marks(task: Detection, outcomes: Sequence[Outcome]) -> Marks:

@@ -11,7 +11,8 @@ import numpy as np
 from pipeline.boxes.anchors import count_lost, find_anchors, mean_best_iou, shape_iou
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.demands import Demands, TrainingTargets, warn_of_absent
+from pipeline.tasks.box_demands import BoxDemands
+from pipeline.tasks.demands import TrainingTargets
 
 MOST_NAMED = 20  # classes that have scores of their own
 MOST_ANCHORS = 20
@@ -40,45 +41,12 @@ def count_anchors(anchors: int | Sequence[Sequence[float]]) -> int:
     return anchors if isinstance(anchors, int) else len(anchors)
 
 
-class DetectionDemands(Demands):
+class DetectionDemands(BoxDemands):
     """Requirements of `pipeline.tasks.detection.task.Detection`."""
 
     name = "detection"
-    target = "boxes"
     score = "ap"
-    bounds = (0.0, 1.0)
     facts = ("classes", "shape", "resize", "padding_value")
-
-    def check(self, facts: Facts) -> None:
-        """Check that no facts about masks are set.
-
-        Raises:
-            ConfigError: `data.background` or `data.ignore_label` is set.
-        """
-        for name in ("background", "ignore_label"):
-            value = getattr(facts, name)
-            if value is not None:
-                raise ConfigError(
-                    f"data.{name}", got=value, allowed="null for detection", hint="it belongs to masks"
-                )
-
-    def check_present(
-        self, num_images: Mapping[str, Sequence[int]], facts: Facts, *, select: str | None
-    ) -> None:
-        """Check that a validation image has an object; warn about classes without one.
-
-        Raises:
-            ConfigError: none has, so that no score is defined.
-        """
-        if not any(num_images["val"]):
-            raise ConfigError(
-                "data.split",
-                f"no image of the val split of {facts.root} has an object, so {select or self.score} cannot select an "
-                "epoch",
-                got=facts.split,
-                hint="move images that have some into it, or draw the splits with another seed",
-            )
-        warn_of_absent(num_images["val"], range(len(facts.classes)), facts)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check numbers and anchors.
@@ -155,11 +123,6 @@ class DetectionDemands(Demands):
     def scores(self, facts: Facts) -> dict[str, str]:
         """Return score name -> title: means over classes, then the AP of each class if there are few."""
         return {**TITLES, **{score: f"AP, {name}" for score, name in class_scores(facts.classes).items()}}
-
-    def bounds_of(self, score: str) -> tuple[float, float] | None:
-        """Return 0 and 1, which bound all scores."""
-        del score
-        return self.bounds
 
     def direction(self, metric: str) -> str:
         """Return `minimize` for the loss and `maximize` for each score, regardless of class names."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
 from pipeline.pictures.colours import colour_of
 from pipeline.pictures.places import Marks
+from pipeline.tasks.file_boxes import boxes_in_file
 from pipeline.tasks.predictions import Predicted, Presented
 
 SIDES = ("x_min", "y_min", "x_max", "y_max")
@@ -17,10 +16,7 @@ COLUMNS = ("class", "confidence", *SIDES)
 def present(predicted: Predicted, facts: Facts) -> Presented:
     """Present boxes (D, 6), one in each row; an image without any has a row of empty cells."""
     found = predicted.decoded[predicted.decoded[:, 4] >= 0]
-    corners = (
-        find_resizing(facts).place(predicted.sides).to_original(found[:, :4].reshape(-1, 2, 2).astype(float))
-    )
-    boxes = np.clip(corners, 0, predicted.sides[::-1]).reshape(-1, 4)
+    boxes = boxes_in_file(found[:, :4], find_resizing(facts).place(predicted.sides))
     names = [facts.classes[int(index)] for index in found[:, 4]]
     rows = [
         (name, f"{confidence:.6f}", *(f"{side:.2f}" for side in box))

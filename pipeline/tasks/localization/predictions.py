@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
 from pipeline.pictures.colours import colour_of
 from pipeline.pictures.places import Marks
+from pipeline.tasks.file_boxes import boxes_in_file
 from pipeline.tasks.predictions import Predicted, Presented
 
 COLUMNS = ("class", "confidence", "x_min", "y_min", "x_max", "y_max")
@@ -18,16 +17,14 @@ def present(predicted: Predicted, facts: Facts) -> Presented:
     (found,) = predicted.decoded
     if found[4] < 0:
         return Presented(dict.fromkeys(COLUMNS, ""), caption="no object")
-    place = find_resizing(facts).place(predicted.sides)
-    corners = place.to_original(found[:4].reshape(2, 2).astype(np.float64))
-    box = np.clip(corners, 0, predicted.sides[::-1]).ravel()
+    boxes = boxes_in_file(found[None, :4], find_resizing(facts).place(predicted.sides))
     index, confidence = int(found[4]), found[5]
     name = facts.classes[index]
-    cells = (name, f"{confidence:.6f}", *(f"{side:.2f}" for side in box))
+    cells = (name, f"{confidence:.6f}", *(f"{side:.2f}" for side in boxes[0]))
     shown = f"{name} {confidence:.0%}"
     return Presented(
         dict(zip(COLUMNS, cells, strict=True)),
         shares={name: 1.0},
         caption=shown,
-        marks=Marks(box[None], colours=[colour_of(index)], names=[shown]),
+        marks=Marks(boxes, colours=[colour_of(index)], names=[shown]),
     )

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from pipeline.boxes.iou import paired_iou
 from pipeline.data.resizing import Resizing
+from pipeline.tasks.file_boxes import boxes_in_file
 from pipeline.tasks.localization.demands import DEMANDS
 from pipeline.tasks.task import Batch, Evidence
 
@@ -119,9 +120,8 @@ class Localization:
             sides: rows and columns of the file.
         """
         rows, columns = map(int, sides)
-        corners = self._resizing.place((rows, columns)).to_original(box.reshape(2, 2).astype(np.float64))
-        clipped: NDArray[np.float64] = np.clip(corners, 0, (columns, rows)).reshape(4)
-        return clipped
+        own: NDArray[np.float64] = boxes_in_file(box[None], self._resizing.place((rows, columns)))[0]
+        return own
 
     def _boxes(self, outputs: Tensor) -> Tensor:
         """Return boxes (N, 4) in pixels, inside of the image."""

@@ -1,0 +1,55 @@
+"""What the tasks whose targets are boxes require alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.data.facts import Facts
+from pipeline.errors import ConfigError
+from pipeline.tasks.demands import Demands, warn_of_absent
+
+
+class BoxDemands(Demands):
+    """Requirements of a task of boxes whose scores are all from 0 to 1.
+
+    Scores in `shares` are defined without any object, too.
+    """
+
+    target = "boxes"
+    bounds = (0.0, 1.0)
+
+    def check(self, facts: Facts) -> None:
+        """Check that no facts about masks are set.
+
+        Raises:
+            ConfigError: `data.background` or `data.ignore_label` is set.
+        """
+        for name in ("background", "ignore_label"):
+            value = getattr(facts, name)
+            if value is not None:
+                raise ConfigError(
+                    f"data.{name}", got=value, allowed=f"null for {self.name}", hint="it belongs to masks"
+                )
+
+    def check_present(
+        self, num_images: Mapping[str, Sequence[int]], facts: Facts, *, select: str | None
+    ) -> None:
+        """Check that a validation image has an object; warn about classes without one.
+
+        Raises:
+            ConfigError: none has, so that the selecting score is not defined.
+        """
+        if not any(num_images["val"]) and select not in self.shares:
+            raise ConfigError(
+                "data.split",
+                f"no image of the val split of {facts.root} has an object, so {select or self.score} cannot select an "
+                "epoch",
+                got=facts.split,
+                hint="move images that have some into it, or draw the splits with another seed",
+            )
+        warn_of_absent(num_images["val"], range(len(facts.classes)), facts)
+
+    def bounds_of(self, score: str) -> tuple[float, float] | None:
+        """Return 0 and 1, which bound all scores."""
+        del score
+        return self.bounds
