@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError
 from pipeline.tasks.demands import Demands, warn_of_absent
+from pipeline.tasks.mask_facts import refuse_mask_facts
 
 
 class BoxDemands(Demands):
@@ -24,12 +25,7 @@ class BoxDemands(Demands):
         Raises:
             ConfigError: `data.background` or `data.ignore_label` is set.
         """
-        for name in ("background", "ignore_label"):
-            value = getattr(facts, name)
-            if value is not None:
-                raise ConfigError(
-                    f"data.{name}", got=value, allowed=f"null for {self.name}", hint="it belongs to masks"
-                )
+        refuse_mask_facts(facts, self.name)
 
     def check_present(
         self, num_images: Mapping[str, Sequence[int]], facts: Facts, *, select: str | None

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError, Range
+from pipeline.errors import Range
 from pipeline.tasks.demands import Demands, TrainingTargets
+from pipeline.tasks.mask_facts import refuse_mask_facts
 from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
 
 UNEQUAL = 1.5  # ratio above which a data set counts as imbalanced, as in the KEEL repository (Alcala-Fdez et al. 2011)
@@ -33,12 +34,7 @@ class ClassificationDemands(Demands):
         Raises:
             ConfigError: `data.background` or `data.ignore_label` is set.
         """
-        for name in ("background", "ignore_label"):
-            value = getattr(facts, name)
-            if value is not None:
-                raise ConfigError(
-                    f"data.{name}", got=value, allowed="null for classification", hint="it belongs to masks"
-                )
+        refuse_mask_facts(facts, self.name)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check the share of the target that label smoothing spreads over all classes, and the weights of classes.

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError
 from pipeline.tasks.demands import Demands, warn_of_absent
+from pipeline.tasks.mask_facts import refuse_mask_facts
 
 
 class MultilabelDemands(Demands):
@@ -29,12 +30,7 @@ class MultilabelDemands(Demands):
         Raises:
             ConfigError: `data.background` or `data.ignore_label` is set.
         """
-        for name in ("background", "ignore_label"):
-            value = getattr(facts, name)
-            if value is not None:
-                raise ConfigError(
-                    f"data.{name}", got=value, allowed="null for multilabel", hint="it belongs to masks"
-                )
+        refuse_mask_facts(facts, self.name)
 
     def check_present(
         self, num_images: Mapping[str, Sequence[int]], facts: Facts, *, select: str | None
