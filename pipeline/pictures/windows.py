@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pipeline.pictures.places import draw_boxes
 from pipeline.pictures.sheets import save
 
 COLOURS = "tab20"
@@ -62,23 +63,18 @@ def draw_windows(shown: Sequence[ShownWindows], classes: Sequence[str], path: Pa
 
 
 def _draw_detections(axes: Any, shown: ShownWindows, classes: Sequence[str]) -> None:
-    _show(axes, shown.image)
-    for x_min, y_min, x_max, y_max, label, confidence in shown.detections:
-        colour = _colour(int(label))
-        axes.add_patch(
-            Rectangle(
-                (x_min, y_min), x_max - x_min, y_max - y_min, fill=False, edgecolor=colour, linewidth=1.5
-            )
-        )
-        box = {"facecolor": colour, "edgecolor": "none", "pad": 1}
-        caption = f"{classes[int(label)]} {confidence:.2f}"
-        text = axes.text(x_min + 1, y_min + 1, caption, fontsize=7, va="top", color="white", bbox=box)
-        text.set_parse_math(False)
+    labels = shown.detections[:, 4].astype(int)
+    captions = [
+        f"{classes[label]} {confidence:.2f}"
+        for label, confidence in zip(labels, shown.detections[:, 5], strict=True)
+    ]
+    colours = [_colour(label) for label in labels]
+    _show(axes, shown.image, draw_boxes(shown.image, shown.detections[:, :4], captions, colours=colours))
 
 
 def _draw_map(axes: Any, shown: ShownWindows) -> None:
     """Draw a cell around the centre of each window."""
-    _show(axes, shown.image)
+    _show(axes, shown.image, shown.image)
     colours = colormaps[COLOURS](shown.labels % 20)
     colours[..., 3] = shown.confidences
     corners = shown.boxes.reshape(*shown.labels.shape, 4)
@@ -92,9 +88,10 @@ def _draw_map(axes: Any, shown: ShownWindows) -> None:
     axes.set_ylim(shown.image.shape[0], 0)
 
 
-def _show(axes: Any, image: NDArray[np.uint8]) -> None:
+def _show(axes: Any, image: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> None:
+    """Show what is drawn of an image, at any scale, on the image's own coordinates."""
     height, width = image.shape[:2]
-    axes.imshow(np.broadcast_to(image, (height, width, 3)), extent=(0, width, height, 0))
+    axes.imshow(np.broadcast_to(drawn, (*drawn.shape[:2], 3)), extent=(0, width, height, 0))
     axes.set_axis_off()
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.doors.project import ROOT, Project
 
+BUNDLED = [Path(f"{name}.zip") for name in ("brain", "clocks", "digits", "digits_located", "digits_scenes")]
+
 
 def files(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -29,7 +31,7 @@ def checkout(tmp_path: Path) -> Project:
 def test_bundled_data_are_pulled_and_own_data_are_not_pushed_into_the_store(checkout: Project) -> None:
     root = checkout.root
     checkout.run("dvc", "pull", "--quiet", "--remote", "store", "data.dvc")
-    assert files(root / "data") == [Path("brain.zip"), Path("digits.zip")]
+    assert files(root / "data") == BUNDLED
     before = files(root / ".dvc" / "store")
     (root / "data" / "pets.zip").write_bytes(b"mine")
     checkout.run("dvc", "add", "--quiet", "data")
@@ -39,9 +41,9 @@ def test_bundled_data_are_pulled_and_own_data_are_not_pushed_into_the_store(chec
 
     checkout.run("dvc", "remote", "add", "--default", "mine", str(root / "remote"))
     checkout.run("dvc", "push", "--quiet")
-    assert len(files(root / "remote")) == 4, "three files, and the list of them"
+    assert len(files(root / "remote")) == len(BUNDLED) + 2, "each file, and the list of them"
     shutil.rmtree(root / "data")
     shutil.rmtree(root / ".dvc" / "cache")
     checkout.run("dvc", "pull", "--quiet")
-    assert files(root / "data") == [Path("brain.zip"), Path("digits.zip"), Path("pets.zip")]
+    assert files(root / "data") == [*BUNDLED, Path("pets.zip")]
     assert files(root / ".dvc" / "store") == before

@@ -54,6 +54,12 @@ SETTINGS = [
             text=f"model.layers must be empty if model.encoder is set; {CHOOSE}"),
     Mistake({"encoder": None, "layers": []}, "model.encoder", None, "a network with a list of layers", CHOOSE,
             f"model.encoder must be a network with a list of layers, got None; {CHOOSE}"),
+    Mistake({"encoder": {"layers": [{"conv": 4}, "pool", {"conv": 4}]}, "layers": [], "stride": 4}, "model.stride", 4,
+            hint="choose another stride, so that this is one of its maps: 8x6, 4x3",
+            text="model.stride: in model small, the encoder has no map of 2x1, got 4; choose another stride, so that "
+            "this is one of its maps: 8x6, 4x3"),
+    Mistake({"encoder": {"layers": ["pool"]}, "layers": [], "stride": 0}, "model.stride", 0,
+            "a whole number of at least 1"),
     *[Mistake({"encoder": given, "layers": []}, "model.encoder", given, "a network with a list of layers", CHOOSE)
       for given in ({}, {"layers": "pool"})],
     Mistake({"zero_last_norm": True}, "model.zero_last_norm", True, hint="set it to false",

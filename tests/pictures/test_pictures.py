@@ -11,15 +11,24 @@ from PIL import Image
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.curves import draw_curves
+from pipeline.pictures.detections import draw_detections, draw_precision_recall
 from pipeline.pictures.labels import draw_labels
+from pipeline.pictures.places import Marks
 from pipeline.pictures.sheets import COLOURS, OPACITY, draw_sheet, overlay
 from pipeline.pictures.statistics import draw_statistics
+from pipeline.pictures.windows import ShownWindows, draw_windows
 from pipeline.transforms.statistics import measure
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (6, 12, 10, 1), dtype=np.uint8)
 COLOUR = RANDOM.integers(0, 256, (6, 12, 10, 3), dtype=np.uint8)
 MASKS = RANDOM.integers(0, 3, (6, 12, 10), dtype=np.uint8)
+FOUND = Marks(
+    np.array([[1, 1, 5, 6], [0, 0, 9, 11]], float),
+    colours=["#CC6677", "#88CCEE"],
+    names=["cat 87%", ""],
+    is_dashed=[False, True],
+)
 NASTY = ["a$b$c", "$x_", "50 % <b>", "$\\frac$"]  # mathtext would stumble over them
 
 
@@ -33,6 +42,18 @@ def history(num_epochs: int, num_scores: int = 2) -> list[dict[str, float]]:
 
 def diagonal(num_classes: int) -> np.ndarray:
     return np.diag(np.arange(num_classes))  # the first class has no image
+
+
+def scene(detections: np.ndarray, rows: int = 3, columns: int = 2) -> ShownWindows:
+    """Return an image of 10 columns and 12 rows with windows of 4 x 4 pixels, three pixels apart."""
+    corners = [(3 * column, 3 * row) for row in range(rows) for column in range(columns)]
+    return ShownWindows(
+        COLOUR[0],
+        labels=np.arange(rows * columns).reshape(rows, columns) % 3,
+        confidences=np.full((rows, columns), 0.5),
+        boxes=np.array([(x, y, x + 4, y + 4) for x, y in corners], float),
+        detections=detections,
+    )
 
 
 def draw_measured(images: np.ndarray, path: Path, *, patch: tuple[int, int] | None = None) -> None:
@@ -90,6 +111,27 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
         [("a", [0.5]), ("b", [float("nan")])], path, score="accuracy"
     ),
     "comparison of failures": lambda path: draw_comparison([("b", [float("nan")])], path, score="accuracy"),
+    "detections": lambda path: draw_detections(
+        [GREY[0], COLOUR[0, :5], COLOUR[1]],
+        [FOUND, Marks(), Marks(points=np.ones((1, 2)), colours=["#CC6677"], names=["nose"])],
+        NASTY[:3],
+        path,
+    ),
+    "precision and recall": lambda path: draw_precision_recall(
+        {name: np.linspace(1, 0, 101) for name in NASTY}, np.linspace(1, 0, 101), path, title=NASTY[0]
+    ),
+    "precision and recall of many": lambda path: draw_precision_recall(
+        {str(label): np.ones(101) for label in range(21)}, np.linspace(1, 0, 101), path, title="of 21 classes"
+    ),
+    "windows": lambda path: draw_windows(
+        [scene(np.array([[0, 0, 4, 4, 2, 0.9], [3, 6, 7, 10, 0, 0.5]])), scene(np.zeros((0, 6)))],
+        NASTY[:3],
+        path,
+    ),
+    "one window": lambda path: draw_windows([scene(np.zeros((0, 6)), 1, 1)], NASTY[:1], path),
+    "windows of many classes": lambda path: draw_windows(
+        [scene(np.array([[0, 0, 4, 4, 20, 0.9]]))], [str(label) for label in range(21)], path
+    ),
     "comparison of seeds": lambda path: draw_comparison(
         [("a", [0.9, 0.8, float("nan")]), ("b", [0.7, 0.9])], path, score="accuracy"
     ),
@@ -207,6 +249,7 @@ def test_every_drawing_of_the_room_is_tested() -> None:
         "comparison",
         "confusion",
         "curves",
+        "detections",
         "errors",
         "fonts",
         "heat",
@@ -216,4 +259,5 @@ def test_every_drawing_of_the_room_is_tested() -> None:
         "search",
         "sheets",
         "statistics",
+        "windows",
     }
