@@ -59,7 +59,7 @@ def with_intervals(
         one that is no share and the same in all resamples; with fewer than `FEWEST_UNITS` units, except for shares of
         independent images; and, for scores that are no shares, with evidence of more than `MOST_NUMBERS`.
     """
-    members = _members(evidence, groups)
+    members = members_of(len(evidence), groups)
     is_grouped = len(members) < len(evidence)
     values = scores(evidence)
     wilson = [name for name in values if name in shares]
@@ -86,7 +86,7 @@ def scores_of_groups(scores: Scores, evidence: Evidence, groups: Sequence[str]) 
     if not groups:
         return {}
     names = sorted(set(groups))
-    members = _members(evidence, groups)
+    members = members_of(len(evidence), groups)
     return {
         name: (len(chosen), scores(evidence[chosen])) for name, chosen in zip(names, members, strict=True)
     }
@@ -202,10 +202,10 @@ def _bootstrapped(
     }
 
 
-def _members(evidence: Evidence, groups: Sequence[str] | None) -> list[NDArray[np.intp]]:
+def members_of(num_images: int, groups: Sequence[str] | None) -> list[NDArray[np.intp]]:
     """Return the indices of the images of each unit, in the order of their names."""
     if groups is None:
-        return list(np.arange(len(evidence))[:, None])
+        return list(np.arange(num_images)[:, None])
     _, places = np.unique(np.array(groups), return_inverse=True)
     return np.split(np.argsort(places, kind="stable"), np.bincount(places).cumsum()[:-1])
 
