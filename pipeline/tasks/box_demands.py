@@ -18,6 +18,7 @@ class BoxDemands(Demands):
 
     target = "boxes"
     bounds = (0.0, 1.0)
+    places = "boxes"
 
     def check(self, facts: Facts) -> None:
         """Check that no facts about masks are set.

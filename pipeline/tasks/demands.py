@@ -53,6 +53,8 @@ class Demands:
         crops: the supported crops of test images, see `views.crops`.
         is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
         mixes: whether the images of a batch may be mixed.
+        places: what predictions tell in pixels of the image: `boxes`, each a row of corners, class and confidence, or
+            `points`, each a row of x, y and confidence; None if they tell no places.
         threshold: probability from which on a class is predicted, where an image may have any number of them; None
             where the most probable class is.
         is_labelled: whether each image has one class, so that classes can be balanced.
@@ -70,6 +72,7 @@ class Demands:
     is_dense: bool = False
     mixes: bool = False
     threshold: float | None = None
+    places: str | None = None
     is_labelled: bool = False
 
     def check(self, facts: Facts) -> None:

@@ -21,7 +21,7 @@ from pipeline.declaration.keys import data_digest
 from pipeline.pictures.windows import ShownWindows, draw_windows
 from pipeline.tasks.intervals import Interval, with_intervals
 from pipeline.training.arithmetic import declared_arithmetic
-from pipeline.training.box_data import declare_boxes, objects_of
+from pipeline.training.box_data import KIND, declare_boxes, objects_of
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
 from pipeline.training.trained import Trained
@@ -113,11 +113,10 @@ def _rows(
     assert sides is not None, "boxes keep them"
     resizing = find_resizing(facts)
     for file, (rows, columns), found in zip(prepared.files("test"), sides, detections, strict=True):
-        placement = resizing.place((int(rows), int(columns)))
-        chosen = found[(found[:, 4] >= 0) & (found[:, 5] >= settings.confidence)]
+        own = resizing.place((int(rows), int(columns))).predictions(KIND, found)
+        chosen = own[(own[:, 4] >= 0) & (own[:, 5] >= settings.confidence)]
         for *box, label, confidence in chosen:
-            corners = placement.to_original(np.array(box).reshape(2, 2)).ravel()
-            yield file, classes[int(label)], f"{confidence:.6f}", *(f"{side:.2f}" for side in corners)
+            yield file, classes[int(label)], f"{confidence:.6f}", *(f"{side:.2f}" for side in box)
         if not len(chosen):
             yield file, *[""] * (len(COLUMNS) - 1)
 

@@ -144,7 +144,7 @@ class Detection:
         return remarks
 
     def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
-        """Return the largest difference of confidences, or of boxes in shares of their longer side.
+        """Return the largest difference of confidences, or of boxes in shares of the image.
 
         Each box is compared with the one of its class that overlaps it most; what only one side has, as its confidence
         is close to the least one, differs by how far it exceeds that.
@@ -188,10 +188,7 @@ class Detection:
         farthest = 0.0
         for row in first:
             others = second[second[:, 4] == row[4]]
-            longer = max(1.0, *(row[2:4] - row[:2]))
-            gaps = np.maximum(
-                np.abs(others[:, :4] - row[:4]).max(axis=1) / longer, np.abs(others[:, 5] - row[5])
-            )
+            gaps = np.maximum(np.abs(others[:, :4] - row[:4]).max(axis=1), np.abs(others[:, 5] - row[5]))
             farthest = max(farthest, float(min(gaps.min(initial=inf), row[5] - self.min_confidence)))
         return farthest
 

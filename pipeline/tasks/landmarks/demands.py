@@ -23,6 +23,7 @@ class LandmarksDemands(Demands):
 
     name = "landmarks"
     target = "points"
+    places = "points"
     score = "nme"
     mode = "min"
     facts = ("points", "swapped_points", "shape", "resize")
