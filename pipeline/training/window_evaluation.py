@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.boxes.matches import Matches, encode, mean
+from pipeline.boxes.resampling import Drawn, Resampling
 from pipeline.data.external import prepare_external
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.keys import data_digest
 from pipeline.pictures.windows import ShownWindows, draw_windows
-from pipeline.tasks.intervals import Interval, with_intervals
+from pipeline.tasks.intervals import Draw, Interval, with_intervals
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.box_data import KIND, declare_boxes, objects_of
 from pipeline.training.score_files import write_rows, write_scores
@@ -77,8 +78,10 @@ def detect_by_windows(
 def _score(
     detections: Array, prepared: Prepared, facts: Facts, own: Facts, *, seed: int
 ) -> dict[str, Interval]:
-    def scores(evidence: Array) -> dict[str, float]:
-        matches = Matches(evidence, detections.shape[1], len(own.classes))
+    def find(evidence: Array) -> Matches:
+        return Matches(evidence, detections.shape[1], len(own.classes))
+
+    def score(matches: Matches | Drawn) -> dict[str, float]:
         averages = matches.precisions().mean(axis=2)
         return {
             "ap50": mean(averages[:, 0]),
@@ -86,8 +89,17 @@ def _score(
             "recall": mean(matches.recalls(MOST)[:, 0]),
         }
 
-    evidence = encode(detections, objects_of(prepared, facts, own))
-    return with_intervals(scores, evidence, seed=seed, groups=prepared.groups("test"))
+    def resample(evidence: Array) -> Draw:
+        source = Resampling(find(evidence))
+        return lambda images: score(source.draw(images))
+
+    return with_intervals(
+        lambda evidence: score(find(evidence)),
+        encode(detections, objects_of(prepared, facts, own)),
+        seed=seed,
+        groups=prepared.groups("test"),
+        resampled=resample,
+    )
 
 
 def _detect(
