@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Interval = dict[str, float]  # value, low, high
 GroupScores = tuple[int, dict[str, float]]  # number of images, score -> value
 Scores = Callable[["Evidence"], dict[str, float]]
+Draw = Callable[[NDArray[np.intp]], dict[str, float]]  # indices of images -> their scores
 Bounds = tuple[float, float]
 Array = NDArray[np.float64]
 
@@ -44,6 +45,7 @@ def with_intervals(
     shares: Sequence[str] = (),
     biased: Sequence[str] = (),
     groups: Sequence[str] | None = None,
+    resampled: Callable[[Evidence], Draw] | None = None,
 ) -> dict[str, Interval]:
     """Return each score with the bounds of its 95 % interval.
 
@@ -53,6 +55,8 @@ def with_intervals(
         shares: names of the scores that are means of 0 or 1 for each image.
         biased: names of the scores that have no interval.
         groups: the group of each image; None if images are independent.
+        resampled: maps evidence to a quicker way to the scores of some of its images, see
+            `pipeline.tasks.task.Resampled`; None if there is none.
 
     Returns:
         Score -> {value, low, high}. Bounds are NaN where there is no interval: for a score that is biased or NaN; for
@@ -74,7 +78,10 @@ def with_intervals(
             for name in wilson:
                 bounds[name] = clustered_bounds(np.array([part[name] for part in parts]), sizes)
         if others and evidence.size <= MOST_NUMBERS:
-            bounds |= _bootstrapped(scores, evidence, members, others, np.random.default_rng(seed))
+            draw: Draw = (
+                (lambda chosen: scores(evidence[chosen])) if resampled is None else resampled(evidence)
+            )
+            bounds |= _bootstrapped(draw, values, members, others, np.random.default_rng(seed))
     return {
         name: {"value": value, "low": bounds[name][0], "high": bounds[name][1]}
         for name, value in values.items()
@@ -171,13 +178,18 @@ def expanded_tail(num_units: float) -> float:
 
 
 def _bootstrapped(
-    scores: Scores,
-    evidence: Evidence,
+    draw: Draw,
+    values: Mapping[str, float],
     members: Sequence[NDArray[np.intp]],
     names: Sequence[str],
     random: np.random.Generator,
 ) -> Mapping[str, Bounds]:
-    """Return the BCa bounds of some scores; units are the images of `members`."""
+    """Return the BCa bounds of some scores; units are the images of `members`.
+
+    Args:
+        draw: maps indices of images to their scores.
+        values: the scores of all images.
+    """
     count = len(members)
     sizes = np.array([len(chosen) for chosen in members], np.float64)
     order = np.concatenate(members)
@@ -186,11 +198,10 @@ def _bootstrapped(
     def images(units: NDArray[np.intp]) -> NDArray[np.intp]:
         return order[units] if is_single else np.concatenate([members[unit] for unit in units])
 
-    draws = [scores(evidence[images(random.integers(0, count, count))]) for _ in range(RESAMPLES)]
+    draws = [draw(images(random.integers(0, count, count))) for _ in range(RESAMPLES)]
     blocks = np.array_split(random.permutation(count), min(count, MOST_LEFT_OUT))
-    left_out = [scores(np.delete(evidence, images(block), axis=0)) for block in blocks]
+    left_out = [draw(np.delete(np.arange(len(order)), images(block))) for block in blocks]
     tail = expanded_tail(sizes.sum() ** 2 / (sizes @ sizes))
-    values = scores(evidence)
     return {
         name: bca_bounds(
             values[name],

@@ -23,7 +23,7 @@ from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
-from pipeline.tasks.task import FittedGuess, Remarking, Task
+from pipeline.tasks.task import FittedGuess, Remarking, Resampled, Task
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
@@ -203,6 +203,7 @@ def _score(
         shares=demands.shares,
         biased=demands.biased,
         groups=groups,
+        resampled=task.resampled if isinstance(task, Resampled) else None,
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}

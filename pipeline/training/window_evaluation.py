@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.boxes.matches import Matches, encode, mean
+from pipeline.boxes.resampling import Drawn, Resampling
 from pipeline.data.external import prepare_external
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.keys import data_digest
 from pipeline.pictures.windows import ShownWindows, draw_windows
-from pipeline.tasks.intervals import Interval, with_intervals
+from pipeline.tasks.intervals import Draw, Interval, with_intervals
 from pipeline.training.arithmetic import declared_arithmetic
-from pipeline.training.box_data import declare_boxes, objects_of
+from pipeline.training.box_data import KIND, declare_boxes, objects_of
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
 from pipeline.training.trained import Trained
@@ -77,8 +78,10 @@ def detect_by_windows(
 def _score(
     detections: Array, prepared: Prepared, facts: Facts, own: Facts, *, seed: int
 ) -> dict[str, Interval]:
-    def scores(evidence: Array) -> dict[str, float]:
-        matches = Matches(evidence, detections.shape[1], len(own.classes))
+    def find(evidence: Array) -> Matches:
+        return Matches(evidence, detections.shape[1], len(own.classes))
+
+    def score(matches: Matches | Drawn) -> dict[str, float]:
         averages = matches.precisions().mean(axis=2)
         return {
             "ap50": mean(averages[:, 0]),
@@ -86,8 +89,17 @@ def _score(
             "recall": mean(matches.recalls(MOST)[:, 0]),
         }
 
-    evidence = encode(detections, objects_of(prepared, facts, own))
-    return with_intervals(scores, evidence, seed=seed, groups=prepared.groups("test"))
+    def resample(evidence: Array) -> Draw:
+        source = Resampling(find(evidence))
+        return lambda images: score(source.draw(images))
+
+    return with_intervals(
+        lambda evidence: score(find(evidence)),
+        encode(detections, objects_of(prepared, facts, own)),
+        seed=seed,
+        groups=prepared.groups("test"),
+        resampled=resample,
+    )
 
 
 def _detect(
@@ -113,11 +125,10 @@ def _rows(
     assert sides is not None, "boxes keep them"
     resizing = find_resizing(facts)
     for file, (rows, columns), found in zip(prepared.files("test"), sides, detections, strict=True):
-        placement = resizing.place((int(rows), int(columns)))
-        chosen = found[(found[:, 4] >= 0) & (found[:, 5] >= settings.confidence)]
+        own = resizing.place((int(rows), int(columns))).predictions(KIND, found)
+        chosen = own[(own[:, 4] >= 0) & (own[:, 5] >= settings.confidence)]
         for *box, label, confidence in chosen:
-            corners = placement.to_original(np.array(box).reshape(2, 2)).ravel()
-            yield file, classes[int(label)], f"{confidence:.6f}", *(f"{side:.2f}" for side in corners)
+            yield file, classes[int(label)], f"{confidence:.6f}", *(f"{side:.2f}" for side in box)
         if not len(chosen):
             yield file, *[""] * (len(COLUMNS) - 1)
 

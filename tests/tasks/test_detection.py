@@ -172,12 +172,12 @@ def test_cases_tell_what_was_found_confused_missed_and_seen_in_vain() -> None:
 def test_predictions_agree_though_boxes_change_places_but_not_if_one_moves() -> None:
     task = detection()
     rows = np.array(
-        [[[0, 0, 10, 10, 0, 0.6], [20, 0, 30, 10, 0, 0.6 - 1e-6], [0, 20, 9, 30, 1, 0.25 + 1e-6], NONE]]
+        [[[0, 0, 0.3, 0.3, 0, 0.6], [0.7, 0, 1, 0.3, 0, 0.6 - 1e-6], [0, 0.7, 0.3, 1, 1, 0.25 + 1e-6], NONE]]
     )
     swapped = rows[:, [1, 0, 3, 3]]
     assert task.difference(rows, rows) == 0
     assert task.difference(swapped, rows) == pytest.approx(1e-6, rel=0.1)
-    moved = rows + np.array([1, 0, 1, 0, 0, 0])
+    moved = rows + np.array([0.1, 0, 0.1, 0, 0, 0])
     assert task.difference(moved, rows) == pytest.approx(0.1)
 
 

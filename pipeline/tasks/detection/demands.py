@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.boxes.anchors import count_lost, find_anchors, mean_best_iou, shape_iou
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.box_demands import BoxDemands
+from pipeline.tasks.box_demands import BoxDemands, are_single
 from pipeline.tasks.demands import TrainingTargets
 
 MOST_NAMED = 20  # classes that have scores of their own
@@ -47,6 +47,11 @@ class DetectionDemands(BoxDemands):
     name = "detection"
     score = "ap"
     facts = ("classes", "shape", "resize", "padding_value")
+    suggested = ("model=yolo_small", "optimizer=adamw")
+
+    def suits(self, targets: Iterable[Any]) -> bool:
+        """Return whether an image has several objects, or one that is to be ignored."""
+        return not are_single(targets)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check numbers and anchors.
