@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError, warn
 from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.demands import Demands, load_demands
 from pipeline.tasks.paired import Difference, holm, paired_difference
-from pipeline.tasks.task import Task
+from pipeline.tasks.task import Resampled, Task
 from pipeline.training.evaluation import evaluated_test
 
 Array = NDArray[np.float64]
@@ -77,6 +77,7 @@ def compare(methods: Sequence[Method], *, root: Path, score: str | None = None) 
             seed=first.seed,
             is_share=chosen in demands.shares,
             groups=groups,
+            resampled=task.resampled if isinstance(task, Resampled) else None,
         )
         for place, pairs in enumerate(seeds, 1)
     ]

@@ -20,7 +20,7 @@ Shapes: S seeds, N images; evidence is (S, N, ...).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,16 +29,18 @@ from numpy.typing import NDArray
 from pipeline.tasks.intervals import (
     COVERED,
     FEWEST_UNITS,
-    MOST_LEFT_OUT,
     MOST_NUMBERS,
     NONE,
-    RESAMPLES,
     Array,
     Bounds,
+    Resampling,
     Scores,
     bca_bounds,
+    draw_from,
+    effective_units,
     expanded_tail,
     members_of,
+    resample,
 )
 
 POWER = 0.8  # of the trainings that `more_seeds` asks for
@@ -84,6 +86,7 @@ def paired_difference(
     seed: int,
     is_share: bool,
     groups: Sequence[str] | None = None,
+    resampled: Resampling | None = None,
 ) -> Difference:
     """Return the difference of a score between two methods.
 
@@ -94,17 +97,21 @@ def paired_difference(
         seed: the same seed and evidence always give the same bounds.
         is_share: whether the score is a mean of 0 or 1 for each image.
         groups: the group of each image; None if images are independent.
+        resampled: as of `with_intervals`.
     """
     num_seeds, num_images = first.shape[:2]
     members = members_of(num_images, groups)
     is_grouped = len(members) < num_images
 
-    def differences(chosen: NDArray[np.intp] | slice) -> Array:
-        return np.array(
-            [scores(b[chosen])[score] - scores(a[chosen])[score] for a, b in zip(first, second, strict=True)]
-        )
+    pairs = [
+        (draw_from(scores, a, resampled), draw_from(scores, b, resampled))
+        for a, b in zip(first, second, strict=True)
+    ]
 
-    found = differences(slice(None))
+    def differences(chosen: NDArray[np.intp]) -> Array:
+        return np.array([b(chosen)[score] - a(chosen)[score] for a, b in pairs])
+
+    found = differences(np.arange(num_images))
     value, only = float(found.mean()), None
     if is_share and num_seeds == 1:
         only = discordant(scores, score, first[0], second[0])
@@ -116,9 +123,8 @@ def paired_difference(
         error = found.std(ddof=1) / num_seeds**0.5 if num_seeds > 1 else float("nan")
         p = _p_of(value, float(error), num_seeds - 1)
         return Difference(value, over_seeds, NONE, over_seeds, p, num_seeds, only)
-    draws, left_out = _resampled(differences, members, np.random.default_rng(seed))
-    sizes = np.array([len(chosen) for chosen in members], np.float64)
-    return combine(found, draws, left_out, num_units=float(sizes.sum() ** 2 / (sizes @ sizes)), only=only)
+    draws, left_out = map(np.array, resample(differences, members, np.random.default_rng(seed)))
+    return combine(found, draws, left_out, num_units=effective_units(members), only=only)
 
 
 def combine(
@@ -261,26 +267,6 @@ def holm(values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(known) - rank) * p))
         corrected[place] = least
     return corrected
-
-
-def _resampled(
-    differences: Callable[[NDArray[np.intp]], Array],
-    members: Sequence[NDArray[np.intp]],
-    random: np.random.Generator,
-) -> tuple[Array, Array]:
-    """Return the differences (draws, S) of resampled units, and (blocks, S) where blocks of units are left out."""
-    count = len(members)
-    draws = [
-        differences(np.concatenate([members[unit] for unit in random.integers(0, count, count)]))
-        for _ in range(RESAMPLES)
-    ]
-    blocks = np.array_split(random.permutation(count), min(count, MOST_LEFT_OUT))
-    every = np.arange(count)
-    left_out = [
-        differences(np.concatenate([members[unit] for unit in np.setdiff1d(every, block)]))
-        for block in blocks
-    ]
-    return np.array(draws), np.array(left_out)
 
 
 def _variance(draws: Array, found: Array, num_units: float) -> Variance:
