@@ -10,7 +10,7 @@ them are right at some threshold. A segment is a class at a threshold.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,6 +188,7 @@ def _sums(values: Indices) -> Indices:
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(values)))
 
 
+@lru_cache(maxsize=4096)
 def _reached(count: int) -> Indices:
     """Return how many of the 101 recalls are reached by finding 0, 1, ... of `count` objects."""
     if not count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,17 @@ class DetectionDemands(BoxDemands):
             f"training objects that share cell and anchor with another one, and are lost: {lost:,} of {len(sizes):,}",
             f"training objects that no anchor takes with an IoU of {settings['ignore_iou']:g}: {poor:,}",
         ]
+
+    def draw(self, settings: Mapping[str, Any], training: TrainingTargets, folder: Path) -> list[Path]:
+        """Draw the anchors with the training objects that each of them takes; nothing without objects."""
+        from pipeline.pictures.anchors import draw_anchors  # imports matplotlib
+
+        sizes, path = _sizes(training.targets()), folder / "anchors.png"
+        if not len(sizes):
+            return []
+        anchors = np.array(settings["anchors"], np.float64)
+        draw_anchors(sizes, anchors, shape_iou(sizes, anchors), path, least=settings["ignore_iou"])
+        return [path]
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
