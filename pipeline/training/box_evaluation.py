@@ -174,12 +174,14 @@ def _detect(finder: Finder, images: NDArray[np.uint8]) -> Array:
 def _rows(
     detections: Sequence[Array], prepared: Prepared, facts: Facts, classes: Sequence[str]
 ) -> Iterator[tuple[str, ...]]:
-    """Yield a row of `COLUMNS` for each detection (n, 6) of each image, or one for an image without any."""
+    """Yield a row of `COLUMNS` for each detection (n, 6) inside of each image, or one for an image without any."""
     sides = prepared.sides("test")
     assert sides is not None, "boxes keep them"
     resizing = find_resizing(facts)
     for file, (rows, columns), found in zip(prepared.files("test"), sides, detections, strict=True):
-        for *box, label, confidence in resizing.place((int(rows), int(columns))).predictions(KIND, found):
+        own = resizing.place((int(rows), int(columns))).predictions(KIND, found)
+        inside = own[own[:, 4] >= 0]
+        for *box, label, confidence in inside:
             yield file, classes[int(label)], f"{confidence:.6f}", *(f"{side:.2f}" for side in box)
-        if not len(found):
+        if not len(inside):
             yield file, *[""] * (len(COLUMNS) - 1)
