@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError, warn
 from pipeline.tasks.task import Comparing, Task
 from pipeline.training.arithmetic import declared_arithmetic
+from pipeline.training.assemble import make_fixed_split
 from pipeline.training.deployment import Deployed, Predict
 from pipeline.training.inputs import prepare
 from pipeline.training.trained import Predictor, Trained
@@ -38,10 +40,12 @@ def find_images(trained: Trained, *, root: Path) -> tuple[Images, str]:
         prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
     except ConfigError as reason:
         warn(f"the file is compared with the run on noise, since its data are not here: {reason}")
-        channels, rows, columns = declaration.data.shape
+        channels, rows, columns = degraded_shape(declaration.data)
         noise = np.random.default_rng(0).integers(0, 256, (IMAGES, rows, columns, channels), dtype=np.uint8)
         return noise, f"{IMAGES} images of noise"
-    images = np.array(prepared.images("val")[:IMAGES])
+    split = make_fixed_split(declaration, prepared, "val")
+    batch = split[0, list(range(min(IMAGES, len(split))))]
+    images = batch["image"].permute(0, 2, 3, 1).contiguous().numpy()
     return images, f"{len(images)} validation images"
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.data.batches import PreparedSplit
 from pipeline.data.external import prepare_external
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.checks import check, check_test_views
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest
+from pipeline.declaration.network import sees_whole
 from pipeline.errors import ConfigError
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
@@ -25,11 +25,13 @@ from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
 from pipeline.tasks.task import FittedGuess, Remarking, Task
 from pipeline.training.arithmetic import declared_arithmetic
+from pipeline.training.assemble import make_fixed_split
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
 from pipeline.training.selection import baseline, fitted_baseline
 from pipeline.training.trained import Predictor, Trained, open_trained
+from pipeline.training.whole_evaluation import evaluate_whole
 
 MakePredictor = Callable[[Trained], Predictor]
 BATCH = 64  # images per forward pass; does not affect scores
@@ -147,6 +149,8 @@ def replace_data(
     as_own: dict[str, Any] = {}
     if is_resized:
         as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
+    if data["degrade"] is None:
+        as_own["degrade"] = own.degrade
     as_own["value_range"] = own.value_range if data["value_range"] is None else data["value_range"]
     found = check({**declaration.sections, "data": {**data, **as_own}})
     check_test_views(found)
@@ -173,7 +177,10 @@ def _score(
     task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
     demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
     with declared_arithmetic(declaration.trainer):
-        evaluated = _evaluate_split(predictor, task, prepared)
+        if sees_whole(declaration):
+            evaluated = evaluate_whole(predictor, task, prepared, declaration.data)
+        else:
+            evaluated = _evaluate_split(predictor, task, declaration, prepared)
     groups = prepared.groups("test")
     scores = with_intervals(
         task.scores,
@@ -196,10 +203,12 @@ def _score(
     return scores
 
 
-def _evaluate_split(predictor: Predictor, task: Task, prepared: Prepared) -> Evaluated:
+def _evaluate_split(
+    predictor: Predictor, task: Task, declaration: Declaration, prepared: Prepared
+) -> Evaluated:
     """Return the test images with the model's evidence and predictions, in single precision."""
-    split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)
-    evidence, decoded = [], []
+    split = make_fixed_split(declaration, prepared, "test")
+    evidence, decoded, made = [], [], []
     for start in range(0, len(split), BATCH):
         batch = split[0, list(range(start, min(start + BATCH, len(split))))]
         outputs = predictor.outputs(batch["image"])
@@ -208,17 +217,20 @@ def _evaluate_split(predictor: Predictor, task: Task, prepared: Prepared) -> Eva
         }
         evidence.append(task.evidence(outputs, on_device).cpu())
         decoded.append(task.decode(outputs).cpu())
+        if split.maker is not None:
+            made.append((batch["image"].permute(0, 2, 3, 1).numpy(), batch["target"].numpy()))
 
     def explain(indices: Sequence[int], classes: Sequence[int]) -> NDArray[Any]:
         images = torch.from_numpy(np.asarray(split.images)[list(indices)]).permute(0, 3, 1, 2)
         maps: NDArray[Any] = predictor.activation_maps(images, torch.tensor(classes)).numpy()
         return maps
 
+    images, targets = map(np.concatenate, zip(*made, strict=True)) if made else (split.images, split.targets)
     return Evaluated(
         torch.cat(evidence).numpy(),
         torch.cat(decoded).numpy(),
-        split.images,
-        split.targets,
+        images,
+        targets,
         prepared.files("test"),
         sides=prepared.sides("test"),
         explain=explain if predictor.explains else None,
