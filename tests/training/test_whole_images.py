@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ from pipeline.declaration.checks import check
 from pipeline.declaration.composition import compose_sections
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.network import find_multiple, plan_network
+from pipeline.export import export
 from pipeline.networks.build import build
 from pipeline.runs.context import RunContext
+from pipeline.tracking.convoy_serving import Served
 from pipeline.training.evaluation import evaluate
 from pipeline.training.prediction import predict
 from pipeline.training.run import RunRequest, train
@@ -42,7 +47,9 @@ EACH = pytest.mark.parametrize("name", sorted(NETWORKS))
 SIDE = 16
 
 
-def declare(name: str, root: object = "photos.zip", *, channels: int = 1, **changes: Any) -> Declaration:
+def declare(
+    name: str, root: object = "photos.zip", *, channels: int = 1, logs: bool = False, **changes: Any
+) -> Declaration:
     layers, factor, _ = NETWORKS[name]
     sections = compose_sections(["task=restoration", "model=linear", "preprocess=unit", "optimizer.lr=0.01"])
     degrade = {"noise": 20} if factor == 1 else {"factor": factor}
@@ -58,7 +65,7 @@ def declare(name: str, root: object = "photos.zip", *, channels: int = 1, **chan
             "input_shape": [channels, SIDE // factor, SIDE // factor],
             "model": {**sections["model"], "layers": layers, "head": []},
             "trainer": {**sections["trainer"], **trainer},
-            "tracking": {"experiment": "tiny", "log_model": False},
+            "tracking": {"experiment": "tiny", "log_model": logs},
             **changes,
         }
     )
@@ -125,7 +132,7 @@ def photograph(rows: int, columns: int, seed: int) -> np.ndarray:
     return np.clip(slope + random.integers(0, 30, (rows, columns)), 0, 255).astype(np.uint8)
 
 
-def trained(name: str, root: Path) -> Trained:
+def trained(name: str, root: Path, *, logs: bool = False) -> Trained:
     sides = {"train": [(20, 16), (16, 30), (17, 17)], "val": [(18, 18)], "test": [(21, 33), (40, 17)]}
     files = {
         f"{split}/{index}.png": encode(photograph(*each, index + len(split)))
@@ -133,7 +140,9 @@ def trained(name: str, root: Path) -> Trained:
         for index, each in enumerate(found)
     }
     write_files(root / "photos", files)
-    run = train(declare(name, root / "photos"), RunRequest("test", "test", waits=False), RunContext(root))
+    run = train(
+        declare(name, root / "photos", logs=logs), RunRequest("test", "test", waits=False), RunContext(root)
+    )
     return open_trained(run, root=root)
 
 
@@ -162,3 +171,33 @@ def test_run_is_scored_on_whole_images_and_predicts_images_of_any_sides(name: st
     table = (tmp_path / "restored" / "predictions.csv").read_text()
     assert "image is in colour, but data.shape has 1 channel" in table
     assert "image has transparent pixels" in table
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType.*")  # by MLflow, of its own
+@pytest.mark.parametrize("name", ["pooled", "twice"])
+def test_exported_and_logged_models_restore_as_predict_does(name: str, tmp_path: Path) -> None:
+    """A grey level may be rounded either way."""
+    run = trained(name, tmp_path, logs=True)
+    (tmp_path / "restored").mkdir()
+    files = {"a.png": (36, 20), "b.png": (21, 37)}
+    write_files(tmp_path / "images", {file: encode(photograph(*sides, 3)) for file, sides in files.items()})
+    predict([run], tmp_path / "images", tmp_path / "restored", overlays=False)
+    restored = {}
+    for file in files:
+        with Image.open(tmp_path / "restored" / "restorations" / file) as image:
+            restored[file] = np.asarray(image, dtype=int)
+
+    (logged,) = (tmp_path / "mlartifacts").rglob("convoy.json")
+    about = json.loads(logged.read_text())
+    assert (about["resize"], about["input"]) == (None, ["N", None, None, 1])
+    contents = [(tmp_path / "images" / file).read_bytes() for file in files]
+    for file, answer in zip(files, Served(logged.parent).predict(contents), strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(answer["image"]))) as image:
+            assert np.abs(np.asarray(image, dtype=int) - restored[file]).max() <= 1
+
+    said = export(str(run.folder.path), "torch", tmp_path / "a.pt2", root=tmp_path)
+    assert "takes images uint8 (N, any, any, 1)" in said
+    program = torch.export.load(tmp_path / "a.pt2").module()
+    found = program(torch.tensor(photograph(36, 20, 3))[None, :, :, None])[0, ..., 0].numpy()
+    assert np.abs(found.astype(int) - restored["a.png"]).max() <= 1
