@@ -147,6 +147,7 @@ def _facts(root: Path) -> Facts:
         points=None,
         swapped_points=None,
         min_visible=0.25,
+        degrade=None,
         allow_duplicates=False,
         resize="squash",
         padding_value=0,

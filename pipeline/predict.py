@@ -35,7 +35,7 @@ USAGE = (
     "usage: python -m pipeline.predict <run> <folder, zip or image> <folder to write> [views=<name>] [overlays=true] "
     "[ensemble=[<run>,...]] [explain=cam]"
 )
-OUTPUTS = (TABLE, OVERLAYS, "masks", "predictions")  # what an older result may have
+OUTPUTS = (TABLE, OVERLAYS, "masks", "predictions", "restorations")  # what an older result may have
 WIDTH = 80  # columns of the printed summary
 MOST_CLASSES = 12  # in the printed summary
 

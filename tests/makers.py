@@ -205,6 +205,7 @@ def data_section(root: Path | str, **changes: Any) -> dict[str, Any]:
         "points": None,
         "swapped_points": None,
         "min_visible": 0.25,
+        "degrade": None,
         "allow_duplicates": False,
         "resize": "squash",
         "padding_value": 0,

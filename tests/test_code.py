@@ -29,8 +29,8 @@ def test_no_file_is_longer_than_300_lines() -> None:
     assert {file: length for file, length in lengths.items() if length > 300} == {}
 
 
-def test_network_language_stays_within_1040_lines_of_code() -> None:
-    assert sum(map(lines_of_code, (ROOT / "pipeline" / "networks").glob("*.py"))) <= 1040
+def test_network_language_stays_within_1060_lines_of_code() -> None:
+    assert sum(map(lines_of_code, (ROOT / "pipeline" / "networks").glob("*.py"))) <= 1060
 
 
 COMMANDS = {

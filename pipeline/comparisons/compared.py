@@ -15,7 +15,7 @@ from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.demands import Demands, load_demands
 from pipeline.tasks.paired import Difference, holm, paired_difference
 from pipeline.tasks.task import Resampled, Task
-from pipeline.training.evaluation import evaluated_test
+from pipeline.training.evaluated import evaluated_test
 
 Array = NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def _score_all(
                 raise ConfigError(
                     method.name, problem, hint="compare methods that were trained on the same data"
                 )
-            elif not np.array_equal(evaluated.targets, test.targets):
+            elif not all(map(np.array_equal, evaluated.targets, test.targets)):
                 problem = f"what is true of its test images is not what it is for {methods[0].name}"
                 hint = "compare methods with the same classes, and for places the same data.shape and data.resize"
                 raise ConfigError(method.name, problem, hint=hint)

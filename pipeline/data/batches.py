@@ -7,6 +7,7 @@ Shapes: N images, C channels, H rows, W columns; tensors are (N, C, H, W), uint8
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import ceil
 from typing import NotRequired, Protocol, TypedDict
 
@@ -18,9 +19,10 @@ from torch.utils.data import Dataset, Sampler
 
 from pipeline.data.draws import derive_seed
 from pipeline.data.sampling import balanced, shuffled
-from pipeline.data.targets.kind import TargetKind
+from pipeline.data.targets.kind import Making, TargetKind
 
 Array = NDArray[np.uint8]
+MADE = 2**31  # sets the seeds of targets apart from those of augmentation
 Request = tuple[int, list[int]]  # epoch, draws of one batch, see `pipeline.data.sampling`
 
 
@@ -102,6 +104,25 @@ class EpochBatches(Sampler[Request]):
         return even[rank::world]
 
 
+@dataclass(frozen=True)
+class TargetMaker:
+    """Makes what the network sees, and targets, of images.
+
+    Args:
+        making: of the kind of target.
+        seed: determines what is drawn for an image in an epoch; None if it is always the same for an image.
+    """
+
+    making: Making
+    seed: int | None
+
+    def __call__(self, images: Array, epoch: int, draws: list[int]) -> tuple[Array, Array]:
+        """Return what the network sees of images (N, H, W, C) as drawn for an epoch, and their targets."""
+        if self.seed is None:
+            return self.making.make(images, None)
+        return self.making.make(images, [derive_seed(self.seed, epoch, each, MADE) for each in draws])
+
+
 class PreparedSplit(Dataset[Batch]):
     """One split of prepared data; indexed by requests, it returns whole batches.
 
@@ -113,6 +134,7 @@ class PreparedSplit(Dataset[Batch]):
         mix: mixing of the images of a batch; None for no mixing.
         sides: rows and columns of the centre crop of images that are not augmented; None for whole images.
         seed: determines how batches are mixed.
+        maker: makes targets of augmented images; None if they are stored.
     """
 
     def __init__(
@@ -125,6 +147,7 @@ class PreparedSplit(Dataset[Batch]):
         mix: Mix | None = None,
         sides: tuple[int, int] | None = None,
         seed: int = 0,
+        maker: TargetMaker | None = None,
     ) -> None:
         # Convert to plain arrays, since indexing a memmap creates a memmap object, which is as slow as a draw.
         self.images = np.asarray(images)
@@ -134,6 +157,7 @@ class PreparedSplit(Dataset[Batch]):
         self.mix = mix
         self.sides = sides
         self.seed = seed
+        self.maker = maker
 
     def close(self) -> None:
         """Let go of the arrays, which closes their memory maps, however long this object is referred to."""
@@ -149,6 +173,8 @@ class PreparedSplit(Dataset[Batch]):
             images, targets = self.draws.batch(self.images, self.targets, epoch, draws)
         else:
             images, targets = self._centre(self.images[indices]), self.targets[indices]
+        if self.maker is not None:
+            images, targets = self.maker(images, epoch, draws)
         batch: Batch = {"index": torch.tensor(indices)}  # type: ignore[typeddict-item]
         if self.mix is not None:
             images, targets, partners, weight = self.mix(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.data.degrade_facts import check_degrade
 from pipeline.data.pixel_facts import check_resizing, check_value_range
 from pipeline.data.place_facts import check_places
 from pipeline.errors import ConfigError, Range
@@ -31,7 +32,7 @@ NOT_DECIDING = (
     "max_file_bytes",
 )
 # Facts that came later, and their values in data that existed before: digests and files leave them out at these.
-NEUTRAL: dict[str, Any] = {"points": None, "swapped_points": None, "min_visible": 0.25}
+NEUTRAL: dict[str, Any] = {"points": None, "swapped_points": None, "min_visible": 0.25, "degrade": None}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Facts:
         digest: expected digest of the archive, `sha256:...`; null to accept any.
         shape: [C, H, W] of the prepared images; images are resized to H x W.
         resize: how: `squash` changes their aspect ratio, `letterbox` keeps it and pads, `crop` keeps it and cuts out
-            the centre, see `pipeline/data/resizing.py`. Masks are padded with `ignore_label`.
+            the centre, `cut` cuts the centre out of their own pixels, see `pipeline/data/resizing.py`. Masks are padded
+            with `ignore_label`.
         padding_value: grey level of the padding of images, from 0 to 255, in all channels.
         value_range: [low, high] of grey images with 16 bits or whole numbers as floats, which become 0 and 255; values
             outside are clipped. Null for images with 8 bits per channel.
@@ -81,6 +83,8 @@ class Facts:
             if that is not known, and images must not be mirrored.
         min_visible: for boxes: the share of a box's area from which on its object counts as seen in an image that cuts
             it; others are dropped. An area of less than one pixel is dropped, too.
+        degrade: how images are degraded for tasks that restore them, see `pipeline/data/degrading.py`: {noise: 25}, by
+            noise of that standard deviation, {factor: 2}, to half the rows and columns, or both; null for other tasks.
         allow_duplicates: whether files of the same bytes may be in several splits, where they make scores too good.
         mirror_changes_label: whether a mirrored image may belong to another class, as a digit or letter does.
         licence: licence and origin, for reports.
@@ -111,6 +115,7 @@ class Facts:
     points: list[str] | None
     swapped_points: dict[str, str] | None
     min_visible: float
+    degrade: dict[str, float] | None
     allow_duplicates: bool
     resize: str
     padding_value: int
@@ -128,6 +133,7 @@ class Facts:
         check_resizing(self.resize, self.padding_value)
         check_value_range(self.value_range)
         check_places(self.points, self.swapped_points, self.min_visible)
+        check_degrade(self.degrade, self.shape)
         if len(set(self.classes)) < len(self.classes):
             raise ConfigError("data.classes", got=self.classes, allowed="different names")
         if self.background is not None and self.background not in self.classes:

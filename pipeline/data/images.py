@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 from pipeline.data import value_ranges
 from pipeline.data.depth import is_deep
 from pipeline.data.facts import Facts
+from pipeline.data.pixel_facts import CUT
 from pipeline.data.resizing import Resizing
 from pipeline.data.sources import FORMATS
 from pipeline.errors import ConfigError
@@ -84,6 +85,12 @@ def decode_image(data: bytes, *, name: str, facts: Facts) -> Decoded:
     """
     channels, rows, columns = facts.shape
     image = open_image(data, name, facts.max_pixels)
+    if facts.resize == CUT and (image.height < rows or image.width < columns):
+        raise ConfigError(
+            name,
+            f"has {image.height} x {image.width} pixels, fewer than the {rows} x {columns} of data.shape to cut out",
+            hint="choose smaller sides in data.shape, or remove it",
+        )
     sides, is_clipped = (image.height, image.width), value_ranges.is_clipped(image, name, facts.value_range)
     resized = find_resizing(facts).image(convert(image, name, channels, facts.value_range))
     pixels = np.frombuffer(resized.tobytes(), np.uint8).reshape(rows, columns, channels)

@@ -10,7 +10,7 @@ from pipeline.errors import ConfigError, Range
 if TYPE_CHECKING:
     from pipeline.data.facts import Facts
 
-SQUASH, LETTERBOX, CROP = RULES = ("squash", "letterbox", "crop")
+SQUASH, LETTERBOX, CROP, CUT = RULES = ("squash", "letterbox", "crop", "cut")
 MOST_VALUES = 2**24  # in a declared range; floats hold all whole numbers up to here
 
 

@@ -3,6 +3,7 @@
 - squash: the whole image, whose aspect ratio changes.
 - letterbox: the whole image in its aspect ratio, centred and padded, as `PIL.ImageOps.pad` places it.
 - crop: the largest centred part of the wanted aspect ratio, as `PIL.ImageOps.fit` cuts it.
+- cut: the centre in its own pixels, of images that are as large at least.
 
 A copy of this file travels with every logged model, so it imports nothing of this package. The functions take arrays of
 numpy, or tensors with `library=torch`, so that exported graphs hold the same way back as everything else.
@@ -36,7 +37,7 @@ def find_parts(rule: str, original: Any, prepared: Any, *, library: Any = np) ->
     """Return the part of images that is shown, in their own pixels, and where in whole pixels of prepared images.
 
     Args:
-        rule: squash, letterbox or crop.
+        rule: squash, letterbox, crop or cut.
         original, prepared: sides of images and of prepared images, in double precision.
     """
     height, width, rows, columns = *_split(original), *_split(prepared)
@@ -57,6 +58,9 @@ def find_parts(rule: str, original: Any, prepared: Any, *, library: Any = np) ->
         inner_height = library.where(ratio < wanted, width / wanted, height + zero)
         x, y = (width - inner_width) * 0.5, (height - inner_height) * 0.5
         width, height = inner_width, inner_height
+    elif rule == "cut":
+        x, y = library.floor((width - columns) * 0.5), library.floor((height - rows) * 0.5)
+        width, height = columns + zero, rows + zero
     shown = (x, y, x + width, y + height)
     target = (left, top, left + columns, top + rows)
     return library.stack(shown, -1), library.stack([side + zero for side in target], -1)
@@ -185,13 +189,30 @@ class Placement:
         )
         return np.asarray(restored, dtype=np.uint8)
 
+    def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what a network put out for the prepared image as one of the image, black where that was cut off.
+
+        Args:
+            image: (H, W, C), in the sides of the prepared image or a multiple of them; so much larger is the result.
+        """
+        factor = image.shape[0] // self.prepared[0]
+        left, top, right, bottom = (round(factor * side) for side in self.shown)
+        size, sides = (max(1, right - left), max(1, bottom - top)), [factor * side for side in self.original]
+        bands = []
+        for band in np.ascontiguousarray(image.transpose(2, 0, 1)):
+            seen = Image.fromarray(band).crop(tuple(factor * side for side in self.target))
+            canvas = Image.new("L", (sides[1], sides[0]))
+            canvas.paste(seen.resize(size, Image.Resampling.BICUBIC), (left, top))
+            bands.append(np.asarray(canvas))
+        return np.stack(bands, axis=-1)
+
 
 @dataclass(frozen=True)
 class Resizing:
     """A rule for images of any sides.
 
     Args:
-        rule: squash, letterbox or crop.
+        rule: squash, letterbox, crop or cut.
         sides: rows and columns of prepared images.
         padding_value: grey level of the padding of a letterbox.
     """
@@ -227,6 +248,8 @@ class Resizing:
         if image.size == (columns, rows):
             return image
         place = self.place((image.height, image.width))
+        if self.rule == "cut":
+            return image.crop(place.shown)
         left, top, right, bottom = place.target
         resized = image.resize((right - left, bottom - top), resample, box=place.shown)
         if resized.size == (columns, rows):

@@ -49,15 +49,17 @@ class UnlabelledImages:
 
     Args:
         facts: of the data set that the model was trained on.
+        is_whole: whether images are decoded in their own sides.
 
     Attributes:
         files: names of the images, sorted.
         num_others: number of files that are no images, by their suffix.
     """
 
-    def __init__(self, archive: Archive, names: Sequence[str], facts: Facts) -> None:
+    def __init__(self, archive: Archive, names: Sequence[str], facts: Facts, *, is_whole: bool) -> None:
         self._archive = archive
         self._facts = facts
+        self._is_whole = is_whole
         self.files = [name for name in names if is_image(name)]
         self.num_others = len(names) - len(self.files)
 
@@ -76,15 +78,22 @@ class UnlabelledImages:
 
     def _decode(self, file: str) -> UnlabelledImage | Unreadable:
         try:
-            decoded = decode_image(self._archive.read(file), name=file, facts=self._facts)
+            data = self._archive.read(file)
+            if self._is_whole:
+                pixels = decode_original(data, name=file, facts=self._facts)
+                return UnlabelledImage(file, pixels, (pixels.shape[0], pixels.shape[1]))
+            decoded = decode_image(data, name=file, facts=self._facts)
             return UnlabelledImage(file, decoded.pixels, decoded.sides)
         except ConfigError as reason:
             return Unreadable(file, str(reason).removeprefix(f"{file}: "))
 
 
 @contextmanager
-def open_unlabelled(path: Path, facts: Facts) -> Iterator[UnlabelledImages]:
+def open_unlabelled(path: Path, facts: Facts, *, is_whole: bool = False) -> Iterator[UnlabelledImages]:
     """Open the images of a folder, a zip file, or a single file with the suffix of an image.
+
+    Args:
+        is_whole: whether they are decoded in their own sides, and not resized as facts say.
 
     Raises:
         ConfigError: there are none, or the archive cannot be read.
@@ -106,7 +115,7 @@ def open_unlabelled(path: Path, facts: Facts) -> Iterator[UnlabelledImages]:
                 allowed=reason.allowed,
                 hint="name a folder, a zip file or an image",
             ) from None
-        images = UnlabelledImages(archive, names, facts)
+        images = UnlabelledImages(archive, names, facts, is_whole=is_whole)
         if not images.files:
             raise ConfigError(
                 "images",

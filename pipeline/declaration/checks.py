@@ -13,7 +13,13 @@ from pipeline.data.class_names import check_class_names
 from pipeline.data.sources import check_source
 from pipeline.declaration.declaration import BESIDE_ARGUMENTS, SECTIONS, Declaration, class_and_arguments
 from pipeline.declaration.grants import check_granted, is_prefix
-from pipeline.declaration.network import OTHER_NORMS, check_size, has_batch_norms, plan_network
+from pipeline.declaration.network import (
+    OTHER_NORMS,
+    check_size,
+    check_whole,
+    has_batch_norms,
+    plan_network,
+)
 from pipeline.declaration.ranges import PIXELS, check_arguments, check_finite
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.declaration.targets import check_allowed, check_modules, check_section, check_targets
@@ -64,6 +70,7 @@ def check(sections: Mapping[str, Any]) -> Declaration:
     _check_model(declaration.model)
     network = plan_network(declaration)
     check_size(network)
+    check_whole(declaration, network)
     _check_transforms(declaration)
     _check_norms(network, declaration.trainer)
     level_weights = [sum(leaf.weights for leaf in level) for level in network.levels()]

@@ -56,6 +56,7 @@ FACTS = (
     "resize",
     "padding_value",
     "value_range",
+    "degrade",
 )
 # Packages that go by another name than what is imported.
 DISTRIBUTIONS = {
@@ -161,7 +162,7 @@ def deciding(declaration: Declaration) -> dict[str, Any]:
     trainer = {key: value for key, value in sections["trainer"].items() if key not in NOT_DECIDING_SETTINGS}
     return {
         **{section: sections[section] for section in SECTIONS},
-        "data": {fact: sections["data"][fact] for fact in FACTS},
+        "data": without_neutral({fact: sections["data"][fact] for fact in FACTS}),
         "trainer": trainer,
     }
 

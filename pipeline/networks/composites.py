@@ -80,5 +80,17 @@ def inception(context: PlanContext, widths: Any, *, kernel: Any = 5) -> Items:
     ]
 
 
-_COMPOSITES = (separable, inverted_residual, inception)
+def subpixel(
+    context: PlanContext, filters: Any, *, factor: Any = 2, kernel: Any = 3, init: Any = None
+) -> Items:
+    """Convolve to f^2 maps for each filter, and shuffle these to f times the rows and columns.
+
+    Source: Shi et al. 2016, arXiv:1609.05158, section 3.2. Neither norm nor activation.
+    """
+    count = context.width_of(filters) * context.whole("factor", factor, least=2) ** 2
+    plain = {"kernel": kernel, "width": 1, "norm": "none", "activation": "none", "init": init}
+    return [{"conv": count, **plain}, {"pixel_shuffle": factor}]
+
+
+_COMPOSITES = (separable, inverted_residual, inception, subpixel)
 COMPOSITES: dict[str, Callable[..., Items]] = {each.__name__: each for each in _COMPOSITES}

@@ -97,6 +97,18 @@ def resize(context: PlanContext, factor: Any = 2, *, mode: Any = "nearest") -> L
     return context.leaf(f"resize x {side_or_sides(rise)}, {mode}", shape, spec, view=view)
 
 
+def pixel_shuffle(context: PlanContext, factor: Any = 2) -> Leaf:
+    """Enlarge rows and columns by a whole factor f, putting f^2 channels side by side (Shi et al. 2016, eq. 4)."""
+    rise = context.whole("factor", factor, least=2)
+    channels, rows, columns = context.map()
+    if channels % rise**2:
+        raise context.invalid("the channels before pixel_shuffle", f"a multiple of {rise**2}", channels)
+    shape = (channels // rise**2, rows * rise, columns * rise)
+    view = context.flow.view.resized((rise, rise), is_bilinear=False)
+    spec = Spec("torch.nn.PixelShuffle", {"upscale_factor": rise})
+    return context.leaf(f"pixel shuffle x {rise}", shape, spec, view=view)
+
+
 def edge(
     context: PlanContext, kind: Any = "sobel", *, scale: Any = "unit", direction: Any = "both", padding: Any = "same"
 ) -> Leaf:  # fmt: skip
@@ -138,7 +150,7 @@ def activation(context: PlanContext, kind: Any = None) -> Leaf:
 
 
 def module(context: PlanContext, target: str, **arguments: Any) -> Leaf:
-    """Use any torch module, e.g. `{module: torch.nn.PixelShuffle, upscale_factor: 2}`; the escape hatch.
+    """Use any torch module, e.g. `{module: torch.nn.ChannelShuffle, groups: 2}`; the escape hatch.
 
     Its shape and weights come from a forward pass on the meta device; its multiply-adds are not counted, and its
     receptive field is assumed to be the whole image.
@@ -164,5 +176,6 @@ def module(context: PlanContext, target: str, **arguments: Any) -> Leaf:
 
 
 _FILTERS = (conv, depthwise, up, pool)
-_OTHERS = (linear, flatten, dropout, drop_path, lrn, scale, resize, edge, norm, activation, module)
-LEAVES: dict[str, Callable[..., Leaf]] = {each.__name__: each for each in (*_FILTERS, *_OTHERS)}
+_OTHERS = (linear, flatten, dropout, drop_path, lrn, scale, edge, norm, activation, module)
+_ENLARGING = (resize, pixel_shuffle)
+LEAVES: dict[str, Callable[..., Leaf]] = {each.__name__: each for each in (*_FILTERS, *_OTHERS, *_ENLARGING)}

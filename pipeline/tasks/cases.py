@@ -24,7 +24,7 @@ class Evaluated:
     Args:
         evidence: (N, ...), as returned by the task.
         decoded: (N, ...), predictions decoded by the task.
-        images: (N, H, W, C) uint8.
+        images: (N, H, W, C) uint8; where they are seen whole, an array of arrays, as are predictions and targets.
         targets: (N, ...).
         files: names of the N images in the archive.
         sides: rows and columns of the images' files (N, 2), for the way back to their own pixels; None for kinds of

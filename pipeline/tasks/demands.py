@@ -52,6 +52,8 @@ class Demands:
         facts: names of the data facts to pass to the task's constructor.
         crops: the supported crops of test images, see `views.crops`.
         is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
+        sees_whole: whether the network sees test images whole where those of training are cut out of larger ones
+            (`data.resize=cut`), as does `predict`.
         mixes: whether the images of a batch may be mixed.
         places: what predictions tell in pixels of the image: `boxes`, each a row of corners, class and confidence, or
             `points`, each a row of x, y and confidence; None if they tell no places.
@@ -71,6 +73,7 @@ class Demands:
     facts: tuple[str, ...] = ()
     crops: tuple[str, ...] = CENTRE
     is_dense: bool = False
+    sees_whole: bool = False
     mixes: bool = False
     places: str | None = None
     threshold: float | None = None

@@ -4,9 +4,11 @@ An input is a list of images, each a file (PNG or JPEG) as base64 text or bytes;
 whole numbers from 0 to 255, of the network's sides; or a table with such texts in its column `image`. An output is a
 list with an entry for each image: `{"class": ..., "probabilities": {name: ...}}`; `{"labels": [...], "probabilities":
 {name: ...}}` where an image may have several; `{"boxes": [{"class": ..., "confidence": ..., "x_min": ..., ...}]}`;
-`{"points": {name: {"x": ..., "y": ..., "confidence": ...}}}`; or `{"mask": <PNG as base64>, "classes": [...]}`, where
-each pixel is the index of a class, or the value to ignore where the network saw nothing. Boxes, points and the mask of
-a file are in its own pixels; boxes and points of an array are in its pixels, and its mask has the sides of the output.
+`{"points": {name: {"x": ..., "y": ..., "confidence": ...}}}`; `{"mask": <PNG as base64>, "classes": [...]}`, where each
+pixel is the index of a class, or the value to ignore where the network saw nothing; or `{"image": <PNG as base64>}` of
+models that restore images. Boxes, points and the mask of a file are in its own pixels; boxes and points of an array are
+in its pixels, and its mask has the sides of the output; so have images, or a multiple of these sides. Models that see
+images whole take any sides.
 """
 
 from __future__ import annotations
@@ -72,14 +74,16 @@ class Served:
         """
         del params
         images, places = self._images(data)
+        if self._about["resize"] is None:
+            return [self._restore(image) for image in images]
         with torch.inference_mode():
-            predictions = self._program(torch.from_numpy(images)).numpy()
+            predictions = self._program(torch.from_numpy(np.stack(images))).numpy()
         return [
             self._answer(prediction, place) for prediction, place in zip(predictions, places, strict=True)
         ]
 
-    def _images(self, data: Any) -> tuple[NDArray[np.uint8], Sequence[Placement | None]]:
-        """Return the pixels (N, C, H, W) of an input, and where each file lies in them."""
+    def _images(self, data: Any) -> tuple[Sequence[NDArray[np.uint8]], Sequence[Placement | None]]:
+        """Return the pixels (C, H, W) of each image of an input, and where each file lies in them."""
         if hasattr(data, "columns"):
             if "image" not in data.columns:
                 raise BadInputError(f"a table needs a column image, got {', '.join(map(str, data.columns))}")
@@ -90,31 +94,48 @@ class Served:
             raise BadInputError("the input must be a list of images as base64, or an array (N, C, H, W)")
         if all(isinstance(value, str | bytes) for value in values):
             files = [self._decode(value, f"image {index}") for index, value in enumerate(values)]
-            return np.stack([pixels for pixels, _ in files]), [place for _, place in files]
+            return [pixels for pixels, _ in files], [place for _, place in files]
         pixels = self._check_pixels(values)
-        return pixels, [None] * len(pixels)
+        return [*pixels], [None] * len(pixels)
+
+    def _restore(self, image: NDArray[np.uint8]) -> dict[str, Any]:
+        """Return the answer for an image (C, H, W) that is seen whole."""
+        multiple = self._about["multiple"]
+        rows, columns = image.shape[1:]
+        padded = np.pad(image, ((0, 0), (0, -rows % multiple), (0, -columns % multiple)), mode="edge")
+        with torch.inference_mode():
+            prediction = self._program(torch.from_numpy(padded[None]))[0].numpy()
+        factor = prediction.shape[0] // padded.shape[1]
+        return self._answer(prediction[: rows * factor, : columns * factor], None)
 
     def _check_pixels(self, values: list[Any]) -> NDArray[np.uint8]:
         _, rows, columns, channels = self._about["input"]
-        expected = f"(N, {channels}, {rows}, {columns})"
+        expected = f"(N, {channels}, {rows or 'rows'}, {columns or 'columns'})"
         try:
             pixels = np.asarray(values)
         except ValueError:
             raise BadInputError(
                 f"an array must be of shape {expected}, got lists of several lengths"
             ) from None
-        if pixels.shape[1:] != (channels, rows, columns):
+        wanted = (channels, *(pixels.shape[2:] if rows is None else (rows, columns)))
+        if pixels.ndim != 4 or not pixels.size or pixels.shape[1:] != wanted:
             raise BadInputError(f"an array must be of shape {expected}, got {pixels.shape}")
         if pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
             raise BadInputError("pixels must be whole numbers from 0 to 255")
         return pixels.astype(np.uint8)
 
-    def _decode(self, value: str | bytes, name: str) -> tuple[NDArray[np.uint8], Placement]:
-        """Return the pixels (C, H, W) of a file, resized and cropped as those of the test split, and where it lies."""
+    def _decode(self, value: str | bytes, name: str) -> tuple[NDArray[np.uint8], Placement | None]:
+        """Return the pixels (C, H, W) of a file, resized and cropped as those of the test split, and where it lies.
+
+        It keeps its sides, and has no place, if the model sees images whole.
+        """
         about = self._about
         _, rows, columns, channels = about["input"]
         opened = _open(value, name, about["max_pixels"], is_deep_allowed=about["value_range"] is not None)
         image = _convert(_to_8_bits(opened, about["value_range"], name), about["mode"], name)
+        if about["resize"] is None:
+            whole = np.array(image, dtype=np.uint8).reshape(image.height, image.width, channels)
+            return whole.transpose(2, 0, 1), None
         resizing = Resizing(about["resize"], (about["rows"], about["columns"]), about["padding_value"])
         top, left = (about["rows"] - rows) // 2, (about["columns"] - columns) // 2
         pixels = np.array(resizing.image(image), dtype=np.uint8).reshape(*resizing.sides, channels)
@@ -132,12 +153,12 @@ class Served:
                 labels = [name for name, probability in named.items() if probability >= threshold]
                 return {"labels": labels, "probabilities": named}
             return {"class": max(named, key=named.__getitem__), "probabilities": named}
+        if prediction.ndim == 3:
+            return {"image": _encode(prediction if place is None else place.restore_image(prediction))}
         if place is not None:
             ignored = self._about["ignore_label"]
             prediction = place.restore(prediction, unseen=UNSEEN if ignored is None else ignored)
-        file = io.BytesIO()
-        Image.fromarray(prediction).save(file, "PNG")
-        return {"mask": base64.b64encode(file.getvalue()).decode(), "classes": classes}
+        return {"mask": _encode(prediction), "classes": classes}
 
     def _places(self, prediction: NDArray[Any], place: Placement | None) -> dict[str, Any]:
         """Return boxes or points in pixels of the file, or of the array if none was sent."""
@@ -148,6 +169,13 @@ class Served:
             return {places: dict(zip(self._about["points"], each, strict=True))}
         boxes = [(classes[int(label)], confidence, *box) for *box, label, confidence in found if label >= 0]
         return {places: [dict(zip(BOX, box, strict=True)) for box in boxes]}
+
+
+def _encode(image: NDArray[np.uint8]) -> str:
+    """Return an image (H, W) or (H, W, C) as a PNG file in base64."""
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _open(value: str | bytes, name: str, max_pixels: int, *, is_deep_allowed: bool) -> Image.Image:

@@ -14,7 +14,8 @@ from typing import Any
 
 import mlflow
 import numpy as np
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
+from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 
 from pipeline.data import depth, resizing
@@ -32,6 +33,15 @@ COPIES = {
 def model_name(run: str) -> str:
     """Return the name of a run's model, in which MLflow takes none of `/ : . % " '`."""
     return run.translate(REPLACED) or "model"
+
+
+def _sign(example: NDArray[np.uint8], outputs: Any, about: Mapping[str, Any]) -> ModelSignature:
+    """Return the signature by which MLflow exports a graph: -1 where an axis may have any length."""
+    signature = infer_signature(example, outputs)
+    _, rows, _, channels = about["input"]
+    if rows is None:  # and columns, too
+        signature.inputs = Schema([TensorSpec(example.dtype, (-1, channels, -1, -1))])
+    return signature
 
 
 def log_exported(
@@ -58,7 +68,7 @@ def log_exported(
             model,
             path,
             mlflow_model=mlflow_model,
-            signature=infer_signature(example, outputs),
+            signature=_sign(example, outputs, about),
             input_example=example,
             code_paths=[convoy_serving.__file__],
             pip_requirements=requirements,

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.data.images import find_resizing
 from pipeline.data.prepared import Prepared
 from pipeline.errors import ConfigError, warn
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Comparing, Task
 from pipeline.training.arithmetic import declared_arithmetic
+from pipeline.training.assemble import make_fixed_split
 from pipeline.training.deployment import Deployed, Predict
 from pipeline.training.inputs import prepare
 from pipeline.training.trained import Predictor, Trained
@@ -58,12 +60,14 @@ def find_examples(trained: Trained, *, root: Path) -> Examples:
         prepared = Prepared.open(prepare(declaration, root=root), declaration.data)
     except ConfigError as reason:
         warn(f"the file is compared with the run on noise, since its data are not here: {reason}")
-        channels, rows, columns = declaration.data.shape
+        channels, rows, columns = degraded_shape(declaration.data)
         random = np.random.default_rng(0)
         noise = random.integers(0, 256, (IMAGES, rows, columns, channels), dtype=np.uint8)
         sides = random.integers(1, 4 * max(rows, columns), (IMAGES, 2)) if has_places else None
         return Examples(noise, sides, f"{IMAGES} images of noise")
-    images, kept = np.array(prepared.images("val")[:IMAGES]), prepared.sides("val")
+    split = make_fixed_split(declaration, prepared, "val")
+    batch = split[0, list(range(min(IMAGES, len(split))))]
+    images, kept = batch["image"].permute(0, 2, 3, 1).contiguous().numpy(), prepared.sides("val")
     sides = np.array(kept[:IMAGES], np.int64) if has_places and kept is not None else None
     return Examples(images, sides, f"{len(images)} validation images")
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.data.batches import Draws, PreparedSplit
+from pipeline.data.batches import Draws, PreparedSplit, TargetMaker
 from pipeline.data.draws import OnTheFly, Precomputed
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration, class_and_arguments
@@ -138,6 +138,7 @@ def make_train_split(
 ) -> PreparedSplit:
     """Return the training split with mixing and augmentation, either on the fly or from precomputed copies."""
     draws: Draws | None = None
+    making = prepared.kind.making(declaration.data)
     if copies is not None:
         draws = Precomputed(copies)
     elif augmentation is not None:
@@ -153,8 +154,27 @@ def make_train_split(
         prepared.kind,
         draws=draws,
         mix=build_mixing(declaration),
-        sides=declaration.input_shape[1:],
+        sides=None if making else declaration.input_shape[1:],
         seed=declaration.seed,
+        maker=None if making is None else TargetMaker(making, declaration.seed),
+    )
+
+
+def make_fixed_split(
+    declaration: Declaration, prepared: Prepared, split: str, *, is_centred: bool = False
+) -> PreparedSplit:
+    """Return a split as it is validated and scored on: not augmented, and the same in every epoch.
+
+    Args:
+        is_centred: whether images are cut to the sides that the network sees, where these are smaller.
+    """
+    making = prepared.kind.making(declaration.data)
+    return PreparedSplit(
+        prepared.images(split),
+        prepared.targets(split),
+        prepared.kind,
+        sides=declaration.input_shape[1:] if is_centred and not making else None,
+        maker=None if making is None else TargetMaker(making, None),
     )
 
 

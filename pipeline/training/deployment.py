@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.data.resizing import find_parts, predictions_in_files
 from pipeline.errors import ConfigError, StorageError
 from pipeline.tasks.demands import load_demands
@@ -72,7 +73,7 @@ class Deployed(nn.Module):
         super().__init__()
         declaration = trained.declaration
         task, self._seen = trained.build_task(), declaration.input_shape[1:]
-        sides = (declaration.data.shape[1], declaration.data.shape[2])
+        sides = degraded_shape(declaration.data)[1:]
         self.model = fold_norms(load_model(trained))
         self.views = make_views(declaration.views, sides, self._seen)
         self.is_whole = sides == self._seen

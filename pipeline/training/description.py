@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.data.resizing import FILTER
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.network import find_multiple, sees_whole
 from pipeline.tasks.demands import load_demands
 
 
@@ -21,13 +23,14 @@ def describe(
         state: `run.json` of the run; empty where it is not known.
         layout: order of the axes of the input, such as NHWC.
     """
-    channels, rows, columns = declaration.data.shape
+    channels, rows, columns = degraded_shape(declaration.data)
     demands = load_demands(declaration.task)
     return {
         "mode": "L" if channels == 1 else "RGB",  # of Pillow
         "rows": rows,
         "columns": columns,
-        "resize": declaration.data.resize,
+        "resize": None if sees_whole(declaration) else declaration.data.resize,
+        "multiple": find_multiple(declaration) if sees_whole(declaration) else 1,  # of rows and columns
         "filter": FILTER,  # of PIL.Image.Resampling
         "padding_value": declaration.data.padding_value,
         "value_range": declaration.data.value_range,

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.errors import ConfigError
 from pipeline.tasks.task import Resolved
 from pipeline.training.trained import Predictor, Trained
@@ -31,7 +32,7 @@ class Ensemble:
             _check_same("classes", run, run.declaration.data.classes, first.declaration.data.classes)
             _check_same("shapes of images", run, run.declaration.data.shape, first.declaration.data.shape)
         self._predictors = [Predictor(run) for run in runs]
-        channels, rows, columns = first.declaration.data.shape
+        channels, rows, columns = degraded_shape(first.declaration.data)
         blank = torch.zeros((1, channels, rows, columns), dtype=torch.uint8)
         shapes = [list(each.outputs(blank).shape[1:]) for each in self._predictors]
         for run, shape in zip(runs, shapes, strict=True):
@@ -45,7 +46,7 @@ class Ensemble:
 
     @torch.inference_mode()
     def predict(self, images: Sequence[NDArray[np.uint8]]) -> Array:
-        """Return the decoded predictions (N, ...) for images (H, W, C)."""
+        """Return the decoded predictions (N, ...) for images (H, W, C) of one size."""
         if not images:
             return np.empty(0)
         batch: Tensor = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)

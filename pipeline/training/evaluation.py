@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from pipeline.data.batches import PreparedSplit
 from pipeline.data.external import prepare_external
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.checks import check, check_test_views
@@ -24,15 +21,13 @@ from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
 from pipeline.tasks.task import FittedGuess, Remarking, Resampled, Task
-from pipeline.training.arithmetic import declared_arithmetic
-from pipeline.training.inputs import prepare
+from pipeline.training.evaluated import evaluate_images, open_data
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
 from pipeline.training.selection import baseline, fitted_baseline
 from pipeline.training.trained import Predictor, Trained, open_trained
 
 MakePredictor = Callable[[Trained], Predictor]
-BATCH = 64  # images per forward pass; does not affect scores
 
 
 def evaluate(
@@ -61,7 +56,7 @@ def evaluate(
         DamagedFileError: a result of the run is damaged.
     """
     trained = open_trained(run, root=root, declaration=declaration)
-    declaration, prepared = trained.declaration, _open_data(trained, root)
+    declaration, prepared = trained.declaration, open_data(trained, root)
     if not prepared.about()["counts"]["test"]:
         selection = run.selection(load_demands(declaration.task).score)
         guessed = {"class": selection["majority"], "scores": selection["baseline"]}
@@ -112,35 +107,6 @@ def evaluate_elsewhere(
         return _score(trained, other, prepared, out, root=root, place=place, predictor=predictor, about=about)
 
 
-def evaluated_test(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str] | None]:
-    """Return the test images of a finished run with its predictions, and the group of each; None for no groups.
-
-    Raises:
-        ConfigError: the data have changed since the training, or have no test split.
-    """
-    prepared = _open_data(trained, root)
-    if not prepared.about()["counts"]["test"]:
-        raise ConfigError(
-            "data.split", f"{trained.declaration.data.name} has no test split", hint="let data.split draw one"
-        )
-    with declared_arithmetic(trained.declaration.trainer):
-        return _evaluate_split(Predictor(trained), trained.build_task(), prepared), prepared.groups("test")
-
-
-def _open_data(trained: Trained, root: Path) -> Prepared:
-    """Return the prepared data of a run, which must be what it was trained on."""
-    declaration = trained.declaration
-    found, trained_on = data_digest(declaration, root=root), trained.folder.result()["data"]
-    if found != trained_on:
-        raise ConfigError(
-            "data.root",
-            f"{declaration.data.root} is not what {trained.folder.path} was trained on (digest {found}, trained on "
-            f"{trained_on})",
-            hint="train again, or bring back the old data",
-        )
-    return Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
-
-
 def replace_data(
     declaration: Declaration, data: Mapping[str, Any], *, is_resized: bool = True
 ) -> Declaration:
@@ -168,6 +134,8 @@ def replace_data(
     as_own: dict[str, Any] = {}
     if is_resized:
         as_own = {"shape": own.shape, "resize": own.resize, "padding_value": own.padding_value}
+    if data["degrade"] is None:
+        as_own["degrade"] = own.degrade
     as_own["value_range"] = own.value_range if data["value_range"] is None else data["value_range"]
     found = check({**declaration.sections, "data": {**data, **as_own}})
     check_test_views(found)
@@ -193,8 +161,7 @@ def _score(
     """
     task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
     demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
-    with declared_arithmetic(declaration.trainer):
-        evaluated = _evaluate_split(predictor, task, prepared)
+    evaluated = evaluate_images(predictor, task, declaration, prepared)
     groups = prepared.groups("test")
     scores = with_intervals(
         task.scores,
@@ -216,35 +183,6 @@ def _score(
     cases.draw(task, evaluated, out / "pictures")
     track_scores(run, declaration, scores, out, root=root, place=place)
     return scores
-
-
-def _evaluate_split(predictor: Predictor, task: Task, prepared: Prepared) -> Evaluated:
-    """Return the test images with the model's evidence and predictions, in single precision."""
-    split = PreparedSplit(prepared.images("test"), prepared.targets("test"), prepared.kind)
-    evidence, decoded = [], []
-    for start in range(0, len(split), BATCH):
-        batch = split[0, list(range(start, min(start + BATCH, len(split))))]
-        outputs = predictor.outputs(batch["image"])
-        on_device = {
-            key: value.to(predictor.device) for key, value in batch.items() if isinstance(value, torch.Tensor)
-        }
-        evidence.append(task.evidence(outputs, on_device).cpu())
-        decoded.append(task.decode(outputs).cpu())
-
-    def explain(indices: Sequence[int], classes: Sequence[int]) -> NDArray[Any]:
-        images = torch.from_numpy(np.asarray(split.images)[list(indices)]).permute(0, 3, 1, 2)
-        maps: NDArray[Any] = predictor.activation_maps(images, torch.tensor(classes)).numpy()
-        return maps
-
-    return Evaluated(
-        torch.cat(evidence).numpy(),
-        torch.cat(decoded).numpy(),
-        split.images,
-        split.targets,
-        prepared.files("test"),
-        sides=prepared.sides("test"),
-        explain=explain if predictor.explains else None,
-    )
 
 
 def _summary(

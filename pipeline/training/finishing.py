@@ -11,6 +11,7 @@ import torch
 
 from pipeline.data.module import PreparedData
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.network import sees_whole
 from pipeline.errors import ConfigError, StorageError, explain
 from pipeline.pictures.curves import draw_curves
 from pipeline.runs.folder import RunFolder
@@ -95,12 +96,13 @@ def _log_model(
     examples = data.val[0, [0, -1][:EXAMPLES]]["image"].contiguous().numpy()
     exported, outputs = export(model, torch.from_numpy(examples))
     about = describe(declaration, folder.result(), folder.state(), layout="NCHW")
-    channels, rows, columns = declaration.input_shape
+    channels, *sides = declaration.input_shape
+    free = [None, None] if sees_whole(declaration) else sides
     tracked.log_model(
         exported,
         example=examples,
         outputs=outputs,
-        about=about | {"input": ["N", rows, columns, channels]},
+        about=about | {"input": ["N", *free, channels]},
         requirements=[
             f"torch=={torch.__version__.split('+')[0]}",
             f"numpy=={np.__version__}",

@@ -35,6 +35,7 @@ from pipeline.training.assemble import (
     build_task,
     group_parameters,
     load_pretrained,
+    make_fixed_split,
     make_optimizer,
     make_scheduler,
     make_train_split,
@@ -140,9 +141,7 @@ def _make_data(
     declaration: Declaration, train_split: PreparedSplit, prepared: Prepared, *, first_epoch: int
 ) -> PreparedData:
     """Return the data module; validation images are centre-cropped to the input shape."""
-    val = PreparedSplit(
-        prepared.images("val"), prepared.targets("val"), prepared.kind, sides=declaration.input_shape[1:]
-    )
+    val = make_fixed_split(declaration, prepared, "val", is_centred=True)
     return PreparedData(
         train_split,
         val,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import copies_key, data_digest, prepared_key, statistics_key, whitened_tile
 from pipeline.errors import warn
@@ -75,7 +76,7 @@ def load_inputs(declaration: Declaration, *, root: Path, is_thorough: bool) -> I
 
 def _warn_of_enlarged_crops(declaration: Declaration, prepared: Prepared) -> None:
     """Warn if the network sees crops, and no training image has as many pixels as they are cut from."""
-    shape, seen, about = tuple(declaration.data.shape), declaration.input_shape, prepared.about()
+    shape, seen, about = degraded_shape(declaration.data), declaration.input_shape, prepared.about()
     if shape != seen and about["enlarged"] == about["counts"]["train"]:
         text = (
             f"input_shape: all {about['enlarged']:,} training images, such as {prepared.files('train')[0]}, are "

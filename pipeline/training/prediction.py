@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.data.images import find_resizing
 from pipeline.data.resizing import Placement
 from pipeline.data.threads import num_threads
 from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadable, open_unlabelled
+from pipeline.declaration.network import sees_whole
 from pipeline.storage.names import escape_cells
 from pipeline.tasks.predictions import ERROR, FILE, Predicted, Presented, load_present
 from pipeline.training.arithmetic import declared_arithmetic
@@ -79,7 +81,12 @@ def predict(
         ConfigError: there is no image, the runs do not fit each other, or there are no activation maps to show.
     """
     declaration = runs[0].declaration
-    with open_unlabelled(source, declaration.data) as images, declared_arithmetic(declaration.trainer):
+    is_whole, shape = sees_whole(declaration), list(degraded_shape(declaration.data))
+    facts = replace(declaration.data, shape=shape, degrade=None)  # of what the network sees
+    with (
+        open_unlabelled(source, facts, is_whole=is_whole) as images,
+        declared_arithmetic(declaration.trainer),
+    ):
         ensemble = Ensemble(runs)
         if explains:
             ensemble.check_maps(len(declaration.data.classes))
@@ -87,7 +94,9 @@ def predict(
         summary, start = Summary(num_others=images.num_others), time.monotonic()
         with (
             (out / TABLE).open("w", newline="", encoding="utf-8") as file,
-            closing(_rows(ensemble, images, writer, explains=explains)) as rows,
+            closing(
+                _rows(ensemble, images, writer, explains=explains, batch=1 if is_whole else BATCH)
+            ) as rows,
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(escape_cells(writer.header))
@@ -105,12 +114,16 @@ Rows = tuple[list[list[str]], Presented | None]  # of an image, and how it is pr
 
 
 def _rows(
-    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool
+    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool, batch: int
 ) -> Generator[Rows]:
-    """Yield the rows of each image; those of a batch are written while the model computes the next one."""
+    """Yield the rows of each image; those of a batch are written while the model computes the next one.
+
+    Args:
+        batch: number of images per forward pass.
+    """
     pending: list[Future[Rows]] = []
-    with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=BATCH)) as found:
-        while items := list(islice(found, BATCH)):
+    with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=batch)) as found:
+        while items := list(islice(found, batch)):
             pixels = [each.pixels for each in items if isinstance(each, UnlabelledImage)]
             decoded = ensemble.predict(pixels)
             maps = ensemble.explain(pixels, decoded) if explains else [None] * len(pixels)

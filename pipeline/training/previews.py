@@ -66,15 +66,27 @@ def draw_previews(
 
 def _draw_batch(declaration: Declaration, split: PreparedSplit, path: Path) -> None:
     """Draw images of the first epoch; with mixing, from several batches, as each has only one weight."""
-    epochs, count = (range(MIXES), SHEET_IMAGES // 2) if split.mix else (range(1), SHEET_IMAGES)
+    has_pairs = split.mix or split.maker
+    epochs, count = range(MIXES) if split.mix else range(1), SHEET_IMAGES // 2 if has_pairs else SHEET_IMAGES
     cells: list[_Cell] = []
     for epoch in epochs:
         batch = split[epoch, _spread(split, count)]
         images, targets = batch["image"].permute(0, 2, 3, 1).numpy(), batch["target"].numpy()
+        pictures = [split.kind.picture(target) for target in targets]
+        if all(each is not None for each in pictures):
+            cells += _pairs(images, pictures)
+            continue
         masks = [split.kind.mask(target) for target in targets]
         marks = [split.kind.marks(target, declaration.data) for target in targets]
         cells += map(_Cell, images, masks, marks, _captions(batch, split.kind, declaration.data.classes))
     _draw(declaration, cells, path)
+
+
+def _pairs(images: Iterable[Array], pictures: Iterable[Any]) -> Iterable[_Cell]:
+    """Yield each image as the network sees it, and the one that it is to put out."""
+    for image, picture in zip(images, pictures, strict=True):
+        yield _Cell(image, None, None, "input")
+        yield _Cell(picture, None, None, "target")
 
 
 def _captions(batch: Batch, kind: TargetKind, classes: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ from pipeline.pictures.places import Marks
 from pipeline.plans.windows import cost_of_cropping
 from pipeline.tasks.demands import load_demands
 from pipeline.training.box_evaluation import as_batch
-from pipeline.training.evaluation import BATCH
+from pipeline.training.evaluated import BATCH
 from pipeline.training.found_boxes import choose_detections, most_probable
 from pipeline.training.regions import ProposalSettings, Proposer
 from pipeline.training.trained import Predictor, Trained

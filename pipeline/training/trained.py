@@ -11,18 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.data.degrade_facts import degraded_shape
 from pipeline.declaration.checks import check_test_views
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.keys import declaration_digest
 from pipeline.declaration.loading import load
-from pipeline.declaration.network import plan_network
+from pipeline.declaration.network import plan_network, sees_whole
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.task import Task
 from pipeline.tracking.lookup import MODELS, RUN_ID, find_registered_run, find_run_folder
 from pipeline.training.activation_maps import ActivationMaps, has_maps
 from pipeline.training.assemble import arrange, build_model, build_task
+from pipeline.training.whole_images import WholeImages
 from pipeline.transforms.statistics import Statistics
 from pipeline.transforms.views import View, make_views, see
 
@@ -131,16 +133,25 @@ class Predictor:
         self.task: Task = trained.build_task()
         self._model = load_model(trained).to(self.device)
         self._seen = declaration.input_shape[1:]
-        self._sides = (declaration.data.shape[1], declaration.data.shape[2])
+        self._sides = degraded_shape(declaration.data)[1:]
         self._views = make_views(declaration.views, self._sides, self._seen)
+        self._whole = WholeImages(declaration, self._model) if sees_whole(declaration) else None
         network = plan_network(declaration)
         self._maps = ActivationMaps(self._model, network) if has_maps(network) else None
 
     @torch.inference_mode()
     def outputs(self, images: Tensor) -> Tensor:
-        """Return the outputs for uint8 images (N, C, *data.shape), merged over the views."""
+        """Return the outputs for uint8 images (N, C, *data.shape), merged over the views.
+
+        Images are as degraded as `data.degrade` says, and of any sides if the network sees them whole.
+        """
         images = images.to(self.device)
-        shown = [self._model(see(images, view, self._seen)) for view in self._views]
+        if self._whole is None:
+            shown = [self._model(see(images, view, self._seen)) for view in self._views]
+        else:
+            shown = [
+                self._whole(see(images, view, (images.shape[2], images.shape[3]))) for view in self._views
+            ]
         return self.task.merge(shown, [view.is_mirrored for view in self._views])
 
     def remarks(self, images: NDArray[np.uint8]) -> list[str]:  # noqa: ARG002

@@ -37,7 +37,7 @@ from pipeline.tasks.intervals import Interval, with_intervals
 from pipeline.training.activation_maps import normalise
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.box_data import declare_boxes, objects_of
-from pipeline.training.evaluation import BATCH
+from pipeline.training.evaluated import BATCH
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
 from pipeline.training.trained import Predictor, Trained

@@ -17,7 +17,7 @@ def facts(**changes: Any) -> Facts:
 
 
 def test_unknown_rule_is_refused_with_those_that_there_are() -> None:
-    text = "data.resize: unknown rule 'pad'; did you mean 'crop'? allowed: crop, letterbox, squash"
+    text = "data.resize: unknown rule 'pad'; did you mean 'crop'? allowed: crop, cut, letterbox, squash"
     with refused(
         "data.resize", got="pad", allowed=list(RULES), text=text.replace("did you mean 'crop'? ", "")
     ):

@@ -43,6 +43,17 @@ FORMATS = [
         lambda file: (file, ["cat", "dog"].index(file.split("/")[0])),
     ),
     Row(
+        "images",
+        "image",
+        write_class_folders,
+        tuple(
+            {"file": f"{name}/{number}.png", "target": 0}
+            for name in ("cat", "dog")
+            for number in ("000", "001")
+        ),
+        lambda file: (file, 0),
+    ),
+    Row(
         "image_masks",
         "mask",
         write_image_masks,
@@ -188,7 +199,7 @@ def test_unknown_format_is_refused_with_the_closest() -> None:
     text = (
         "data.format: unknown format 'class_folder'; did you mean 'class_folders'? "
         "allowed: class_folders, class_masks, coco, csv_boxes, csv_labels, csv_pixels, csv_points, "
-        "image_masks, voc, yolo"
+        "image_masks, images, voc, yolo"
     )
     formats = [
         "class_folders",
@@ -199,6 +210,7 @@ def test_unknown_format_is_refused_with_the_closest() -> None:
         "csv_pixels",
         "csv_points",
         "image_masks",
+        "images",
         "voc",
         "yolo",
     ]

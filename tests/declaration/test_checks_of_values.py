@@ -133,7 +133,7 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("data.ignore_label", 9, "", {"allowed": "null or a value from 10 to 255, beyond the class indices"}),
     ("data.format", "class_folder", "",
      {"allowed": ("class_folders", "class_masks", "coco", "csv_boxes", "csv_labels", "csv_pixels", "csv_points",
-                  "image_masks", "voc", "yolo"),
+                  "image_masks", "images", "voc", "yolo"),
       "hint": "did you mean 'class_folders'? "}),
     ("data.split", "half", "", {"allowed": SPLIT}),
     ("data.split", {"val": 0.5}, "", {"allowed": SPLIT}),

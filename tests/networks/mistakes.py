@@ -100,8 +100,8 @@ GRAMMAR = [
     Mistake(layers({"conv2d": 4}), FIRST, "conv2d", LAYERS, "did you mean 'conv'?",
             f"{FIRST}: in {{conv2d: 4}} of model small, unknown layer 'conv2d'; did you mean 'conv'? allowed: "
             "activation, auxiliary, branches, conv, depthwise, drop_path, dropout, edge, flatten, inception, "
-            "inverted_residual, linear, lrn, module, norm, pool, residual, resize, scale, separable, skip, "
-            "squeeze_excite, up"),
+            "inverted_residual, linear, lrn, module, norm, pixel_shuffle, pool, residual, resize, scale, "
+            "separable, skip, squeeze_excite, subpixel, up"),
     Mistake(layers({"residual": [{"skip": [{"cnv": 4}]}]}), f"{FIRST}.residual[0].skip[0]", "cnv", LAYERS,
             "did you mean 'conv'?"),
     Mistake(layers("none"), FIRST, "none", LAYERS),
@@ -204,7 +204,7 @@ OTHER_LEAVES = [
     *[Mistake({"head": ["flatten", layer]}, "model.head[1]", (192,), "a map (C, H, W)", "put it before flatten")
       for layer in (
           {"depthwise": 3}, {"up": 3}, "pool", "flatten", "lrn", "scale", "resize", "edge", {"skip": [{"linear": 3}]},
-          "squeeze_excite", {"inverted_residual": 4},
+          "pixel_shuffle", "squeeze_excite", {"inverted_residual": 4},
       )],
     *[Mistake(layers({"dropout": given}), FIRST, given, SHARE) for given in (1, "half")],
     Mistake(layers({"drop_path": -0.1}), FIRST, -0.1, SHARE),
@@ -217,6 +217,9 @@ OTHER_LEAVES = [
             text=f"{FIRST}: in {{scale: x}} of model small, start must be a finite number, got 'x'"),
     *[Mistake(layers({"scale": given}), FIRST, given, FINITE) for given in (True, float("inf"), float("-inf"))],
     Mistake(layers({"resize": 1.5}), FIRST, 1.5, WHOLE),
+    Mistake(layers({"conv": 6}, {"pixel_shuffle": 2}), "model.layers[1]", 6, "a multiple of 4"),
+    Mistake(layers({"pixel_shuffle": 1}), FIRST, 1, "a whole number of at least 2"),
+    Mistake(layers({"subpixel": 3, "factor": 1}), FIRST, 1, "a whole number of at least 2"),
     Mistake(layers({"resize": 2, "mode": "bicubic"}), FIRST, "bicubic", ("bilinear", "nearest")),
     Mistake(layers({"edge": "sobel", "scale": "pixel"}), FIRST, "pixel", ("integer", "unit")),
     Mistake(layers({"edge": "sobel", "direction": "north"}), FIRST, "north", ("both", "down", "left", "right", "up")),

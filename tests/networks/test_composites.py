@@ -29,6 +29,17 @@ def test_separable_filters_each_channel_then_mixes_the_channels() -> None:
     assert activations_of({"separable": 8, "activation": "tanh"}) == [nn.Tanh, nn.Tanh]
 
 
+def test_subpixel_convolves_to_maps_for_each_pixel_without_norm_and_activation() -> None:
+    assert names_of({"subpixel": 3, "factor": 3, "kernel": 5}) == ["conv 27, 5x5", "pixel shuffle x 3"]
+    assert names_of({"subpixel": "outputs"}, outputs=7) == ["conv 28, 3x3", "pixel shuffle x 2"]
+    assert names_of({"subpixel": 16}, width=0.5) == ["conv 32, 3x3", "pixel shuffle x 2"]
+    layers = build_layers({"subpixel": 3}, shape=MAP).get_submodule("layers")
+    assert [type(each) for each in layers.modules() if not list(each.children())] == [
+        nn.Conv2d,
+        nn.PixelShuffle,
+    ]
+
+
 def test_inverted_residual_widens_filters_and_narrows_without_activation() -> None:
     block = {"inverted_residual": 8, "kernel": 5, "stride": 2}
     assert names_of(block) == ["conv 24, 1x1", "depthwise 24, 5x5 / 2", "conv 8, 1x1"]

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -177,6 +178,13 @@ def test_resize_repeats_pixels_or_draws_lines_between_them() -> None:
     ramp = torch.tensor([0.0, 4.0, 8.0]).view(1, 1, 1, 3)
     smooth = run({"resize": 2, "mode": "bilinear"}, ramp)
     assert smooth[0, 0, 0].tolist() == [0, 1, 3, 5, 7, 8]
+
+
+def test_pixel_shuffle_puts_the_channels_of_a_pixel_side_by_side() -> None:
+    image = torch.randn(2, 8, 3, 5)
+    made = run({"pixel_shuffle": 2}, image)
+    for channel, down, right in np.ndindex(2, 2, 2):
+        assert torch.equal(made[:, channel, down::2, right::2], image[:, 4 * channel + 2 * down + right])
 
 
 @pytest.mark.parametrize("kind", ["sobel", "scharr", "prewitt"])

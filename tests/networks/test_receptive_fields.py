@@ -16,7 +16,16 @@ from pipeline.plans.network import Network
 from tests.networks import models
 from tests.plans.models import plan_conf
 
-KEPT = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Upsample, nn.Flatten)
+KEPT = (
+    nn.Conv2d,
+    nn.ConvTranspose2d,
+    nn.Linear,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.Upsample,
+    nn.Flatten,
+    nn.PixelShuffle,
+)
 POSITIVE = ("WiredConv2d", "Scale", "PadChannels", "Edges")
 
 
@@ -132,6 +141,7 @@ def layers() -> st.SearchStrategy[dict[str, Any]]:
         st.tuples(st.integers(2, 4), st.sampled_from(["nearest", "bilinear"])).map(
             lambda each: {"resize": each[0], "mode": each[1]}
         ),
+        st.just({"subpixel": 1}),
         st.just({"residual": [{"conv": 1}, {"conv": 1}]}),
         st.just({"skip": [{"pool": "avg"}, {"conv": 1, "kernel": 5}, {"up": 1}]}),
         st.just({"branches": [[{"conv": 1, "kernel": 1}], [{"conv": 1, "kernel": 5}]]}),

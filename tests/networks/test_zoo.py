@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.data.facts import Facts
 from pipeline.declaration.composition import compose_sections
@@ -18,16 +18,18 @@ from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
 from pipeline.tasks.classification.task import Classification
 from pipeline.tasks.demands import load_demands
+from pipeline.tasks.restoration.task import Restoration
 from pipeline.tasks.segmentation.task import Segmentation
 from tests.makers import data_section
 from tests.networks.row import Row
 from tests.networks.rows_classic import CLASSIC
 from tests.networks.rows_detectors import DETECTORS
 from tests.networks.rows_modern import MODERN
+from tests.networks.rows_restoration import RESTORATION
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "conf" / "model"
-ZOO = [*CLASSIC, *MODERN, *DETECTORS]
+ZOO = [*CLASSIC, *MODERN, *DETECTORS, *RESTORATION]
 EACH = pytest.mark.parametrize("row", ZOO, ids=lambda row: row.name)
 SIDES = (64, 96)  # of small images; the first that a network takes
 LARGE = 3_000_000  # weights; a larger network is built with a quarter of its filters
@@ -43,6 +45,7 @@ TASKS: dict[str, Any] = {
         dice_background=True,
         class_weights="none",
     ),
+    "restoration": Restoration(degrade={"factor": 2}, loss="absolute"),
 }
 DEMANDS = {name: load_demands({"_target_": f"{type(task).__module__}.Task"}) for name, task in TASKS.items()}
 
@@ -77,12 +80,21 @@ def count(module: nn.Module) -> int:
 
 def fitting(network: Network) -> list[str]:
     """Return the tasks whose outputs a network has for NUM_CLASSES classes."""
-    facts = Facts(**data_section("data.zip", classes=CLASSES))
+    facts = Facts(**data_section("data.zip", classes=CLASSES, degrade={"factor": 2}))
     return [
         name
         for name, demands in DEMANDS.items()
         if demands.accepts(network.output_shape, demands.output_shape({}, facts, network.shape))
     ]
+
+
+def make_target(name: str, images: Tensor) -> Tensor:
+    """Return targets of a task for two images of random pixels from 0 to 1."""
+    if name == "classification":
+        return torch.tensor([0, 2])
+    if name == "restoration":
+        return images.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3).mul(255).byte()
+    return images[:, 0].mul(NUM_CLASSES).long()
 
 
 def test_every_yaml_has_its_row() -> None:
@@ -105,21 +117,21 @@ def test_network_has_its_planned_weights_trains_a_step_and_evaluates_one_image(r
     (name,) = fitting(network)  # a network is for one kind of task
     task = TASKS[name]
     images = torch.rand(2, *network.shape, generator=torch.Generator().manual_seed(0))
-    target = torch.tensor([0, 2]) if name == "classification" else images[:, 0].mul(NUM_CLASSES).long()
+    batch = {"target": make_target(name, images), "image": images.mul(255).byte()}
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-6)
     before = next(module.parameters()).detach().clone()
     outputs = module.train()(images)
     assert outputs.shape == (2, *network.output_shape)
-    loss = task.loss(outputs, {"target": target})
+    loss = task.loss(outputs, batch)
     for head in (each for each in module.modules() if isinstance(each, Auxiliary)):
-        loss = loss + head.weight * task.loss(head.take(), {"target": target})
+        loss = loss + head.weight * task.loss(head.take(), batch)
     loss.backward()
     optimizer.step()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in module.parameters())
     assert not torch.equal(before, next(module.parameters()))
     with torch.inference_mode():
         outputs = module.eval()(images[:1])
-        evidence = task.evidence(outputs, {"target": target[:1]})
+        evidence = task.evidence(outputs, {key: value[:1] for key, value in batch.items()})
     assert outputs.shape == (1, *network.output_shape)
     assert outputs.isfinite().all()
     assert len(evidence) == 1

@@ -106,6 +106,7 @@ LISTS: list[list[Any]] = [
         {"conv": 4, "dilation": [2, 3], "stride": 2},
         {"edge": "prewitt", "direction": "left", "padding": "valid"},
     ],
+    [{"conv": 8}, {"pixel_shuffle": 2}, {"subpixel": 3}, {"conv": 4}],
     [{"conv": 4, "padding": 3}],  # a filter that makes the map larger is no `up`
     [{"pool": "max", "kernel": 2, "stride": [1, 2], "padding": 1}],
     ["flatten", {"activation": {"maxout": 2}}],

@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "separator": "|",
     },
     "mask": {"format": "image_masks"},
+    "image": {"format": "images", "classes": [], "degrade": {"noise": 25}},
     "boxes": {
         "format": "csv_boxes",
         "table": "boxes.csv",
@@ -43,7 +44,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def write_data(path: Path, kind: str, *, most_boxes: int = 2) -> dict[str, Any]:
     """Write data of a kind of target, and return their facts; images have at most so many boxes."""
-    if kind == "label":
+    if kind in ("label", "image"):
         write_class_folders(path, classes=CLASSES, num_images=2)
     elif kind == "labels":
         write_label_sets(path, classes=CLASSES)
@@ -65,7 +66,14 @@ def targets_of_kind(name: str, labels: Tensor) -> Tensor:
         return boxes_of(labels)
     if kind == "points":
         return points_of(labels)
+    if kind == "image":
+        return images_of(labels)
     return labels.repeat(len(labels), 4, 1) if kind == "mask" else labels
+
+
+def images_of(labels: Tensor) -> Tensor:
+    """Return images (N, 1, 4, 6), brighter for higher labels."""
+    return (100 * labels)[:, None, None, None].expand(-1, 1, 4, 6).to(torch.uint8)
 
 
 def boxes_of(labels: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ COMPOSED = {
         ),
     ],
     "landmarks": ["task=landmarks", "data=clocks", "data.points=[left,right]"],
+    "restoration": ["task=restoration", "data=digits", "data.degrade={noise: 25}", "model=autoencoder"],
     "segmentation": ["task=segmentation", "data=brain", "model=unet_small"],
 }
 
@@ -112,6 +113,12 @@ ROWS = {
         lambda targets: torch.ones(len(targets), NUM_CLASSES),
         best=1.0,
         chance=0.34,
+    ),
+    "restoration": Row(
+        lambda targets: targets / 255,
+        lambda targets: torch.full(targets.shape, 0.5),
+        best=100.0,
+        chance=13.0,  # dB, where images are black, or of grey 100 or 200
     ),
     "segmentation": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
 }

@@ -65,7 +65,8 @@ def declare(name: str, folder: Path, *, kind: str | None = None, **trainer: Any)
 
 
 def batch_of(targets: Tensor) -> dict[str, Tensor]:
-    return {"target": targets}
+    """Return a batch; the network saw the negatives of images that are targets."""
+    return {"target": targets} | ({"image": 255 - targets} if targets.ndim == 4 else {})
 
 
 def balanced(name: str) -> Tensor:

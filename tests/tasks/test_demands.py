@@ -13,7 +13,15 @@ from tests.refusals import refused
 
 TASKS = {
     f"pipeline.tasks.{name}.task.{name.title()}"
-    for name in ("classification", "detection", "landmarks", "localization", "multilabel", "segmentation")
+    for name in (
+        "classification",
+        "detection",
+        "landmarks",
+        "localization",
+        "multilabel",
+        "restoration",
+        "segmentation",
+    )
 }
 
 

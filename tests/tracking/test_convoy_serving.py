@@ -56,13 +56,21 @@ class Boxed(nn.Module):
         return rows + 0 * image.flatten(1).float().sum(dim=1)[:, None, None]
 
 
+class Doubled(nn.Module):
+    """Returns each pixel four times: an image (N, H, W, C) of twice the sides."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3).permute(0, 2, 3, 1)
+
+
 def served(
     folder: Path, *, mode: str, model: type[nn.Module] = Echo, example: tuple[int, int] = SEEN, **changes: Any
 ) -> Served:
     """Return a served model whose classes are the pixels of the image."""
     channels = {"L": 1, "RGB": 3}[mode]
     images = torch.zeros((2, channels, *example), dtype=torch.uint8)
-    dims = [{0: torch.export.Dim.AUTO}]
+    is_whole = changes.get("resize", "squash") is None
+    dims = [dict.fromkeys((0, 2, 3) if is_whole else (0,), torch.export.Dim.AUTO)]
     torch.export.save(torch.export.export(model(), (images,), dynamic_shapes=dims), folder / "model.pt2")
     about = {
         "mode": mode,
@@ -235,3 +243,35 @@ def test_16_bits_are_served_by_the_range_of_the_model(tmp_path: Path) -> None:
     assert (
         caught.value.message == "image 0 has 8 bits per channel, and the model takes grey images of 16 bits"
     )
+
+
+def opened(answer: dict[str, Any]) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(answer["image"]))) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize("multiple", [1, 4])
+@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+def test_images_that_are_seen_whole_are_answered_in_their_own_sides(
+    pixels: np.ndarray, multiple: int, tmp_path: Path
+) -> None:
+    mode, channels = ("L", 1) if pixels.ndim == 2 else ("RGB", 3)
+    shape = ["N", None, None, channels]
+    model = served(tmp_path, mode=mode, model=Doubled, resize=None, multiple=multiple, input=shape)
+    smaller = pixels[:3, :5]
+    files = [base64.b64encode(encode(each)).decode() for each in (pixels, smaller)]
+    for wanted, answer in zip((pixels, smaller), model.predict(files), strict=True):
+        assert np.array_equal(opened(answer), wanted.repeat(2, axis=0).repeat(2, axis=1))
+    array = np.atleast_3d(smaller).transpose(2, 0, 1)[None]
+    (answer,) = model.predict(array.tolist())
+    assert np.array_equal(opened(answer), smaller.repeat(2, axis=0).repeat(2, axis=1))
+    with pytest.raises(
+        BadInputError, match=r"an array must be of shape \(N, \d, rows, columns\), got \(1, 2, 2, 2\)"
+    ):
+        model.predict([[[[1, 2]] * 2] * 2])
+
+
+def test_image_that_was_resized_gets_the_sides_of_its_file_again(tmp_path: Path) -> None:
+    model = served(tmp_path, mode="L", model=Doubled, example=SIDES, input=["N", *SIDES, 1])
+    (answer,) = model.predict([base64.b64encode(encode(np.full((9, 14), 77, np.uint8))).decode()])
+    assert np.array_equal(opened(answer), np.full((18, 28), 77))

@@ -8,6 +8,7 @@ from pipeline.data.bundled.brain import list_brain
 from pipeline.data.bundled.clocks import list_clocks
 from pipeline.data.bundled.digits import list_digits
 from pipeline.data.bundled.encoding import write_archive
+from pipeline.data.bundled.photos import list_photos
 from pipeline.data.bundled.scenes import list_scenes
 
 ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {
@@ -16,6 +17,8 @@ ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {
     "digits": list_digits,
     "digits_scenes": lambda: list_scenes("digits_scenes"),
     "digits_located": lambda: list_scenes("digits_located"),
+    "photos": lambda: list_photos(is_grey=False),
+    "photos_grey": lambda: list_photos(is_grey=True),
 }
 
 

@@ -52,6 +52,8 @@ SPECIAL = (
     "swapped_points",
 )  # facts of some formats only
 
+ITSELF = "image"  # the kind of target that any format provides
+
 Target = int | tuple[int, ...] | str | tuple[Box, ...] | tuple[Point, ...]
 
 
@@ -94,12 +96,14 @@ def load_source(name: str) -> Source:
 
 
 def find_target(facts: Facts) -> str:
-    """Return the kind of target that a data set provides.
+    """Return the kind of target that a data set provides: images themselves, if they are to be degraded.
 
     Raises:
         ConfigError: its format is unknown.
     """
     source = load_source(facts.format)
+    if facts.degrade is not None:
+        return ITSELF
     target: str = source.find_target(facts) if hasattr(source, "find_target") else source.TARGET  # type: ignore[attr-defined]
     return target
 

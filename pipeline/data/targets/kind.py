@@ -41,6 +41,18 @@ class Moving(Protocol):
         ...
 
 
+class Making(Protocol):
+    """What a kind makes of images where targets are not stored."""
+
+    def make(self, images: Array, seeds: Sequence[int] | None) -> tuple[Array, Array]:
+        """Return what the network sees of images (N, H, W, C), and their targets (N, ...).
+
+        Args:
+            seeds: of what is drawn for each image; None where it is always the same for an image.
+        """
+        ...
+
+
 class TargetKind(ABC):
     """Base class of target kinds; by default, targets are arrays of a fixed shape and of uint8.
 
@@ -93,6 +105,11 @@ class TargetKind(ABC):
 
     def moving(self, facts: Facts) -> Moving | None:
         """Return what to do around augmentation; None if there is nothing to do."""
+        del facts
+        return None
+
+    def making(self, facts: Facts) -> Making | None:
+        """Return what makes targets of images, after augmentation; None if they are stored."""
         del facts
         return None
 
@@ -186,6 +203,11 @@ class TargetKind(ABC):
 
     def mask(self, target: Any) -> Array | None:
         """Return the mask (H, W) to overlay on an image with this target; None if it is shown as a caption."""
+        del target
+        return None
+
+    def picture(self, target: Any) -> Array | None:
+        """Return the image (H, W, C) to show beside the one that has this target; None if there is none."""
         del target
         return None
 

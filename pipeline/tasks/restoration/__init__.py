@@ -1,0 +1,1 @@
+"""Restoration: images without what degraded them."""
