@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import exp, log
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pipeline.tasks.detection import cases
 from pipeline.tasks.detection.predictions import present
 from pipeline.tasks.detection.task import Detection
 from pipeline.tasks.predictions import Predicted
+from pipeline.tasks.task import DrawsTraining
 from pipeline.training.assemble import build_task
 from tests.makers import data_section
 from tests.refusals import refused
@@ -214,7 +216,7 @@ class Training:
         return self._targets
 
 
-def test_anchors_are_found_on_the_training_split_and_said_with_what_is_lost() -> None:
+def test_anchors_are_found_on_the_training_split_and_said_and_drawn_with_what_is_lost(tmp_path: Path) -> None:
     declaration = compose(["task=detection", "data=digits_scenes", "model=yolo_small", "task.anchors=2"])
     demands = load_demands(declaration.task)
     rows = [[2, 2, 10, 10, 0, 0], [3, 3, 11, 11, 1, 0], [0, 0, 16, 32, 1, 0], [0, 0, 99, 99, 1, 1]]
@@ -227,6 +229,13 @@ def test_anchors_are_found_on_the_training_split_and_said_with_what_is_lost() ->
         "training objects that share cell and anchor with another one, and are lost: 1 of 3",
         "training objects that no anchor takes with an IoU of 0.5: 0",
     ]
+    task = build_task(declaration, settings)
+    assert isinstance(task, DrawsTraining)
+    (path,) = task.draw_training(training.targets(), tmp_path)
+    assert path.name == "anchors.png"
+    assert path.is_file()
+    empty = Training(targets_of([0, 0, 99, 99, 1, 1]))
+    assert task.draw_training(empty.targets(), tmp_path) == [], "what is ignored is no object"
     assert (
         len(demands.resolve({**declaration.task, "anchors": 5}, declaration.data, training)["anchors"]) == 5
     )
