@@ -174,7 +174,7 @@ class Drawn:
         earlier = np.concatenate((np.zeros(1, np.int64), reached[:-1])) * (slots > 0)
         totals = np.zeros(len(best), np.int64)
         np.maximum.at(totals, parts.segments, reached)
-        found = np.zeros((len(best), NUM_RECALLS))
+        found: Array = np.zeros((len(best), NUM_RECALLS))
         found[np.arange(NUM_RECALLS) < totals[:, None]] = np.repeat(
             best[parts.segments, slots], reached - earlier
         )

@@ -97,7 +97,7 @@ class Deployed(nn.Module):
         shown, target = find_parts(self._rule, original, prepared, library=torch)
         if self._pixels is not None:  # those of images of other sides than these may be
             target = target * (torch.tensor(self._pixels) / prepared).flip(0).repeat(2)
-        found = predictions_in_files(
+        found: Tensor = predictions_in_files(
             self.places, predictions.double(), original, shown, target, library=torch
         )
         return found.float()

@@ -118,7 +118,7 @@ class Localization:
             sides: rows and columns of the file.
         """
         rows, columns = map(int, sides)
-        (own,) = self._resizing.place((rows, columns)).boxes(box[None])
+        own: NDArray[np.float64] = self._resizing.place((rows, columns)).boxes(box[None])[0]
         return own
 
     def _boxes(self, outputs: Tensor) -> Tensor:
