@@ -8,8 +8,10 @@ images can be seen otherwise than it declares, and it can be scored on other dat
     python -m pipeline.evaluate digits_lenet5 <folder to write> views=flips
     python -m pipeline.evaluate digits_lenet5 <folder to write> data=digits data.root=photographed.zip split=all
 
-A classifier can be applied to every window of larger images, and its activation maps be scored by boxes:
+A classifier can be applied to every window or to proposed regions of larger images, and its activation maps be scored
+by boxes:
     python -m pipeline.evaluate digits_lenet5 <folder to write> views=windows data=digits_scenes
+    python -m pipeline.evaluate digits_lenet5 <folder to write> views=proposals data=digits_scenes
     python -m pipeline.evaluate <run> <folder to write> explain=cam data=digits_located
 """
 

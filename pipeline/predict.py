@@ -28,7 +28,7 @@ from pipeline.runs.cache import publish, refuse_foreign
 from pipeline.runs.command import exit_on_mistake
 from pipeline.training.prediction import OVERLAYS, TABLE, Summary, predict
 from pipeline.training.trained import Trained, find_trained, open_trained
-from pipeline.transforms.settings import refuse_windows
+from pipeline.transforms.settings import refuse_parts
 
 OPTIONS = ("views", "overlays", "ensemble", "explain")
 USAGE = (
@@ -94,7 +94,7 @@ def _find_runs(named: Sequence[str], views: str | None, root: Path) -> list[Trai
         run = find_trained(name, root=root)
         if views is not None:
             section = compose_sections([f"views={views}"])["views"]
-            refuse_windows(section)
+            refuse_parts(section)
             run = open_trained(run.folder, root=root, declaration=run.declaration.replace(views=section))
         found.setdefault(run.folder.path.resolve(), run)
     return list(found.values())

@@ -36,9 +36,8 @@ GROUPS = {
     for folder in sorted(CONF.iterdir())
     if folder.is_dir() and folder.name != "facts"  # defaults of `data`, which nobody chooses from
 }
-GROUPS["views"].remove(
-    "views=windows"
-)  # for the evaluation of a trained run alone, see tests/training/test_windows.py
+for parts in ("windows", "proposals"):  # for the evaluation of a trained run alone, see tests/training
+    GROUPS["views"].remove(f"views={parts}")
 FITTED = ("data", "task", "model")
 BOUND = [option for group in FITTED for option in GROUPS[group] if option != "task=multilabel"]
 # The others are taken together: the first of each group, then the second, until every one has been taken.

@@ -26,7 +26,7 @@ from pipeline.transforms.settings import (
     check_mirrors,
     check_preprocess,
     check_views,
-    refuse_windows,
+    refuse_parts,
 )
 
 PLAIN = (
@@ -86,7 +86,7 @@ def check_values(sections: Mapping[str, Any]) -> Declaration:
     _check_plain(sections)
     check_finite(sections)
     check_class_names(sections["data"])
-    refuse_windows(sections["views"])
+    refuse_parts(sections["views"])
     for key, schema in SCHEMAS.items():
         check_section(sections[key], schema, path=key)
     _check_search(sections)

@@ -27,6 +27,7 @@ BOXES = (
     ("left", "top", "right", "bottom"),
 )
 AXES = ("_x", "_y")
+ONE_CLASS = "object"  # of boxes without labels
 SETS = "ImageSets/Main/train.txt"
 
 
@@ -155,14 +156,12 @@ def _of_table(archive: Archive, name: str, max_bytes: int) -> dict[str, Any] | N
     if points:
         return {"format": "csv_points", **facts, "columns": more, "points": points, "classes": []}
     assert columns is not None
-    label = find_named(table, "label")
+    label, boxes = find_named(table, "label"), {"format": "csv_boxes", **facts}
     if label is None:
-        hint = "add a column label with the class of each box"
-        raise ConfigError(name, "has boxes, and no column of labels", hint=hint)
+        return {**boxes, "columns": {**more, **columns}, "classes": [ONE_CLASS]}
     classes = dict.fromkeys(row[label] for row in table.rows if row[label])
     return {
-        "format": "csv_boxes",
-        **facts,
+        **boxes,
         "columns": {**more, **columns, "label": refer(table, label)},
         "classes": sorted(classes),
     }

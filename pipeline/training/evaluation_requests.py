@@ -7,20 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.external import TEST, check_split
+from pipeline.data.facts import Facts
 from pipeline.declaration.targets import check_section
 from pipeline.errors import ConfigError
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import Interval
-from pipeline.training import weak_localization, window_evaluation
+from pipeline.training import weak_localization
 from pipeline.training.box_data import has_boxes
+from pipeline.training.box_evaluation import score_boxes
 from pipeline.training.evaluation import MakePredictor, evaluate, evaluate_elsewhere, replace_data
+from pipeline.training.proposals import ProposalFinder
+from pipeline.training.regions import ProposalSettings, find_proposer
 from pipeline.training.trained import Predictor, Trained, open_trained
+from pipeline.training.window_evaluation import WindowFinder
 from pipeline.training.windows import WindowPredictor, WindowSettings
 
 Compose = Callable[[Sequence[str]], Mapping[str, Any]]
 OPTIONS = ("views", "data", "split", "explain")
 GROUPS = ("views", "data")  # whose settings can be changed, too
 WINDOWS = "pipeline.training.windows.WindowSettings"
+PROPOSALS = "pipeline.training.regions.ProposalSettings"
 
 
 def score(
@@ -48,14 +54,36 @@ def score(
     check_split(split)
     if asked["explain"]:
         return _explain(trained, asked, data, out, root), weak_localization.TITLES
+    return _score(trained, views, data, out, root=root, split=split)
+
+
+def _score(
+    trained: Trained,
+    views: Mapping[str, Any] | None,
+    data: Mapping[str, Any] | None,
+    out: Path,
+    *,
+    root: Path,
+    split: str,
+) -> tuple[dict[str, Interval], Mapping[str, str]]:
+    """Score a run with sections `views` and `data`; None for its own."""
+    if views is not None and views["crops"] == "proposals":
+        return _propose(trained, views, data, out, root=root, split=split)
     make_predictor: MakePredictor = Predictor
     if views is not None and views["crops"] == "windows":
         check_section(views, WINDOWS, path="views")
         settings = WindowSettings(**views)
         settings.check(trained.declaration.data.classes)
         if data is not None and has_boxes(data):
-            found = window_evaluation.detect_by_windows(trained, data, settings, out, root=root, split=split)
-            return found, window_evaluation.TITLES
+            return score_boxes(
+                trained,
+                data,
+                lambda run, facts: WindowFinder(run, facts, settings),
+                out,
+                confidence=settings.confidence,
+                root=root,
+                split=split,
+            )
         shape = trained.declaration.data.shape if data is None else data["shape"]
 
         def make_predictor(run: Trained) -> Predictor:
@@ -73,6 +101,31 @@ def score(
     other = replace_data(trained.declaration, data, is_resized=make_predictor is Predictor)
     found = evaluate_elsewhere(trained, other, out, root=root, split=split, make_predictor=make_predictor)
     return found, titles
+
+
+def _propose(
+    trained: Trained,
+    views: Mapping[str, Any],
+    data: Mapping[str, Any] | None,
+    out: Path,
+    *,
+    root: Path,
+    split: str,
+) -> tuple[dict[str, Interval], Mapping[str, str]]:
+    check_section(views, PROPOSALS, path="views")
+    settings = ProposalSettings(**views)
+    settings.check(trained.declaration.data.classes)
+    if data is None:
+        problem, hint = "regions are scored by boxes", "add data=<name> of data with boxes"
+        raise ConfigError("views", problem, got="proposals", hint=hint)
+
+    def make_finder(run: Trained, facts: Facts) -> ProposalFinder:
+        proposer = find_proposer(settings, facts, seed=run.declaration.seed, root=root)
+        return ProposalFinder(run, facts, settings, proposer)
+
+    return score_boxes(
+        trained, data, make_finder, out, confidence=settings.confidence, root=root, split=split
+    )
 
 
 def _explain(

@@ -17,19 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.boxes.nms import suppress
 from pipeline.declaration.declaration import Declaration
 from pipeline.errors import ConfigError, Range
 from pipeline.networks.build import build, load_as_convolutions
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
 from pipeline.plans.windows import cost_of_cropping, differences, grid, say_cost, step
+from pipeline.training.found_boxes import check_box_settings, choose_detections, most_probable
 from pipeline.training.trained import Predictor, Trained
 
-MOST = 100  # detections of an image
-MOST_WINDOWS = 2000  # of an image that are compared with each other, those of the highest confidence
 MOST_SCALES = 16
-EMPTY = np.array([0.0, 0, 0, 0, -1, 0])
 PROBES = 16  # windows that are compared with themselves, cut out
 ALIKE = 1e-3  # difference of probabilities that is worth a word
 
@@ -62,16 +59,11 @@ class WindowSettings:
         Raises:
             ConfigError: one is not.
         """
-        if self.mirror:
-            raise ConfigError("views.mirror", got=True, allowed="false for windows")
+        check_box_settings(self, classes)
         if not 1 <= len(self.scales) <= MOST_SCALES:
             raise ConfigError("views.scales", got=self.scales, allowed=f"1 to {MOST_SCALES} factors")
         for index, scale in enumerate(self.scales):
             Range(above=0, most=16).check(f"views.scales[{index}]", scale)
-        Range(least=0, most=1).check("views.confidence", self.confidence)
-        Range(least=0, most=1).check("views.overlap", self.overlap)
-        if self.background is not None and self.background not in classes:
-            raise ConfigError.unknown("views.background", self.background, classes, what="class")
 
 
 class WindowPredictor(Predictor):
@@ -155,22 +147,14 @@ class WindowPredictor(Predictor):
         """
         parts = [self._windows(images, scale, settings, classes) for scale in self.networks]
         found = torch.cat(parts, dim=1).cpu()
-        detections = np.tile(EMPTY, (len(images), MOST, 1))
-        for index, each in enumerate(found):
-            windows = each[each[:, 4] >= 0]
-            best = windows[windows[:, 5].argsort(descending=True, stable=True)[:MOST_WINDOWS]]
-            kept = best[suppress(best[:, :4], best[:, 5], threshold=settings.overlap)[:MOST]]
-            detections[index, : len(kept)] = kept.double().numpy()
-        return detections
+        return np.stack([choose_detections(each, overlap=settings.overlap) for each in found])
 
     def _windows(
         self, images: Tensor, scale: float, settings: WindowSettings, classes: Sequence[str]
     ) -> Tensor:
         """Return box, class and confidence of each window of a scale: (N, R * S, 6); class -1 for the background."""
-        probabilities = self.probabilities(images, scale)
-        confidences, labels = probabilities.flatten(2).max(dim=1)
-        if settings.background is not None:
-            labels = labels.masked_fill(labels == classes.index(settings.background), -1)
+        probabilities = self.probabilities(images, scale).flatten(2)
+        labels, confidences = most_probable(probabilities, settings.background, classes)
         boxes = window_boxes(self.networks[scale], self._image).to(confidences)
         shared = boxes.expand(len(images), *boxes.shape)
         return torch.cat((shared, labels[..., None].to(confidences), confidences[..., None]), dim=2)

@@ -23,6 +23,7 @@ KEEPING = (
     "PcaColor",
     "RGBShift",
 )  # the sides of an image
+PARTS = ("windows", "proposals")  # of larger images, which a trained classifier is applied to
 COLOURED = ("PcaColor", "FancyPCA", "HueSaturationValue", "ChannelShuffle", "ToGray", "ToSepia")
 
 
@@ -54,11 +55,12 @@ class ViewSettings:
     mirror: bool
 
 
-def refuse_windows(views: Any) -> None:
-    """Raise if a section `views` is that of windows, which only evaluation knows."""
-    if isinstance(views, Mapping) and views.get("crops") == "windows":
-        hint = "train without them, then `python -m pipeline.evaluate <run> <folder to write> views=windows`"
-        raise ConfigError("views", "windows are a way to evaluate a trained run", got="windows", hint=hint)
+def refuse_parts(views: Any) -> None:
+    """Raise if a section `views` is that of parts of larger images, which only evaluation knows."""
+    crops = views.get("crops") if isinstance(views, Mapping) else None
+    if crops in PARTS:
+        hint = f"train without them, then `python -m pipeline.evaluate <run> <folder to write> views={crops}`"
+        raise ConfigError("views", f"{crops} are a way to evaluate a trained run", got=crops, hint=hint)
 
 
 def find_tile(preprocess: Mapping[str, Any], shape: Shape) -> tuple[int, int] | None:

@@ -61,6 +61,19 @@ def test_one_class_is_enough(tmp_path: Path) -> None:
         list_samples(section(tmp_path, ["a.png,1,2,5,7,cat"], classes=[]))
 
 
+def test_objects_are_of_the_one_class_where_no_column_tells_theirs(tmp_path: Path) -> None:
+    columns = {key: name for key, name in COLUMNS.items() if key != "label"}
+    rows = ["a.png,1,2,5,7,dog", "a.png,1,2,6,7,", "b.png,,,,,dog"]
+    found = list_samples(section(tmp_path, rows, columns=columns, classes=["object"]))
+    assert [[box.label for box in sample.target] for sample in found] == [[0, 0], []]
+    text = (
+        f"data.columns: no column tells which of 2 classes an object is of, got {columns}; add label: <column>, or "
+        "name one class, which all objects are of"
+    )
+    with refused("data.columns", got=columns, text=text):
+        list_samples(section(tmp_path, rows, columns=columns, classes=["cat", "dog"]))
+
+
 REFUSED = [
     # rows                               path                   what is wrong, and where
     (["a.png,1,2,x,7,dog"], "data.columns.x_max", "have no number as x_max: 1 (row 2: x, a.png)"),

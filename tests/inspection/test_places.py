@@ -16,7 +16,6 @@ from pipeline.inspection.layout import find_layout
 from tests.data.test_voc import voc_object
 from tests.makers import data_section, encode, write_files
 from tests.place_makers import write_boxes, write_points
-from tests.refusals import refused
 
 PIXELS = [encode(np.full((8, 8), 9 * index, np.uint8)) for index in range(3)]
 IMAGES = {
@@ -115,12 +114,13 @@ def test_sides_of_boxes_are_found_by_other_names(names: tuple[str, ...], tmp_pat
     assert found["columns"] == {"file": "filename", **sides, "label": "class"}
 
 
-def test_table_of_boxes_without_labels_is_refused(tmp_path: Path) -> None:
+def test_boxes_without_labels_are_of_one_class(tmp_path: Path) -> None:
     rows = ["filename,xmin,ymin,xmax,ymax", "1.png,1,1,4,4", "2.png,2,2,4,4"]
     images = {f"{index}.png": encode(np.zeros((8, 8), np.uint8)) for index in (1, 2)}
     write_files(tmp_path, images | {"boxes.csv": "\n".join(rows).encode()})
-    with refused("boxes.csv", hint="add a column label"):
-        find_layout(tmp_path, max_bytes=2**28)
+    found = find_layout(tmp_path, max_bytes=2**28)
+    assert (found["format"], found["classes"]) == ("csv_boxes", ["object"])
+    assert "label" not in found["columns"]
 
 
 def test_classes_of_yolo_without_names_are_called_by_their_indices(tmp_path: Path) -> None:

@@ -2,15 +2,16 @@
 
 `data.table` is the table's name in the archive, or `../<name>` if it lies beside it, and `data.columns` says which
 columns hold `file`, `x_min`, `y_min`, `x_max`, `y_max` and `label`, and where there are such, `split` (train, val or
-test) and `group`, which are the same in all rows of an image. Coordinates are in pixels of the image as it is seen; a
-box ends before `x_max` and `y_max`. An image without an object has one row, in which the cells of box and label are
-empty. For names of files see `find_files`.
+test) and `group`, which are the same in all rows of an image. Without a column `label`, all objects are of the one
+class of `data.classes`. Coordinates are in pixels of the image as it is seen; a box ends before `x_max` and `y_max`. An
+image without an object has one row, in which the cells of box and label are empty. For names of files see `find_files`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.data.archive import Archive
 from pipeline.data.facts import Facts
@@ -20,13 +21,26 @@ from pipeline.data.places import Box, check_unit
 from pipeline.data.sources import Sample, index_classes
 from pipeline.data.table_rows import make_samples
 from pipeline.data.tables import RowErrors
+from pipeline.errors import ConfigError
 
 TARGET = "boxes"
 FACTS = ("table", "columns")
 SIDES = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = ("file", *SIDES, "label", "split", "group")
-NEEDED = ("file", *SIDES, "label")
+NEEDED = ("file", *SIDES)
 FEWEST_CLASSES = 1
+
+
+def check_facts(facts: Facts) -> None:
+    """Check that a column tells the class of each object, unless there is one class.
+
+    Raises:
+        ConfigError: none does.
+    """
+    if len(facts.classes) > 1 and "label" not in (facts.columns or {}):
+        problem = f"no column tells which of {len(facts.classes)} classes an object is of"
+        hint = "add label: <column>, or name one class, which all objects are of"
+        raise ConfigError("data.columns", problem, got=facts.columns, hint=hint)
 
 
 def samples(archive: Archive, facts: Facts) -> list[Sample]:
@@ -36,7 +50,7 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
         ConfigError: a row has no file, a label that is no class, or a box that is none; or all boxes are in shares of
             the image.
     """
-    places = read_places(archive, facts, (*SIDES, "label"))
+    places = _read(archive, facts)
     _check_rows(places, archive, facts)
     classes, cells = index_classes(facts), places.cells
 
@@ -48,6 +62,16 @@ def samples(archive: Archive, facts: Facts) -> list[Sample]:
     ends = (max(box.x_max, box.y_max) for each in boxes.values() for box in each)
     check_unit(ends, "boxes", places.table.name)
     return make_samples(boxes, dict.fromkeys(boxes, 0), places.files, cells, archive, facts)
+
+
+def _read(archive: Archive, facts: Facts) -> PlaceTable:
+    """Read the table; without a column of labels, each object has the label of the one class."""
+    if "label" in (facts.columns or {}):
+        return read_places(archive, facts, (*SIDES, "label"))
+    places = read_places(archive, facts, SIDES)
+    (name,) = index_classes(facts)
+    labels = ["" if is_empty else name for is_empty in places.empty]
+    return replace(places, cells={**places.cells, "label": labels})
 
 
 def _check_rows(places: PlaceTable, archive: Archive, facts: Facts) -> None:
