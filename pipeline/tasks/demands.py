@@ -168,15 +168,6 @@ class Demands:
         del settings, facts, training
         return []
 
-    def draw(self, settings: Mapping[str, Any], training: TrainingTargets, folder: Path) -> list[Path]:
-        """Draw how the settings fit the training split, for the preview and the report; return the files.
-
-        Args:
-            settings: as `resolve` returns them.
-        """
-        del settings, training, folder
-        return []
-
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
     ) -> tuple[int, ...]:

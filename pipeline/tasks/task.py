@@ -9,6 +9,7 @@ Shapes: N images; outputs are those of the network for a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -94,6 +95,15 @@ class Resampled(Protocol):
 
     def resampled(self, evidence: Evidence) -> Callable[[NDArray[np.intp]], dict[str, float]]:
         """Return a function that maps indices of images, which may repeat, to what `scores` returns for these."""
+        ...
+
+
+@runtime_checkable
+class DrawsTraining(Protocol):
+    """A task that draws how it fits the training split, for the preview and the report; optional."""
+
+    def draw_training(self, targets: NDArray[Any], folder: Path) -> list[Path]:
+        """Draw it for targets (N, ...), as their kind stores them; return the files."""
         ...
 
 

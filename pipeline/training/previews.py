@@ -15,7 +15,7 @@ from pipeline.data.targets.kind import TargetKind
 from pipeline.declaration.declaration import Declaration
 from pipeline.pictures.places import Marks
 from pipeline.pictures.sheets import draw_sheet
-from pipeline.training.assemble import ResolvedTask
+from pipeline.tasks.task import DrawsTraining, Task
 from pipeline.transforms.augmentation import Augmentation
 
 Array = NDArray[np.uint8]
@@ -37,7 +37,7 @@ def draw_previews(
     declaration: Declaration,
     split: PreparedSplit,
     augmentation: Augmentation | None,
-    task: ResolvedTask,
+    task: Task,
     folder: Path,
 ) -> list[Path]:
     """Draw training images as the network sees them, what the task makes of them, and the effect of augmentation.
@@ -47,14 +47,15 @@ def draw_previews(
 
     Args:
         split: the training split, as used in training.
-        task: what the training split decided.
+        task: with what the training split decided.
 
     Returns:
         The paths of the files written.
     """
     written = [folder / "training_images.png"]
     _draw_batch(declaration, split, written[0])
-    written += task.draw(folder)
+    if isinstance(task, DrawsTraining):
+        written += task.draw_training(split.targets, folder)
     if augmentation is not None:
         written.append(folder / "augmentation.png")
         _draw_draws(declaration, split, augmentation, written[-1])

@@ -20,6 +20,7 @@ from pipeline.tasks.detection import cases
 from pipeline.tasks.detection.predictions import present
 from pipeline.tasks.detection.task import Detection
 from pipeline.tasks.predictions import Predicted
+from pipeline.tasks.task import DrawsTraining
 from pipeline.training.assemble import build_task
 from tests.makers import data_section
 from tests.refusals import refused
@@ -228,11 +229,13 @@ def test_anchors_are_found_on_the_training_split_and_said_and_drawn_with_what_is
         "training objects that share cell and anchor with another one, and are lost: 1 of 3",
         "training objects that no anchor takes with an IoU of 0.5: 0",
     ]
-    (path,) = demands.draw(settings, training, tmp_path)
+    task = build_task(declaration, settings)
+    assert isinstance(task, DrawsTraining)
+    (path,) = task.draw_training(training.targets(), tmp_path)
     assert path.name == "anchors.png"
     assert path.is_file()
     empty = Training(targets_of([0, 0, 99, 99, 1, 1]))
-    assert demands.draw(settings, empty, tmp_path) == [], "what is ignored is no object"
+    assert task.draw_training(empty.targets(), tmp_path) == [], "what is ignored is no object"
     assert (
         len(demands.resolve({**declaration.task, "anchors": 5}, declaration.data, training)["anchors"]) == 5
     )

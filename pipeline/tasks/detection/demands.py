@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,7 +85,7 @@ class DetectionDemands(BoxDemands):
         del facts
         if not isinstance(settings["anchors"], int):
             return settings
-        anchors = find_anchors(_sizes(training.targets()), settings["anchors"], seed=SEED)
+        anchors = find_anchors(sizes_of(training.targets()), settings["anchors"], seed=SEED)
         while (
             len(anchors) < settings["anchors"]
         ):  # fewer shapes than anchors; outputs are as many as declared
@@ -97,7 +96,7 @@ class DetectionDemands(BoxDemands):
         """Return how well the anchors fit the boxes of the training split, and how many objects are lost."""
         del facts
         targets, anchors = training.targets(), np.array(settings["anchors"], np.float64)
-        sizes = _sizes(targets)
+        sizes = sizes_of(targets)
         lost = count_lost(targets, anchors, settings["stride"])
         poor = int((shape_iou(sizes, anchors).max(axis=1) < settings["ignore_iou"]).sum())
         shapes = ", ".join(f"{width:g} x {height:g}" for width, height in anchors)
@@ -106,17 +105,6 @@ class DetectionDemands(BoxDemands):
             f"training objects that share cell and anchor with another one, and are lost: {lost:,} of {len(sizes):,}",
             f"training objects that no anchor takes with an IoU of {settings['ignore_iou']:g}: {poor:,}",
         ]
-
-    def draw(self, settings: Mapping[str, Any], training: TrainingTargets, folder: Path) -> list[Path]:
-        """Draw the anchors with the training objects that each of them takes; nothing without objects."""
-        from pipeline.pictures.anchors import draw_anchors  # imports matplotlib
-
-        sizes, path = _sizes(training.targets()), folder / "anchors.png"
-        if not len(sizes):
-            return []
-        anchors = np.array(settings["anchors"], np.float64)
-        draw_anchors(sizes, anchors, shape_iou(sizes, anchors), path, least=settings["ignore_iou"])
-        return [path]
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
@@ -155,7 +143,7 @@ def _is_shape(value: Any) -> bool:
     )
 
 
-def _sizes(targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def sizes_of(targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return width and height (n, 2) of the objects of targets (N, B, 6) that are not ignored."""
     rows = targets[(targets[..., 4] >= 0) & (targets[..., 5] <= 0)]
     return np.asarray(rows[:, 2:4] - rows[:, :2], np.float64)

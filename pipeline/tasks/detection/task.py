@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.boxes.anchors import shape_iou
 from pipeline.boxes.grid import Grid
 from pipeline.boxes.iou import areas, paired_iou, pairwise_intersections
 from pipeline.boxes.matches import Matches, encode, mean
 from pipeline.boxes.nms import keep_best
 from pipeline.boxes.resampling import Drawn, Resampling
 from pipeline.data.resizing import NOTHING, Resizing
-from pipeline.tasks.detection.demands import TITLES, class_scores
+from pipeline.tasks.detection.demands import TITLES, class_scores, sizes_of
 from pipeline.tasks.task import Batch, Evidence
 
 CANDIDATES = 4  # boxes that are compared with each other, for each that is kept at most
@@ -160,6 +162,17 @@ class Detection:
             return inf
         pairs = [(a, b) for pair in zip(predictions, expected, strict=True) for a, b in (pair, pair[::-1])]
         return max((self._farthest(*pair) for pair in pairs), default=0.0)
+
+    def draw_training(self, targets: NDArray[Any], folder: Path) -> list[Path]:
+        """Draw the anchors with the training objects that each of them takes; nothing without objects."""
+        from pipeline.pictures.anchors import draw_anchors  # imports matplotlib
+
+        sizes, anchors = sizes_of(np.asarray(targets)), np.array(self.meaning, np.float64)
+        if not len(sizes):
+            return []
+        path = folder / "anchors.png"
+        draw_anchors(sizes, anchors, shape_iou(sizes, anchors), path, least=self.ignore_iou)
+        return [path]
 
     def matches(self, evidence: Evidence) -> Matches:
         """Return the matches that evidence holds."""
