@@ -3,8 +3,9 @@
     python -m pipeline.export digits_lenet5 onnx digits.onnx
     python -m pipeline.export runs/<fingerprint> torch digits.pt2
 
-The file takes uint8 images (N, rows, columns, channels) and returns probabilities (N, classes) or masks
-(N, rows, columns); docs/using-a-model.md shows how to use it. ONNX needs the packages of `pip install -e ".[onnx]"`.
+The file takes uint8 images (N, rows, columns, channels) and returns probabilities (N, classes), masks
+(N, rows, columns), or boxes or points in pixels of the images' files, whose sides (N, 2) it then takes, too;
+docs/using-a-model.md shows how to use it. ONNX needs the packages of `pip install -e ".[onnx]"`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.files import replacing
 from pipeline.runs.command import exit_on_mistake
 from pipeline.runs.folder import RunFolder
-from pipeline.training.agreement import check_agreement, find_images
+from pipeline.training.agreement import check_agreement, find_examples
 from pipeline.training.deployment import (
     ABOUT,
     EXAMPLES,
@@ -62,7 +63,8 @@ def export(run: str, form: str, out: Path, *, root: Path) -> str:
     _check_target(out, made.suffix)
     check_packages(made)
     trained = find_trained(run, root=root)
-    images, what = find_images(trained, root=root)
+    examples = find_examples(trained, root=root)
+    images = examples.images
     model = Deployed(trained).eval()
     program = trace(model, torch.zeros((EXAMPLES, *images.shape[1:]), dtype=torch.uint8))
     sides = input_sides(program)
@@ -70,13 +72,16 @@ def export(run: str, form: str, out: Path, *, root: Path) -> str:
     state = RunFolder(root / "runs" / result["fingerprint"]).state()
     about = describe(trained.declaration, result, state, layout="NHWC")
     content = made.write(program, about | {"input": ["N", *sides, images.shape[3]]})
-    difference = check_agreement(made.read(content), trained, images, model=model, is_free=None in sides)
+    difference = check_agreement(made.read(content), trained, examples, model=model, is_free=None in sides)
     with replacing(out) as draft:
         draft.write_bytes(content)
     shape = ", ".join("any" if side is None else str(side) for side in sides)
+    takes = f"images uint8 (N, {shape}, {images.shape[3]})"
+    if model.places is not None:
+        takes += f" and sides int64 (N, 2) of their files, and returns {model.places} in pixels of these"
     return (
-        f"{out}: {len(content) / 1e6:.2f} MB, {made.name}, takes images uint8 (N, {shape}, {images.shape[3]})\n"
-        f"largest difference from {run} on {what}: {difference:.1e}"
+        f"{out}: {len(content) / 1e6:.2f} MB, {made.name}, takes {takes}\n"
+        f"largest difference from {run} on {examples.name}: {difference:.1e}"
     )
 
 

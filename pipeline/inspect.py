@@ -165,11 +165,10 @@ def advise(inspected: Inspected) -> Advice:
     facts = inspected.facts
     overrides = [f"data={facts.name}"]
     demands = load_demands(compose_sections([])["task"])
-    kind = find_target(facts)
-    if demands.target != kind:
-        name, demands = _find_task(kind)
+    if demands.target != find_target(facts):
+        name, demands = _find_task(inspected)
         overrides.append(f"task={name}")
-    overrides.append(f"model={'unet_small' if demands.is_dense else 'resnet18'}")
+    overrides += demands.suggested
     problems = list(inspected.problems)
     declaration, shorter, reason = None, list[str](), ""
     try:
@@ -208,11 +207,13 @@ def _duration(minutes: float) -> str:
     return f"{minutes / 60:.0f} h" if minutes >= 120 else f"{max(1, round(minutes))} min"
 
 
-def _find_task(kind: str) -> tuple[str, Demands]:
-    """Return the first task of conf/ that takes a kind of target."""
+def _find_task(inspected: Inspected) -> tuple[str, Demands]:
+    """Return the first task of conf/ that takes the kind of target and suits what was found."""
+    kind, targets = find_target(inspected.facts), [sample.target for sample in inspected.survey.samples]
     files = sorted((composition.CONF / "task").glob("*.yaml"))
     tasks = {file.stem: load_demands(read_yaml(file.read_text(encoding="utf-8"))) for file in files}
-    return next((name, demands) for name, demands in tasks.items() if demands.target == kind)
+    able = {name: demands for name, demands in tasks.items() if demands.target == kind}
+    return next((each for each in able.items() if each[1].suits(targets)), next(iter(able.items())))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
 from pipeline.declaration.grants import grant_typed
 from pipeline.runs.command import exit_on_mistake
-from pipeline.training.assemble import make_train_split
+from pipeline.training.assemble import make_train_split, resolve_task
 from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import augment, prepare, statistics
 from pipeline.training.previews import draw_previews
@@ -30,7 +30,8 @@ def main() -> None:
     augmentation = build_augmentation(declaration, Statistics.load(statistics(declaration, root=root)))
     split = make_train_split(declaration, prepared, augmentation, augment(declaration, root=root))
     folder = root / "artifacts" / "preview" / declaration.name
-    for path in draw_previews(declaration, split, augmentation, folder):
+    task = resolve_task(declaration, prepared)
+    for path in draw_previews(declaration, split, augmentation, task, folder):
         print(path.relative_to(root))
 
 

@@ -33,7 +33,16 @@ def test_network_language_stays_within_1040_lines_of_code() -> None:
     assert sum(map(lines_of_code, (ROOT / "pipeline" / "networks").glob("*.py"))) <= 1040
 
 
-COMMANDS = {"export", "inspect", "predict", "preview", "register", "summary", "verify"}  # besides the stages
+COMMANDS = {
+    "compare",
+    "export",
+    "inspect",
+    "predict",
+    "preview",
+    "register",
+    "summary",
+    "verify",
+}  # besides the stages
 
 
 def pipeline_files() -> list[Path]:

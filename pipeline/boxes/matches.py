@@ -34,6 +34,23 @@ def encode(detections: Array, objects: Array) -> Array:
 
 
 @dataclass(frozen=True)
+class Detections:
+    """The n detections of a class.
+
+    Args:
+        confidences: (n,).
+        codes: (n, S) outcomes at all thresholds, see `TABLE`.
+        ranks: (n,) among those of their image.
+        images: (n,).
+    """
+
+    confidences: Array
+    codes: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+    images: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Matches:
     """The matches of some images.
 
@@ -66,26 +83,43 @@ class Matches:
         each = [np.bincount(labels[has[..., size]], minlength=self.num_classes) for size in range(len(SIZES))]
         return np.stack(each, axis=1)
 
+    def image_counts(self, size: int) -> NDArray[np.int64]:
+        """Return the number of objects of a size, by image and class: (N, K)."""
+        labels, has = self._objects
+        images, _ = np.nonzero(has[..., size])
+        found = np.zeros((len(labels), self.num_classes), np.int64)
+        np.add.at(found, (images, labels[has[..., size]]), 1)
+        return found
+
+    def detections(self, index: int) -> Detections:
+        """Return the detections of a class, by image and rank."""
+        labels, confidences, codes = self._rows
+        is_one = labels == index
+        ranks = (np.cumsum(is_one, axis=1) - 1)[is_one]
+        return Detections(confidences[is_one], codes[is_one].astype(np.int64), ranks, np.nonzero(is_one)[0])
+
     @cached_property
-    def _classes(self) -> list[tuple[Array, NDArray[np.int64], NDArray[np.int64]]]:
-        """Confidences (n,), codes (n, S) and ranks in their image (n,) of the detections of each class."""
+    def _rows(self) -> tuple[Array, Array, Array]:
+        """Class (N, D), confidence (N, D) and codes (N, D, S) of the detections."""
         count = self.num_detections
         labels, confidences = self.rows[:, : 2 * count].reshape(-1, count, 2).transpose(2, 0, 1)
-        codes = self.rows[:, 2 * count : (2 + len(SIZES)) * count].reshape(-1, count, len(SIZES))
-        found = []
-        for index in range(self.num_classes):
-            is_one = labels == index
-            ranks = (np.cumsum(is_one, axis=1) - 1)[is_one]
-            found.append((confidences[is_one], codes[is_one].astype(np.int64), ranks))
-        return found
+        return (
+            labels,
+            confidences,
+            self.rows[:, 2 * count : (2 + len(SIZES)) * count].reshape(-1, count, len(SIZES)),
+        )
+
+    @cached_property
+    def _classes(self) -> list[Detections]:
+        return [self.detections(index) for index in range(self.num_classes)]
 
     def precisions(self, size: str = "all") -> Array:
         """Return the precision at 101 recalls, by class and threshold: (K, T, 101); NaN for classes without objects."""
         place = list(SIZES).index(size)
         found = np.full((self.num_classes, len(THRESHOLDS), 101), np.nan)
-        for index, (confidences, codes, _) in enumerate(self._classes):
+        for index, part in enumerate(self._classes):
             if count := int(self.counts[index, place]):
-                found[index] = precisions(confidences, TABLE[codes[:, place]], count)
+                found[index] = precisions(part.confidences, TABLE[part.codes[:, place]], count)
         return found
 
     def recalls(self, most: int) -> Array:
@@ -95,9 +129,9 @@ class Matches:
             most: number of detections of each image and class, those of the highest confidence.
         """
         found = np.full((self.num_classes, len(THRESHOLDS)), np.nan)
-        for index, (_, codes, ranks) in enumerate(self._classes):
+        for index, part in enumerate(self._classes):
             if count := int(self.counts[index, 0]):
-                found[index] = recalls(TABLE[codes[ranks < most, 0]], count)
+                found[index] = recalls(TABLE[part.codes[part.ranks < most, 0]], count)
         return found
 
 

@@ -31,14 +31,22 @@ def suppress(boxes: Tensor, scores: Tensor, classes: Tensor | None = None, *, th
     if classes is not None:
         columns = torch.cat((columns, classes[None].to(columns.dtype)))
     order = scores.argsort(descending=True, stable=True)
-    kept = []
-    while len(order):
-        block, order = order[:BLOCK], order[BLOCK:]
-        chosen = columns[:, block]
+    columns = columns.index_select(1, order)
+    centres, ranks = ((columns[0] + columns[2]) / 2).sort()  # sorted once; what is decided is taken out
+    rest = columns.index_select(1, ranks)
+    is_open = torch.ones_like(order, dtype=torch.bool)
+    waiting, kept = torch.arange(len(order), device=order.device), []
+    while len(waiting):
+        block, waiting = waiting[:BLOCK], waiting[BLOCK:]
+        chosen = columns.index_select(1, block)
         keep = greedy(_overlap(chosen[:, :, None], chosen[:, None], threshold))
         kept.append(block[keep])
-        order = order[_is_free(columns[:, order], chosen[:, keep], threshold)]
-    return torch.cat(kept) if kept else order
+        is_open[block] = False
+        left = is_open.index_select(0, ranks).nonzero().squeeze(1)
+        centres, ranks, rest = centres[left], ranks[left], rest.index_select(1, left)
+        is_open[ranks[_find_suppressed(rest, centres, chosen[:, keep], threshold)]] = False
+        waiting = waiting[is_open[waiting]]
+    return order[torch.cat(kept)] if kept else order
 
 
 def keep_best(boxes: Tensor, classes: Tensor, *, threshold: float) -> Tensor:
@@ -80,29 +88,34 @@ def greedy(overlaps: Tensor) -> Tensor:
     return keep
 
 
-def _is_free(rest: Tensor, kept: Tensor, threshold: float) -> Tensor:
-    """Return which boxes of `rest` no kept one suppresses: (n,).
+def _find_suppressed(rest: Tensor, centres: Tensor, kept: Tensor, threshold: float) -> Tensor:
+    """Return the places of the boxes of `rest` that a kept one suppresses, of each as often as it is met.
 
     If the IoU of two boxes exceeds t, they have at least t times the larger width in common, and their widths differ by
-    a factor of at most 1 / t. So the centres of what a kept box suppresses are in a range that its width tells.
+    a factor of at most 1 / t. So the centres of what a kept box suppresses are in a range that its width tells. Of
+    these, most lie above or below it.
 
     Args:
-        rest, kept: as in `_overlap`.
+        rest, kept: as in `_overlap`; the former by place.
+        centres: of `rest`, by place.
     """
-    centres, places = ((rest[0] + rest[2]) / 2).sort()
+    if not len(centres):
+        return centres.long()
     widths = kept[2] - kept[0]
     reach = widths * (max((1 / max(threshold, SLACK) - 1) / 2, 1 - threshold) + SLACK)
-    reach = torch.minimum(reach, (widths + (rest[2] - rest[0]).max()) / 2) if len(places) else reach
+    reach = torch.minimum(reach, (widths + (rest[2] - rest[0]).max()) / 2)
     middle = (kept[0] + kept[2]) / 2
     slack = SLACK + SLACK * middle.abs()
     first = torch.searchsorted(centres, middle - reach - slack)
     counts = torch.searchsorted(centres, middle + reach + slack, right=True) - first
     by = torch.repeat_interleave(counts)
     offsets = first - (counts.cumsum(0) - counts)
-    met = places[torch.arange(len(by), device=rest.device) + offsets[by]]
-    is_free = torch.ones(len(places), dtype=torch.bool, device=rest.device)
-    is_free[met[_overlap(rest[:, met], kept[:, by], threshold)]] = False
-    return is_free
+    met = torch.arange(len(by), device=rest.device) + offsets.index_select(0, by)
+    is_level = rest[1].index_select(0, met) < kept[3].index_select(0, by)
+    is_level &= rest[3].index_select(0, met) > kept[1].index_select(0, by)
+    level = is_level.nonzero().squeeze(1)
+    met, by = met.index_select(0, level), by.index_select(0, level)
+    return met[_overlap(rest.index_select(1, met), kept.index_select(1, by), threshold)]
 
 
 def _overlap(first: Tensor, second: Tensor, threshold: float) -> Tensor:

@@ -13,6 +13,7 @@ TITLES = {
     "slices": "Each key against the value; importance measures how much the value depends on it",
     "parallel": "Every trial as a line across its keys, coloured by its value",
     "training_images": "Training images, as the network sees them",
+    "anchors": "Anchors, and the training objects that each of them takes",
     "augmentation": "Draws of the first epochs, with the steps that changed them",
     "augmentation_steps": "Each step of the augmentation by itself",
     "learning_curves": "Learning curves; the dotted line marks the epoch whose weights were kept",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.data.facts import Facts
+from pipeline.data.places import Box
 from pipeline.errors import ConfigError
 from pipeline.tasks.demands import Demands, warn_of_absent
 from pipeline.tasks.mask_facts import refuse_mask_facts
@@ -17,6 +18,7 @@ class BoxDemands(Demands):
     """
 
     target = "boxes"
+    places = "boxes"
     bounds = (0.0, 1.0)
 
     def check(self, facts: Facts) -> None:
@@ -49,3 +51,8 @@ class BoxDemands(Demands):
         """Return 0 and 1, which bound all scores."""
         del score
         return self.bounds
+
+
+def are_single(targets: Iterable[Sequence[Box]]) -> bool:
+    """Return whether each image has at most one object, and none that is to be ignored."""
+    return all(len(each) <= 1 and not any(box.is_ignored for box in each) for each in targets)

@@ -53,9 +53,12 @@ class Demands:
         crops: the supported crops of test images, see `views.crops`.
         is_dense: whether there is an output for every pixel, so that a crop of the image loses part of its target.
         mixes: whether the images of a batch may be mixed.
+        places: what predictions tell in pixels of the image: `boxes`, each a row of corners, class and confidence, or
+            `points`, each a row of x, y and confidence; None if they tell no places.
         threshold: probability from which on a class is predicted, where an image may have any number of them; None
             where the most probable class is.
         is_labelled: whether each image has one class, so that classes can be balanced.
+        suggested: overrides of a first training, beside the data and the task, which `inspect` suggests.
     """
 
     name: str
@@ -69,8 +72,10 @@ class Demands:
     crops: tuple[str, ...] = CENTRE
     is_dense: bool = False
     mixes: bool = False
+    places: str | None = None
     threshold: float | None = None
     is_labelled: bool = False
+    suggested: tuple[str, ...] = ("model=resnet18",)
 
     def check(self, facts: Facts) -> None:
         """Check that the data set states no facts that the task would ignore.
@@ -105,6 +110,15 @@ class Demands:
             ConfigError: it cannot, for example because an image has several objects; the error names the file.
         """
         del targets, files
+
+    def suits(self, targets: Iterable[Any]) -> bool:
+        """Return whether `inspect` may suggest the task for data of its kind of target.
+
+        Args:
+            targets: of all images, as sources give them.
+        """
+        del targets
+        return True
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check that the settings of the task are in range; keys and types have been checked.
@@ -149,6 +163,15 @@ class Demands:
             settings: as `resolve` returns them.
         """
         del settings, facts, training
+        return []
+
+    def draw(self, settings: Mapping[str, Any], training: TrainingTargets, folder: Path) -> list[Path]:
+        """Draw how the settings fit the training split, for the preview and the report; return the files.
+
+        Args:
+            settings: as `resolve` returns them.
+        """
+        del settings, training, folder
         return []
 
     def output_shape(

@@ -14,7 +14,7 @@ docs/scores.md holds the simulated coverage of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Interval = dict[str, float]  # value, low, high
 GroupScores = tuple[int, dict[str, float]]  # number of images, score -> value
 Scores = Callable[["Evidence"], dict[str, float]]
+Draw = Callable[[NDArray[np.intp]], dict[str, float]]  # indices of images -> their scores
+Resampling = Callable[["Evidence"], Draw]
+Drawn = TypeVar("Drawn")
 Bounds = tuple[float, float]
 Array = NDArray[np.float64]
 
@@ -44,6 +47,7 @@ def with_intervals(
     shares: Sequence[str] = (),
     biased: Sequence[str] = (),
     groups: Sequence[str] | None = None,
+    resampled: Resampling | None = None,
 ) -> dict[str, Interval]:
     """Return each score with the bounds of its 95 % interval.
 
@@ -53,13 +57,15 @@ def with_intervals(
         shares: names of the scores that are means of 0 or 1 for each image.
         biased: names of the scores that have no interval.
         groups: the group of each image; None if images are independent.
+        resampled: maps evidence to a quicker way to the scores of some of its images, see
+            `pipeline.tasks.task.Resampled`; None if there is none.
 
     Returns:
         Score -> {value, low, high}. Bounds are NaN where there is no interval: for a score that is biased or NaN; for
         one that is no share and the same in all resamples; with fewer than `FEWEST_UNITS` units, except for shares of
         independent images; and, for scores that are no shares, with evidence of more than `MOST_NUMBERS`.
     """
-    members = _members(evidence, groups)
+    members = members_of(len(evidence), groups)
     is_grouped = len(members) < len(evidence)
     values = scores(evidence)
     wilson = [name for name in values if name in shares]
@@ -74,7 +80,8 @@ def with_intervals(
             for name in wilson:
                 bounds[name] = clustered_bounds(np.array([part[name] for part in parts]), sizes)
         if others and evidence.size <= MOST_NUMBERS:
-            bounds |= _bootstrapped(scores, evidence, members, others, np.random.default_rng(seed))
+            draw = draw_from(scores, evidence, resampled)
+            bounds |= _bootstrapped(draw, values, members, others, np.random.default_rng(seed))
     return {
         name: {"value": value, "low": bounds[name][0], "high": bounds[name][1]}
         for name, value in values.items()
@@ -86,7 +93,7 @@ def scores_of_groups(scores: Scores, evidence: Evidence, groups: Sequence[str]) 
     if not groups:
         return {}
     names = sorted(set(groups))
-    members = _members(evidence, groups)
+    members = members_of(len(evidence), groups)
     return {
         name: (len(chosen), scores(evidence[chosen])) for name, chosen in zip(names, members, strict=True)
     }
@@ -171,26 +178,20 @@ def expanded_tail(num_units: float) -> float:
 
 
 def _bootstrapped(
-    scores: Scores,
-    evidence: Evidence,
+    draw: Draw,
+    values: Mapping[str, float],
     members: Sequence[NDArray[np.intp]],
     names: Sequence[str],
     random: np.random.Generator,
 ) -> Mapping[str, Bounds]:
-    """Return the BCa bounds of some scores; units are the images of `members`."""
-    count = len(members)
-    sizes = np.array([len(chosen) for chosen in members], np.float64)
-    order = np.concatenate(members)
-    is_single = count == len(order)
+    """Return the BCa bounds of some scores; units are the images of `members`.
 
-    def images(units: NDArray[np.intp]) -> NDArray[np.intp]:
-        return order[units] if is_single else np.concatenate([members[unit] for unit in units])
-
-    draws = [scores(evidence[images(random.integers(0, count, count))]) for _ in range(RESAMPLES)]
-    blocks = np.array_split(random.permutation(count), min(count, MOST_LEFT_OUT))
-    left_out = [scores(np.delete(evidence, images(block), axis=0)) for block in blocks]
-    tail = expanded_tail(sizes.sum() ** 2 / (sizes @ sizes))
-    values = scores(evidence)
+    Args:
+        draw: maps indices of images to their scores.
+        values: the scores of all images.
+    """
+    draws, left_out = resample(draw, members, random)
+    tail = expanded_tail(effective_units(members))
     return {
         name: bca_bounds(
             values[name],
@@ -202,10 +203,43 @@ def _bootstrapped(
     }
 
 
-def _members(evidence: Evidence, groups: Sequence[str] | None) -> list[NDArray[np.intp]]:
+def draw_from(scores: Scores, evidence: Evidence, resampled: Resampling | None) -> Draw:
+    """Return what maps indices of images to their scores, the quicker way if there is one."""
+    return (lambda chosen: scores(evidence[chosen])) if resampled is None else resampled(evidence)
+
+
+def resample(
+    draw: Callable[[NDArray[np.intp]], Drawn],
+    members: Sequence[NDArray[np.intp]],
+    random: np.random.Generator,
+) -> tuple[list[Drawn], list[Drawn]]:
+    """Return what resamples of units give, and what is left where a unit, or a block of as many units, is left out.
+
+    Args:
+        draw: maps indices of images, which may repeat, to what is known of them.
+        members: the images of each unit.
+    """
+    count, order = len(members), np.concatenate(members)
+    is_single = count == len(order)
+
+    def images(units: NDArray[np.intp]) -> NDArray[np.intp]:
+        return order[units] if is_single else np.concatenate([members[unit] for unit in units])
+
+    draws = [draw(images(random.integers(0, count, count))) for _ in range(RESAMPLES)]
+    blocks = np.array_split(random.permutation(count), min(count, MOST_LEFT_OUT))
+    return draws, [draw(np.delete(np.arange(len(order)), images(block))) for block in blocks]
+
+
+def effective_units(members: Sequence[NDArray[np.intp]]) -> float:
+    """Return how many units of equal size would say as much (Kish)."""
+    sizes = np.array([len(chosen) for chosen in members], np.float64)
+    return float(sizes.sum() ** 2 / (sizes @ sizes))
+
+
+def members_of(num_images: int, groups: Sequence[str] | None) -> list[NDArray[np.intp]]:
     """Return the indices of the images of each unit, in the order of their names."""
     if groups is None:
-        return list(np.arange(len(evidence))[:, None])
+        return list(np.arange(num_images)[:, None])
     _, places = np.unique(np.array(groups), return_inverse=True)
     return np.split(np.argsort(places, kind="stable"), np.bincount(places).cumsum()[:-1])
 

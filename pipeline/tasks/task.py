@@ -82,6 +82,22 @@ class Comparing(Protocol):
 
 
 @runtime_checkable
+class Relative(Protocol):
+    """A task that predicts places in shares of the image, and tells them in pixels of images of its sides."""
+
+    sides: tuple[int, int]
+
+
+@runtime_checkable
+class Resampled(Protocol):
+    """A task that scores samples of the same images in less time than by their evidence; optional."""
+
+    def resampled(self, evidence: Evidence) -> Callable[[NDArray[np.intp]], dict[str, float]]:
+        """Return a function that maps indices of images, which may repeat, to what `scores` returns for these."""
+        ...
+
+
+@runtime_checkable
 class Resolved(Protocol):
     """A task whose outputs mean what the training split decided, such as anchors."""
 

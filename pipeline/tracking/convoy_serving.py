@@ -3,9 +3,10 @@
 An input is a list of images, each a file (PNG or JPEG) as base64 text or bytes; or an array of pixels (N, C, H, W),
 whole numbers from 0 to 255, of the network's sides; or a table with such texts in its column `image`. An output is a
 list with an entry for each image: `{"class": ..., "probabilities": {name: ...}}`; `{"labels": [...], "probabilities":
-{name: ...}}` where an image may have several; or `{"mask": <PNG as base64>, "classes": [...]}`, where each pixel is the
-index of a class, or the value to ignore where the network saw nothing. The mask of a file has the sides of its image,
-that of an array the sides of the output.
+{name: ...}}` where an image may have several; `{"boxes": [{"class": ..., "confidence": ..., "x_min": ..., ...}]}`;
+`{"points": {name: {"x": ..., "y": ..., "confidence": ...}}}`; or `{"mask": <PNG as base64>, "classes": [...]}`, where
+each pixel is the index of a class, or the value to ignore where the network saw nothing. Boxes, points and the mask of
+a file are in its own pixels; boxes and points of an array are in its pixels, and its mask has the sides of the output.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ else:  # beside a logged model, see `logged_model.COPIES`
 
 FILES = ("PNG", "JPEG")
 GREY, COLOUR = ("1", "L"), ("P", "RGB")  # modes of Pillow
-BOX = ("x_min", "y_min", "x_max", "y_max")  # of a predicted row, before class and confidence
+BOX = ("class", "confidence", "x_min", "y_min", "x_max", "y_max")
+POINT = ("x", "y", "confidence")
 UNSEEN = 255  # in masks of models without a value to ignore; never the index of a class
 
 
@@ -121,8 +123,8 @@ class Served:
 
     def _answer(self, prediction: NDArray[Any], place: Placement | None) -> dict[str, Any]:
         classes = self._about["classes"]
-        if np.issubdtype(prediction.dtype, np.floating) and prediction.shape[1:] == (len(BOX) + 2,):
-            return {"boxes": [self._box(row, place) for row in prediction if row[len(BOX)] >= 0]}
+        if self._about["places"] is not None:
+            return self._places(prediction, place)
         if np.issubdtype(prediction.dtype, np.floating):
             named = dict(zip(classes, prediction.tolist(), strict=True))
             threshold = self._about["threshold"]
@@ -137,14 +139,15 @@ class Served:
         Image.fromarray(prediction).save(file, "PNG")
         return {"mask": base64.b64encode(file.getvalue()).decode(), "classes": classes}
 
-    def _box(self, row: NDArray[Any], place: Placement | None) -> dict[str, Any]:
-        """Return a box in pixels of the file, or of the array if none was sent."""
-        corners = row[: len(BOX)].astype(np.float64).reshape(2, 2)
-        if place is not None:
-            corners = np.clip(place.to_original(corners), 0, place.original[::-1])
-        label, confidence = row[len(BOX) :].tolist()
-        sides = zip(BOX, corners.ravel().tolist(), strict=True)
-        return {"class": self._about["classes"][int(label)], "confidence": confidence, **dict(sides)}
+    def _places(self, prediction: NDArray[Any], place: Placement | None) -> dict[str, Any]:
+        """Return boxes or points in pixels of the file, or of the array if none was sent."""
+        places, classes = self._about["places"], self._about["classes"]
+        found = (prediction if place is None else place.predictions(places, prediction)).tolist()
+        if places == "points":
+            each = [dict(zip(POINT, row, strict=True)) for row in found]
+            return {places: dict(zip(self._about["points"], each, strict=True))}
+        boxes = [(classes[int(label)], confidence, *box) for *box, label, confidence in found if label >= 0]
+        return {places: [dict(zip(BOX, box, strict=True)) for box in boxes]}
 
 
 def _open(value: str | bytes, name: str, max_pixels: int, *, is_deep_allowed: bool) -> Image.Image:

@@ -48,6 +48,7 @@ OF_EXPERIMENT = {
         {"name": "Scores", "createdAt": 0, "state": json.dumps(SCORES_VIEW)}
     ),
 }
+COMPARED_TAG = "convoy.compared"  # which runs a comparison is of, and by which score
 SAME_TAG = "convoy.same_as"  # the run that a link refers to
 
 
@@ -148,6 +149,11 @@ class Store:
             return None
         found = self.client.search_runs([self.experiment_id], f"tags.`{FOLDER_TAG}` = '{folder}'")
         return next((run.info.run_id for run in found if SAME_TAG not in run.data.tags), None)
+
+    def compared_run(self, parts: str) -> str | None:
+        """Return the run that has the tag `convoy.compared` with this value; None if there is none."""
+        found = self.client.search_runs([self.experiment_id], f"tags.`{COMPARED_TAG}` = '{parts}'")
+        return next((run.info.run_id for run in found), None)
 
     def _experiment(self, name: str, *, location: str | None) -> str:
         found: Experiment | None = self.client.get_experiment_by_name(name)

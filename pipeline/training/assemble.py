@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +104,20 @@ class ResolvedTask:
     Args:
         settings: the section `task`, with numbers for what was left to the training split.
         remarks: sentences on how the settings fit the training split.
+        draw: draws the same to a folder, and returns the files.
     """
 
     settings: Mapping[str, Any]
     remarks: Sequence[str]
+    draw: Callable[[Path], list[Path]]
 
 
 def resolve_task(declaration: Declaration, prepared: Prepared) -> ResolvedTask:
     """Return the section `task` with what the training split decides, such as balanced weights, as numbers."""
     demands, training = load_demands(declaration.task), _TrainingTargets(declaration, prepared)
     settings = demands.resolve(declaration.task, declaration.data, training)
-    return ResolvedTask(settings, demands.explain(settings, declaration.data, training))
+    remarks = demands.explain(settings, declaration.data, training)
+    return ResolvedTask(settings, remarks, partial(demands.draw, settings, training))
 
 
 def build_task(declaration: Declaration, settings: Mapping[str, Any] | None = None) -> Task:

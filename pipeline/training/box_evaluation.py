@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.boxes.matches import Matches, encode, mean
+from pipeline.boxes.resampling import Drawn, Resampling
 from pipeline.data.external import prepare_external
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.keys import data_digest
-from pipeline.tasks.file_boxes import boxes_in_file
-from pipeline.tasks.intervals import Interval, with_intervals
+from pipeline.tasks.intervals import Draw, Interval, with_intervals
 from pipeline.training.arithmetic import declared_arithmetic
-from pipeline.training.box_data import declare_boxes, objects_of
+from pipeline.training.box_data import KIND, declare_boxes, objects_of
 from pipeline.training.found_boxes import MOST
 from pipeline.training.score_files import write_rows, write_scores
 from pipeline.training.score_tracking import track_scores
@@ -138,18 +138,29 @@ def _score(
     evidence, more = encode(detections, objects), finder.evidence(objects)
     width = evidence.shape[1]
 
-    def scores(rows: Array) -> dict[str, float]:
-        matches = Matches(rows[:, :width], detections.shape[1], len(own.classes))
+    def find(rows: Array) -> Matches:
+        return Matches(rows[:, :width], detections.shape[1], len(own.classes))
+
+    def score(matches: Matches | Drawn, its_own: Array) -> dict[str, float]:
         averages = matches.precisions().mean(axis=2)
         return {
             "ap50": mean(averages[:, 0]),
             "ap": mean(averages),
             "recall": mean(matches.recalls(MOST)[:, 0]),
-            **finder.scores(rows[:, width:]),
+            **finder.scores(its_own),
         }
 
-    together = np.concatenate((evidence, more), axis=1)
-    return with_intervals(scores, together, seed=seed, groups=prepared.groups("test"))
+    def resample(rows: Array) -> Draw:
+        source = Resampling(find(rows))
+        return lambda images: score(source.draw(images), rows[images, width:])
+
+    return with_intervals(
+        lambda rows: score(find(rows), rows[:, width:]),
+        np.concatenate((evidence, more), axis=1),
+        seed=seed,
+        groups=prepared.groups("test"),
+        resampled=resample,
+    )
 
 
 def _detect(finder: Finder, images: NDArray[np.uint8]) -> Array:
@@ -163,14 +174,14 @@ def _detect(finder: Finder, images: NDArray[np.uint8]) -> Array:
 def _rows(
     detections: Sequence[Array], prepared: Prepared, facts: Facts, classes: Sequence[str]
 ) -> Iterator[tuple[str, ...]]:
-    """Yield a row of `COLUMNS` for each detection (n, 6) of each image, or one for an image without any."""
+    """Yield a row of `COLUMNS` for each detection (n, 6) inside of each image, or one for an image without any."""
     sides = prepared.sides("test")
     assert sides is not None, "boxes keep them"
     resizing = find_resizing(facts)
     for file, (rows, columns), found in zip(prepared.files("test"), sides, detections, strict=True):
-        placement = resizing.place((int(rows), int(columns)))
-        boxes = boxes_in_file(found[:, :4], placement)
-        for box, (label, confidence) in zip(boxes, found[:, 4:], strict=True):
+        own = resizing.place((int(rows), int(columns))).predictions(KIND, found)
+        inside = own[own[:, 4] >= 0]
+        for *box, label, confidence in inside:
             yield file, classes[int(label)], f"{confidence:.6f}", *(f"{side:.2f}" for side in box)
-        if not len(found):
+        if not len(inside):
             yield file, *[""] * (len(COLUMNS) - 1)

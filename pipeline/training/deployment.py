@@ -4,6 +4,7 @@ The file maps images to predictions: preprocessing, the views of the declaration
 folded, and decoding are inside. Resizing is not: Pillow rounds to whole grey levels between its two passes, whose order
 depends on its version and on the sides, so that no graph agrees with every Pillow. The description that the file holds
 says how to resize, see `description`.
+Boxes and points are in pixels of the images before they were resized; such a file takes their sides, too.
 Shapes: N images, H rows, W columns, C channels; files take (N, H, W, C), as arrays of Pillow are laid out.
 """
 
@@ -25,16 +26,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from pipeline.data.resizing import find_parts, predictions_in_files
 from pipeline.errors import ConfigError, StorageError
+from pipeline.tasks.demands import load_demands
+from pipeline.tasks.task import Relative
 from pipeline.training.trained import Trained, load_model
 from pipeline.transfer.folding import fold_norms
 from pipeline.transforms.views import make_views, see
 
 ABOUT = "convoy.json"  # the entry of both formats that holds the description; tells own files from those of others
-INPUT, OUTPUT = "images", "predictions"  # names of the tensors of the graph
+INPUTS = ("images", "sides")  # names of the tensors of the graph; sides only where predictions are places
+OUTPUT = "predictions"
 EXAMPLES = 2  # images; a single one would fix the size of batches
 
-Predict = Callable[[NDArray[np.uint8]], NDArray[Any]]
+Predict = Callable[..., NDArray[Any]]  # of images, and of their sides where predictions are places
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,30 @@ class Deployed(nn.Module):
         self.views = make_views(declaration.views, sides, self._seen)
         self.is_whole = sides == self._seen
         self._merge, self._decode = task.merge, task.decode
+        self.places, self._rule = load_demands(declaration.task).places, declaration.data.resize
+        self._pixels = task.sides if isinstance(task, Relative) else None
         self.requires_grad_(requires_grad=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the predictions for uint8 images (N, H, W, C)."""
-        return self._decode(self.outputs(images))
+    def forward(self, images: Tensor, sides: Tensor | None = None) -> Tensor:
+        """Return the predictions for uint8 images (N, H, W, C).
+
+        Args:
+            sides: rows and columns of the images before they were resized (N, 2), if predictions are places, which are
+                told in their pixels.
+        """
+        predictions = self._decode(self.outputs(images))
+        if self.places is None:
+            return predictions
+        assert sides is not None, "places are told in pixels of images of these sides"
+        original = sides.double()
+        prepared = torch.stack([torch.scalar_tensor(side, dtype=torch.float64) for side in images.shape[1:3]])
+        shown, target = find_parts(self._rule, original, prepared, library=torch)
+        if self._pixels is not None:  # those of images of other sides than these may be
+            target = target * (torch.tensor(self._pixels) / prepared).flip(0).repeat(2)
+        found: Tensor = predictions_in_files(
+            self.places, predictions.double(), original, shown, target, library=torch
+        )
+        return found.float()
 
     def outputs(self, images: Tensor) -> Tensor:
         """Return the outputs of the network for uint8 images (N, H, W, C), merged over the views."""
@@ -98,15 +122,16 @@ def trace(model: Deployed, images: Tensor) -> ExportedProgram:
     Raises:
         ConfigError: the network cannot be exported.
     """
-    larger = images.repeat(1, 2, 2, 1)
+    sides = () if model.places is None else (torch.tensor([images.shape[1:3]] * len(images)),)
+    inputs, larger = (images, *sides), (images.repeat(1, 2, 2, 1), *sides)
     with warnings.catch_warnings(action="ignore"), torch.inference_mode():
         if model.is_whole and _takes(model, larger):
             with suppress(Exception):  # libraries raise many kinds
-                program = _trace(model, images, num_free=3)
+                program = _trace(model, inputs, num_free=3)
                 if _takes(program.module(), larger):
                     return program
         try:
-            return _trace(model, images, num_free=1)
+            return _trace(model, inputs, num_free=1)
         except Exception as reason:
             if StorageError.behind(reason) is not None:
                 raise
@@ -114,14 +139,15 @@ def trace(model: Deployed, images: Tensor) -> ExportedProgram:
             raise ConfigError("model", f"the network cannot be exported ({text[:300]})") from reason
 
 
-def _trace(model: Deployed, images: Tensor, *, num_free: int) -> ExportedProgram:
-    """Export a model; the first axes of its input are free."""
-    return torch.export.export(model, (images,), dynamic_shapes=[dict.fromkeys(range(num_free), Dim.AUTO)])
+def _trace(model: Deployed, inputs: tuple[Tensor, ...], *, num_free: int) -> ExportedProgram:
+    """Export a model; the first axes of its images are free."""
+    free = [dict.fromkeys(range(num_free), Dim.AUTO), {0: Dim.AUTO}]
+    return torch.export.export(model, inputs, dynamic_shapes=free[: len(inputs)])
 
 
-def _takes(model: Callable[[Tensor], Tensor], images: Tensor) -> bool:
+def _takes(model: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> bool:
     try:
-        model(images)
+        model(*inputs)
     except Exception:  # by a layer, or by a guard of torch.export
         return False
     return True
@@ -129,7 +155,7 @@ def _takes(model: Callable[[Tensor], Tensor], images: Tensor) -> bool:
 
 def input_sides(program: ExportedProgram) -> list[int | None]:
     """Return the rows and columns that a program takes; None for those of other images, too."""
-    shape = next(node.meta["val"].shape for node in program.graph.nodes if node.name == INPUT)
+    shape = next(node.meta["val"].shape for node in program.graph.nodes if node.name == INPUTS[0])
     return [side if isinstance(side, int) else None for side in shape[1:3]]
 
 
@@ -154,8 +180,8 @@ def _to_torch(program: ExportedProgram, about: Mapping[str, Any]) -> bytes:
 def _from_torch(content: bytes) -> Predict:
     module = torch.export.load(io.BytesIO(content)).module()
 
-    def predict(images: NDArray[np.uint8]) -> NDArray[Any]:
-        predictions: NDArray[Any] = module(torch.from_numpy(images)).numpy()
+    def predict(*inputs: NDArray[Any]) -> NDArray[Any]:
+        predictions: NDArray[Any] = module(*map(torch.from_numpy, inputs)).numpy()
         return predictions
 
     return predict
@@ -166,7 +192,7 @@ def _to_onnx(program: ExportedProgram, about: Mapping[str, Any]) -> bytes:
     try:
         with warnings.catch_warnings(action="ignore"):
             made: Any = torch.onnx.export(
-                program, input_names=[INPUT], output_names=[OUTPUT], dynamo=True, verbose=False
+                program, input_names=list(INPUTS), output_names=[OUTPUT], dynamo=True, verbose=False
             )
     except torch.onnx.errors.OnnxExporterError as reason:
         text = " ".join(str(reason).split())
@@ -183,8 +209,8 @@ def _from_onnx(content: bytes) -> Predict:
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def predict(images: NDArray[np.uint8]) -> NDArray[Any]:
-        (predictions,) = session.run(None, {INPUT: images})
+    def predict(*inputs: NDArray[Any]) -> NDArray[Any]:
+        (predictions,) = session.run(None, dict(zip(INPUTS, inputs, strict=False)))
         return np.asarray(predictions)
 
     return predict

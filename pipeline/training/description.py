@@ -22,6 +22,7 @@ def describe(
         layout: order of the axes of the input, such as NHWC.
     """
     channels, rows, columns = declaration.data.shape
+    demands = load_demands(declaration.task)
     return {
         "mode": "L" if channels == 1 else "RGB",  # of Pillow
         "rows": rows,
@@ -32,9 +33,11 @@ def describe(
         "value_range": declaration.data.value_range,
         "layout": layout,
         "max_pixels": declaration.data.max_pixels,
-        "task": load_demands(declaration.task).name,
+        "task": demands.name,
         "classes": list(declaration.data.classes),
-        "threshold": load_demands(declaration.task).threshold,
+        "places": demands.places,
+        "points": declaration.data.points,
+        "threshold": demands.threshold,
         "background": declaration.data.background,
         "ignore_label": declaration.data.ignore_label,
         "experiment": declaration.name,

@@ -23,7 +23,7 @@ from pipeline.runs.folder import RunFolder
 from pipeline.tasks.cases import Evaluated, load_cases
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import FEWEST_UNITS, GroupScores, Interval, scores_of_groups, with_intervals
-from pipeline.tasks.task import FittedGuess, Remarking, Task
+from pipeline.tasks.task import FittedGuess, Remarking, Resampled, Task
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.inputs import prepare
 from pipeline.training.score_files import write_rows, write_scores
@@ -61,15 +61,7 @@ def evaluate(
         DamagedFileError: a result of the run is damaged.
     """
     trained = open_trained(run, root=root, declaration=declaration)
-    declaration = trained.declaration
-    found, trained_on = data_digest(declaration, root=root), run.result()["data"]
-    if found != trained_on:
-        raise ConfigError(
-            "data.root",
-            f"{declaration.data.root} is not what {run.path} was trained on (digest {found}, trained on {trained_on})",
-            hint="train again, or bring back the old data",
-        )
-    prepared = Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
+    declaration, prepared = trained.declaration, _open_data(trained, root)
     if not prepared.about()["counts"]["test"]:
         selection = run.selection(load_demands(declaration.task).score)
         guessed = {"class": selection["majority"], "scores": selection["baseline"]}
@@ -118,6 +110,35 @@ def evaluate_elsewhere(
         }
         predictor = make_predictor(trained)
         return _score(trained, other, prepared, out, root=root, place=place, predictor=predictor, about=about)
+
+
+def evaluated_test(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str] | None]:
+    """Return the test images of a finished run with its predictions, and the group of each; None for no groups.
+
+    Raises:
+        ConfigError: the data have changed since the training, or have no test split.
+    """
+    prepared = _open_data(trained, root)
+    if not prepared.about()["counts"]["test"]:
+        raise ConfigError(
+            "data.split", f"{trained.declaration.data.name} has no test split", hint="let data.split draw one"
+        )
+    with declared_arithmetic(trained.declaration.trainer):
+        return _evaluate_split(Predictor(trained), trained.build_task(), prepared), prepared.groups("test")
+
+
+def _open_data(trained: Trained, root: Path) -> Prepared:
+    """Return the prepared data of a run, which must be what it was trained on."""
+    declaration = trained.declaration
+    found, trained_on = data_digest(declaration, root=root), trained.folder.result()["data"]
+    if found != trained_on:
+        raise ConfigError(
+            "data.root",
+            f"{declaration.data.root} is not what {trained.folder.path} was trained on (digest {found}, trained on "
+            f"{trained_on})",
+            hint="train again, or bring back the old data",
+        )
+    return Prepared.open(prepare(declaration, root=root, is_thorough=True), declaration.data)
 
 
 def replace_data(
@@ -182,6 +203,7 @@ def _score(
         shares=demands.shares,
         biased=demands.biased,
         groups=groups,
+        resampled=task.resampled if isinstance(task, Resampled) else None,
     )
     grouped = scores_of_groups(task.scores, evaluated.evidence, groups or [])
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}

@@ -108,7 +108,7 @@ def _fit(
         resolved = resolve_task(declaration, inputs.prepared)
         task = build_task(declaration, resolved.settings)
         if tracked is not None and observer.log_artifacts:
-            draw_previews(declaration, data.train, augmentation, folder.path / "pictures")
+            draw_previews(declaration, data.train, augmentation, resolved, folder.path / "pictures")
             log_start(
                 declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )

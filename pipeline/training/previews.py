@@ -15,6 +15,7 @@ from pipeline.data.targets.kind import TargetKind
 from pipeline.declaration.declaration import Declaration
 from pipeline.pictures.places import Marks
 from pipeline.pictures.sheets import draw_sheet
+from pipeline.training.assemble import ResolvedTask
 from pipeline.transforms.augmentation import Augmentation
 
 Array = NDArray[np.uint8]
@@ -33,20 +34,27 @@ class _Cell(NamedTuple):
 
 
 def draw_previews(
-    declaration: Declaration, split: PreparedSplit, augmentation: Augmentation | None, folder: Path
+    declaration: Declaration,
+    split: PreparedSplit,
+    augmentation: Augmentation | None,
+    task: ResolvedTask,
+    folder: Path,
 ) -> list[Path]:
-    """Draw training images as the network sees them in the first epoch, and the effect of augmentation.
+    """Draw training images as the network sees them, what the task makes of them, and the effect of augmentation.
 
+    The images are those of the first epoch.
     Augmentation is shown with all steps together, and also step by step if there are several.
 
     Args:
         split: the training split, as used in training.
+        task: what the training split decided.
 
     Returns:
         The paths of the files written.
     """
     written = [folder / "training_images.png"]
     _draw_batch(declaration, split, written[0])
+    written += task.draw(folder)
     if augmentation is not None:
         written.append(folder / "augmentation.png")
         _draw_draws(declaration, split, augmentation, written[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,12 @@ from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, DamagedFileError, warn
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.task import Task
-from pipeline.tracking.lookup import MODELS, find_registered_run, find_run_folder
+from pipeline.tracking.lookup import MODELS, RUN_ID, find_registered_run, find_run_folder
 from pipeline.training.activation_maps import ActivationMaps, has_maps
 from pipeline.training.assemble import arrange, build_model, build_task
 from pipeline.transforms.statistics import Statistics
 from pipeline.transforms.views import View, make_views, see
 
-RUN_ID = re.compile(r"[0-9a-f]{32}")  # of MLflow
 FORMS = "a folder of runs/ or artifacts/train/, an experiment's name, the id of an MLflow run or models:/<name>@<alias>"
 
 
@@ -191,7 +189,7 @@ def _published_declaration(folder: RunFolder, root: Path) -> Path:
 
 def _last_of(name: str, root: Path) -> RunFolder:
     """Return the run with the given name that finished last."""
-    found = {folder: _name(folder) for folder in _finished(root)}
+    found = {folder: _name(folder) for folder in finished_runs(root)}
     own = [folder for folder, its_name in found.items() if its_name == name]
     if not own:
         names = sorted({each for each in found.values() if each is not None})
@@ -207,7 +205,8 @@ def _last_of(name: str, root: Path) -> RunFolder:
     return last
 
 
-def _finished(root: Path) -> Iterator[RunFolder]:
+def finished_runs(root: Path) -> Iterator[RunFolder]:
+    """Yield the folders of all finished runs of a project."""
     for file in sorted((root / "runs").glob("*/result.json")):
         if file.with_name("config.yaml").is_file():
             yield RunFolder(file.parent)

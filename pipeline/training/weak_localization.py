@@ -28,6 +28,8 @@ from pipeline.boxes.weak import (
 )
 from pipeline.data.external import prepare_external
 from pipeline.data.facts import Facts
+from pipeline.data.images import find_resizing
+from pipeline.data.resizing import Placement
 from pipeline.declaration.keys import data_digest
 from pipeline.errors import ConfigError
 from pipeline.pictures.heat import draw_heat
@@ -63,7 +65,7 @@ COLUMNS = (
     "y_max",
     "found",
     "hit",
-)  # in pixels of the network's image
+)  # in pixels of the image's file
 CASES = 16  # that are drawn
 
 
@@ -73,6 +75,7 @@ class Split:
 
     Args:
         files: names of the images.
+        placements: where the images lie in the prepared ones.
         classes: (N,) indices in the classes of the run.
         images: (N, H, W, C).
         maps: (N, H, W) of the network.
@@ -82,6 +85,7 @@ class Split:
     """
 
     files: list[str]
+    placements: list[Placement]
     classes: NDArray[np.int64]
     images: NDArray[np.uint8]
     maps: NDArray[np.floating]
@@ -157,6 +161,7 @@ def _load(predictor: Predictor, facts: Facts, own: Facts, split: str, *, seed: i
         prepared = prepare_external(facts, Path(folder), split=split)
         targets = objects_of(prepared, facts, own)
         images, files = np.array(prepared.images("test")), list(prepared.files("test"))
+        sides = np.array(prepared.sides("test")).tolist()
     is_object = (targets[..., 4] >= 0) & (targets[..., 5] == 0)
     chosen = np.flatnonzero(is_object.any(axis=1))
     if not len(chosen):
@@ -179,6 +184,7 @@ def _load(predictor: Predictor, facts: Facts, own: Facts, split: str, *, seed: i
     points = {"maps": brightest(maps), "centre": middle, "noise": brightest(noise)}
     return Split(
         [files[index] for index in chosen],
+        [find_resizing(facts).place((sides[index][0], sides[index][1])) for index in chosen],
         labels,
         images,
         maps,
@@ -213,8 +219,8 @@ def _maps(
 def _rows(split: Split, place: int, classes: list[str]) -> Iterator[tuple[str, ...]]:
     """Yield a row of `COLUMNS` for each image."""
     for index, (file, label) in enumerate(zip(split.files, split.classes, strict=True)):
-        box = split.boxes["maps"][index, place]
-        sides = ("" if np.isnan(side) else f"{side:g}" for side in box)
+        (box,) = split.placements[index].boxes(split.boxes["maps"][index, place : place + 1])
+        sides = ("" if np.isnan(side) else f"{side:.2f}" for side in box)
         right = (split.found["maps"][index, place], split.hits["maps"][index])
         yield file, classes[label], *sides, *(str(int(each)) for each in right)
 

@@ -6,12 +6,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from pipeline.data.pixel_facts import RULES
-from pipeline.data.resizing import Resizing
+from pipeline.data.resizing import Resizing, find_parts, predictions_in_files
 
 EACH = pytest.mark.parametrize("rule", RULES)
 Sides = tuple[int, int]
@@ -79,6 +80,44 @@ def test_corners_of_an_image_twice_as_wide_as_high_lie_where_they_do_by_hand(
     corners = np.array([[0.0, 0.0], [20.0, 10.0]])
     assert place.to_prepared(corners).tolist() == [corner, end]
     assert place.to_original(np.array([corner, end])).tolist() == corners.tolist()
+
+
+@EACH
+@settings(deadline=None, max_examples=100)
+@given(originals=st.lists(SIDES, min_size=1, max_size=4), sides=SIDES, seed=st.integers(0, 9))
+def test_tensors_of_many_images_come_back_as_the_arrays_of_each_do(
+    rule: str, originals: list[Sides], sides: Sides, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    corners = np.sort(random.uniform(-0.2, 1.2, (len(originals), 3, 2, 2)), axis=2) * sides[::-1]
+    rest = np.array([[0, 0.5], [1, 0.25], [-1, 0]])
+    boxes = np.concatenate((corners.reshape(-1, 3, 4), np.broadcast_to(rest, (len(originals), 3, 2))), axis=2)
+    points = np.concatenate((corners[:, :, 0], corners[:, :, 1, :1]), axis=2)
+    original, prepared = (torch.tensor(each, dtype=torch.float64) for each in (originals, sides))
+    parts = find_parts(rule, original, prepared, library=torch)
+    for places, predictions in (("boxes", boxes), ("points", points)):
+        tensor = torch.from_numpy(predictions)
+        found = predictions_in_files(places, tensor, original, *parts, library=torch).numpy()
+        for each, image, one in zip(found, originals, predictions, strict=True):
+            own = Resizing(rule, sides, padding_value=0).place(image).predictions(places, one)
+            assert np.array_equal(each, own)
+            if places == "boxes":
+                assert (own[:, :4] >= 0).all()
+                assert (own[:, :4] <= [*image[::-1], *image[::-1]]).all()
+
+
+def test_box_in_the_padding_is_none_and_one_across_it_is_cut() -> None:
+    place = Resizing("letterbox", (8, 8), padding_value=0).place((10, 20))
+    rows = np.array(
+        [[1.0, 0, 5, 2, 0, 0.9], [0, 1, 8, 4, 1, 0.8], [3, 5, 4, 5.996, 1, 0.7], [0, 0, 0, 0, -1, 0]]
+    )
+    assert place.predictions("boxes", rows).tolist() == [
+        [0, 0, 0, 0, -1, 0],
+        [0, 0, 20, 5, 1, 0.8],
+        pytest.approx([7.5, 7.5, 10, 9.99, 1, 0.7]),
+        [0, 0, 0, 0, -1, 0],
+    ]
+    assert place.predictions("points", np.array([[4.0, 1.0, 0.5]])).tolist() == [[10, -2.5, 0.5]]
 
 
 def test_mask_lies_where_its_image_does_and_its_padding_is_marked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -23,7 +24,7 @@ from pipeline.training.prediction import predict
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, open_trained
 from tests.makers import decode
-from tests.tasks.kinds import CLASSES
+from tests.tasks.kinds import CLASSES, POINTS
 from tests.tasks.test_contract import declare
 
 pytestmark = pytest.mark.slow
@@ -96,6 +97,30 @@ def test_lines_for_masks_write_what_predict_writes(rule: str, tmp_path: Path) ->
     with Image.open(file.parent / "mask.png") as alone, Image.open(tmp_path / "out/masks/image.png") as mask:
         assert alone.size == (23, 41)
         assert np.array_equal(np.asarray(alone), np.asarray(mask))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("task", ["localization", "landmarks"])
+def test_lines_for_places_print_what_predict_writes(task: str, rule: str, tmp_path: Path) -> None:
+    need_onnx()
+    predicted(tmp_path, "onnx", "digits.onnx", task=task, resize=rule)
+    file = tmp_path / "elsewhere" / "image.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (410, 230), dtype=np.uint8)).save(file)
+    own = lines_about('about["points"]' if task == "landmarks" else "label >= 0")
+    whole = lines_about("InferenceSession").split("(predictions,)")[0] + own
+    printed = [line.split() for line in run_alone(whole, file.parent).splitlines()]
+    (run,) = (tmp_path / "runs").glob("*/result.json")
+    (tmp_path / "out").mkdir()
+    predict([open_trained(RunFolder(run.parent), root=tmp_path)], file, tmp_path / "out", overlays=False)
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as table:
+        ((_, *cells, _),) = list(csv.reader(table))[1:]
+    if task == "landmarks":
+        cells = [POINTS[0], *cells[:2], POINTS[1], *cells[2:]]
+    found = [word for line in printed for word in line]
+    assert [each for each in found if each.isalpha()] == [each for each in cells if each.isalpha()]
+    numbers = [[float(each) for each in words if not each.isalpha()] for words in (found, cells)]
+    assert len(numbers[0]) >= 4
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.02), "of 410 pixels, in single precision"
 
 
 def test_lines_for_16_bits_make_the_grey_levels_of_training(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.training import previews
-from pipeline.training.assemble import make_train_split
+from pipeline.training.assemble import make_train_split, resolve_task
 from pipeline.training.construction import build_augmentation
 from pipeline.training.previews import draw_previews
 from pipeline.transforms.augmentation import Augmentation
@@ -55,7 +55,7 @@ def drawn(
     monkeypatch.setattr(previews, "draw_sheet", keep)
     declaration = compose(overrides)
     split, augmentation = read_split(declaration, prepared)
-    files = draw_previews(declaration, split, augmentation, folder)
+    files = draw_previews(declaration, split, augmentation, resolve_task(declaration, prepared), folder)
     assert [path.stem for path in files] == list(sheets)
     return sheets
 

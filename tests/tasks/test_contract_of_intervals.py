@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.tasks.demands import load_demands
+from pipeline.tasks.task import Resampled
 from pipeline.training.assemble import build_task
 from tests.tasks.rows import ROWS
 from tests.tasks.test_contract import EACH, balanced, batch_of, declare
@@ -36,3 +37,16 @@ def test_selecting_score_stays_inside_its_bounds(name: str, tmp_path: Path) -> N
     for outputs in (ROWS[name].perfect(targets), ROWS[name].constant(targets), 20 * noise):
         score = task.scores(task.evidence(outputs, batch_of(targets)).numpy())[demands.score]
         assert least <= score <= most
+
+
+@EACH
+def test_quicker_scores_of_drawn_images_are_those_of_their_evidence(name: str, tmp_path: Path) -> None:
+    task, targets = build_task(declare(name, tmp_path)), balanced(name)
+    if not isinstance(task, Resampled):
+        pytest.skip("the task has no quicker way")
+    noise = torch.randn(ROWS[name].perfect(targets).shape, generator=torch.manual_seed(0))
+    evidence = task.evidence(ROWS[name].perfect(targets) + noise, batch_of(targets)).numpy()
+    draw, random = task.resampled(evidence), np.random.default_rng(0)
+    for count in (1, len(evidence), len(evidence)):
+        images = random.integers(0, len(evidence), count)
+        np.testing.assert_equal(draw(images), task.scores(evidence[images]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import exp, log
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,12 +173,12 @@ def test_cases_tell_what_was_found_confused_missed_and_seen_in_vain() -> None:
 def test_predictions_agree_though_boxes_change_places_but_not_if_one_moves() -> None:
     task = detection()
     rows = np.array(
-        [[[0, 0, 10, 10, 0, 0.6], [20, 0, 30, 10, 0, 0.6 - 1e-6], [0, 20, 9, 30, 1, 0.25 + 1e-6], NONE]]
+        [[[0, 0, 0.3, 0.3, 0, 0.6], [0.7, 0, 1, 0.3, 0, 0.6 - 1e-6], [0, 0.7, 0.3, 1, 1, 0.25 + 1e-6], NONE]]
     )
     swapped = rows[:, [1, 0, 3, 3]]
     assert task.difference(rows, rows) == 0
     assert task.difference(swapped, rows) == pytest.approx(1e-6, rel=0.1)
-    moved = rows + np.array([1, 0, 1, 0, 0, 0])
+    moved = rows + np.array([0.1, 0, 0.1, 0, 0, 0])
     assert task.difference(moved, rows) == pytest.approx(0.1)
 
 
@@ -214,7 +215,7 @@ class Training:
         return self._targets
 
 
-def test_anchors_are_found_on_the_training_split_and_said_with_what_is_lost() -> None:
+def test_anchors_are_found_on_the_training_split_and_said_and_drawn_with_what_is_lost(tmp_path: Path) -> None:
     declaration = compose(["task=detection", "data=digits_scenes", "model=yolo_small", "task.anchors=2"])
     demands = load_demands(declaration.task)
     rows = [[2, 2, 10, 10, 0, 0], [3, 3, 11, 11, 1, 0], [0, 0, 16, 32, 1, 0], [0, 0, 99, 99, 1, 1]]
@@ -227,6 +228,11 @@ def test_anchors_are_found_on_the_training_split_and_said_with_what_is_lost() ->
         "training objects that share cell and anchor with another one, and are lost: 1 of 3",
         "training objects that no anchor takes with an IoU of 0.5: 0",
     ]
+    (path,) = demands.draw(settings, training, tmp_path)
+    assert path.name == "anchors.png"
+    assert path.is_file()
+    empty = Training(targets_of([0, 0, 99, 99, 1, 1]))
+    assert demands.draw(settings, empty, tmp_path) == [], "what is ignored is no object"
     assert (
         len(demands.resolve({**declaration.task, "anchors": 5}, declaration.data, training)["anchors"]) == 5
     )

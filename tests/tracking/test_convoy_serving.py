@@ -40,6 +40,14 @@ class Dark(nn.Module):
         return (image[:, 0] < 128).to(torch.uint8)
 
 
+class Pointed(nn.Module):
+    """Returns two points in pixels of the image, with a confidence."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        rows = torch.tensor([[1.0, 2.0, 1.0], [6.0, 5.0, 0.5]])
+        return rows + 0 * image.flatten(1).float().sum(dim=1)[:, None, None]
+
+
 class Boxed(nn.Module):
     """Returns a box in pixels of the image, of the second class, and a row without one."""
 
@@ -68,6 +76,8 @@ def served(
         "input": ["N", *SEEN, channels],
         "classes": [str(place) for place in range(images[0].numel())],
         "threshold": None,
+        "places": None,
+        "points": None,
     }
     (folder / "convoy.json").write_text(json.dumps(about | changes))
     return Served(folder)
@@ -88,7 +98,7 @@ def test_labels_are_all_classes_whose_probability_reaches_the_threshold(tmp_path
 def test_boxes_are_in_pixels_of_the_file_or_of_the_array(
     resize: str, corners: list[float], tmp_path: Path
 ) -> None:
-    about = {"resize": resize, "input": ["N", *SIDES, 1], "classes": ["ant", "bee"]}
+    about = {"resize": resize, "input": ["N", *SIDES, 1], "classes": ["ant", "bee"], "places": "boxes"}
     model = served(tmp_path, mode="L", model=Boxed, example=SIDES, **about)
     keys = ["x_min", "y_min", "x_max", "y_max"]
     ((found,),) = (answer["boxes"] for answer in model.predict([encode(GREY)]))
@@ -96,6 +106,29 @@ def test_boxes_are_in_pixels_of_the_file_or_of_the_array(
     assert [found[key] for key in keys] == pytest.approx(corners)
     ((found,),) = (answer["boxes"] for answer in model.predict(np.zeros((1, 1, *SIDES), np.uint8)))
     assert [found[key] for key in keys] == [1, 2, 6, 5]
+
+
+@pytest.mark.parametrize(
+    ("resize", "places"),
+    [
+        ("squash", [(1.75, 3.0), (10.5, 7.5)]),
+        ("letterbox", [(1.75, 3.6), (10.5, 9.0)]),  # one of the 6 rows is padding, at the bottom
+        ("crop", [(2.5, 3.0), (10.0, 7.5)]),  # one of the 14 columns is cut off on each side
+    ],
+)
+def test_points_are_in_pixels_of_the_file_or_of_the_array(
+    resize: str, places: list[tuple[float, float]], tmp_path: Path
+) -> None:
+    about = {"resize": resize, "input": ["N", *SIDES, 1], "places": "points", "points": ["eye", "ear"]}
+    model = served(tmp_path, mode="L", model=Pointed, example=SIDES, **about)
+    (found,) = (answer["points"] for answer in model.predict([encode(GREY)]))
+    assert list(found) == ["eye", "ear"]
+    assert [(found[name]["x"], found[name]["y"]) for name in found] == [
+        pytest.approx(each) for each in places
+    ]
+    assert [found[name]["confidence"] for name in found] == [1, 0.5]
+    (found,) = (answer["points"] for answer in model.predict(np.zeros((1, 1, *SIDES), np.uint8)))
+    assert [(found[name]["x"], found[name]["y"]) for name in found] == [(1, 2), (6, 5)]
 
 
 def turned() -> bytes:

@@ -94,8 +94,8 @@ class Trip:
         made = FORMATS[form]
         path = self.folder / f"model{made.suffix}"
         export(str(self.run.path), form, path, root=self.root)
-        about = _describe(form, path)
-        ready = np.stack([_make_ready(_open(file), about) for file in self.files])
+        about = describe_file(form, path)
+        ready = np.stack([make_ready(_open(file), about) for file in self.files])
         return made.read(path.read_bytes())(ready), about
 
     def restored(self, masks: Array, about: dict[str, Any]) -> list[Array]:
@@ -242,7 +242,7 @@ def _write(root: Path, channels: int, kind: str) -> None:
     write_files(root, files)
 
 
-def _make_ready(image: Image.Image, about: dict[str, Any]) -> Array:
+def make_ready(image: Image.Image, about: dict[str, Any]) -> Array:
     pad = partial(ImageOps.pad, color=(about["padding_value"],) * len(about["mode"]))
     resize = {"squash": Image.Image.resize, "letterbox": pad, "crop": ImageOps.fit}[about["resize"]]
     size, method = (about["columns"], about["rows"]), Image.Resampling[about["filter"]]
@@ -254,7 +254,7 @@ def _open(path: Path) -> Image.Image:
     return Image.open(io.BytesIO(path.read_bytes()))
 
 
-def _describe(form: str, path: Path) -> dict[str, Any]:
+def describe_file(form: str, path: Path) -> dict[str, Any]:
     if form == "torch":
         entries = {"convoy.json": ""}
         torch.export.load(path, extra_files=entries)

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 import pipeline.export
 import pipeline.register
 import pipeline.training.trained
+from pipeline.data.resizing import Resizing
 from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.export import export
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RunFolder
+from pipeline.tasks.demands import load_demands
 from pipeline.training import agreement, deployment
 from pipeline.training.agreement import largest_difference
 from pipeline.training.assemble import build_model
@@ -55,16 +57,17 @@ def need(form: str) -> None:
         pytest.skip(f"{', '.join(missing)} not installed: pip install -e '.[onnx]'")
 
 
-def predict(form: str, path: Path, images: NDArray[np.uint8]) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the predictions of a file and its description, by the libraries alone."""
+def predict(form: str, path: Path, inputs: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return the predictions of a file for its inputs and its description, by the libraries alone."""
     if form == "torch":
         entry = {ABOUT: ""}
         program = torch.export.load(path, extra_files=entry)
-        return program.module()(torch.from_numpy(images)).numpy(), json.loads(entry[ABOUT])
+        tensors = [torch.from_numpy(each) for each in inputs.values()]
+        return program.module()(*tensors).numpy(), json.loads(entry[ABOUT])
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
-    (predictions,) = session.run(None, {"images": images})
+    (predictions,) = session.run(None, inputs)
     return predictions, json.loads(session.get_modelmeta().custom_metadata_map[ABOUT])
 
 
@@ -79,12 +82,21 @@ def test_file_predicts_as_the_run_and_describes_itself(
     told = export(str(run.path), form, file, root=root)
     assert told.startswith(f"{file}: 0.")
     assert f"largest difference from {run.path} on " in told
-    predictor = Predictor(open_trained(run, root=root))
+    trained_run = open_trained(run, root=root)
+    predictor = Predictor(trained_run)
     images = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
     outputs = predictor.outputs(torch.from_numpy(images).permute(0, 3, 1, 2))
     expected = predictor.task.decode(outputs).numpy()
+    inputs: dict[str, NDArray[Any]] = {"images": images}
+    if places := load_demands(trained_run.declaration.task).places:
+        inputs["sides"] = np.array([[8, 8], [4, 6], [1, 30], [500, 3], [8, 8]])
+        placed = [
+            Resizing("squash", (8, 8), 0).place((rows, columns)).predictions(places, each)
+            for (rows, columns), each in zip(inputs["sides"].tolist(), expected, strict=True)
+        ]
+        expected = np.stack(placed).astype(np.float32)
     for count in (5, 1):
-        predictions, about = predict(form, file, images[:count])
+        predictions, about = predict(form, file, {key: each[:count] for key, each in inputs.items()})
         assert predictions.dtype == expected.dtype
         np.testing.assert_allclose(predictions, expected[:count], atol=1e-5)
     shown = {"mode": "L", "rows": 8, "columns": 8, "resize": "squash", "filter": "BILINEAR", "layout": "NHWC"}
@@ -93,7 +105,8 @@ def test_file_predicts_as_the_run_and_describes_itself(
         [8, 8] if name == "detection" else [None, None]
     )  # its map of a single cell fixes the sides of a graph
     assert about["input"] == ["N", *sides, 1], "it is fully convolutional"
-    assert about["classes"] == open_trained(run, root=root).declaration.data.classes
+    assert about["classes"] == trained_run.declaration.data.classes
+    assert (about["places"], about["points"]) == (places, trained_run.declaration.data.points)
     assert about["fingerprint"] == run.path.name
     assert about["data"] == run.result()["data"]
     assert about["commit"] == run.state()["commit"]
@@ -157,7 +170,7 @@ def test_file_that_predicts_otherwise_is_not_written(
 
     def misread(content: bytes) -> deployment.Predict:
         own = read(content)
-        return lambda images: own(images) + np.float32(0.001)
+        return lambda *inputs: own(*inputs) + np.float32(0.001)
 
     monkeypatch.setitem(
         FORMATS, "torch", deployment.Format("torch", ".pt2", (), FORMATS["torch"].write, misread)

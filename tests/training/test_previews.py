@@ -12,6 +12,7 @@ from pipeline.data.draws import OnTheFly, derive_seed
 from pipeline.data.targets.kind import load_kind
 from pipeline.declaration.declaration import Declaration
 from pipeline.training import previews
+from pipeline.training.assemble import ResolvedTask
 from pipeline.training.construction import build_augmentation, build_mixing
 from pipeline.training.previews import DRAWS, draw_previews
 from pipeline.transforms.statistics import measure
@@ -25,6 +26,8 @@ STATISTICS = measure([IMAGES], patch=None)
 FLIP = {"_target_": "albumentations.HorizontalFlip", "p": 0.5}
 TURN = {"_target_": "albumentations.VerticalFlip", "p": 1.0}
 MIXUP = {"_target_": "pipeline.transforms.mixing.Mixup", "alpha": 1.0}
+
+PLAIN = ResolvedTask({}, [], draw=lambda folder: [])  # of a task that draws nothing
 
 Sheets = dict[str, dict[str, Any]]
 
@@ -52,7 +55,7 @@ def preview(settings: Declaration, folder: Path, *, kind: str = "label") -> list
     draws = None if augmentation is None else OnTheFly(augmentation, found.moves_as, seed=settings.seed)
     targets = {"label": LABELS, "mask": MASKS, "boxes": BOXES}[kind]
     split = PreparedSplit(IMAGES, targets, found, draws=draws, mix=build_mixing(settings), seed=settings.seed)
-    return [path.name for path in draw_previews(settings, split, augmentation, folder)]
+    return [path.name for path in draw_previews(settings, split, augmentation, PLAIN, folder)]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,9 @@ def test_maps_of_the_objects_themselves_are_found_and_controls_are_not(
         rows = list(csv.DictReader(file))
     assert len(rows) == 24, "an image without an object says nothing"
     assert {(row["found"], row["hit"]) for row in rows} == {("1", "1")}
+    sides = {tuple(float(row[key]) for key in ("x_min", "y_min", "x_max", "y_max")) for row in rows}
+    corners = [(16 * x, 16 * y) for x in (0, 1) for y in (0, 1)]
+    assert sides == {(x, y, x + 16, y + 16) for x, y in corners}, "in pixels of the files, not of 8 x 8"
     assert (
         (tmp_path / "out" / "remarks.txt").read_text().startswith("thresholds, and the share of each side ")
     )

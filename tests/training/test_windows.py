@@ -164,6 +164,28 @@ def test_windows_on_objects_alone_are_a_perfect_detector(
     assert "times as many" in (tmp_path / "out" / "remarks.txt").read_text()
 
 
+def test_windows_across_the_padding_of_a_letterbox_are_cut_at_the_borders_of_the_file(
+    trained: tuple[Trained, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run, _ = trained
+    images = {f"{index}.png": encode(np.full((16, 48), 9, np.uint8)) for index in range(2)}
+    rows = [COLUMNS, *(f"{name},0,0,16,16,{CLASSES[1]},test" for name in images)]
+    write_files(tmp_path / "wide.zip", {**images, "boxes.csv": "\n".join(rows).encode()})
+    facts = {"shape": [1, 24, 24], "resize": "letterbox", "root": str(tmp_path / "wide.zip"), "name": "wide"}
+    data = {**run.declaration.sections["data"], **BOXES, "split": "random", **facts}
+
+    def sure(self: WindowPredictor, images: Tensor, scale: float) -> Tensor:
+        light = torch.nn.functional.avg_pool2d(0 * images.float(), 8, stride=2)
+        return torch.cat((light, light + 1, light), dim=1)
+
+    monkeypatch.setattr(WindowPredictor, "probabilities", sure)
+    ask(run, data, "views=windows", "views.overlap=0", out=tmp_path / "out")
+    with (tmp_path / "out" / "cases.csv").open(newline="") as file:
+        cases = [row for row in csv.DictReader(file) if row["file"] == "0.png"]
+    found = {tuple(float(row[key]) for key in ("x_min", "y_min", "x_max", "y_max")) for row in cases}
+    assert found == {(x, 0, x + 16, 16) for x in (0, 16, 32)}, "those above and below are in the padding"
+
+
 def test_images_of_one_window_get_the_scores_of_evaluation(
     trained: tuple[Trained, Path], tmp_path: Path
 ) -> None:

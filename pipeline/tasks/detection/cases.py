@@ -21,7 +21,6 @@ from pipeline.pictures.detections import draw_detections, draw_precision_recall
 from pipeline.pictures.places import Marks
 from pipeline.tasks.cases import Evaluated
 from pipeline.tasks.detection.task import Detection
-from pipeline.tasks.file_boxes import boxes_in_file
 
 COLUMNS = ("file", "outcome", "actual", "predicted", "confidence", "iou", "x_min", "y_min", "x_max", "y_max")
 FOUND, CONFUSED, ALARM, MISSED, IGNORED = "found", "wrong class", "false alarm", "missed", "ignored"
@@ -132,7 +131,7 @@ def _restore(task: Detection, box: Array, sides: tuple[int, ...] | None) -> Sequ
     """Return a box in pixels of an image file of some rows and columns; None if they are those of prepared images."""
     if sides is None:
         return [float(side) for side in box]
-    (own,) = boxes_in_file(box[None], task.resizing.place((sides[0], sides[1])))
+    (own,) = task.resizing.place((sides[0], sides[1])).boxes(box[None])
     return [float(side) for side in own]
 
 

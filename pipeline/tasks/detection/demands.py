@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from pipeline.boxes.anchors import count_lost, find_anchors, mean_best_iou, shape_iou
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.box_demands import BoxDemands
+from pipeline.tasks.box_demands import BoxDemands, are_single
 from pipeline.tasks.demands import TrainingTargets
 
 MOST_NAMED = 20  # classes that have scores of their own
@@ -47,6 +48,11 @@ class DetectionDemands(BoxDemands):
     name = "detection"
     score = "ap"
     facts = ("classes", "shape", "resize", "padding_value")
+    suggested = ("model=yolo_small", "optimizer=adamw")
+
+    def suits(self, targets: Iterable[Any]) -> bool:
+        """Return whether an image has several objects, or one that is to be ignored."""
+        return not are_single(targets)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check numbers and anchors.
@@ -100,6 +106,17 @@ class DetectionDemands(BoxDemands):
             f"training objects that share cell and anchor with another one, and are lost: {lost:,} of {len(sizes):,}",
             f"training objects that no anchor takes with an IoU of {settings['ignore_iou']:g}: {poor:,}",
         ]
+
+    def draw(self, settings: Mapping[str, Any], training: TrainingTargets, folder: Path) -> list[Path]:
+        """Draw the anchors with the training objects that each of them takes; nothing without objects."""
+        from pipeline.pictures.anchors import draw_anchors  # imports matplotlib
+
+        sizes, path = _sizes(training.targets()), folder / "anchors.png"
+        if not len(sizes):
+            return []
+        anchors = np.array(settings["anchors"], np.float64)
+        draw_anchors(sizes, anchors, shape_iou(sizes, anchors), path, least=settings["ignore_iou"])
+        return [path]
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

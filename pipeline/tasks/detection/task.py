@@ -9,7 +9,7 @@ Shapes: N images, A anchors, K classes, S x S' cells, B objects and D detections
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
@@ -23,13 +23,13 @@ from pipeline.boxes.grid import Grid
 from pipeline.boxes.iou import areas, paired_iou, pairwise_intersections
 from pipeline.boxes.matches import Matches, encode, mean
 from pipeline.boxes.nms import keep_best
-from pipeline.data.resizing import Resizing
+from pipeline.boxes.resampling import Drawn, Resampling
+from pipeline.data.resizing import NOTHING, Resizing
 from pipeline.tasks.detection.demands import TITLES, class_scores
 from pipeline.tasks.task import Batch, Evidence
 
 CANDIDATES = 4  # boxes that are compared with each other, for each that is kept at most
 INSIDE = 0.5  # share of a box inside of what is ignored from which on it need not say no
-NOTHING = (0.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # a row without a box
 
 
 class Detection:
@@ -122,7 +122,14 @@ class Detection:
 
     def scores(self, evidence: Evidence) -> dict[str, float]:
         """Return average precision over all IoUs, at 0.5 and at 0.75, by size and by class, and recall."""
-        matches = self.matches(evidence)
+        return self._score(self.matches(evidence))
+
+    def resampled(self, evidence: Evidence) -> Callable[[NDArray[np.intp]], dict[str, float]]:
+        """Return a function that scores images drawn from evidence, as `scores` does."""
+        source = Resampling(self.matches(evidence))
+        return lambda images: self._score(source.draw(images))
+
+    def _score(self, matches: Matches | Drawn) -> dict[str, float]:
         found = matches.precisions()
         values = [found, found[:, 0], found[:, 5]]
         values += [matches.precisions(size) for size in ("small", "medium", "large")]
@@ -144,7 +151,7 @@ class Detection:
         return remarks
 
     def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
-        """Return the largest difference of confidences, or of boxes in shares of their longer side.
+        """Return the largest difference of confidences, or of boxes in shares of the image.
 
         Each box is compared with the one of its class that overlaps it most; what only one side has, as its confidence
         is close to the least one, differs by how far it exceeds that.
@@ -188,10 +195,7 @@ class Detection:
         farthest = 0.0
         for row in first:
             others = second[second[:, 4] == row[4]]
-            longer = max(1.0, *(row[2:4] - row[:2]))
-            gaps = np.maximum(
-                np.abs(others[:, :4] - row[:4]).max(axis=1) / longer, np.abs(others[:, 5] - row[5])
-            )
+            gaps = np.maximum(np.abs(others[:, :4] - row[:4]).max(axis=1), np.abs(others[:, 5] - row[5]))
             farthest = max(farthest, float(min(gaps.min(initial=inf), row[5] - self.min_confidence)))
         return farthest
 

@@ -23,9 +23,11 @@ class LandmarksDemands(Demands):
 
     name = "landmarks"
     target = "points"
+    places = "points"
     score = "nme"
     mode = "min"
     facts = ("points", "swapped_points", "shape", "resize")
+    suggested = ("task.outputs=heatmaps", "model=unet_small", "optimizer=adamw")
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check the outputs and what errors are divided by, but not the names of points.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pipeline.data.facts import Facts
 from pipeline.data.images import find_resizing
 from pipeline.pictures.colours import colour_of
 from pipeline.pictures.places import Marks
+from pipeline.tasks.landmarks.demands import DEMANDS
 from pipeline.tasks.predictions import Predicted, Presented
 
 
@@ -15,7 +14,7 @@ def present(predicted: Predicted, facts: Facts) -> Presented:
     """Present points (K, 3) as two cells each; the middle of the first pixel is 0.5, 0.5."""
     names = facts.points or []
     place = find_resizing(facts).place(predicted.sides)
-    points = place.to_original(predicted.decoded[:, :2].astype(np.float64))
+    points = place.predictions(DEMANDS.places, predicted.decoded)[:, :2]
     cells = {
         f"{name}_{axis}": f"{value:.2f}"
         for name, point in zip(names, points, strict=True)

@@ -151,7 +151,7 @@ class Landmarks:
             sides: rows and columns of the file.
         """
         rows, columns = map(int, sides)
-        return self._resizing.place((rows, columns)).to_original(points.astype(np.float64))
+        return self._resizing.place((rows, columns)).to_original(points)
 
     def _distances(self, found: NDArray[Any], target: NDArray[Any]) -> Evidence:
         """Return (N, K): distances over the unit of each image; -1 where it or the point is not known."""

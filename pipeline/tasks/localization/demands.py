@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.box_demands import BoxDemands
+from pipeline.tasks.box_demands import BoxDemands, are_single
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +20,11 @@ class LocalizationDemands(BoxDemands):
     score = "localized"
     shares = ("accuracy",)
     facts = ("classes", "shape", "resize")
+    suggested = ("model=localizer", "optimizer=adamw")
+
+    def suits(self, targets: Iterable[Any]) -> bool:
+        """Return whether each image has at most one object, and none that is to be ignored."""
+        return are_single(targets)
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check the weight of boxes in the loss.

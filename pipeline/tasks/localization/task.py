@@ -18,15 +18,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.boxes.iou import paired_iou
-from pipeline.data.resizing import Resizing
-from pipeline.tasks.file_boxes import boxes_in_file
+from pipeline.data.resizing import NOTHING, Resizing
 from pipeline.tasks.localization.demands import DEMANDS
 from pipeline.tasks.task import Batch, Evidence
 
 LEAST_IOU = 0.5  # of a box that counts as found, as in PASCAL VOC
 PRESENT = 0.5  # probability from which on an image has an object
 BEND = 0.05  # error of a share where smooth L1 turns from squares to distances
-NOTHING = (0.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # a row without a box
 
 
 class Localization:
@@ -120,7 +118,7 @@ class Localization:
             sides: rows and columns of the file.
         """
         rows, columns = map(int, sides)
-        own: NDArray[np.float64] = boxes_in_file(box[None], self._resizing.place((rows, columns)))[0]
+        own: NDArray[np.float64] = self._resizing.place((rows, columns)).boxes(box[None])[0]
         return own
 
     def _boxes(self, outputs: Tensor) -> Tensor:

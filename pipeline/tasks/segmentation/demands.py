@@ -30,6 +30,7 @@ class SegmentationDemands(Demands):
     bounds = (0.0, 1.0)
     facts = ("classes", "background", "ignore_label")
     is_dense = True
+    suggested = ("model=unet_small",)
     mixes = True
 
     def check_present(
