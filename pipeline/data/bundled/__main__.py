@@ -8,6 +8,7 @@ from pipeline.data.bundled.brain import list_brain
 from pipeline.data.bundled.clocks import list_clocks
 from pipeline.data.bundled.digits import list_digits
 from pipeline.data.bundled.encoding import write_archive
+from pipeline.data.bundled.faces import list_faces
 from pipeline.data.bundled.photos import list_photos
 from pipeline.data.bundled.scenes import list_scenes
 
@@ -17,6 +18,7 @@ ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {
     "digits": list_digits,
     "digits_scenes": lambda: list_scenes("digits_scenes"),
     "digits_located": lambda: list_scenes("digits_located"),
+    "faces": list_faces,
     "photos": lambda: list_photos(is_grey=False),
     "photos_grey": lambda: list_photos(is_grey=True),
 }
@@ -25,7 +27,8 @@ ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {
 def main() -> None:
     """Build an archive."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.data.bundled", description="Make an archive that ships with Convoy."
+        prog="python -m pipeline.data.bundled",
+        description="Make an archive that ships with Convoy, or is made where it is used.",
     )
     parser.add_argument("archive", choices=sorted(ARCHIVES))
     parser.add_argument("path", type=Path, help="where to write it, such as data/digits.zip")

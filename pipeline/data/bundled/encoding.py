@@ -115,10 +115,15 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> byt
     return text.getvalue().encode()
 
 
-def explain_missing(archive: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
-    """Return the error for a package that an archive is made from and that is not installed."""
+def explain_missing(
+    archive: str, error: ModuleNotFoundError, *, way: str = 'pip install "convoy[bundled]"'
+) -> ModuleNotFoundError:
+    """Return the error for a package that an archive is made from and that is not installed.
+
+    Args:
+        way: what installs it.
+    """
     return ModuleNotFoundError(
-        f"{archive}.zip is made from a package that is not installed ({error}); "
-        'pip install "convoy[bundled]"',
+        f"{archive}.zip is made from a package that is not installed ({error}); {way}",
         name=error.name,
     )
