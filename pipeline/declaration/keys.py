@@ -65,6 +65,7 @@ DISTRIBUTIONS = {
     "hydra": "hydra-core",
     "lightning_fabric": "pytorch-lightning",
     "pytorch_lightning": "pytorch-lightning",
+    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }

@@ -177,9 +177,9 @@ class Variance:
 
     def freedom(self, num_seeds: int) -> float:
         """Return the degrees of freedom for some seeds."""
-        parts = [((self.images + self.both / num_seeds), self.num_units - 1)]
+        parts = [(self.images, self.num_units - 1)]
         if num_seeds > 1:
-            parts.append((self.seeds / num_seeds, num_seeds - 1))
+            parts.append(((self.both + self.seeds) / num_seeds, num_seeds - 1))
         weight = sum(part**2 / free for part, free in parts)
         return self.of_mean(num_seeds) ** 2 / weight if weight else self.num_units - 1
 

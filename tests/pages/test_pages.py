@@ -61,6 +61,7 @@ def test_score_is_named_as_the_field_does(task: str, key: str, name: str) -> Non
 
 DRAWING = (
     "tasks/classification/cases",
+    "tasks/detection/task",
     "tasks/multilabel/cases",
     "tasks/segmentation/cases",
     "training/finishing",

@@ -12,6 +12,7 @@ from pipeline.pictures.comparison import draw_comparison
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.curves import draw_curves
 from pipeline.pictures.detections import draw_detections, draw_precision_recall
+from pipeline.pictures.differences import ShownDifference, draw_differences
 from pipeline.pictures.labels import draw_labels
 from pipeline.pictures.places import Marks
 from pipeline.pictures.sheets import COLOURS, OPACITY, draw_sheet, overlay
@@ -132,6 +133,16 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
     "windows of many classes": lambda path: draw_windows(
         [scene(np.array([[0, 0, 4, 4, 20, 0.9]]))], [str(label) for label in range(21)], path
     ),
+    "differences": lambda path: draw_differences(
+        [
+            ShownDifference(NASTY[0], 0.02, (0.01, 0.03), (0.015, 0.025), is_shown=True),
+            ShownDifference("a long name " * 9, -0.02, (-0.05, 0.01), (-0.03, 0.0), is_shown=False),
+            ShownDifference("no interval", 0.0, (float("nan"),) * 2, (float("nan"),) * 2, is_shown=False),
+        ],
+        path,
+        first=NASTY[1],
+        score="accuracy",
+    ),
     "comparison of seeds": lambda path: draw_comparison(
         [("a", [0.9, 0.8, float("nan")]), ("b", [0.7, 0.9])], path, score="accuracy"
     ),
@@ -245,11 +256,13 @@ def test_every_drawing_of_the_room_is_tested() -> None:
         "__init__"
     }
     assert modules == {
+        "anchors",
         "colours",
         "comparison",
         "confusion",
         "curves",
         "detections",
+        "differences",
         "errors",
         "fonts",
         "heat",
