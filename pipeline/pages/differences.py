@@ -98,7 +98,7 @@ class DifferenceTable:
             word = "better" if is_better else "worse"
             return f"{row.name} is {word} than {first} by {size:.4f} ({bounds[0]:.4f} to {bounds[1]:.4f}){limits}"
         sentence = f"undecided: {row.name} minus {first} is between {low:+.4f} and {high:+.4f}{limits}"
-        if limits or not row.difference:
+        if len(row.seeds) == 1 or not row.difference:
             return sentence
         if row.more_seeds is None:
             return f"{sentence}; on these images, no number of seeds would show {abs(row.difference):.4f}"

@@ -120,9 +120,11 @@ def paired_difference(
         bounds, p = agresti_min_bounds(*only, num_images), mcnemar(*only)
         return Difference(value, bounds, bounds, over_seeds, p, 1, only)
     if len(members) < FEWEST_UNITS or first.size + second.size > MOST_NUMBERS:
-        error = found.std(ddof=1) / num_seeds**0.5 if num_seeds > 1 else float("nan")
-        p = _p_of(value, float(error), num_seeds - 1)
-        return Difference(value, over_seeds, NONE, over_seeds, p, num_seeds, only)
+        if num_seeds == 1:
+            return Difference(value, NONE, NONE, over_seeds, float("nan"), 1, only)
+        alone = Variance(0.0, 0.0, float(found.var(ddof=1)), num_seeds, float("inf"))
+        more = alone.more_seeds(value) if over_seeds[0] <= 0 <= over_seeds[1] and value else None
+        return Difference(value, over_seeds, NONE, over_seeds, alone.p(value), num_seeds, more_seeds=more)
     draws, left_out = map(np.array, resample(differences, members, np.random.default_rng(seed)))
     return combine(found, draws, left_out, num_units=effective_units(members), only=only)
 

@@ -91,6 +91,7 @@ def test_few_groups_say_nothing_of_other_images_but_seeds_do() -> None:
     assert np.isnan(found.images).all()
     assert found.total == found.seeds
     assert found.p == pytest.approx(ttest_rel(second.mean(axis=1), first.mean(axis=1)).pvalue)
+    assert compared(first, second - 0.095, groups=groups).more_seeds is not None
     alone = compared(first[:1], second[:1], groups=groups)
     assert np.isnan([*alone.total, alone.p]).all()
 
