@@ -29,6 +29,9 @@ CENTRE, RADIUS = (38, 17), 10  # x, y of the pixel in the middle of a disc that 
 POINTS = np.array([[*CENTRE], [28, 17], [38, 7], [62, 46]]) + 0.5
 BOXES = np.array([[28, 7, 49, 28, 3], [5, 30, 15, 40, 7]], dtype=float)  # the disc's, and another one
 IN_SIGHT = 100  # pixels of the disc's 317, from which on its outline says where it is
+CUTTING = {
+    "patches"
+}  # recipes for networks that take images of any sides, whose images are not those of data.shape
 TURNING = ("rotate", "shear")
 
 Pixels = NDArray[np.uint8]
@@ -56,7 +59,8 @@ def moving(steps: Sequence[Step]) -> Iterator[Step]:
 
 
 WITH_STEPS = [recipe for recipe in RECIPES if written_steps(recipe)]
-MOVING = [recipe for recipe in WITH_STEPS if list(moving(written_steps(recipe)))]
+KEEPING = [recipe for recipe in WITH_STEPS if recipe not in CUTTING]
+MOVING = [recipe for recipe in KEEPING if list(moving(written_steps(recipe)))]
 
 
 @cache
@@ -158,7 +162,7 @@ def test_same_seed_gives_the_same_pixels_and_another_seed_others(recipe: str, ch
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("recipe", WITH_STEPS)
+@pytest.mark.parametrize("recipe", KEEPING)
 def test_bytes_shape_and_the_values_of_a_mask_are_kept(recipe: str, channels: int) -> None:
     augment = build(recipe, channels=channels)
     image, mask = draw_disc(channels)
@@ -169,6 +173,16 @@ def test_bytes_shape_and_the_values_of_a_mask_are_kept(recipe: str, channels: in
         assert drawn.image.dtype == drawn.mask.dtype == np.uint8
         assert set(np.unique(drawn.mask)) <= {0, 1}
     np.testing.assert_array_equal(image, draw_disc(channels)[0], err_msg="the original was changed")
+
+
+@pytest.mark.parametrize("recipe", sorted(CUTTING))
+def test_squares_that_are_cut_out_have_their_part_of_the_mask(recipe: str) -> None:
+    image, mask = draw_disc()
+    for seed in SEEDS:
+        drawn = build(recipe)(image, mask, seed=seed)
+        assert drawn.mask is not None
+        assert drawn.image.shape[0] == drawn.image.shape[1] == len(drawn.mask)
+        np.testing.assert_array_equal(drawn.image[..., 0] > 127, drawn.mask == 1)
 
 
 @pytest.mark.parametrize("recipe", MOVING)
