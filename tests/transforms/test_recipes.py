@@ -234,7 +234,7 @@ def test_points_keep_their_order(recipe: str) -> None:
         np.testing.assert_allclose(back[::-1], forth)
 
 
-@pytest.mark.parametrize("recipe", WITH_STEPS)
+@pytest.mark.parametrize("recipe", KEEPING)
 def test_image_and_mask_move_alike_with_and_without_boxes_and_points(recipe: str) -> None:
     augment = build(recipe)
     for seed in SEEDS:
