@@ -220,7 +220,8 @@ def test_logged_model_loads_back_for_any_batch_size(tracked: TrackedRun) -> None
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), dtype=np.uint8)
     with torch.inference_mode():
         outputs = model(torch.from_numpy(images)).numpy()
-    about: dict[str, Any] = {"example": images[:2], "outputs": outputs[:2], "about": {"classes": ["a"]}}
+    told = {"classes": ["a"], "input": ["N", 8, 8, 1]}
+    about: dict[str, Any] = {"example": images[:2], "outputs": outputs[:2], "about": told}
     tracked.log_model(model, **about, requirements=["torch"])
     assert mlflow.active_run() is None
     again = TrackedRun.resume(tracked.store, tracked.run_id)
@@ -233,7 +234,7 @@ def test_logged_model_loads_back_for_any_batch_size(tracked: TrackedRun) -> None
             shown = loaded(torch.from_numpy(images[:count])).numpy()
         np.testing.assert_allclose(shown, outputs[:count], rtol=1e-5)
     described = mlflow.models.get_model_info(f"models:/{found[0].model_id}")
-    assert described.metadata == {"classes": ["a"]}
+    assert described.metadata == told
     assert described.signature is None, "it would keep files out"
 
 

@@ -17,7 +17,7 @@ from pipeline.runs.cache import publish
 from pipeline.runs.context import RunContext
 from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.tracking.store import Store
-from pipeline.training.agreement import find_images
+from pipeline.training.agreement import find_examples
 from pipeline.training.evaluation import evaluate, evaluate_elsewhere, replace_data
 from pipeline.training.inputs import prepare
 from pipeline.training.run import RunRequest, train
@@ -99,7 +99,8 @@ def test_other_data_can_be_scored(trained: tuple[Path, Declaration, RunFolder], 
     assert not math.isnan(next(iter(scores.values()))["value"])
     with refused("data.root", hint="set split=all to score all of them"):
         evaluate_elsewhere(opened, other, tmp_path / "none", root=root, split="test")
-    images, what = find_images(opened, root=root)
+    examples = find_examples(opened, root=root)
+    images, what = examples.images, examples.name
     assert what == f"{len(images)} validation images"
 
 
