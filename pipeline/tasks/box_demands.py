@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.data.facts import Facts
 from pipeline.data.places import Box
-from pipeline.errors import ConfigError
-from pipeline.tasks.demands import Demands, warn_of_absent
+from pipeline.tasks.demands import Demands
 from pipeline.tasks.mask_facts import refuse_mask_facts
+from pipeline.tasks.present import check_any_present
 
 
 class BoxDemands(Demands):
@@ -37,15 +37,13 @@ class BoxDemands(Demands):
         Raises:
             ConfigError: none has, so that the selecting score is not defined.
         """
-        if not any(num_images["val"]) and select not in self.shares:
-            raise ConfigError(
-                "data.split",
-                f"no image of the val split of {facts.root} has an object, so {select or self.score} cannot select an "
-                "epoch",
-                got=facts.split,
-                hint="move images that have some into it, or draw the splits with another seed",
-            )
-        warn_of_absent(num_images["val"], range(len(facts.classes)), facts)
+        check_any_present(
+            num_images,
+            facts,
+            what="an object",
+            score=select or self.score,
+            is_defined=select in self.shares,
+        )
 
     def bounds_of(self, score: str) -> tuple[float, float] | None:
         """Return 0 and 1, which bound all scores."""

@@ -39,6 +39,7 @@ from pipeline.tasks.intervals import (
     draw_from,
     effective_units,
     expanded_tail,
+    mean_interval,
     members_of,
     resample,
 )
@@ -115,7 +116,7 @@ def paired_difference(
     value, only = float(found.mean()), None
     if is_share and num_seeds == 1:
         only = discordant(scores, score, first[0], second[0])
-    over_seeds = student_bounds(found)
+    over_seeds = mean_interval(found.tolist())[1:]
     if only is not None and not is_grouped:
         bounds, p = agresti_min_bounds(*only, num_images), mcnemar(*only)
         return Difference(value, bounds, bounds, over_seeds, p, 1, only)
@@ -152,7 +153,7 @@ def combine(
         total = variance.bounds(value)
         more = variance.more_seeds(value) if value and total[0] <= 0 <= total[1] else None
     p = variance.p(value)
-    return Difference(value, total, over_images, student_bounds(found), p, num_seeds, only, more)
+    return Difference(value, total, over_images, mean_interval(found.tolist())[1:], p, num_seeds, only, more)
 
 
 @dataclass(frozen=True)
@@ -214,15 +215,6 @@ def _p_of(value: float, error: float, freedom: float) -> float:
     if not error:
         return 1.0 if value == 0 else 0.0
     return float(2 * student.sf(abs(value) / error, freedom))
-
-
-def student_bounds(values: Array) -> Bounds:
-    """Return Student's 95 % interval of the mean of some values; NaN for one."""
-    if len(values) < 2:
-        return NONE
-    return _student_bounds(
-        float(values.mean()), float(values.std(ddof=1)) / len(values) ** 0.5, len(values) - 1
-    )
 
 
 def _student_bounds(value: float, error: float, freedom: float) -> Bounds:

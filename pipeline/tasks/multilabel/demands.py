@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError
-from pipeline.tasks.demands import Demands, warn_of_absent
+from pipeline.tasks.demands import Demands
 from pipeline.tasks.mask_facts import refuse_mask_facts
+from pipeline.tasks.present import check_any_present
 
 
 class MultilabelDemands(Demands):
@@ -40,15 +40,13 @@ class MultilabelDemands(Demands):
         Raises:
             ConfigError: none has, so that no score is defined but the share of exact matches.
         """
-        if not any(num_images["val"]) and select not in self.shares:
-            raise ConfigError(
-                "data.split",
-                f"no image of the val split of {facts.root} has a label, so {select or self.score} cannot select an "
-                "epoch",
-                got=facts.split,
-                hint="move images that have some into it, or draw the splits with another seed",
-            )
-        warn_of_absent(num_images["val"], range(len(facts.classes)), facts)
+        check_any_present(
+            num_images,
+            facts,
+            what="a label",
+            score=select or self.score,
+            is_defined=select in self.shares,
+        )
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

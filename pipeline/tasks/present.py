@@ -1,0 +1,33 @@
+"""The check that a validation image has anything at all, for tasks whose images may have nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.data.facts import Facts
+from pipeline.errors import ConfigError
+from pipeline.tasks.demands import warn_of_absent
+
+
+def check_any_present(
+    num_images: Mapping[str, Sequence[int]], facts: Facts, *, what: str, score: str, is_defined: bool
+) -> None:
+    """Check that the selecting score is defined; warn about classes that no validation image has.
+
+    Args:
+        num_images: split -> for each class, the number of images that have it.
+        what: an image has, such as `an object`.
+        score: that selects the epoch.
+        is_defined: whether it is defined even if no image has any.
+
+    Raises:
+        ConfigError: no validation image has any, and the score is not defined then.
+    """
+    if not any(num_images["val"]) and not is_defined:
+        raise ConfigError(
+            "data.split",
+            f"no image of the val split of {facts.root} has {what}, so {score} cannot select an epoch",
+            got=facts.split,
+            hint="move images that have some into it, or draw the splits with another seed",
+        )
+    warn_of_absent(num_images["val"], range(len(facts.classes)), facts)
