@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,13 @@ from pipeline.training.proposals import ProposalFinder, cut
 from pipeline.training.regions import BoxProposer, ProposalSettings, SegmentProposer
 from pipeline.training.run import RunRequest, train
 from pipeline.training.trained import Predictor, Trained, open_trained
-from tests.makers import encode, write_files
 from tests.refusals import refused
-from tests.tasks.kinds import CLASSES, KINDS
+from tests.tasks.kinds import CLASSES
 from tests.tasks.test_contract import declare
+from tests.training import squares
+from tests.training.squares import write_squares
 
 pytestmark = pytest.mark.slow
-
-BOXES = {**KINDS["boxes"], "columns": {**KINDS["boxes"]["columns"], "split": "split"}}
 
 
 def settings(**changes: Any) -> ProposalSettings:
@@ -39,6 +37,11 @@ def run_of(task: str, root: Path) -> Trained:
     return open_trained(run, root=root)
 
 
+def ask(run: Trained, data: dict[str, Any], *overrides: str, out: Path) -> Any:
+    """Score proposals of a run on a section `data`, as a command asks for it."""
+    return squares.ask(run, data, "views=proposals", *overrides, out=out)
+
+
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return run_of("classification", tmp_path_factory.mktemp("classifier"))
@@ -47,31 +50,6 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return run_of("detection", tmp_path_factory.mktemp("detector"))
-
-
-def write_squares(path: Path) -> dict[str, Any]:
-    """Write 12 images of 48 x 48 with two bright squares of 16 x 16 or none; return the section `data`, of 24 x 24."""
-    rows, images = ["file,x_min,y_min,x_max,y_max,label,split"], {}
-    for index in range(12):
-        image, name = np.zeros((48, 48), np.uint8), f"{index}.png"
-        places = [(4 * index % 16, 0), (28, 28)] if index else []
-        for top, left in places:
-            image[top : top + 16, left : left + 16] = 255
-            rows.append(f"{name},{left},{top},{left + 16},{top + 16},{CLASSES[1]},test")
-        images[name] = encode(image)
-        rows += [] if places else [f"{name},,,,,,test"]
-    write_files(path, {**images, "boxes.csv": "\n".join(rows).encode()})
-    return {"root": str(path), "shape": [1, 24, 24], "name": "squares", "split": "random", **BOXES}
-
-
-def ask(run: Trained, data: dict[str, Any], *overrides: str, out: Path) -> Any:
-    """Score proposals of a run on a section `data`, as a command asks for it."""
-
-    def compose_here(asked: Sequence[str]) -> dict[str, Any]:
-        return {"data": data} if asked == ["data=here"] else compose_sections(asked)
-
-    given = ["data=here", "views=proposals", *overrides]
-    return score(run, given, out, root=out.parent, compose=compose_here, command="evaluate")
 
 
 def brightness(self: Predictor, images: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ from pipeline.training.trained import Predictor, Trained, open_trained
 from pipeline.training.windows import WindowPredictor, WindowSettings
 from tests.makers import encode, write_class_folders, write_files
 from tests.refusals import refused
-from tests.tasks.kinds import CLASSES, KINDS
+from tests.tasks.kinds import CLASSES
 from tests.tasks.test_contract import declare
+from tests.training.squares import BOXES, ask, write_squares
 
 pytestmark = pytest.mark.slow
 
 COLUMNS = "file,x_min,y_min,x_max,y_max,label,split"
-BOXES = {**KINDS["boxes"], "columns": {**KINDS["boxes"]["columns"], "split": "split"}}
 
 
 @pytest.fixture(scope="module")
@@ -109,31 +108,6 @@ def test_window_of_a_scale_is_told_in_pixels_of_the_image(
     assert predictor.remarks(np.zeros((1, 16, 32, 1), np.uint8))[2].startswith("all scales: ")
 
 
-def write_squares(path: Path) -> dict[str, Any]:
-    """Write images of 48 x 48 with two bright squares of 16 x 16 or none; return the section `data`, of 24 x 24."""
-    rows, images = [COLUMNS], {}
-    for index in range(12):
-        image, name = np.zeros((48, 48), np.uint8), f"{index}.png"
-        places = [(4 * index % 16, 0), (28, 28)] if index else []
-        for top, left in places:
-            image[top : top + 16, left : left + 16] = 255
-            rows.append(f"{name},{left},{top},{left + 16},{top + 16},{CLASSES[1]},test")
-        images[name] = encode(image)
-        rows += [] if places else [f"{name},,,,,,test"]
-    write_files(path, {**images, "boxes.csv": "\n".join(rows).encode()})
-    return {"root": str(path), "shape": [1, 24, 24], "name": "squares", "split": "random", **BOXES}
-
-
-def ask(run: Trained, data: dict[str, Any], *overrides: str, out: Path) -> Any:
-    """Score a run on a section `data`, as a command asks for it."""
-
-    def compose_here(asked: Sequence[str]) -> dict[str, Any]:
-        return {"data": data} if asked == ["data=here"] else compose_sections(asked)
-
-    given = ["data=here", *overrides]
-    return score(run, given, out, root=out.parent, compose=compose_here, command="evaluate")[0]
-
-
 def test_windows_on_objects_alone_are_a_perfect_detector(
     trained: tuple[Trained, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -146,7 +120,7 @@ def test_windows_on_objects_alone_are_a_perfect_detector(
 
     monkeypatch.setattr(WindowPredictor, "probabilities", brightness)
     overrides = ["views=windows", f"views.background='{CLASSES[2]}'", "views.overlap=0.1"]
-    scores = ask(run, data, *overrides, out=tmp_path / "out")
+    scores, _ = ask(run, data, *overrides, out=tmp_path / "out")
     assert {name: each["value"] for name, each in scores.items()} == {"ap50": 1, "ap": 1, "recall": 1}
     with (tmp_path / "out" / "cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -197,7 +171,7 @@ def test_images_of_one_window_get_the_scores_of_evaluation(
     assert windows == {name: pytest.approx(each, abs=1e-6, nan_ok=True) for name, each in own.items()}
     write_class_folders(tmp_path / "large.zip", classes=CLASSES, sides=(20, 12))
     data = {**run.declaration.sections["data"], "root": str(tmp_path / "large.zip"), "shape": [1, 20, 12]}
-    scores = ask(run, data, "views=windows", out=tmp_path / "large")
+    scores, _ = ask(run, data, "views=windows", out=tmp_path / "large")
     assert 0 <= scores["accuracy"]["value"] <= 1
     assert "7x3 windows of 8x8 pixels" in (tmp_path / "large" / "remarks.txt").read_text()
 
