@@ -1,4 +1,4 @@
-"""The test images of a trained run with its predictions."""
+"""The test or validation images of a trained run with its predictions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import data_digest
@@ -24,6 +25,7 @@ from pipeline.training.trained import Predictor, Trained
 from pipeline.training.whole_evaluation import evaluate_whole
 
 BATCH = 64  # images per forward pass; does not affect scores
+AS_TRAINED = {"crops": "centre", "mirror": False}  # views of validation images
 
 
 def evaluated_test(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str] | None]:
@@ -39,6 +41,22 @@ def evaluated_test(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str
         )
     evaluated = evaluate_images(Predictor(trained), trained.build_task(), trained.declaration, prepared)
     return evaluated, prepared.groups("test")
+
+
+def evaluated_validation(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str] | None]:
+    """Return the validation images of a finished run with its predictions, and the group of each; None for no groups.
+
+    They are seen as in training: their centre where the network sees less, and no other views.
+
+    Raises:
+        ConfigError: the data have changed since the training.
+    """
+    declaration, prepared = trained.declaration.replace(views=AS_TRAINED), open_data(trained, root)
+    predictor, task = Predictor(Trained(trained.folder, declaration)), trained.build_task()
+    with declared_arithmetic(declaration.trainer):
+        split = make_fixed_split(declaration, prepared, "val", is_centred=True)
+        evaluated = _evaluate_split(predictor, task, split, prepared, "val")
+    return evaluated, prepared.groups("val")
 
 
 def open_data(trained: Trained, root: Path) -> Prepared:
@@ -66,13 +84,14 @@ def evaluate_images(
     with declared_arithmetic(declaration.trainer):
         if sees_whole(declaration):
             return evaluate_whole(predictor, task, prepared, declaration.data)
-        return _evaluate_prepared(predictor, task, declaration, prepared)
+        split = make_fixed_split(declaration, prepared, "test")
+        return _evaluate_split(predictor, task, split, prepared, "test")
 
 
-def _evaluate_prepared(
-    predictor: Predictor, task: Task, declaration: Declaration, prepared: Prepared
+def _evaluate_split(
+    predictor: Predictor, task: Task, split: PreparedSplit, prepared: Prepared, name: str
 ) -> Evaluated:
-    split = make_fixed_split(declaration, prepared, "test")
+    """Return the images of a fixed split with the model's evidence and predictions."""
     evidence, decoded, made = [], [], []
     for start in range(0, len(split), BATCH):
         batch = split[0, list(range(start, min(start + BATCH, len(split))))]
@@ -96,7 +115,7 @@ def _evaluate_prepared(
         torch.cat(decoded).numpy(),
         images,
         targets,
-        prepared.files("test"),
-        sides=prepared.sides("test"),
+        prepared.files(name),
+        sides=prepared.sides(name),
         explain=explain if predictor.explains else None,
     )

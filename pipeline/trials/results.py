@@ -169,11 +169,14 @@ def _title(trial: Trial) -> str:
     return f"trial {trial.index}: {name_trial(trial)}"
 
 
-def write_results(search: Search, trials: Sequence[Trial], *, objective: Objective, root: Path) -> Path:
+def write_results(
+    search: Search, trials: Sequence[Trial], *, objective: Objective, improvement: str, root: Path
+) -> Path:
     """Write the results of a search: table, best declaration, figures, page, remarks.
 
     Args:
         objective: what the values are.
+        improvement: how the best trial compares with the declared values, in one sentence.
 
     Returns:
         The folder `results` of the search: trials.csv, best.yaml and its digests in best.json, remarks.txt, search.html
@@ -201,7 +204,7 @@ def write_results(search: Search, trials: Sequence[Trial], *, objective: Objecti
     draw_slices(keys, shares, values, folder / "slices.png", importances=weights)
     draw_parallel(keys, shares, values, folder / "parallel.png")
     notes = [note for _, notes in spaces for note in notes]
-    remarks = [*notes, *at_edges(spaces[-1][0], best)]
+    remarks = [improvement, *notes, *at_edges(spaces[-1][0], best)]
     write_text(folder / "remarks.txt", "".join(f"{remark}\n" for remark in remarks))
     study = build_study(folder.parent.name, entries, trials, direction=search.settings.direction)
     page = folder / "search.html"

@@ -24,6 +24,7 @@ from pipeline.tracking.dead_runs import close_dead_runs
 from pipeline.tracking.uri import FOLDER_TAG
 from pipeline.training.run import RunRequest, train
 from pipeline.trials.attempt import attempt
+from pipeline.trials.improvement import tell_improvement
 from pipeline.trials.names import name_trial
 from pipeline.trials.results import TABLE, Objective, compare_trials, write_results
 from pipeline.trials.search import FOLD, SEED, Launch, Outcome, Search
@@ -51,13 +52,7 @@ def run_search(
     from pipeline.tracking.comparison import log_search
     from pipeline.tracking.parents import Parent
 
-    if not is_leader():
-        raise ConfigError(
-            "search",
-            "one process leads a search and starts those of each training itself",
-            hint="run it without torchrun and srun",
-        )
-    _check_declared(search)
+    _check(search)
     for note in search.notes:
         sys.stderr.write(f"search: {note}\n")
     folder = search.ledger.folder
@@ -74,7 +69,8 @@ def run_search(
             best = ranked(trials, direction=search.settings.direction)[0]
             best_run = _log_best(search, best, parent.context, entry_point)
             objective = Objective.of(search, best_run)
-            results = write_results(search, trials, objective=objective, root=root)
+            gain = tell_improvement(search, trials, best, parent.context, entry_point=entry_point)
+            results = write_results(search, trials, objective=objective, improvement=gain, root=root)
             comparison, page = _compare(search, trials, objective, root=root)
             run_id, value = best_run.state()["mlflow_run_id"], fmean(best.values)
             log_search(tracked, results, best=run_id, name=name_trial(best), value=value, page=page)
@@ -94,8 +90,14 @@ def _compare(
     return comparison, page
 
 
-def _check_declared(search: Search) -> None:
-    """Check that what the trials have in common can be trained, unless none is left to train."""
+def _check(search: Search) -> None:
+    """Check that this process may lead the search, and that what trials share can be trained if one is left to train."""
+    if not is_leader():
+        raise ConfigError(
+            "search",
+            "one process leads a search and starts those of each training itself",
+            hint="run it without torchrun and srun",
+        )
     known = search.ledger.trials().values()
     if sum(trial.state != "running" for trial in known) < search.settings.trials:
         from pipeline.training.checks import check_trainable  # imports torch

@@ -90,14 +90,20 @@ class Search:
 
     def jobs(self, index: int, point: Point) -> list[list[str]]:
         """Return the overrides of each training of a trial: one per seed and fold."""
+        return self._trainings([*self.at(point), f"search.trial={index}"])
+
+    def declared_jobs(self) -> list[list[str]]:
+        """Return the overrides of each training with the declared values: one per seed and fold."""
+        return self._trainings(self.overrides)
+
+    def _trainings(self, shared: Sequence[str]) -> list[list[str]]:
         settings = self.settings
         numbers = range(self.seed, self.seed + settings.seeds)
         seeds = [f"{SEED}={number}" for number in numbers] if settings.seeds > 1 else [""]
         folds = [""]
         if settings.folds > 1:
             folds = [f"{FOLD}={{index:{fold},of:{settings.folds}}}" for fold in range(settings.folds)]
-        trial = [*self.at(point), f"search.trial={index}"]
-        return [[*trial, *filter(None, (seed, fold))] for seed in seeds for fold in folds]
+        return [[*shared, *filter(None, (seed, fold))] for seed in seeds for fold in folds]
 
     def at(self, point: Point) -> list[str]:
         """Return the overrides that set a point."""

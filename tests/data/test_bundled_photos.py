@@ -1,13 +1,9 @@
-"""Photographs are read from Debian's package, as a Qt resource file holds them."""
+"""Photographs are read as a Qt resource file holds them."""
 
 from __future__ import annotations
 
-import io
-import lzma
 import struct
-import tarfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +13,6 @@ from pipeline.data.bundled import photos
 from pipeline.data.facts import Facts
 from pipeline.data.images import decode_image
 from tests.makers import data_section
-from tests.refusals import refused
 
 TREE = {"": ["a", "b.txt"], "a": ["c.webp"]}  # folder -> its files and folders
 CONTENTS = {"b.txt": b"plain", "a/c.webp": b"packed" * 40}
@@ -46,44 +41,11 @@ def make_rcc(*, version: int = 3) -> bytes:
     return struct.pack(">4s5I", b"qres", version, *starts, 0) + tree + contents + names
 
 
-def make_package(folder: Path) -> Path:
-    """Write a Debian package with a resource file and its licences."""
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as archive:
-        for name, content in ((photos.RCC, make_rcc()), (photos.COPYRIGHT, b"CC0")):
-            entry = tarfile.TarInfo(f"./{name}")
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    package = b"!<arch>\n"
-    for name, content in (("debian-binary", b"2.0"), ("data.tar.xz", lzma.compress(tar.getvalue()))):
-        head = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n"
-        package += head.encode() + content + b"\n" * (len(content) % 2)
-    path = folder / "gcompris-qt-data_1.0_all.deb"
-    path.write_bytes(package)
-    return path
-
-
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_resource_file_is_read_with_paths_and_unpacked(version: int) -> None:
     assert dict(photos.read_rcc(make_rcc(version=version))) == {
         f"/{name}": data for name, data in CONTENTS.items()
     }
-
-
-def test_package_in_the_current_folder_is_read_and_its_absence_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    if (Path("/") / photos.RCC).is_file():
-        pytest.skip("the package is installed here")
-    with refused("python -m pipeline.data.bundled") as caught:
-        photos.read_package()
-    assert "apt-get download gcompris-qt-data" in caught.value.hint
-    make_package(tmp_path)
-    assert photos.read_package() == (make_rcc(), b"CC0")
-    (tmp_path / "gcompris-qt-data_0.9_all.deb").write_bytes(b"!<arch>\n")
-    with refused(str(tmp_path / "gcompris-qt-data_0.9_all.deb"), hint="download it again"):
-        photos.read_package()
 
 
 @pytest.mark.parametrize("is_grey", [True, False])

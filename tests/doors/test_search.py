@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from pipeline.trials.improvement import DECLARED
 from tests.doors.project import ROOT, TINY, Project, kill_group
 
 SHORT = [
@@ -60,6 +61,10 @@ def test_search_killed_in_a_trial_goes_on_under_its_parent_as_if_never_killed(
     parent, children = parent_and_children(whole.root)
     assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    (declared,) = [run for run in children if run.info.run_name == DECLARED]
+    assert f"{declared.data.metrics['final/score']:.4f}" not in said, "it is no trial"
+    assert f"accuracy on validation images: undecided: the best trial minus {DECLARED} is " in said
+    children.remove(declared)
     scores = sorted(run.data.metrics["final/score"] for run in children)
     assert scores == sorted(value for trial in trials for value in trial["values"])
     assert parent.data.metrics["final/score"] == max(scores)
@@ -82,7 +87,7 @@ def test_search_killed_in_a_trial_goes_on_under_its_parent_as_if_never_killed(
     parent, children = parent_and_children(project.root)
     assert (parent.info.run_id, parent.info.status) == (before.info.run_id, "FINISHED")
     finished = [run for run in children if run.info.status == "FINISHED"]
-    assert len(finished) == 3
+    assert len(finished) == 4, "three trials, and the declared values"
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
 
 

@@ -45,7 +45,9 @@ def test_trials_side_by_side_are_those_one_after_the_other(
     assert (project.root / TABLE).read_text().count("finished") == 3
     parents = parents_of_runs(project.root)
     (parent,) = [run for run, above in parents.items() if above is None]
-    assert sorted(map(str, parents.values())) == sorted(["None", *[parent] * 3])
+    assert sorted(map(str, parents.values())) == sorted(["None", *[parent] * 4]), (
+        "3 trials, and the declared values"
+    )
 
 
 def worker_of(root: Path) -> int | None:

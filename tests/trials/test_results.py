@@ -16,10 +16,11 @@ from pipeline.sweeps.dimensions import Entry, Interval
 from pipeline.sweeps.ledger import Trial
 from pipeline.trials.names import name_trial
 from pipeline.trials.results import Objective, at_edges, compare_trials, format_plan, write_results
-from pipeline.trials.search import Outcome
+from pipeline.trials.search import Outcome, Search
 from tests.launches import Trainings, by_rate, coarse
 
 BY_ACCURACY = Objective("val/accuracy", 0.1023)
+IMPROVEMENT = "the best trial is better"
 RATE = Entry("optimizer.lr", Interval(1.0e-4, 1.0, is_log=True))
 
 
@@ -33,7 +34,7 @@ def test_results_hold_every_trial_and_the_best_as_a_declaration(tmp_path: Path) 
         return [Outcome(value, "" if value is not None else "out of memory") for value in values]
 
     trials = search.run(launch)
-    folder = write_results(search, trials, objective=BY_ACCURACY, root=tmp_path)
+    folder = write_results(search, trials, objective=BY_ACCURACY, improvement=IMPROVEMENT, root=tmp_path)
     with (folder / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["state"] for row in rows] == ["finished", "finished", "failed", "finished"]
@@ -60,14 +61,16 @@ def test_results_that_were_half_written_when_killed_leave_nothing_behind(tmp_pat
     draft = search.ledger.folder / "results.unfinished"
     draft.mkdir()
     (draft / "half.png").touch()
-    names = {
-        path.name for path in write_results(search, trials, objective=BY_ACCURACY, root=tmp_path).iterdir()
-    }
+    names = _written(search, trials, tmp_path)
     assert "half.png" not in names
-    assert names == {
-        path.name for path in write_results(search, trials, objective=BY_ACCURACY, root=tmp_path).iterdir()
-    }
+    assert names == _written(search, trials, tmp_path)
     assert not draft.exists()
+
+
+def _written(search: Search, trials: list[Trial], root: Path) -> set[str]:
+    folder = write_results(search, trials, objective=BY_ACCURACY, improvement=IMPROVEMENT, root=root)
+    assert (folder / "remarks.txt").read_text().splitlines()[0] == IMPROVEMENT
+    return {path.name for path in folder.iterdir()}
 
 
 def finish(

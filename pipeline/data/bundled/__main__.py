@@ -9,6 +9,7 @@ from pipeline.data.bundled.clocks import list_clocks
 from pipeline.data.bundled.digits import list_digits
 from pipeline.data.bundled.encoding import write_archive
 from pipeline.data.bundled.faces import list_faces
+from pipeline.data.bundled.objects import list_objects
 from pipeline.data.bundled.photos import list_photos
 from pipeline.data.bundled.scenes import list_scenes
 
@@ -19,6 +20,7 @@ ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {
     "digits_scenes": lambda: list_scenes("digits_scenes"),
     "digits_located": lambda: list_scenes("digits_located"),
     "faces": list_faces,
+    "objects": list_objects,
     "photos": lambda: list_photos(is_grey=False),
     "photos_grey": lambda: list_photos(is_grey=True),
 }

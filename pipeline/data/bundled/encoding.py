@@ -98,7 +98,7 @@ def write_archive(path: Path, members: dict[str, bytes]) -> None:
 
 
 def encode_jpeg(pixels: Picture, *, quality: int) -> bytes:
-    """Encode an (R, C) picture as a grey baseline JPEG.
+    """Encode a picture, grey (R, C) or in colour (R, C, 3), as a baseline JPEG.
 
     Args:
         quality: of libjpeg, 1 to 95.

@@ -6,9 +6,7 @@ luma that Pillow computes, with whole numbers.
 """
 
 import io
-import lzma
 import struct
-import tarfile
 import zlib
 from collections.abc import Iterator
 from importlib.resources import files
@@ -17,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline.data.bundled.debian import read_package
 from pipeline.data.bundled.encoding import explain_missing
 from pipeline.errors import ConfigError
 
-INSTALLED = Path("/usr/share/gcompris-qt")
-DEBIAN = "gcompris-qt-data_*.deb"  # looked for in the current folder where it is not installed
+PACKAGE = "gcompris-qt-data"
 RCC, COPYRIGHT = "usr/share/gcompris-qt/rcc/categorization.rcc", "usr/share/doc/gcompris-qt-data/copyright"
 CLASSES = ("fishes", "monuments", "renewable", "tools")
 SMALLEST = 160  # rows and columns of a photograph of training at least
@@ -47,24 +45,27 @@ Files       Binary {form}, 8 bits per channel. Changed here: {changed}.
 def list_photos(*, is_grey: bool) -> dict[str, bytes]:
     """Return the members of an archive by name."""
     name = "photos_grey" if is_grey else "photos"
-    rcc, copyright_text = read_package()
-    members, count = {"COPYRIGHT.txt": copyright_text}, 0
-    for path, content in sorted(read_rcc(rcc)):
-        folder, _, file = path.rpartition("/")
-        if folder.rpartition("/")[2] not in CLASSES or not file.endswith(".webp"):
-            continue
-        with Image.open(io.BytesIO(content)) as image:
-            if min(image.size) < SMALLEST:
-                continue
-            split = "val" if count % ONE_IN == ONE_IN - 1 else "train"
-            members |= [encode_netpbm(f"{split}/{file.removesuffix('.webp')}", image, is_grey=is_grey)]
-        count += 1
+    package = read_package(PACKAGE, RCC, COPYRIGHT)
+    members, count = {"COPYRIGHT.txt": package[COPYRIGHT]}, 0
+    for count, (stem, image) in enumerate(list_photographs(package[RCC]), 1):
+        split = "train" if count % ONE_IN else "val"
+        members |= [encode_netpbm(f"{split}/{stem}", image, is_grey=is_grey)]
     for file in TESTED:
         with open_tested(file, name) as image:
             members |= [encode_netpbm(f"test/{Path(file).stem}", image, is_grey=is_grey)]
     form, changed = ("PGM", "decoded, and grey") if is_grey else ("PPM", "decoded")
     readme = README.format(smallest=SMALLEST, count=count, one_in=ONE_IN, form=form, changed=changed)
     return members | {"README.txt": readme.encode()}
+
+
+def list_photographs(rcc: bytes) -> Iterator[tuple[str, Image.Image]]:
+    """Yield the photographs of GCompris that are large enough, by name, in colour; in order of their paths."""
+    for path, content in sorted(read_rcc(rcc)):
+        folder, _, file = path.rpartition("/")
+        if folder.rpartition("/")[2] in CLASSES and file.endswith(".webp"):
+            with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
+                if min(image.size) >= SMALLEST:
+                    yield file.removesuffix(".webp"), image.convert("RGB")
 
 
 def open_tested(file: str, archive: str) -> Image.Image:
@@ -81,38 +82,6 @@ def encode_netpbm(stem: str, image: Image.Image, *, is_grey: bool) -> tuple[str,
     pixels = np.asarray(image.convert("L" if is_grey else "RGB"))
     head = f"P{5 if is_grey else 6}\n{pixels.shape[1]} {pixels.shape[0]}\n255\n"
     return f"{stem}.{'pgm' if is_grey else 'ppm'}", head.encode() + pixels.tobytes()
-
-
-def read_package() -> tuple[bytes, bytes]:
-    """Return the RCC file of photographs and the copyright file of Debian's package.
-
-    Raises:
-        ConfigError: the package is neither installed nor in the current folder.
-    """
-    root = Path("/")
-    if (root / RCC).is_file():
-        return (root / RCC).read_bytes(), (root / COPYRIGHT).read_bytes()
-    for package in sorted(Path.cwd().glob(DEBIAN)):
-        with tarfile.open(fileobj=io.BytesIO(read_debian(package))) as archive:
-            found = [archive.extractfile(f"./{name}") for name in (RCC, COPYRIGHT)]
-            rcc, copyright_text = (each.read() for each in found if each is not None)
-            return rcc, copyright_text
-    raise ConfigError(
-        "python -m pipeline.data.bundled",
-        f"photographs are those of Debian's package gcompris-qt-data, which is not in {INSTALLED}, nor a {DEBIAN} here",
-        hint="`apt-get download gcompris-qt-data` puts one here, on Debian and Ubuntu",
-    )
-
-
-def read_debian(path: Path) -> bytes:
-    """Return the tar file of a Debian package (deb(5)): a member of an ar archive, compressed by xz."""
-    data, place = path.read_bytes(), 8
-    while place < len(data):
-        name, size = data[place : place + 16].decode().strip(), int(data[place + 48 : place + 58])
-        if name.rstrip("/") == "data.tar.xz":
-            return lzma.decompress(data[place + 60 : place + 60 + size])
-        place += 60 + size + size % 2
-    raise ConfigError(str(path), "has no data.tar.xz", hint="download it again")
 
 
 def read_rcc(data: bytes) -> Iterator[tuple[str, bytes]]:
