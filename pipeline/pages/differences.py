@@ -98,6 +98,8 @@ class DifferenceTable:
             word = "better" if is_better else "worse"
             return f"{row.name} is {word} than {first} by {size:.4f} ({bounds[0]:.4f} to {bounds[1]:.4f}){limits}"
         sentence = f"undecided: {row.name} minus {first} is between {low:+.4f} and {high:+.4f}{limits}"
+        if low > 0 or high < 0:
+            return f"{sentence}; too little for several comparisons, for which p is corrected"
         if len(row.seeds) == 1 or not row.difference:
             return sentence
         if row.more_seeds is None:

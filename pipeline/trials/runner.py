@@ -91,7 +91,7 @@ def _compare(
 
 
 def _check(search: Search) -> None:
-    """Check that this process may lead the search, and that what trials share can be trained if one is left to train."""
+    """Check that this process may lead a search, and that what its trials share can be trained if any is left."""
     if not is_leader():
         raise ConfigError(
             "search",

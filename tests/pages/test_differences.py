@@ -49,6 +49,11 @@ def test_verdict_says_what_it_does_not_cover() -> None:
     assert (
         table(no_seeds).verdict(no_seeds).endswith("; on these images, no number of seeds would show 0.1000")
     )
+    corrected = DifferenceRow("h", 0.8, [0, 1], -0.1, (-0.19, -0.01), (-0.2, 0.0), (-0.3, 0.1), 0.03, 0.06)
+    assert table(corrected).verdict(corrected) == (
+        "undecided: h minus a is between -0.1900 and -0.0100; too little for several comparisons, for which p is "
+        "corrected"
+    )
     few_groups = DifferenceRow("f", 0.8, [0, 1], -0.1, (-0.12, -0.08), (nan, nan), (-0.12, -0.08), 0.01, 0.01)
     assert (
         table(few_groups, groups=3).verdict(few_groups)
