@@ -5,8 +5,9 @@
     python -m pipeline.check experiment=brain_unet checks=[rate,memorised] out=checked
 
 Takes the same overrides as `pipeline.train`, and trains some dozen steps, several times. Each check has a verdict (ok,
-warning, fault, not applicable), what was measured, and what to do. The exit code is 2 if there is a fault. Results are
-written to `runs/checks/` and logged to MLflow; docs/babysitting.md explains each check.
+warning, fault, not applicable), what was measured, and what to do. The exit code is 2 if there is a fault. Results of
+all checks are written to `runs/checks/` and logged to MLflow, those of some only where `out` says. docs/babysitting.md
+explains each check.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def main() -> None:
     shown, names = _read(options)
     grant_typed(overrides)
     declaration = compose(overrides)
-    out = Path(options.get("out") or folder_of(declaration_digest(declaration), root))
+    is_whole = names is None
+    out = Path(options["out"]) if "out" in options else folder_of(declaration_digest(declaration), root)
     refuse_foreign(out, root=root)
     from pipeline.sanity.report import (  # imports torch
         as_rows,
@@ -55,14 +57,18 @@ def main() -> None:
     rows = as_rows(findings)
     with tempfile.TemporaryDirectory() as draft:
         write_findings(declaration, findings, Path(draft))
-        log_findings(declaration, findings, Path(draft), root=root)
-        publish(Path(draft), out, root=root)
+        if is_whole:
+            log_findings(declaration, findings, Path(draft), root=root)
+        if is_whole or "out" in options:
+            publish(Path(draft), out, root=root, replaces=("pictures",))
     if shown == "json":
         sys.stdout.write(findings_json(declaration, rows))
     else:
         print_findings(rows)
         place = out.relative_to(root) if out.is_relative_to(root) else out
-        sys.stdout.write(f"{place}/: {', '.join(sorted(each.name for each in out.iterdir()))}\n")
+        sys.stdout.write(
+            f"{place}/: check.md, check.json, pictures/\n" if is_whole or "out" in options else ""
+        )
     if has_fault(findings):
         raise SystemExit(FOUND_FAULT)
 

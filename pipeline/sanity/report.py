@@ -69,13 +69,13 @@ def findings_json(declaration: Declaration, rows: list[FindingRow]) -> str:
 
 
 def write_findings(declaration: Declaration, findings: dict[str, Finding], folder: Path) -> None:
-    """Write `check.json`, `check.md` and the pictures of findings into a folder."""
+    """Write `check.json`, `check.md` and `pictures/` into a folder."""
     rows = as_rows(findings)
     write_text(folder / FINDINGS, findings_json(declaration, rows))
     write_text(folder / "check.md", findings_markdown(rows))
     for finding in findings.values():
         for name, draw in finding.pictures.items():
-            draw(folder / name)
+            draw(folder / "pictures" / name)
 
 
 def log_findings(declaration: Declaration, findings: dict[str, Finding], folder: Path, *, root: Path) -> str:

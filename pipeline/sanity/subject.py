@@ -116,11 +116,21 @@ class Subject:
                 planned = plan_for(self.declaration, (side, side))
             except ConfigError:
                 continue
-            if planned.weights == self.network.weights and planned.output_shape[1:] == (side, side):
+            is_same = planned.weights == self.network.weights and planned.output_shape[1:] == (side, side)
+            if is_same and self._preprocesses((side, side)):
                 smallest = (side, side)
                 if planned.multiply_adds <= most:
                     break
         return smallest
+
+    def _preprocesses(self, sides: tuple[int, int]) -> bool:
+        """Return whether preprocessing takes crops; a mean image, for one, has the sides of whole images."""
+        preprocess = build_model(self.declaration, self.statistics).get_submodule("preprocess")
+        try:
+            preprocess(torch.zeros((1, self.network.shape[0], *sides), dtype=torch.uint8))
+        except (RuntimeError, ValueError):
+            return False
+        return True
 
     def build(self) -> nn.Sequential:
         """Build the model as training starts with it; its frozen levels have no gradients."""

@@ -14,7 +14,7 @@ from pipeline.sanity.finding import FAULT, LEARNING, OK, WARNING, Check, Finding
 from pipeline.sanity.short import settle_norms
 from pipeline.sanity.subject import Subject
 
-APART, FAR_APART = 1.0, 10.0  # deviations of the data, in the median channel of the worst norm
+APART, FAR_APART = 0.5, 10.0  # deviations of the data, in the median channel of the worst norm
 
 
 @torch.no_grad()

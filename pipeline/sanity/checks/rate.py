@@ -15,7 +15,7 @@ PICTURE = "learning_rates.png"
 ABOVE, FAR_ABOVE = (
     4.0,
     10.0,
-)  # times the upper end, since a rate that stays can be higher than one that only passes
+)  # times the upper end: a rate that is chosen for good bears more than a rising one
 FAR_BELOW = 0.1  # of the lower end
 USUAL = 1e-3  # update of weights relative to their length: steps as long as that are not too short
 
