@@ -6,14 +6,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.errors import DamagedFileError
+from pipeline.files import read_json
 from pipeline.pages.render import markdown_cell
 
 WIDTH = 100  # columns, where the output is not a terminal
+OF_THE_MACHINE = ("memory", "speed")
 STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 
 
@@ -41,6 +45,29 @@ class FindingRow:
         """Return it as values of JSON, which has no NaN."""
         numbers = {name: value if isfinite(value) else None for name, value in self.numbers.items()}
         return {**vars(self), "numbers": numbers}
+
+
+def read_findings(folder: Path, *, declaration: str | None) -> list[FindingRow]:
+    """Return the findings in a folder that `check` has written; none if they are of another declaration.
+
+    What is measured in seconds and bytes is left out, as it differs from machine to machine.
+
+    Args:
+        declaration: its digest.
+
+    Raises:
+        DamagedFileError: the file holds no findings.
+    """
+    file = folder / "check.json"
+    if not file.is_file():
+        return []
+    found = read_json(file)
+    if found.get("declaration") != declaration:
+        return []
+    try:
+        return [FindingRow(**each) for each in found["checks"] if each["check"] not in OF_THE_MACHINE]
+    except (KeyError, TypeError):
+        raise DamagedFileError(file, "holds no findings of `python -m pipeline.check`") from None
 
 
 def print_findings(rows: Sequence[FindingRow]) -> None:
