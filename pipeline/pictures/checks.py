@@ -13,6 +13,7 @@ from pipeline.pictures.sheets import DPI, save
 
 BLUE, RED, GREY, GREEN = "#1f5fa8", "#c0392b", "#b0b0b0", "#2e7d32"
 MOST_NAMES = 24  # layers that are named along the axis
+EDGE = 1.5  # factor by which the axis of rates is longer than what is drawn
 HIGHEST = 1.25  # of the drawn losses, relative to the first one
 
 
@@ -64,7 +65,7 @@ def draw_range(
     axis.plot(rates, smoothed, color=BLUE, linewidth=1.6, label="running mean")
     axis.axvline(declared, color=RED, linestyle=":", linewidth=1.4, label="optimizer.lr")
     axis.set_xscale("log")
-    axis.set_xlim(min(rates[0], declared), max(rates[-1], declared))
+    axis.set_xlim(min(rates[0], declared) / EDGE, max(rates[-1], declared) * EDGE)
     axis.set_ylim(min(0.0, *smoothed), HIGHEST * max(smoothed[0], losses[0]))
     axis.set_xlabel("learning rate", fontsize=8)
     axis.set_ylabel("loss", fontsize=8)
@@ -92,9 +93,11 @@ def draw_activations(stages: Mapping[str, Sequence[Layer]], path: Path) -> None:
         )
         above.axhline(0, color=GREY, linewidth=0.6)
         above.set_title(stage, fontsize=9, parse_math=False)
-        below.bar(places, [each.dead for each in layers], 0.4, color=GREY, label="dead")
+        below.bar(
+            [place - 0.2 for place in places], [each.dead for each in layers], 0.4, color=GREY, label="dead"
+        )
         saturated = [each.saturated if isfinite(each.saturated) else 0 for each in layers]
-        below.bar([place + 0.4 for place in places], saturated, 0.4, color=RED, label="saturated")
+        below.bar([place + 0.2 for place in places], saturated, 0.4, color=RED, label="saturated")
         below.set_ylim(0, 1)
         names = [each.where for each in layers]
         below.set_xticks(
@@ -108,5 +111,5 @@ def draw_activations(stages: Mapping[str, Sequence[Layer]], path: Path) -> None:
             axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("mean and deviation", fontsize=8)
     axes[1, 0].set_ylabel("share", fontsize=8)
-    axes[1, 0].legend(fontsize=7, frameon=False)
+    axes[1, 0].legend(fontsize=7, loc="upper left")
     save(figure, path)
