@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.grants import grant_typed
 from pipeline.declaration.keys import declaration_digest
 from pipeline.errors import ConfigError
@@ -24,6 +25,7 @@ from pipeline.pages.findings import print_findings
 from pipeline.runs.cache import publish, refuse_foreign
 from pipeline.runs.command import exit_on_mistake
 from pipeline.sanity.checks import check_names
+from pipeline.sanity.finding import Finding
 from pipeline.sanity.places import folder_of
 
 OPTIONS = ("format", "checks", "out")
@@ -41,36 +43,35 @@ def main() -> None:
     shown, names = _read(options)
     grant_typed(overrides)
     declaration = compose(overrides)
-    is_whole = names is None
+    is_kept = names is None or "out" in options
     out = Path(options["out"]) if "out" in options else folder_of(declaration_digest(declaration), root)
     refuse_foreign(out, root=root)
-    from pipeline.sanity.report import (  # imports torch
-        as_rows,
-        findings_json,
-        has_fault,
-        log_findings,
-        run_checks,
-        write_findings,
-    )
+    from pipeline.sanity.report import as_rows, findings_json, has_fault, run_checks  # imports torch
 
     findings = run_checks(declaration, root=root, names=names)
-    rows = as_rows(findings)
+    if is_kept:
+        _keep(declaration, findings, out, root=root, is_whole=names is None)
+    if shown == "json":
+        sys.stdout.write(findings_json(declaration, as_rows(findings)))
+    else:
+        print_findings(as_rows(findings))
+        place = out.relative_to(root) if out.is_relative_to(root) else out
+        sys.stdout.write(f"{place}/: check.md, check.json, pictures/\n" if is_kept else "")
+    if has_fault(findings):
+        raise SystemExit(FOUND_FAULT)
+
+
+def _keep(
+    declaration: Declaration, findings: dict[str, Finding], out: Path, *, root: Path, is_whole: bool
+) -> None:
+    """Write findings to a folder, and log those of all checks."""
+    from pipeline.sanity.report import log_findings, write_findings
+
     with tempfile.TemporaryDirectory() as draft:
         write_findings(declaration, findings, Path(draft))
         if is_whole:
             log_findings(declaration, findings, Path(draft), root=root)
-        if is_whole or "out" in options:
-            publish(Path(draft), out, root=root, replaces=("pictures",))
-    if shown == "json":
-        sys.stdout.write(findings_json(declaration, rows))
-    else:
-        print_findings(rows)
-        place = out.relative_to(root) if out.is_relative_to(root) else out
-        sys.stdout.write(
-            f"{place}/: check.md, check.json, pictures/\n" if is_whole or "out" in options else ""
-        )
-    if has_fault(findings):
-        raise SystemExit(FOUND_FAULT)
+        publish(Path(draft), out, root=root, replaces=("pictures",))
 
 
 def _read(options: dict[str, str]) -> tuple[str, list[str] | None]:

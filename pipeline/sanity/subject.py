@@ -8,6 +8,7 @@ Shapes: N images, C channels, H rows, W columns; images are (N, C, H, W) uint8.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -49,13 +50,15 @@ from pipeline.transforms.statistics import Statistics
 STEP_SIDE = 16  # pixels: sides of crops are multiples of it
 SMALLEST_SIDE = 32
 MOST_PER_IMAGE = (
-    60e6  # multiply-adds of an image; larger ones are cropped where every pixel has its own target
+    60e6  # multiply-adds; images that take more are cropped, where every pixel has its own target
 )
 MOST_PER_STEP = 1e9  # of the images of a step
 MOST_PER_TRAINING = 60e9
 STEPS = 50  # of a short training
 FEWEST_STEPS = 10
 FEWEST_IMAGES = 4  # of a step
+MOST_PER_LOOK = 20e9  # multiply-adds of all images that a model is looked at with
+FEWEST_LOOKED_AT = 20
 PROBED = 128  # images that activations are measured on
 SCORED = 200  # validation images that a short training is scored on
 SHUFFLED = 1  # sets the order of shuffled targets apart from other random numbers
@@ -70,6 +73,8 @@ class Subject:
 
     Attributes:
         sides: rows and columns that images are cropped to; None for whole images.
+        batch_size: of short trainings; below the declared one for large networks.
+        num_steps: of short trainings; below `STEPS` for large networks.
     """
 
     def __init__(self, declaration: Declaration, *, root: Path) -> None:
@@ -86,6 +91,7 @@ class Subject:
         self.precision = torch.bfloat16 if settings.precision == "bf16-mixed" else None
         self.sides = self.find_sides(MOST_PER_IMAGE)
         per_image = self.multiply_adds(self.sides)
+        self.most_looked_at = max(FEWEST_LOOKED_AT, int(MOST_PER_LOOK / per_image))
         fitting = max(FEWEST_IMAGES, int(MOST_PER_STEP / per_image))
         self.batch_size = min(declaration.trainer.batch_size, fitting, self.num_images)
         steps = int(MOST_PER_TRAINING / (3 * per_image * self.batch_size))
@@ -189,12 +195,14 @@ class Subject:
     @cached_property
     def probe(self) -> Batch:
         """Training images that layers are looked at with, as augmented in training."""
-        return self.batch(self.training, self.spread(self.training, PROBED), sides=self.sides)
+        chosen = self.spread(self.training, min(PROBED, self.most_looked_at))
+        return self.batch(self.training, chosen, sides=self.sides)
 
     @cached_property
     def scored(self) -> Batch:
         """Validation images that short trainings are scored on."""
-        return self.batch(self.validation, self.spread(self.validation, SCORED), sides=self.sides)
+        chosen = self.spread(self.validation, min(SCORED, self.most_looked_at))
+        return self.batch(self.validation, chosen, sides=self.sides)
 
     @cached_property
     def at_start(self) -> Sequence[Activity]:
@@ -209,7 +217,7 @@ class Subject:
     @cached_property
     def outcome(self) -> Outcome:
         """The validation images as the short training sees them."""
-        return score(self, settle_norms(self, self.short.model), self.scored)
+        return score(self, settle_norms(self, deepcopy(self.short.model)), self.scored)
 
     @cached_property
     def prior(self) -> Outcome:
@@ -234,8 +242,9 @@ class Subject:
 
 
 def _cropped(batch: Batch, sides: tuple[int, int]) -> Batch:
-    """Return the centres of images and of targets that are as large."""
+    """Return the centres of images, which augmentation may have cropped already, and of targets that are as large."""
     rows, columns = batch["image"].shape[2:]
+    sides = min(sides[0], rows), min(sides[1], columns)
     top, left = ((a - b) // 2 for a, b in zip((rows, columns), sides, strict=True))
     return {
         key: value[..., top : top + sides[0], left : left + sides[1]].contiguous()

@@ -123,6 +123,13 @@ def test_batch_norms_that_lag_behind_are_told(tmp_path: Path) -> None:
     assert run_checks(declare("model.norm=batch"), root=tmp_path, names=["norms"])["norms"].verdict == OK
 
 
+def test_scoring_leaves_the_short_training_as_it_was(tmp_path: Path) -> None:
+    subject = Subject(declare("model.norm=batch"), root=tmp_path)
+    before = {key: value.clone() for key, value in subject.short.model.state_dict().items()}
+    assert subject.outcome.score > 0
+    assert all(torch.equal(value, before[key]) for key, value in subject.short.model.state_dict().items())
+
+
 def test_scores_are_those_of_the_whole_split(digits: Subject) -> None:
     model = digits.build()
     batch = digits.batch(digits.validation, range(30))
@@ -139,6 +146,7 @@ def test_images_that_are_too_large_are_cropped_with_their_targets(tmp_path: Path
     cropped = subject.batch(subject.plain, [0], sides=(48, 48))
     assert torch.equal(cropped["image"], whole["image"][..., 72:120, 56:104])
     assert torch.equal(cropped["target"], whole["target"][..., 72:120, 56:104])
+    assert subject.batch(subject.plain, [0], sides=(999, 48))["image"].shape == (1, 1, 192, 48)
     assert get_network(subject.build())(cropped["image"].float()).shape == (1, 3, 48, 48)
 
 

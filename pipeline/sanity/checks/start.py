@@ -16,7 +16,7 @@ from pipeline.sanity.short import per_image, set_training
 from pipeline.sanity.subject import Subject
 
 MOST_IMAGES = 64
-HIGH, VERY_HIGH = 3.0, 10.0  # times chance
+HIGH, VERY_HIGH = 5.0, 20.0  # times chance
 LOW = 0.5
 
 
@@ -24,7 +24,9 @@ LOW = 0.5
 def run(subject: Subject) -> Finding:
     """Compare the mean loss of the untrained model with the loss of outputs that are 0."""
     model, split = subject.build(), subject.plain
-    batch = subject.batch(split, subject.spread(split, MOST_IMAGES), sides=subject.sides)
+    batch = subject.batch(
+        split, subject.spread(split, min(MOST_IMAGES, subject.most_looked_at)), sides=subject.sides
+    )
     set_training(model, is_regularised=False)
     outputs = model(batch["image"]).float()
     if not outputs.isfinite().all():
