@@ -133,8 +133,7 @@ def load_chapter(
     """
     searched, trained, evaluated = (artifacts / stage / name for stage in ("search", "train", "evaluate"))
     result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
-    with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
-        epochs = len(list(csv.DictReader(file)))
+    epochs = len((trained / "history.csv").read_text(encoding="utf-8").splitlines()) - 1  # below the header
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     split, scores = _split_and_scores(evaluated, kept, titles)
     guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))

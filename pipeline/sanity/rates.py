@@ -75,14 +75,14 @@ def suggest_range(rates: list[float], losses: list[float]) -> RangeTest:
     """Return the range of rates at which losses fall."""
     smoothed = _smooth(losses)
     quiet = max(len(losses) // 5, 2)  # steps whose rate is so low that nothing is learnt
-    start, noise = float(np.mean(losses[:quiet])), float(np.std(losses[:quiet]))
-    best = int(np.argmin(smoothed))
-    fall = start - smoothed[best]
-    if fall <= NOISES * noise / np.sqrt(1 / (1 - SMOOTHING)):
+    start = float(np.mean(losses[:quiet]))
+    if len(losses) <= quiet or not isfinite(start):
         return RangeTest(rates, losses, smoothed, nan, nan)
-    begun = next(
-        index for index, loss in enumerate(smoothed) if index >= quiet and loss <= start - BEGUN * fall
-    )
+    best = quiet + int(np.argmin(smoothed[quiet:]))
+    fall, noise = start - smoothed[best], float(np.std(losses[:quiet]))
+    if fall <= NOISES * noise * np.sqrt(1 - SMOOTHING):
+        return RangeTest(rates, losses, smoothed, nan, nan)
+    begun = next(index for index in range(quiet, best + 1) if smoothed[index] <= start - BEGUN * fall)
     return RangeTest(rates, losses, smoothed, rates[begun], rates[best])
 
 

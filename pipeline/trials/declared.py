@@ -35,8 +35,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         raise ConfigError(
             "search.trial", "is set by the search itself", got=settings.trial, hint="leave it out"
         )
-    measured = suggested_rates(declaration, root=root) if has_measured(settings.space) else None
-    entries = parse_space(settings.space) if measured is None else parse_space(settings.space, rates=measured)
+    entries, measured = _find_entries(declaration, root)
     notes: list[str] = []
     _check_space(entries, declaration, overrides)
     check_metric(declaration)
@@ -48,7 +47,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         "search": {**settings.identity(), "from": declaration.around},
         "keys": [entry.key for entry in entries],
         "options": digest_options(entries, overrides, root=root),
-        **({} if measured is None else {"rates": list(measured)}),
+        **measured,
     }
     around = None
     if declaration.around is not None:
@@ -75,6 +74,15 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         around=around,
         notes=notes,
     )
+
+
+def _find_entries(declaration: Declaration, root: Path) -> tuple[list[Entry], dict[str, list[float]]]:
+    """Return the entries of a space, and the learning rates that the range test suggests if it asks for them."""
+    space = declaration.search.space
+    if not has_measured(space):
+        return parse_space(space), {}
+    rates = suggested_rates(declaration, root=root)
+    return parse_space(space, rates=rates), {"rates": list(rates)}
 
 
 def _check_space(entries: Sequence[Entry], declaration: Declaration, overrides: Sequence[str]) -> None:

@@ -115,6 +115,13 @@ def test_a_loss_that_only_varies_has_no_range() -> None:
     assert not suggest_range([10 ** (-6 + 0.1 * step) for step in range(70)], losses).has_range
 
 
+@pytest.mark.parametrize(
+    "losses", [[2.0], [2.0, 9.0], [2.0, 1.0, 9.0, 99.0], [float("inf")], [2.0, float("inf"), 3.0]]
+)
+def test_a_test_that_ends_at_once_has_no_range(losses: list[float]) -> None:
+    assert not suggest_range([10 ** (-6 + 0.1 * step) for step in range(len(losses))], losses).has_range
+
+
 def test_batch_norms_that_lag_behind_are_told(tmp_path: Path) -> None:
     lagging = declare("model.norm=batch", "trainer.norm_momentum=0.0001")
     finding = run_checks(lagging, root=tmp_path, names=["norms"])["norms"]
