@@ -69,6 +69,7 @@ def result_of(name: str) -> dict[str, Any]:
     return {
         "fingerprint": f"fingerprint-{name}",
         "data": f"sha256:data-{name}",
+        "declaration": f"declaration-{name}",
         "versions": {"numpy": "2.4.0", "torch": "2.13.0"},
         "selection": {"score": next(iter(EXPERIMENTS[name]["scores"])), "majority": None, "baseline": {}},
     }

@@ -34,6 +34,7 @@ def test_network_language_stays_within_1060_lines_of_code() -> None:
 
 
 COMMANDS = {
+    "check",
     "compare",
     "export",
     "inspect",

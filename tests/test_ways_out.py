@@ -71,7 +71,7 @@ def test_value_with_an_equals_sign_is_refused_with_its_quotes() -> None:
         compose(["from=epoch=9.ckpt"])
 
 
-@pytest.mark.parametrize("command", ["preview", "inspect", "predict"])
+@pytest.mark.parametrize("command", ["preview", "inspect", "predict", "check"])
 def test_help_of_a_command_is_its_docstring(command: str) -> None:
     typed = [sys.executable, "-m", f"pipeline.{command}", "--help"]
     done = subprocess.run(typed, capture_output=True, text=True, check=True)

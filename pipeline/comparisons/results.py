@@ -110,7 +110,7 @@ def log_comparison(
             for run in method.runs.values()
         ]
         parts = " ".join([comparison.score, *runs])
-        run_id = store.compared_run(parts)
+        run_id = store.tagged_run(COMPARED_TAG, parts)
         names = " against ".join(
             [*(method.name for method in comparison.methods[1:]), comparison.methods[0].name]
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.pages.figures import Picture, load_pictures
+from pipeline.pages.findings import FindingRow, read_findings
 from pipeline.pages.image_counts import ImageCounts
 from pipeline.storage.names import unescape_cells
 
@@ -90,6 +91,7 @@ class Chapter:
         scores: the one that selects the best epoch comes first; `remarks` say what is left out of them.
         majority: the most frequent class of the training split; None if the task has no guess to compare with.
         groups: scores of groups where these are too few for an interval; None otherwise.
+        checks: what `check` found in the declaration, if it was kept below `artifacts/check`.
         origin: (name, value) pairs: fingerprint, data, versions.
     """
 
@@ -103,6 +105,7 @@ class Chapter:
     remarks: list[str]
     majority: str | None
     groups: Groups | None
+    checks: list[FindingRow]
     epochs: int
     kept_epoch: int
     origin: list[tuple[str, str]]
@@ -130,8 +133,7 @@ def load_chapter(
     """
     searched, trained, evaluated = (artifacts / stage / name for stage in ("search", "train", "evaluate"))
     result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
-    with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
-        epochs = len(list(csv.DictReader(file)))
+    epochs = len((trained / "history.csv").read_text(encoding="utf-8").splitlines()) - 1  # below the header
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     split, scores = _split_and_scores(evaluated, kept, titles)
     guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))
@@ -154,6 +156,7 @@ def load_chapter(
         remarks=(evaluated / "remarks.txt").read_text(encoding="utf-8").splitlines(),
         majority=guessed.get("class"),
         groups=groups,
+        checks=read_findings(artifacts / "check" / name, declaration=result.get("declaration")),
         epochs=epochs,
         kept_epoch=int(kept["epoch"]) + 1,
         origin=_origin(result),

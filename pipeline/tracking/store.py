@@ -49,6 +49,7 @@ OF_EXPERIMENT = {
     ),
 }
 COMPARED_TAG = "convoy.compared"  # which runs a comparison is of, and by which score
+CHECKED_TAG = "convoy.checked"  # the digest of the declaration that was checked
 SAME_TAG = "convoy.same_as"  # the run that a link refers to
 
 
@@ -150,9 +151,9 @@ class Store:
         found = self.client.search_runs([self.experiment_id], f"tags.`{FOLDER_TAG}` = '{folder}'")
         return next((run.info.run_id for run in found if SAME_TAG not in run.data.tags), None)
 
-    def compared_run(self, parts: str) -> str | None:
-        """Return the run that has the tag `convoy.compared` with this value; None if there is none."""
-        found = self.client.search_runs([self.experiment_id], f"tags.`{COMPARED_TAG}` = '{parts}'")
+    def tagged_run(self, tag: str, value: str) -> str | None:
+        """Return the newest run that has a tag with this value; None if there is none."""
+        found = self.client.search_runs([self.experiment_id], f"tags.`{tag}` = '{value}'")
         return next((run.info.run_id for run in found), None)
 
     def _experiment(self, name: str, *, location: str | None) -> str:

@@ -9,6 +9,7 @@ from pipeline.declaration.composition import compose
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.keys import identity
 from pipeline.errors import ConfigError, DamagedFileError
+from pipeline.sanity.starting import suggested_rates
 from pipeline.storage.sealed import CHANGED
 from pipeline.sweeps.dimensions import Entry
 from pipeline.sweeps.ledger import Ledger
@@ -17,7 +18,7 @@ from pipeline.sweeps.refine import refined, top
 from pipeline.sweeps.samplers import Grid, Point, make_sampler
 from pipeline.trials.early_stopping import check_metric, check_pruner, name_objective
 from pipeline.trials.search import Search
-from pipeline.trials.space import check_keys, check_values_of, digest_options, parse_space
+from pipeline.trials.space import check_keys, check_values_of, digest_options, has_measured, parse_space
 
 SEARCHES = Path("runs") / "searches"
 
@@ -34,7 +35,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         raise ConfigError(
             "search.trial", "is set by the search itself", got=settings.trial, hint="leave it out"
         )
-    entries = parse_space(settings.space)
+    entries, measured = _find_entries(declaration, root)
     notes: list[str] = []
     _check_space(entries, declaration, overrides)
     check_metric(declaration)
@@ -46,6 +47,7 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         "search": {**settings.identity(), "from": declaration.around},
         "keys": [entry.key for entry in entries],
         "options": digest_options(entries, overrides, root=root),
+        **measured,
     }
     around = None
     if declaration.around is not None:
@@ -72,6 +74,15 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         around=around,
         notes=notes,
     )
+
+
+def _find_entries(declaration: Declaration, root: Path) -> tuple[list[Entry], dict[str, list[float]]]:
+    """Return the entries of a space, and the learning rates that the range test suggests if it asks for them."""
+    space = declaration.search.space
+    if not has_measured(space):
+        return parse_space(space), {}
+    rates = suggested_rates(declaration, root=root)
+    return parse_space(space, rates=rates), {"rates": list(rates)}
 
 
 def _check_space(entries: Sequence[Entry], declaration: Declaration, overrides: Sequence[str]) -> None:

@@ -24,11 +24,21 @@ from pipeline.sweeps.dimensions import Choice, Dimension, Entry, Interval, check
 
 DECIDING = (*OF_TRAINING, "data", "trainer")
 MOST_VALUES = 10_000  # of a range
+FROM_CHECK, MEASURED_KEY = "from check", "optimizer.lr"
+ALL_RATES = (1e-6, 10.0)  # of the range test, as long as it has not been made
 BRINGING_CODE = ("model.", "augmentation.")
 
 
-def parse_space(space: Mapping[str, Any]) -> list[Entry]:
+def has_measured(space: Mapping[str, Any]) -> bool:
+    """Return whether a space leaves the learning rate to the range test."""
+    return space.get(MEASURED_KEY) == FROM_CHECK
+
+
+def parse_space(space: Mapping[str, Any], *, rates: tuple[float, float] = ALL_RATES) -> list[Entry]:
     """Parse a space: key -> its values in Hydra's sweep syntax.
+
+    Args:
+        rates: the lowest and the highest learning rate, where it is left to the range test.
 
     Raises:
         ConfigError: an entry cannot be parsed, or allows only a single value.
@@ -40,6 +50,8 @@ def parse_space(space: Mapping[str, Any]) -> list[Entry]:
             hint="choose search=coarse, or add keys",
         )
     draws: dict[str, Any] = {}
+    if has_measured(space):
+        space = {**space, MEASURED_KEY: f"tag(log, interval({float(rates[0])}, {float(rates[1])}))"}
     for key, value in space.items():
         if isinstance(value, Mapping) and set(value) != {"draw", "when"}:
             raise ConfigError(f"search.space.{key}", got=sorted(value), allowed="a mapping of draw and when")
@@ -251,5 +263,7 @@ def _dimension(key: str, value: Any, draw: Any) -> Dimension:
         f"search.space.{key}",
         "is a single value",
         got=draw,
-        hint="write choice(a, b), interval(0.1, 1), range(1, 9, 2) or tag(log, interval(1.0e-4, 0.1))",
+        hint=f"only {MEASURED_KEY} can be taken {FROM_CHECK}"
+        if draw == FROM_CHECK
+        else "write choice(a, b), interval(0.1, 1), range(1, 9, 2) or tag(log, interval(1.0e-4, 0.1))",
     )

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from pipeline.pictures.checks import draw_activations, draw_range
 from pipeline.pictures.comparison import draw_comparison
 from pipeline.pictures.confusion import draw_confusion
 from pipeline.pictures.curves import draw_curves
@@ -18,6 +19,7 @@ from pipeline.pictures.places import Marks
 from pipeline.pictures.sheets import COLOURS, OPACITY, draw_sheet, overlay
 from pipeline.pictures.statistics import draw_statistics
 from pipeline.pictures.windows import ShownWindows, draw_windows
+from pipeline.sanity.layers import Activity
 from pipeline.transforms.statistics import measure
 
 RANDOM = np.random.default_rng(0)
@@ -31,6 +33,12 @@ FOUND = Marks(
     is_dashed=[False, True],
 )
 NASTY = ["a$b$c", "$x_", "50 % <b>", "$\\frac$"]  # mathtext would stumble over them
+
+
+ACTIVITIES = [
+    Activity(f"layers[{index}]", "conv", 0.1, 1.0, 0.2 if index % 2 else float("nan"), 0.3)
+    for index in range(30)
+]
 
 
 def history(num_epochs: int, num_scores: int = 2) -> list[dict[str, float]]:
@@ -143,6 +151,20 @@ DRAWINGS: dict[str, Callable[[Path], None]] = {
         first=NASTY[1],
         score="accuracy",
     ),
+    "range of rates": lambda path: draw_range(
+        [1e-6, 1e-3, 1.0], [2, 1, 9], [2, 1.5, 3], path, low=1e-4, high=1e-2, declared=100.0
+    ),
+    "no range of rates": lambda path: draw_range(
+        [1e-6, 1e-3],
+        [2, float("inf")],
+        [2, float("inf")],
+        path,
+        low=float("nan"),
+        high=float("nan"),
+        declared=0.1,
+    ),
+    "activations": lambda path: draw_activations({"before": ACTIVITIES[:2], "after": ACTIVITIES[:2]}, path),
+    "activations of many layers": lambda path: draw_activations({"$x_": ACTIVITIES}, path),
     "comparison of seeds": lambda path: draw_comparison(
         [("a", [0.9, 0.8, float("nan")]), ("b", [0.7, 0.9])], path, score="accuracy"
     ),

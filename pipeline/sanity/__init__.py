@@ -1,0 +1,1 @@
+"""Checks of a declaration in a minute: why it would not learn, before hours are spent on it."""
