@@ -88,11 +88,8 @@ def scale(context: PlanContext, start: Any = 1.0) -> Leaf:
 
 def pixels(context: PlanContext, deviation: Any = 0.0, *, mean: Any = 0.0) -> Leaf:
     """Put out a learnt image, whatever the input; its values are drawn with this deviation around a mean."""
-    arguments = {
-        "mean": context.number("mean", mean),
-        "deviation": context.number("deviation", deviation, low=0),
-    }
-    spec = Spec(PIXELS, {"shape": context.map(), **arguments}, weights=(context.map(),))
+    first = {"mean": context.number("mean", mean), "deviation": context.number("deviation", deviation, low=0)}
+    spec = Spec(PIXELS, {"shape": context.map(), **first}, weights=(context.map(),))
     return context.leaf("pixels", context.map(), spec)
 
 

@@ -117,8 +117,7 @@ def _fit(
             )
         report = EpochReport(declaration, selection, tracked, observer)
         learner = _make_learner(declaration, model, task, report)
-        callbacks: list[Callback] = [VerifiedInputs(inputs.verify)]
-        callbacks += make_frames(task, data.val, folder) if observer.log_artifacts else []
+        callbacks = [VerifiedInputs(inputs.verify), *make_frames(task, data.val, folder, observer)]
         if not _is_complete(resumed, declaration.trainer):
             with (
                 _history_logged(learner, tracked),

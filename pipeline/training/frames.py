@@ -18,6 +18,7 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.files import replacing
 from pipeline.pictures.sheets import draw_sheet
 from pipeline.runs.folder import RunFolder
+from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.task import Framed, Task
 
 MOST_SHOWN = 8  # frames on the sheet of all
@@ -46,9 +47,13 @@ class Frames(Callback):
         _write(self._task.decode(outputs)[0].cpu().numpy(), self._folder / f"epoch_{epoch:05d}.png")
 
 
-def make_frames(task: Task, split: PreparedSplit, folder: RunFolder) -> list[Callback]:
-    """Return what keeps frames in training; nothing if the task has none."""
-    return [Frames(task, split, task.frame_every, folder.frames)] if isinstance(task, Framed) else []
+def make_frames(
+    task: Task, split: PreparedSplit, folder: RunFolder, observer: TrainingObserver
+) -> list[Callback]:
+    """Return what keeps frames in training; nothing if the task has none, or nothing but scores is recorded."""
+    if not isinstance(task, Framed) or not observer.log_artifacts:
+        return []
+    return [Frames(task, split, task.frame_every, folder.frames)]
 
 
 def frame_steps(
