@@ -1,6 +1,7 @@
 """Locate checkpoints of other programs, and read their tensors.
 
-A checkpoint is untrusted: it is loaded as plain tensors (`weights_only`), never unpickled.
+A checkpoint is untrusted: it is loaded as plain tensors (`weights_only`), never unpickled. Besides those of torch, the
+weights of convolutions in ONNX files are read, and pickles of NumPy arrays, by an unpickler that knows three names.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from pipeline.errors import ConfigError, first_line
 SETTING = "model.pretrained"  # which names a checkpoint, unless another one does
 PACKAGE = "package:"
 SUFFIXES = (".pth", ".pt", ".ckpt")
+ONNX = ".onnx"  # of the file that is looked for in a package without others
 # Keys under which other programs store the weights in a checkpoint.
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 DEEPEST = 3  # maximum nesting of such keys
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # the first bytes of a checkpoint; a bare pickle before torch 1.6
+OLD_TORCH = (
+    b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a checkpoint before torch 1.6, behind the version of the pickle
+)
+MODEL = b"\x08"  # the first byte of an ONNX file
 NOT_SAVED = "is not one that torch.save writes"
 
 
@@ -57,7 +63,10 @@ def find_checkpoint(pretrained: str, setting: str = SETTING) -> Path:
     folder = Path(spec.submodule_search_locations[0])
     if inside and (folder / inside).is_file():
         return folder / inside
-    found = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    files = sorted(folder.rglob("*"))
+    found = [path for path in files if path.suffix in SUFFIXES] or [
+        path for path in files if path.suffix == ONNX
+    ]
     if inside or len(found) != 1:
         names = ", ".join(str(path.relative_to(folder)) for path in found) or "none"
         raise ConfigError(
@@ -80,7 +89,7 @@ def check_format(path: Path, setting: str = SETTING) -> None:
     try:
         with path.open("rb") as stream:
             start = stream.read(4)
-        problem = _problem_of_zip(path) if start == ZIP else "" if start[:1] == PICKLE else NOT_SAVED
+        problem = _problem_of_zip(path) if start == ZIP else "" if _is_known(path, start) else NOT_SAVED
     except OSError as reason:
         problem = f"cannot be read ({reason.strerror})"
     if problem:
@@ -92,6 +101,10 @@ def check_format(path: Path, setting: str = SETTING) -> None:
         )
 
 
+def _is_known(path: Path, start: bytes) -> bool:
+    return start[:1] == (MODEL if path.suffix == ONNX else PICKLE)
+
+
 def _problem_of_zip(path: Path) -> str:
     """Return why a zip file is not a checkpoint; empty if it may be one."""
     try:
@@ -99,6 +112,25 @@ def _problem_of_zip(path: Path) -> str:
             return "" if any(name.endswith("data.pkl") for name in archive.namelist()) else NOT_SAVED
     except zipfile.BadZipFile:
         return "is cut off"
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    """Return the tensors of an ONNX file, or of a pickle that torch has not written; empty for other files."""
+    import torch
+
+    with path.open("rb") as stream:
+        start = stream.read(2 + len(OLD_TORCH))
+    if path.suffix == ONNX:
+        from pipeline.transfer.onnx_file import read_convolutions
+
+        arrays: dict[str, Any] = dict(read_convolutions(path))
+    elif start[:1] == PICKLE and start[2:] != OLD_TORCH:
+        from pipeline.transfer.array_pickle import read_arrays
+
+        arrays = dict(read_arrays(path))
+    else:
+        return {}
+    return {name: torch.tensor(array.astype("<f4")) for name, array in arrays.items()}
 
 
 def file_digest(path: Path) -> str:
@@ -116,7 +148,7 @@ def read_tensors(path: Path, setting: str = SETTING) -> dict[str, Any]:
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = _read_arrays(path) or torch.load(path, map_location="cpu", weights_only=True)
     except Exception as reason:
         raise ConfigError(
             setting,
