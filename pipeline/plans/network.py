@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.plans.view import Pair, Shape, View
 
 PIXELS = "pipeline.layers.pixels.Pixels"  # the layer that is an image
+NORMS_OVER_MAPS = {"torch.nn.InstanceNorm2d", "torch.nn.GroupNorm"}  # whose means are of all rows and columns
 Terms = tuple[tuple[int, ...], ...]
 Init = tuple[str, Any, float]
 
@@ -166,6 +167,11 @@ class Network:
     def is_image(self) -> bool:
         """Whether what is learnt is one image, so that the network applies to no other."""
         return PIXELS in self.targets()
+
+    @property
+    def has_norms_over_maps(self) -> bool:
+        """Whether layers normalise over all rows and columns of an image, so that an output depends on all of it."""
+        return not NORMS_OVER_MAPS.isdisjoint(self.targets())
 
     def targets(self) -> set[str]:
         """Return the dotted names of all classes that the network is built from."""
