@@ -12,8 +12,8 @@ from typing import Any
 from pipeline.errors import ConfigError, Range
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
+from pipeline.transfer.checkpoint import KEYS as TRANSFER
 from pipeline.transfer.checkpoint import check_format, find_checkpoint
-from pipeline.transfer.settings import KEYS as TRANSFER
 
 SHAPE = (3, 224, 224)  # of images that it is planned for; it sees those of any sides
 OUTPUTS = 1000  # of its head, which is not used

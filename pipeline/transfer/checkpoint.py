@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError, first_line
 
+KEYS = ("pretrained", "freeze", "lr_factors")  # settings of transfer in the section of a network
 SETTING = "model.pretrained"  # which names a checkpoint, unless another one does
 PACKAGE = "package:"
 SUFFIXES = (".pth", ".pt", ".ckpt")

@@ -38,10 +38,10 @@ def style_outputs(targets: Tensor) -> Tensor:
     return (torch.from_numpy(stripes(*targets.shape[2:]).copy()).float() / 255).expand(targets.shape)
 
 
-def write_weights(path: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Write weights of the tiny network; return the settings of a loss network that has them."""
+def write_weights(path: Path, *more: str) -> dict[str, Any]:
+    """Write weights of the tiny network, with more layers; return the settings of a loss network that has them."""
     settings: dict[str, Any] = {
-        "model": TINY,
+        "model": {**TINY, "layers": [*TINY["layers"], *more]},
         "pretrained": str(path),
         "mean": [100.0, 110.0, 120.0],
         "deviation": [60.0, 70.0, 80.0],
@@ -49,12 +49,16 @@ def write_weights(path: Path, *, seed: int = 0) -> dict[str, Any]:
         "content_levels": [0.0, 1.0],
         "style_levels": [1.0, 2.0],
     }
-    torch.save(build(plan_loss_network(settings, "task.loss_network"), seed=seed).state_dict(), path)
+    torch.save(build(plan_loss_network(settings, "task.loss_network"), seed=0).state_dict(), path)
     return settings
 
 
-def write_style(folder: Path) -> dict[str, Any]:
-    """Write a style image and weights into a folder; return the settings of a task that name them."""
+def write_style(folder: Path, *more: str) -> dict[str, Any]:
+    """Write a style image and weights into a folder; return the settings of a task that name them.
+
+    Args:
+        more: layers of the loss network behind the usual ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     Image.fromarray(stripes(SIDE, SIDE).copy()).save(folder / "style.png")
     return {
@@ -62,5 +66,5 @@ def write_style(folder: Path) -> dict[str, Any]:
         "style_side": SIDE,
         "content_weight": 0.001,
         "style_weight": 0.1,
-        "loss_network": write_weights(folder / "weights.pt"),
+        "loss_network": write_weights(folder / "weights.pt", *more),
     }
