@@ -65,7 +65,23 @@ def find_loss_checkpoint(settings: Mapping[str, Any], path: str) -> Path:
     return file
 
 
-def plan_loss_network(settings: Mapping[str, Any], path: str) -> Network:
+def check_sides(settings: Mapping[str, Any], path: str, sides: tuple[int, ...]) -> None:
+    """Check that a loss network takes images of some rows and columns.
+
+    Raises:
+        ConfigError: they are fewer than its layers divide.
+    """
+    try:
+        plan_loss_network(settings, path, sides)
+    except ConfigError as reason:
+        raise ConfigError(
+            "data.shape",
+            f"images of {' x '.join(map(str, sides))} pixels are too small for {path} ({reason.problem})",
+            hint="choose more rows and columns",
+        ) from None
+
+
+def plan_loss_network(settings: Mapping[str, Any], path: str, sides: tuple[int, ...] = SHAPE[1:]) -> Network:
     """Plan a loss network.
 
     Raises:
@@ -81,7 +97,7 @@ def plan_loss_network(settings: Mapping[str, Any], path: str) -> Network:
                 f"{path}.model.{key}", "is not used by a loss network", got=model[key], hint=hint
             )
     try:
-        return plan(model, shape=SHAPE, outputs=OUTPUTS)
+        return plan(model, shape=(3, *sides), outputs=OUTPUTS)
     except ConfigError as reason:
         place = f"{path}.{reason.path}"
         raise ConfigError(

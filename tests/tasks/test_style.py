@@ -24,7 +24,9 @@ from pipeline.runs.observer import TrainingObserver
 from pipeline.training.assemble import build_task
 from pipeline.training.checks import check_trainable
 from pipeline.training.evaluation import evaluate
+from pipeline.training.prediction import predict
 from pipeline.training.run import RunRequest, train
+from pipeline.training.trained import open_trained
 from tests.refusals import refused
 from tests.tasks.style_files import SIDE, stripes, write_style
 
@@ -126,6 +128,12 @@ def test_style_image_may_be_grey_or_have_a_palette_or_an_opaque_alpha_channel(
 def test_setting_out_of_range_is_refused_on_composition(override: str, path: str, got: Any) -> None:
     with refused(path, got=got):
         compose(["experiment=style_wave", override])
+
+
+def test_images_that_are_too_small_for_the_loss_network_are_refused() -> None:
+    compose(["experiment=style_wave", "task/loss_network=vgg16", "data.shape=[3,32,32]"])
+    with refused("data.shape", hint="choose more rows and columns"):
+        compose(["experiment=style_wave", "task/loss_network=vgg16", "data.shape=[3,31,48]"])
 
 
 def test_degraded_images_are_refused() -> None:
@@ -237,6 +245,27 @@ def test_prediction_export_and_logging_say_that_an_image_applies_to_no_other(
     logging = declaration.replace(tracking={**declaration.sections["tracking"], "log_model": True})
     with refused("tracking.log_model", got=True, hint="set it to false"):
         run_of(logging.replace(seed=1), tmp_path)
+
+
+@pytest.mark.slow
+def test_network_for_a_style_predicts_without_the_style_and_its_loss_network(tmp_path: Path) -> None:
+    files = [f"{split}/{index}.png" for split in ("train", "val") for index in range(2)]
+    for seed, file in enumerate(files):
+        path = tmp_path / "images" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), np.uint8)).save(path)
+    facts = [f"data.root={tmp_path / 'images'}", "data.shape=[3,16,16]", "data.digest=null"]
+    small = ["model.width=0.1", "trainer.max_epochs=1", "trainer.progress=false", "tracking.log_model=false"]
+    composed = compose(["experiment=style_fast", *facts, *small, "augmentation.steps=[]"])
+    run = run_of(composed.replace(task={**composed.task, **write_style(tmp_path)}), tmp_path)
+    for file in ("style.png", "weights.pt"):
+        (tmp_path / file).unlink()
+    trained = open_trained(run, root=tmp_path)
+    (tmp_path / "out").mkdir()
+    predict([trained], tmp_path / "images", tmp_path / "out", overlays=False)
+    for file in files:
+        with Image.open(tmp_path / "out" / "predictions" / file) as image:
+            assert (image.size, image.mode) == ((30, 20), "RGB")
 
 
 @pytest.mark.slow

@@ -9,7 +9,12 @@ from typing import Any
 from pipeline.data.facts import Facts
 from pipeline.errors import ConfigError, Range
 from pipeline.tasks.demands import Demands, TrainingTargets
-from pipeline.tasks.loss_network import check_loss_network, find_loss_checkpoint, plan_loss_network
+from pipeline.tasks.loss_network import (
+    check_loss_network,
+    check_sides,
+    find_loss_checkpoint,
+    plan_loss_network,
+)
 from pipeline.transfer.checkpoint import file_digest
 
 NETWORK = "task.loss_network"
@@ -77,8 +82,13 @@ class StyleDemands(Demands):
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]
     ) -> tuple[int, ...]:
-        """Return the shape of the image."""
-        del settings, facts
+        """Return the shape of the image.
+
+        Raises:
+            ConfigError: images of the data are too small for the loss network.
+        """
+        if shape == tuple(facts.shape):
+            check_sides(settings["loss_network"], NETWORK, shape[1:])
         return shape
 
     def scores(self, facts: Facts) -> dict[str, str]:
