@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pytorch_lightning.callbacks import Callback
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.files import replacing
@@ -72,7 +73,7 @@ def _draw(task: Framed, model: nn.Module, split: PreparedSplit, folder: RunFolde
     batch = split[0, list(range(min(MOST_RESULTS, len(split))))]
     outputs = model(batch["image"])
     _write(task.decode(outputs)[0].numpy(), folder.kept_frame)
-    task.draw_result(outputs, dict(batch), pictures / "outputs.png")
+    task.draw_result(outputs, cast(Mapping[str, Tensor], batch), pictures / "outputs.png")
     files = sorted(folder.frames.glob("epoch_*.png"))
     if files:
         places = np.unique(np.linspace(0, len(files) - 1, MOST_SHOWN).round().astype(int))
