@@ -30,7 +30,7 @@ from pipeline.training.deployment import (
     trace,
 )
 from pipeline.training.description import describe
-from pipeline.training.trained import find_trained
+from pipeline.training.trained import check_applies, find_trained
 
 USAGE = "python -m pipeline.export <run> <onnx or torch> <file to write>"
 
@@ -63,6 +63,7 @@ def export(run: str, form: str, out: Path, *, root: Path) -> str:
     _check_target(out, made.suffix)
     check_packages(made)
     trained = find_trained(run, root=root)
+    check_applies(trained)
     examples = find_examples(trained, root=root)
     images = examples.images
     model = Deployed(trained).eval()

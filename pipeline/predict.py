@@ -27,7 +27,7 @@ from pipeline.errors import ConfigError
 from pipeline.runs.cache import publish, refuse_foreign
 from pipeline.runs.command import exit_on_mistake
 from pipeline.training.prediction import OVERLAYS, TABLE, Summary, predict
-from pipeline.training.trained import Trained, find_trained, open_trained
+from pipeline.training.trained import Trained, check_applies, find_trained, open_trained
 from pipeline.transforms.settings import refuse_parts
 
 OPTIONS = ("views", "overlays", "ensemble", "explain")
@@ -92,6 +92,7 @@ def _find_runs(named: Sequence[str], views: str | None, root: Path) -> list[Trai
     found: dict[Path, Trained] = {}
     for name in named:
         run = find_trained(name, root=root)
+        check_applies(run)
         if views is not None:
             section = compose_sections([f"views={views}"])["views"]
             refuse_parts(section)

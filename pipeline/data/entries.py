@@ -23,8 +23,9 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 def restore(root: Path) -> str:
     """Return the command that restores a bundled archive or makes one again, or advice for a user's own archive."""
-    if root.parts[:1] == ("built",):
-        return f"make it with `python -m pipeline.data.bundled {root.stem} {root.as_posix()}`"
+    if root.parts[:1] == ("built",) and len(root.parts) > 1:
+        built = Path(*root.parts[:2])  # of which it may be a file
+        return f"make it with `python -m pipeline.data.bundled {built.stem} {built.as_posix()}`"
     if root.parts[:1] == ("data",):
         return "restore it with `git checkout data.dvc && dvc pull --force --remote store data.dvc`"
     return "restore an intact copy, or point data.root to one"

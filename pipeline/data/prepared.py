@@ -88,6 +88,11 @@ class Prepared:
         groups = self._column("group", split)
         return groups if any(groups) else None
 
+    def count_trained_on(self, split: str) -> int:
+        """Return the number of images of a split whose files are among those of the training split, too."""
+        trained = set(self._column("digest", SPLITS[0]))
+        return sum(digest in trained for digest in self._column("digest", split))
+
     def _column(self, name: str, split: str) -> list[str]:
         with (self.folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
             return unescape_cells([row[name] for row in csv.DictReader(file) if row["split"] == split])

@@ -181,7 +181,8 @@ def check_classes(sections: Mapping[str, Any]) -> None:
     """Check the classes that all sections name, and their arguments; nothing is imported before."""
     allowed = sections["allowed_targets"]
     check_granted(allowed)
-    check_modules(sections["model"], allowed=allowed)
+    for key in ("model", "task"):
+        check_modules(sections[key], allowed=allowed, path=key)
     augmentation = sections["augmentation"]
     _check_steps(augmentation["steps"], "augmentation.steps")
     if augmentation["mixing"] is not None:

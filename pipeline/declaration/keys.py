@@ -21,6 +21,7 @@ from pipeline.data.sources import find_target
 from pipeline.data.table_files import find_outside_table
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest, import_closure
+from pipeline.declaration.files_read import digest_files, digest_pretrained
 from pipeline.declaration.hardware import resolved
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import NOT_DECIDING as NOT_DECIDING_SETTINGS
@@ -28,8 +29,7 @@ from pipeline.declaration.signatures import find_module, module_file
 from pipeline.declaration.targets import find_targets
 from pipeline.errors import ConfigError
 from pipeline.files import write_text
-from pipeline.tasks.demands import task_package
-from pipeline.transfer.checkpoint import file_digest, find_checkpoint
+from pipeline.tasks.demands import load_demands, task_package
 from pipeline.transforms.settings import find_tile
 
 # Modules for reporting, plotting, tracking and file handling, which cannot affect a numerical result.
@@ -42,6 +42,7 @@ RECORDING = (
     "pipeline.runs",
     "pipeline.tracking",
     "pipeline.training.account",
+    "pipeline.training.frames",
     "pipeline.training.overview",
     "pipeline.training.previews",
     "pipeline.training.progress",
@@ -146,7 +147,8 @@ def identity(declaration: Declaration, *, root: Path) -> dict[str, Any]:
     return {
         "declaration": deciding(declaration),
         "data": [prepared_key(declaration, root=root), statistics_key(declaration, root=root)],
-        "pretrained": _pretrained_digest(declaration),
+        "pretrained": digest_pretrained(declaration),
+        **digest_files(declaration),
         "resolved": resolved(declaration.trainer, root=root),
         **training_code(declaration, root=root),
     }
@@ -191,7 +193,7 @@ def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
         for stage, (modules, counting) in stages.items()
     }
     for stage in ("search", "train"):
-        codes[stage]["pretrained"] = _pretrained_digest(declaration)
+        codes[stage] |= {"pretrained": digest_pretrained(declaration), **digest_files(declaration)}
     return {stage: digest(code) for stage, code in codes.items()}
 
 
@@ -234,6 +236,7 @@ def _draw_modules(declaration: Declaration) -> list[str]:
 def _train_modules(declaration: Declaration) -> list[str]:
     """Return the entry modules of training."""
     named = {*find_targets(declaration.sections), *plan_network(declaration).targets()}
+    named |= load_demands(declaration.task).targets(declaration.task)
     package = task_package(declaration.task["_target_"])
     return [
         "pipeline.training.fit",
@@ -274,12 +277,6 @@ def _code(
     without = [each for each in (*RECORDING, *SWEEPING) if each not in counting]
     closure = import_closure(modules, own=declaration.allowed_targets, without=without, root=root)
     return {"code": digest(closure.digests), "versions": _versions(closure.libraries)}
-
-
-def _pretrained_digest(declaration: Declaration) -> str | None:
-    """Return the digest of the checkpoint that a network starts from; None without one."""
-    pretrained = declaration.model["pretrained"]
-    return None if pretrained is None else file_digest(find_checkpoint(pretrained))
 
 
 def _versions(libraries: Iterable[str]) -> dict[str, str]:

@@ -122,9 +122,9 @@ def check_section(section: Any, schema: str, *, path: str) -> None:
     _check_keys(section, schema, path, frozenset())
 
 
-def check_modules(model: Any, *, allowed: Sequence[str]) -> None:
-    """Check every `module:` of a network, which names a class like a `_target_`."""
-    for where, target in _modules(model, "model"):
+def check_modules(section: Any, *, allowed: Sequence[str], path: str = "model") -> None:
+    """Check every `module:` of the networks in a section, which names a class like a `_target_`."""
+    for where, target in _modules(section, path):
         check_allowed(target, where=f"{where}.module", kind="module", allowed=allowed)
 
 

@@ -16,7 +16,7 @@ from pipeline.layers.classes import load_class
 from pipeline.networks.filters import conv, depthwise, filtered, pool, up
 from pipeline.networks.grammar import PlanContext
 from pipeline.networks.parts import activation_specs, norm_and_activation, norm_specs, pieces_of
-from pipeline.plans.network import Leaf, Spec, side_or_sides, times
+from pipeline.plans.network import PIXELS, Leaf, Spec, side_or_sides, times
 
 EDGES = {
     "edge": ("sobel", "scharr", "prewitt"),
@@ -84,6 +84,13 @@ def scale(context: PlanContext, start: Any = 1.0) -> Leaf:
     arguments = {"channels": context.map()[0], "start": context.number("start", start)}
     spec = Spec("pipeline.layers.scales.Scale", arguments, weights=((context.flow.shape[0],),))
     return context.leaf("scale", context.flow.shape, spec)
+
+
+def pixels(context: PlanContext, deviation: Any = 0.0, *, mean: Any = 0.0) -> Leaf:
+    """Put out a learnt image, whatever the input; its values are drawn with this deviation around a mean."""
+    first = {"mean": context.number("mean", mean), "deviation": context.number("deviation", deviation, low=0)}
+    spec = Spec(PIXELS, {"shape": context.map(), **first}, weights=(context.map(),))
+    return context.leaf("pixels", context.map(), spec)
 
 
 def resize(context: PlanContext, factor: Any = 2, *, mode: Any = "nearest") -> Leaf:
@@ -176,6 +183,6 @@ def module(context: PlanContext, target: str, **arguments: Any) -> Leaf:
 
 
 _FILTERS = (conv, depthwise, up, pool)
-_OTHERS = (linear, flatten, dropout, drop_path, lrn, scale, edge, norm, activation, module)
+_OTHERS = (linear, flatten, dropout, drop_path, lrn, scale, pixels, edge, norm, activation, module)
 _ENLARGING = (resize, pixel_shuffle)
 LEAVES: dict[str, Callable[..., Leaf]] = {each.__name__: each for each in (*_FILTERS, *_OTHERS, *_ENLARGING)}

@@ -44,6 +44,7 @@ def draw_sheet(
     classes: Sequence[str] | None = None,
     marks: Sequence[Marks] | None = None,
     columns: int = COLUMNS,
+    cell: int = CELL,
 ) -> None:
     """Draw images in a grid; their sizes may differ.
 
@@ -52,30 +53,31 @@ def draw_sheet(
         captions: short text above each image, which may have several lines.
         classes: names of the classes of masks, for a legend; other values in a mask are transparent.
         marks: boxes or points over the images, in pixels of these.
+        cell: pixels across of each image.
     """
     columns = min(columns, len(images))
     texts = ["\n".join(map(_wrapped, each.splitlines())) for each in captions or ()]
     band = LINE * max((text.count("\n") + 1 for text in texts), default=0)
-    height = round(CELL * max(image.shape[0] / image.shape[1] for image in images))
+    height = round(cell * max(image.shape[0] / image.shape[1] for image in images))
     has_legend = masks is not None and classes is not None and len(classes) - 1 <= len(COLOURS)
     pitch = band + height + GAP
     legend = (1 + ceil((len(classes) - 1) / LEGEND_COLUMNS)) * LINE if has_legend and classes else 0
-    width = GAP + max(columns, LEGEND_COLUMNS if legend else 1) * (CELL + GAP)
+    width = GAP + max(columns, LEGEND_COLUMNS if legend else 1) * (cell + GAP)
     canvas = np.full((GAP + ceil(len(images) / columns) * pitch + legend, width, 3), 255, dtype=np.uint8)
     places = [
-        (GAP + (index // columns) * pitch, GAP + (index % columns) * (CELL + GAP))
+        (GAP + (index // columns) * pitch, GAP + (index % columns) * (cell + GAP))
         for index in range(len(images))
     ]
     for index, (image, (top, left)) in enumerate(zip(images, places, strict=True)):
         shown = image if masks is None else overlay(image, _known(masks[index], classes))
-        cell = _enlarged(shown)
+        pixels = _enlarged(shown, cell)
         if marks is not None:
-            cell = mark(cell, marks[index], scale=CELL / image.shape[1])
-        canvas[top + band : top + band + len(cell), left : left + CELL] = cell
+            pixels = mark(pixels, marks[index], scale=cell / image.shape[1])
+        canvas[top + band : top + band + len(pixels), left : left + cell] = pixels
     figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI)
     figure.figimage(canvas, origin="upper")
     for text, (top, left) in zip(texts, places, strict=False):
-        x, y = (left + CELL / 2) / canvas.shape[1], 1 - (top + band - 3) / canvas.shape[0]
+        x, y = (left + cell / 2) / canvas.shape[1], 1 - (top + band - 3) / canvas.shape[0]
         figure.text(x, y, text, ha="center", va="bottom", fontsize=7, parse_math=False)
     if has_legend:
         assert classes is not None
@@ -94,12 +96,12 @@ def _known(mask: NDArray[Any], classes: Sequence[str] | None) -> NDArray[Any]:
     return mask if classes is None else np.where(mask < len(classes), mask, 0)
 
 
-def _enlarged(image: Array) -> Array:
-    """Return an image as RGB, resized to a width of `CELL` pixels by nearest neighbour."""
+def _enlarged(image: Array, cell: int) -> Array:
+    """Return an image as RGB, resized to a width of `cell` pixels by nearest neighbour."""
     rows, columns = image.shape[:2]
-    height = round(CELL * rows / columns)
-    down, across = np.arange(height) * rows // height, np.arange(CELL) * columns // CELL
-    return np.broadcast_to(image[down[:, None], across], (height, CELL, 3))
+    height = round(cell * rows / columns)
+    down, across = np.arange(height) * rows // height, np.arange(cell) * columns // cell
+    return np.broadcast_to(image[down[:, None], across], (height, cell, 3))
 
 
 def overlay(image: Array, mask: NDArray[Any]) -> Array:

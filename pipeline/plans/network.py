@@ -14,6 +14,8 @@ from typing import Any
 
 from pipeline.plans.view import Pair, Shape, View
 
+PIXELS = "pipeline.layers.pixels.Pixels"  # the layer that is an image
+NORMS_OVER_MAPS = {"torch.nn.InstanceNorm2d", "torch.nn.GroupNorm"}  # whose means are of all rows and columns
 Terms = tuple[tuple[int, ...], ...]
 Init = tuple[str, Any, float]
 
@@ -148,6 +150,28 @@ class Network:
                 smallest, has_grown = min(pixels, smallest), pixels > smallest
             levels[-1] += leaves
         return [*levels, [leaf for leaf, is_side in iterate_leaves(self.head) if not is_side]]
+
+    def level_ends(self) -> list[int]:
+        """Return the place, in `layers`, of the last node of each level on the way down, see `levels`."""
+        ends: list[int] = []
+        smallest = prod(self.shape[1:])
+        for place, node in enumerate(self.layers):
+            pixels = prod(node.shape[1:])
+            if len(node.shape) != 3 or pixels > smallest:
+                return [*ends, place - 1] if place else []
+            ends += [place - 1] if place and pixels < smallest else []
+            smallest = pixels
+        return [*ends, len(self.layers) - 1] if self.layers else []
+
+    @property
+    def is_image(self) -> bool:
+        """Whether what is learnt is one image, so that the network applies to no other."""
+        return PIXELS in self.targets()
+
+    @property
+    def has_norms_over_maps(self) -> bool:
+        """Whether layers normalise over all rows and columns of an image, so that an output depends on all of it."""
+        return not NORMS_OVER_MAPS.isdisjoint(self.targets())
 
     def targets(self) -> set[str]:
         """Return the dotted names of all classes that the network is built from."""

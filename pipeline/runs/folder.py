@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,21 @@ class RunFolder:
     def best(self) -> Path:
         """The checkpoint of the best epoch."""
         return self.path / "best.ckpt"
+
+    @property
+    def frames(self) -> Path:
+        """The folder of images that a training keeps of its epochs."""
+        return self.path / "pictures" / "frames"
+
+    @property
+    def kept_frame(self) -> Path:
+        """The frame of the kept epoch."""
+        return self.frames / "kept.png"
+
+    def adopt_frames(self, other: RunFolder) -> None:
+        """Copy the frames of a run that this one goes on from."""
+        if other.frames.is_dir():
+            shutil.copytree(other.frames, self.frames, dirs_exist_ok=True)
 
     def state(self) -> dict[str, Any]:
         """Return `run.json`; empty if the run has never started.

@@ -145,6 +145,23 @@ class Demands:
         """
         del settings, classes
 
+    def files(self, settings: Mapping[str, Any]) -> Mapping[str, Path]:
+        """Return the files beside the data that the task reads: setting -> file; they decide a run as settings do.
+
+        Args:
+            settings: the section `task`.
+
+        Raises:
+            ConfigError: one is missing; the error names its config path.
+        """
+        del settings
+        return {}
+
+    def targets(self, settings: Mapping[str, Any]) -> set[str]:
+        """Return the dotted names of the classes of a network that the task builds by its settings."""
+        del settings
+        return set()
+
     def resolve(
         self, settings: Mapping[str, Any], facts: Facts, training: TrainingTargets
     ) -> Mapping[str, Any]:

@@ -99,6 +99,30 @@ class Resampled(Protocol):
 
 
 @runtime_checkable
+class Loading(Protocol):
+    """A task that needs more than its settings for losses and scores, though not to predict; optional."""
+
+    def load(self) -> None:
+        """Load it, unless it is; raise `ConfigError` if it cannot be used."""
+        ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """A task that shows how its outputs change in training, and the last beside what they are made of; optional."""
+
+    frame_every: int  # epochs
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """Return images (N, H, W, C) uint8."""
+        ...
+
+    def draw_result(self, outputs: Tensor, batch: Batch, path: Path) -> None:
+        """Draw the outputs for a batch of validation images."""
+        ...
+
+
+@runtime_checkable
 class DrawsTraining(Protocol):
     """A task that draws how it fits the training split, for the preview and the report; optional."""
 

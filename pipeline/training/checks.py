@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError
 from pipeline.networks.planner import plan
 from pipeline.plans.network import Network
 from pipeline.tasks.demands import load_demands
+from pipeline.tasks.task import Loading
 from pipeline.training.assemble import build_task, group_parameters, make_optimizer, make_scheduler
 from pipeline.training.construction import build_augmentation, build_mixing, wrap_errors
 from pipeline.transfer.checkpoint import find_checkpoint, read_tensors
@@ -38,7 +39,9 @@ def check_trainable(declaration: Declaration) -> None:
     """
     check_memory(plan_network(declaration))
     check_devices(declaration.trainer)
-    build_task(declaration)
+    task = build_task(declaration)
+    if isinstance(task, Loading):
+        task.load()
     check_optimizer(declaration)
     if declaration.model["pretrained"] is not None:
         read_tensors(find_checkpoint(declaration.model["pretrained"]))
@@ -117,18 +120,25 @@ def check_optimizer(declaration: Declaration) -> None:
 
 
 def check_count(declaration: Declaration, num_images: int) -> None:
-    """Check that each process of a training has two images or more if the network has batch norms.
+    """Check that the training split has as many images as a network with batch norms needs, or one that is an image.
 
     Args:
         num_images: size of the training split.
 
     Raises:
-        ConfigError: a process would have one, over which a batch norm cannot normalise.
+        ConfigError: a process would have one, over which a batch norm cannot normalise; or there are several, and the
+            network is an image.
     """
+    network = plan_network(declaration)
+    if network.is_image and num_images > 1:
+        raise ConfigError(
+            "data",
+            f"the training split has {num_images} images, and model {network.name} is one image",
+            got=declaration.data.root,
+            hint="name one of them by data.root, or choose a network that maps images to images",
+        )
     devices = declaration.trainer.devices
-    if num_images <= (devices if isinstance(devices, int) else 1) and has_batch_norms(
-        plan_network(declaration)
-    ):
+    if num_images <= (devices if isinstance(devices, int) else 1) and has_batch_norms(network):
         raise ConfigError(
             "data",
             "the training split leaves one image to each process, over which batch norms cannot normalise",

@@ -18,7 +18,12 @@ from pipeline.runs.leader import has_launcher
 
 Identity = Mapping[str, Any]
 EPOCHS = ("trainer.max_epochs",)
-NAMES = {"data": "other data", "code": "other code", "pretrained": "other pretrained weights"}
+NAMES = {
+    "data": "other data",
+    "code": "other code",
+    "pretrained": "other pretrained weights",
+    "files": "other files of its task",
+}
 
 
 def go_on_from_earlier(folder: RunFolder, decides: Identity) -> None:
@@ -67,6 +72,7 @@ def _adopt(folder: RunFolder, other: RunFolder) -> str:
         epochs = adopt_checkpoints(folder, other)
     except DamagedFileError as damage:
         return f"{damage.file} {damage.problem}, {scratch}"
+    folder.adopt_frames(other)
     folder.update(continues=other.path.name)
     return f"runs/{folder.path.name} goes on from the {epochs} epochs of runs/{other.path.name}"
 
@@ -93,7 +99,7 @@ def _is_exact(known: Identity, decides: Identity) -> bool:
 
 def _differences(known: Identity, decides: Identity) -> list[str]:
     """Return what decides two runs and differs between them, except for the number of epochs, in words."""
-    reasons = [name for key, name in NAMES.items() if known.get(key) != decides[key]]
+    reasons = [name for key, name in NAMES.items() if known.get(key) != decides.get(key)]
     pairs = [(each.get("resolved", {}) | each.get("versions", {})) for each in (known, decides)]
     schedules = [
         {f"scheduler.{key}": value for key, value in each["declaration"]["scheduler"].items()}

@@ -176,13 +176,24 @@ def _score(
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
     guessed = _guess(declaration, run, task, evaluated, prepared)
     remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
-    remarks += predictor.remarks(evaluated.images)
+    remarks += [*predictor.remarks(evaluated.images), *_repeated(prepared)]
     write_scores(out, scores, grouped, summary, guessed=guessed, remarks=remarks)
     cases = load_cases(declaration.task["_target_"])
     write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))
     cases.draw(task, evaluated, out / "pictures")
     track_scores(run, declaration, scores, out, root=root, place=place)
     return scores
+
+
+def _repeated(prepared: Prepared) -> list[str]:
+    """Return a sentence on test images that are training images, too, as `data.allow_duplicates` allows."""
+    count = prepared.count_trained_on("test")
+    if not count:
+        return []
+    total = len(prepared.files("test"))
+    return [
+        f"test images that are training images, too: {count:,} of {total:,}; scores on them tell nothing of others"
+    ]
 
 
 def _summary(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.declaration.declaration import Declaration
+from pipeline.declaration.network import plan_network
 from pipeline.errors import ConfigError, StorageError
 from pipeline.tasks.task import Decoded
 from pipeline.training.assemble import arrange, build_model, build_task
@@ -39,6 +40,10 @@ def check_export(declaration: Declaration) -> None:
     """
     if not declaration.tracking.log_model:
         return
+    planned = plan_network(declaration)
+    if planned.is_image:
+        problem = f"model {planned.name} is one image, and applies to no other"
+        raise ConfigError("tracking.log_model", problem, got=True, hint="set it to false")
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
         network = arrange(build_model(declaration, _plain_statistics(declaration)), declaration.trainer)
         model = Decoded(network, build_task(declaration))

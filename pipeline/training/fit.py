@@ -6,13 +6,14 @@ Heavy libraries are imported at the top of this module; import it lazily, so tha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from pipeline.data.batches import PreparedSplit
@@ -49,6 +50,7 @@ from pipeline.training.construction import build_augmentation
 from pipeline.training.description import describe_run
 from pipeline.training.epoch_report import EpochReport, with_score
 from pipeline.training.finishing import complete, log_results
+from pipeline.training.frames import frame_steps, make_frames
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
 from pipeline.training.selection import Selection, find_selection
@@ -115,12 +117,12 @@ def _fit(
             )
         report = EpochReport(declaration, selection, tracked, observer)
         learner = _make_learner(declaration, model, task, report)
+        callbacks = [VerifiedInputs(inputs.verify), *make_frames(task, data.val, folder, observer)]
         if not _is_complete(resumed, declaration.trainer):
             with (
                 _history_logged(learner, tracked),
-                _trainer(declaration, folder, selection, is_child=is_child) as trainer,
+                _trainer(declaration, folder, selection, callbacks, is_child=is_child) as trainer,
             ):
-                trainer.callbacks.insert(0, VerifiedInputs(inputs.verify))  # type: ignore[attr-defined]
                 trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
         inputs.verify()
         if tracked is not None and not learner.is_stopped:
@@ -131,6 +133,7 @@ def _fit(
             log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
             steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
             if observer.log_artifacts:
+                steps |= frame_steps(task, model, data.val, folder)
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
             complete(folder, steps)
             folder.previous.unlink(missing_ok=True)
@@ -169,13 +172,26 @@ def _make_learner(declaration: Declaration, model: nn.Sequential, task: Task, re
 
 @contextmanager
 def _trainer(
-    declaration: Declaration, folder: RunFolder, selection: Selection, *, is_child: bool
+    declaration: Declaration,
+    folder: RunFolder,
+    selection: Selection,
+    callbacks: Sequence[Callback],
+    *,
+    is_child: bool,
 ) -> Iterator[pl.Trainer]:
-    """Yield the trainer of a run; what Lightning changes of the process is restored afterwards."""
+    """Yield the trainer of a run; what Lightning changes of the process is restored afterwards.
+
+    Args:
+        callbacks: called before all others.
+    """
     settings = resolve(declaration.trainer, probe())
     slots = folder.path.parent / "slots"
     with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
-        yield make_trainer(settings, folder, monitor=selection.column, mode=selection.mode, devices=devices)
+        trainer = make_trainer(
+            settings, folder, monitor=selection.column, mode=selection.mode, devices=devices
+        )
+        trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
+        yield trainer
 
 
 @contextmanager

@@ -105,6 +105,21 @@ def open_trained(folder: RunFolder, *, root: Path, declaration: Declaration | No
     )
 
 
+def check_applies(trained: Trained) -> None:
+    """Check that a run applies to other images than the one that it was trained on.
+
+    Raises:
+        ConfigError: its network is that image.
+    """
+    network = plan_network(trained.declaration)
+    if network.is_image:
+        raise ConfigError(
+            str(trained.folder.path),
+            f"model {network.name} is one image, and applies to no other",
+            hint=f"what it has made is {trained.folder.kept_frame}",
+        )
+
+
 def load_model(trained: Trained) -> nn.Sequential:
     """Return the model of a run in evaluation, on the CPU, in its declared memory format."""
     declaration, path = trained.declaration, trained.folder.path

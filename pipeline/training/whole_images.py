@@ -51,12 +51,16 @@ class WholeImages:
         self._model, self._tile, self._most = model, tile, most
         network = plan_for(declaration, (PROBE, PROBE))
         seen = max((*network.layers, *network.head)[-1].view.pixels)
-        self.reach = None if seen >= PROBE else -(-seen // multiple) * multiple
+        self._fewest = (
+            2 * multiple if network.has_norms_over_maps else multiple
+        )  # of one value, no variance is taken
+        sees_all = seen >= PROBE or network.has_norms_over_maps
+        self.reach = None if sees_all else -(-seen // multiple) * multiple
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the outputs for images."""
         rows, columns = images.shape[2:]
-        down, right = (-side % self._multiple for side in (rows, columns))
+        down, right = (max(-side % self._multiple, self._fewest - side) for side in (rows, columns))
         padded = images
         if down or right:
             padded = functional.pad(images.float(), (0, right, 0, down), mode="replicate").to(images.dtype)

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
+from pipeline.transfer.checkpoint import SETTING
 
 SHOWN = 2  # names in a line of a terminal
 COLOURS = 3  # channels of a colour image
@@ -69,7 +70,12 @@ class Account:
 
 
 def load_matching(
-    network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, is_grey: bool = False
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    source: str,
+    is_grey: bool = False,
+    setting: str = SETTING,
 ) -> Account:
     """Copy a checkpoint into a network, layer by layer.
 
@@ -79,6 +85,7 @@ def load_matching(
     Args:
         source: name of the checkpoint in an error.
         is_grey: whether images have one channel, so that filters for colour images are summed.
+        setting: that names the checkpoint.
 
     Raises:
         ConfigError: no layer matches.
@@ -92,7 +99,7 @@ def load_matching(
     matched = [(our_names[i], their_names[j]) for i, j in pairs]
     if not matched:
         raise ConfigError(
-            "model.pretrained",
+            setting,
             f"none of the checkpoint's {len(theirs)} layers has the shapes of a layer of the network",
             got=source,
             hint="choose the network that it was trained with",

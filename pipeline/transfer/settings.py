@@ -7,9 +7,7 @@ from math import inf
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.transfer.checkpoint import check_format, find_checkpoint
-
-KEYS = ("pretrained", "freeze", "lr_factors")
+from pipeline.transfer.checkpoint import KEYS, check_format, find_checkpoint
 
 
 def check_transfer(model: Mapping[str, Any], *, level_weights: Sequence[int], lr: Any) -> None:

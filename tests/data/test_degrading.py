@@ -19,6 +19,7 @@ from pipeline.data.prepared import Prepared, write_prepared
 from pipeline.data.sources import Sample, check_source, find_target
 from pipeline.data.targets.kind import load_kind
 from pipeline.errors import ConfigError
+from pipeline.tasks.restoration.demands import DEMANDS
 from pipeline.transforms.augmentation import Augmentation
 from tests.makers import data_section, encode, write_class_folders, write_files
 from tests.refusals import refused
@@ -130,13 +131,20 @@ def test_any_format_has_images_as_targets_if_they_are_degraded() -> None:
     assert degraded_shape(facts()) == (1, 8, 8)
 
 
-def test_images_without_labels_need_a_way_to_degrade_them_and_have_no_classes() -> None:
-    check_source(facts())
+def test_only_restoration_needs_a_way_to_degrade_images() -> None:
+    check_source(facts(degrade=None))
+    DEMANDS.check(facts())
     with refused(
         "data.degrade",
         hint="set it to {noise: 25} for noise, {factor: 2} for half the rows and columns, or both",
     ):
-        check_source(facts(degrade=None))
+        DEMANDS.check(facts(degrade=None))
+    DEMANDS.check(
+        facts(format="class_folders", classes=["cat", "dog"], degrade=None)
+    )  # it has another kind of target
+
+
+def test_images_without_labels_have_no_classes() -> None:
     with refused("data.classes", got=["cat"]):
         check_source(facts(classes=["cat"]))
 

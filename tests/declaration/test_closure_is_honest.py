@@ -19,6 +19,7 @@ from pipeline.declaration.digests import import_closure
 from pipeline.declaration.keys import RECORDING, SWEEPING, _train_modules
 from pipeline.declaration.loading import load
 from tests.makers import data_section, write_class_folders, write_declaration, write_image_masks
+from tests.tasks.style_files import write_style
 
 ROOT = Path(__file__).parents[2]
 # They find and order what the training needs, or tell of it; the statistics and copies that they make are in the
@@ -28,6 +29,7 @@ ORCHESTRATING = {
     "pipeline.data.table_files",
     "pipeline.data.tables",
     "pipeline.declaration.checks",
+    "pipeline.declaration.files_read",
     "pipeline.declaration.grants",
     "pipeline.declaration.keys",
     "pipeline.declaration.loading",
@@ -103,6 +105,17 @@ def segmentation(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def style_transfer(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
+    """Return sections of a task that builds a network of its own, with a layer that no other one has."""
+    write_class_folders(folder / "data.zip")
+    task = compose_sections(["task=style"])["task"] | write_style(folder, "scale")
+    return {
+        "data": data_section("data.zip", format="images", classes=[]),
+        "model": model | {"layers": [{"residual": [{"conv": 1}]}], "head": []},
+        "task": task,
+    }
+
+
 def loaded_by_training(folder: Path) -> set[str]:
     """Train the declaration of a folder in a process of its own; return the modules of the pipeline it has loaded."""
     done = subprocess.run(
@@ -123,7 +136,7 @@ def is_below(module: str, packages: Sequence[str]) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [classification, segmentation])
+@pytest.mark.parametrize("kind", [classification, segmentation, style_transfer])
 def test_every_module_that_a_training_loads_is_in_its_identity_or_known_to_decide_nothing(
     kind: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -100,7 +100,7 @@ GRAMMAR = [
     Mistake(layers({"conv2d": 4}), FIRST, "conv2d", LAYERS, "did you mean 'conv'?",
             f"{FIRST}: in {{conv2d: 4}} of model small, unknown layer 'conv2d'; did you mean 'conv'? allowed: "
             "activation, auxiliary, branches, conv, depthwise, drop_path, dropout, edge, flatten, inception, "
-            "inverted_residual, linear, lrn, module, norm, pixel_shuffle, pool, residual, resize, scale, "
+            "inverted_residual, linear, lrn, module, norm, pixel_shuffle, pixels, pool, residual, resize, scale, "
             "separable, skip, squeeze_excite, subpixel, up"),
     Mistake(layers({"residual": [{"skip": [{"cnv": 4}]}]}), f"{FIRST}.residual[0].skip[0]", "cnv", LAYERS,
             "did you mean 'conv'?"),

@@ -1,4 +1,4 @@
-"""Rows of the zoo for restoration: sums by plain arithmetic."""
+"""Rows of the zoo for networks that put out images: sums by plain arithmetic."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ def edsr_small(channels: int) -> Cost:
     return add(*ends, *[conv(3, 32, 32, SMALL, extra=1)] * 8)
 
 
+def stylizer() -> Cost:
+    """9 x 9 filters at both ends, two strided convolutions down to 16 x 16, five blocks of two, and two on the way up.
+
+    Norms have a factor and a shift for each channel.
+    """
+    down = [conv(9, 3, 32, PATCH), conv(3, 32, 64, SMALL), conv(3, 64, 128, 16**2)]
+    rise = [conv(3, 128, 64, SMALL), conv(3, 64, 32, PATCH)]
+    return add(*down, *[conv(3, 128, 128, 16**2)] * 10, *rise, conv(9, 32, 3, PATCH, extra=1))
+
+
 def up(channels: int, filters: int, pixels: int) -> Cost:
     """A transposed convolution whose 2 x 2 windows do not overlap: each of the larger map's pixels has one input."""
     return Cost(4 * channels * filters + 2 * filters, channels * filters * pixels)
@@ -35,5 +45,8 @@ def autoencoder() -> Cost:
 RESTORATION: list[Row] = [
     row("dncnn", (3, 64, 64), 3, 57_251, dncnn(3)),
     row("edsr_small", (3, 32, 32), 3, 78_348, edsr_small(3)),
+    row("stylizer", (3, 64, 64), 3, 1_677_635, stylizer()),
+    row("pixels_from_noise", (3, 64, 64), 3, 12_288, Cost(12_288, 0)),
+    row("pixels_from_content", (3, 64, 64), 3, 12_288, Cost(12_288, 0)),
     row("autoencoder", (1, 32, 32), 1, 11_537, autoencoder()),
 ]

@@ -86,6 +86,7 @@ ROWS = [
     Row({"activation": {"leaky_relu": 0.2}},             (7,),        (7,),        0,           0),
     Row({"activation": {"maxout": 2}},                   (4, 6, 5),   (2, 6, 5),   0,           0),
     Row({"activation": "prelu"},                         (7,),        (7,),        7,           0),
+    Row({"pixels": 0.2, "mean": 0.5},                    (4, 6, 5),   (4, 6, 5),   120,         0),
     Row({"module": "torch.nn.PixelShuffle", "upscale_factor": 2},
                                                          (4, 6, 5),   (1, 12, 10), 0,           0),
     Row({"module": "torch.nn.Linear", "in_features": 7, "out_features": 3},

@@ -5,13 +5,16 @@ Shapes: N images, K classes; targets as their kind stores them, outputs as the n
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from tests.tasks.style_files import style_outputs, write_style
 
 NUM_CLASSES = 3
 
@@ -28,7 +31,10 @@ class Row:
         best: the selecting score of perfect outputs.
         chance: the selecting score that constant outputs do not beat, where each class is as frequent.
         head: of the network that puts out what the task needs; None for the usual one.
+        lr: learning rate that trains on these data.
         most_boxes: objects of an image that the task can take.
+        facts: of the data, where they are not those that its kind usually has.
+        settings: writes the files that the task reads into a folder, and returns the settings that name them.
     """
 
     perfect: Outputs
@@ -36,7 +42,10 @@ class Row:
     best: float
     chance: float
     head: list[Any] | None = None
+    lr: float = 0.1
     most_boxes: int = 2
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    settings: Callable[[Path], Mapping[str, Any]] = lambda folder: {}
 
 
 # What composes a declaration of each task.
@@ -55,6 +64,7 @@ COMPOSED = {
     ],
     "landmarks": ["task=landmarks", "data=clocks", "data.points=[left,right]"],
     "restoration": ["task=restoration", "data=digits", "data.degrade={noise: 25}", "model=autoencoder"],
+    "style": ["task=style", "data=digits", "data.format=images", "data.classes=[]", "model=dncnn"],
     "segmentation": ["task=segmentation", "data=brain", "model=unet_small"],
 }
 
@@ -119,6 +129,15 @@ ROWS = {
         lambda targets: torch.full(targets.shape, 0.5),
         best=100.0,
         chance=13.0,  # dB, where images are black, or of grey 100 or 200
+    ),
+    "style": Row(
+        style_outputs,
+        lambda targets: torch.full(targets.shape, 0.5),
+        best=0.0,
+        chance=0.1,  # a grey image has other products of features
+        lr=1e-4,
+        facts={"degrade": None},
+        settings=write_style,
     ),
     "segmentation": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
 }

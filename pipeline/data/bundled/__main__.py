@@ -7,9 +7,10 @@ from pathlib import Path
 from pipeline.data.bundled.brain import list_brain
 from pipeline.data.bundled.clocks import list_clocks
 from pipeline.data.bundled.digits import list_digits
-from pipeline.data.bundled.encoding import write_archive
+from pipeline.data.bundled.encoding import write_archive, write_folder
 from pipeline.data.bundled.faces import list_faces
 from pipeline.data.bundled.objects import list_objects
+from pipeline.data.bundled.paintings import list_style
 from pipeline.data.bundled.photos import list_photos
 from pipeline.data.bundled.scenes import list_scenes
 
@@ -23,6 +24,7 @@ ARCHIVES: dict[str, Callable[[], dict[str, bytes]]] = {
     "objects": list_objects,
     "photos": lambda: list_photos(is_grey=False),
     "photos_grey": lambda: list_photos(is_grey=True),
+    "style": list_style,
 }
 
 
@@ -33,9 +35,12 @@ def main() -> None:
         description="Make an archive that ships with Convoy, or is made where it is used.",
     )
     parser.add_argument("archive", choices=sorted(ARCHIVES))
-    parser.add_argument("path", type=Path, help="where to write it, such as data/digits.zip")
+    parser.add_argument(
+        "path", type=Path, help="where to write it, such as data/digits.zip; a folder without .zip"
+    )
     arguments = parser.parse_args()
-    write_archive(arguments.path, ARCHIVES[arguments.archive]())
+    write = write_archive if arguments.path.suffix == ".zip" else write_folder
+    write(arguments.path, ARCHIVES[arguments.archive]())
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.files import replacing
+
 Picture = NDArray[np.uint8]
 
 
@@ -95,6 +97,15 @@ def write_archive(path: Path, members: dict[str, bytes]) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_folder(path: Path, members: dict[str, bytes]) -> None:
+    """Write files into a folder, each atomically; others in it stay."""
+    for name, content in members.items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as draft:
+            draft.write_bytes(content)
 
 
 def encode_jpeg(pixels: Picture, *, quality: int) -> bytes:

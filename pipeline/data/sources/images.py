@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pipeline.data.archive import Archive
-from pipeline.data.degrade_facts import EXAMPLES
 from pipeline.data.facts import Facts
 from pipeline.data.sources import Sample, is_image, read_split
 from pipeline.data.splits import find_group, split_by_name
@@ -15,20 +14,14 @@ UNLABELLED = 0  # stands for the class of each image
 
 
 def check_facts(facts: Facts) -> None:
-    """Check that images are degraded, as there is nothing else to learn, and that no classes are named.
+    """Check that no classes are named.
 
     Raises:
-        ConfigError: they are not, or there are classes.
+        ConfigError: some are.
     """
     if facts.classes:
         raise ConfigError(
             "data.classes", got=facts.classes, allowed="[] with data.format=images, which has no labels"
-        )
-    if facts.degrade is None:
-        raise ConfigError(
-            "data.degrade",
-            "is missing; images without labels are for tasks that restore them",
-            hint=f"set it to {EXAMPLES}",
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.data.degrade_facts import find_factor
+from pipeline.data.degrade_facts import EXAMPLES, find_factor
 from pipeline.data.facts import Facts
+from pipeline.data.sources import find_target
 from pipeline.errors import ConfigError
 from pipeline.tasks.demands import Demands
 
@@ -23,6 +24,16 @@ class RestorationDemands(Demands):
     facts = ("degrade",)
     is_dense = True
     sees_whole = True
+
+    def check(self, facts: Facts) -> None:
+        """Check that images are degraded, as there is nothing to restore otherwise.
+
+        Raises:
+            ConfigError: they are not.
+        """
+        if facts.degrade is None and find_target(facts) == self.target:
+            problem = "is missing; images are restored that are degraded"
+            raise ConfigError("data.degrade", problem, hint=f"set it to {EXAMPLES}")
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Check that the loss is known."""
