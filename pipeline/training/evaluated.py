@@ -98,5 +98,6 @@ def _evaluate_prepared(
         targets,
         prepared.files("test"),
         sides=prepared.sides("test"),
+        groups=prepared.groups("test"),
         explain=explain if predictor.explains else None,
     )

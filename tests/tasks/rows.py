@@ -28,6 +28,7 @@ class Row:
         best: the selecting score of perfect outputs.
         chance: the selecting score that constant outputs do not beat, where each class is as frequent.
         head: of the network that puts out what the task needs; None for the usual one.
+        compares: whether images are compared with each other, so that a single one has no score.
         most_boxes: objects of an image that the task can take.
     """
 
@@ -36,6 +37,7 @@ class Row:
     best: float
     chance: float
     head: list[Any] | None = None
+    compares: bool = False
     most_boxes: int = 2
 
 
@@ -54,6 +56,7 @@ COMPOSED = {
         ),
     ],
     "landmarks": ["task=landmarks", "data=clocks", "data.points=[left,right]"],
+    "verification": ["task=verification", "data=faces_people", "model=face_lite0"],
     "restoration": ["task=restoration", "data=digits", "data.degrade={noise: 25}", "model=autoencoder"],
     "segmentation": ["task=segmentation", "data=brain", "model=unet_small"],
 }
@@ -119,6 +122,13 @@ ROWS = {
         lambda targets: torch.full(targets.shape, 0.5),
         best=100.0,
         chance=13.0,  # dB, where images are black, or of grey 100 or 200
+    ),
+    "verification": Row(
+        one_hot,
+        lambda targets: torch.ones(len(targets), NUM_CLASSES),
+        best=1.0,
+        chance=0.5,
+        compares=True,
     ),
     "segmentation": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
 }
