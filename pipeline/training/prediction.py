@@ -28,9 +28,10 @@ from pipeline.data.threads import num_threads
 from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadable, open_unlabelled
 from pipeline.declaration.network import sees_whole
 from pipeline.storage.names import escape_cells
-from pipeline.tasks.predictions import ERROR, FILE, Predicted, Presented, load_present
+from pipeline.tasks.predictions import ERROR, FILE, Predicted, Present, Presented, load_present
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.ensemble import Array, Ensemble
+from pipeline.training.gallery import enrol_gallery
 from pipeline.training.trained import Trained
 
 BATCH = 64  # images per forward pass; does not affect predictions
@@ -66,6 +67,7 @@ def predict(
     *,
     overlays: bool,
     explains: bool = False,
+    gallery: Path | None = None,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda rows, _: rows,
 ) -> Summary:
     """Predict the images of a folder, a zip file or a single file; write a table, masks and overlays.
@@ -75,6 +77,7 @@ def predict(
         out: an empty folder.
         overlays: whether to write each image with its mask or caption.
         explains: whether overlays show the activation map of the predicted class.
+        gallery: a folder or zip file of images whose identity is known, by which the others are recognised.
         progress: wraps the rows of all images, of which there are as many as its second argument says.
 
     Raises:
@@ -90,7 +93,10 @@ def predict(
         ensemble = Ensemble(runs)
         if explains:
             ensemble.check_maps(len(declaration.data.classes))
-        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays or explains)
+        present = load_present(declaration.task["_target_"])
+        if gallery is not None:
+            present = enrol_gallery(runs[0], ensemble, gallery, facts)
+        writer = _Writer(runs[0], images, present, ensemble.example, out, overlays=overlays or explains)
         summary, start = Summary(num_others=images.num_others), time.monotonic()
         with (
             (out / TABLE).open("w", newline="", encoding="utf-8") as file,
@@ -147,6 +153,7 @@ class _Writer:
     """Writes the files of predictions; safe to use from several threads.
 
     Args:
+        present: turns a prediction into cells, files and an overlay.
         example: a prediction, from which the columns are known.
         overlays: whether to write overlays, with activation maps or without.
 
@@ -155,10 +162,17 @@ class _Writer:
     """
 
     def __init__(
-        self, run: Trained, images: UnlabelledImages, example: Array, out: Path, *, overlays: bool
+        self,
+        run: Trained,
+        images: UnlabelledImages,
+        present: Present,
+        example: Array,
+        out: Path,
+        *,
+        overlays: bool,
     ) -> None:
         self._facts = run.declaration.data
-        self._present = load_present(run.declaration.task["_target_"])
+        self._present = present
         self._images = images
         self._out = out
         self._overlays = overlays

@@ -64,8 +64,8 @@ def draw(task: Verification, evaluated: Evaluated, folder: Path) -> None:
     _draw_curves(pairs, roc, threshold, folder)
     alike = np.flatnonzero(~pairs.is_genuine)[:MOST_PAIRS]
     unlike = np.flatnonzero(pairs.is_genuine)[::-1][:MOST_PAIRS]
-    for chosen, name in ((alike, "alike_impostors"), (unlike, "unlike_genuine")):
-        _draw_pairs(pairs, chosen, threshold, evaluated, names, folder / f"{name}.png")
+    for chosen, name in ((alike, "alike_impostors.png"), (unlike, "unlike_genuine.png")):
+        _draw_pairs(pairs, chosen, threshold, evaluated, names, folder / name)
 
 
 def _draw_curves(pairs: Pairs, roc: Roc, threshold: float, folder: Path) -> None:
