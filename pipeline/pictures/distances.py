@@ -51,7 +51,7 @@ def draw_roc(
 def draw_distances(genuine: Array, impostors: Array, path: Path, *, threshold: float) -> None:
     """Draw how often pairs of one identity and of two have each distance, as shares of their kind."""
     figure, axis = _start()
-    edges = np.linspace(0, max(genuine.max(), impostors.max(), threshold, 1e-6), BINS + 1)
+    edges = np.linspace(0, max(genuine.max(), impostors.max(), threshold, 1e-6), BINS + 1).tolist()
     for values, colour, name in (
         (genuine, GENUINE, "one identity"),
         (impostors, IMPOSTORS, "two identities"),

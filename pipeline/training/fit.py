@@ -5,7 +5,7 @@ Heavy libraries are imported at the top of this module; import it lazily, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,8 @@ from pipeline.transfer.levels import frozen_modules
 
 if TYPE_CHECKING:
     from pipeline.training.inputs import Inputs
+
+Steps = dict[str, Callable[[], object]]  # what a failure of the step means, and the step, see `complete`
 
 
 def fit(
@@ -124,15 +126,10 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            alarms = write_results(
-                declaration, folder, learner, history, about, settings=resolved.settings, val=data.val
-            )
+            alarms = write_results(declaration, folder, learner, history, about, resolved.settings, data.val)
             folder.update(state="trained")
             log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
-            steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
-            if alarms:
-                text = "".join(f"{sentence}\n" for sentence in alarms)
-                steps["the alarms cannot be logged"] = partial(tracked.log_text, text, "alarms.txt")
+            steps: Steps = {"the scores cannot be logged": log_scores, **_log_alarms(alarms, tracked)}
             if observer.log_artifacts:
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
             complete(folder, steps)
@@ -202,6 +199,12 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
     if settings.early_stopping is None or resumed.patience_used is None:
         return False
     return bool(resumed.patience_used >= settings.early_stopping["patience"])
+
+
+def _log_alarms(alarms: Sequence[str], tracked: TrackedRun) -> Steps:
+    """Return the step that logs what went wrong in training, if anything did."""
+    text = "".join(f"{sentence}\n" for sentence in alarms)
+    return {"the alarms cannot be logged": partial(tracked.log_text, text, "alarms.txt")} if alarms else {}
 
 
 def _log_scores(

@@ -12,7 +12,7 @@ from pipeline.data.facts import Facts
 from pipeline.data.unlabelled import UnlabelledImage, open_unlabelled
 from pipeline.errors import ConfigError, warn
 from pipeline.tasks.demands import load_demands
-from pipeline.tasks.predictions import Enrolled, Present, load_enrol
+from pipeline.tasks.predictions import Enrolled, Present, load_enrol, load_present
 from pipeline.training.ensemble import Ensemble
 from pipeline.training.trained import Trained
 
@@ -20,17 +20,23 @@ BATCH = 64  # images per forward pass; does not affect predictions
 WAY = "give it a folder or zip file with one folder per identity, <identity>/<image>"
 
 
-def enrol_gallery(run: Trained, ensemble: Ensemble, source: Path, facts: Facts) -> Present:
-    """Return what presents predictions by the images of a gallery.
+def find_present(run: Trained, ensemble: Ensemble, gallery: Path | None, facts: Facts) -> Present:
+    """Return what presents the predictions of a run, by the images of a gallery if there is one.
 
     Args:
         ensemble: of the run.
-        source: a folder or zip file, with one folder per identity.
+        gallery: a folder or zip file, with one folder per identity.
         facts: of what the network sees.
 
     Raises:
         ConfigError: the task compares no images, or the gallery has none that can be used.
     """
+    if gallery is None:
+        return load_present(run.declaration.task["_target_"])
+    return _enrol(run, ensemble, gallery, facts)
+
+
+def _enrol(run: Trained, ensemble: Ensemble, source: Path, facts: Facts) -> Present:
     task = run.declaration.task
     enrol = load_enrol(task["_target_"])
     if enrol is None:

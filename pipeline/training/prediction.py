@@ -28,10 +28,10 @@ from pipeline.data.threads import num_threads
 from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadable, open_unlabelled
 from pipeline.declaration.network import sees_whole
 from pipeline.storage.names import escape_cells
-from pipeline.tasks.predictions import ERROR, FILE, Predicted, Present, Presented, load_present
+from pipeline.tasks.predictions import ERROR, FILE, Predicted, Present, Presented
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.ensemble import Array, Ensemble
-from pipeline.training.gallery import enrol_gallery
+from pipeline.training.gallery import find_present
 from pipeline.training.trained import Trained
 
 BATCH = 64  # images per forward pass; does not affect predictions
@@ -93,16 +93,12 @@ def predict(
         ensemble = Ensemble(runs)
         if explains:
             ensemble.check_maps(len(declaration.data.classes))
-        present = load_present(declaration.task["_target_"])
-        if gallery is not None:
-            present = enrol_gallery(runs[0], ensemble, gallery, facts)
+        present = find_present(runs[0], ensemble, gallery, facts)
         writer = _Writer(runs[0], images, present, ensemble.example, out, overlays=overlays or explains)
         summary, start = Summary(num_others=images.num_others), time.monotonic()
         with (
             (out / TABLE).open("w", newline="", encoding="utf-8") as file,
-            closing(
-                _rows(ensemble, images, writer, explains=explains, batch=1 if is_whole else BATCH)
-            ) as rows,
+            closing(_rows(ensemble, images, writer, explains=explains, is_whole=is_whole)) as rows,
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(escape_cells(writer.header))
@@ -120,13 +116,14 @@ Rows = tuple[list[list[str]], Presented | None]  # of an image, and how it is pr
 
 
 def _rows(
-    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool, batch: int
+    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool, is_whole: bool
 ) -> Generator[Rows]:
     """Yield the rows of each image; those of a batch are written while the model computes the next one.
 
     Args:
-        batch: number of images per forward pass.
+        is_whole: whether images may differ in their sides, so that each has a forward pass of its own.
     """
+    batch = 1 if is_whole else BATCH
     pending: list[Future[Rows]] = []
     with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=batch)) as found:
         while items := list(islice(found, batch)):

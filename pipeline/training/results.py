@@ -30,7 +30,6 @@ def write_results(
     learner: Learner,
     history: Sequence[Row],
     selection: Mapping[str, Any],
-    *,
     settings: Mapping[str, Any],
     val: PreparedSplit,
 ) -> Sequence[str]:

@@ -185,7 +185,8 @@ class Verification(nn.Module):
         if self.kind != PAIR:
             return points
         weights = self._weights().detach().cpu().double().numpy()
-        return points * weights.repeat(points.shape[1] // len(weights))
+        weighted: NDArray[np.float64] = points * weights.repeat(points.shape[1] // len(weights))
+        return weighted
 
     def pairs(self, evidence: Evidence) -> Pairs:
         """Return the distances between images, of many between the first ones."""
