@@ -4,7 +4,8 @@
     python -m pipeline.export runs/<fingerprint> torch digits.pt2
 
 The file takes uint8 images (N, rows, columns, channels) and returns probabilities (N, classes), masks
-(N, rows, columns), or boxes or points in pixels of the images' files, whose sides (N, 2) it then takes, too;
+(N, rows, columns), embeddings (N, numbers), or boxes or points in pixels of the images' files, whose sides (N, 2) it
+then takes, too;
 docs/using-a-model.md shows how to use it. ONNX needs the packages of `pip install -e ".[onnx]"`.
 """
 

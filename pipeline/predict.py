@@ -4,10 +4,12 @@ r"""Predict images with a trained run: a table, masks in the size of each image,
     python -m pipeline.predict runs/<fingerprint> scans.zip predictions overlays=true views=flips
     python -m pipeline.predict models:/brain@champion slice.png predictions 'ensemble=[runs/<fingerprint>]'
     python -m pipeline.predict digits_lenet5 photographs/ predictions explain=cam
+    python -m pipeline.predict faces_triplet photographs/ predictions gallery=people/
 
 The first argument is a folder of runs/ or artifacts/train/, the name of an experiment, the id of an MLflow run or
 models:/<name>@<alias>; `ensemble` names more of them, whose outputs are averaged with those of the first. With
-`explain=cam`, the overlays show which parts of an image speak for the predicted class.
+`explain=cam`, the overlays show which parts of an image speak for the predicted class. `gallery` is a folder with one
+folder of images per person, or whatever has an identity: the nearest of them is whose an image is.
 """
 
 from __future__ import annotations
@@ -30,10 +32,10 @@ from pipeline.training.prediction import OVERLAYS, TABLE, Summary, predict
 from pipeline.training.trained import Trained, check_applies, find_trained, open_trained
 from pipeline.transforms.settings import refuse_parts
 
-OPTIONS = ("views", "overlays", "ensemble", "explain")
+OPTIONS = ("views", "overlays", "ensemble", "explain", "gallery")
 USAGE = (
     "usage: python -m pipeline.predict <run> <folder, zip or image> <folder to write> [views=<name>] [overlays=true] "
-    "[ensemble=[<run>,...]] [explain=cam]"
+    "[ensemble=[<run>,...]] [explain=cam] [gallery=<folder>]"
 )
 OUTPUTS = (TABLE, OVERLAYS, "masks", "predictions", "restorations")  # what an older result may have
 WIDTH = 80  # columns of the printed summary
@@ -49,10 +51,19 @@ def main() -> None:
     runs = _find_runs([paths[0], *_read_names(options.get("ensemble", ""))], options.get("views"), root)
     overlays = _read_flag("overlays", options.get("overlays", "false"))
     explains = _read_explain(options.get("explain"))
+    gallery = Path(options["gallery"]) if "gallery" in options else None
     refuse_foreign(out, root=root)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as draft:
-        summary = predict(runs, source, Path(draft), overlays=overlays, explains=explains, progress=_progress)
+        summary = predict(
+            runs,
+            source,
+            Path(draft),
+            overlays=overlays,
+            explains=explains,
+            gallery=gallery,
+            progress=_progress,
+        )
         publish(Path(draft), out, root=root, replaces=OUTPUTS)
     if not summary.num_predicted:
         raise ConfigError(

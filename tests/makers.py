@@ -125,6 +125,25 @@ def write_class_folders(
     return images
 
 
+def write_identity_folders(
+    path: Path, *, names: Sequence[str], splits: Sequence[str] = SPLITS, num_images: int = 2
+) -> None:
+    """Write a folder or zip of format `identity_folders`, of noise; each split has identities of its own.
+
+    Args:
+        names: of the identities of a split, which its own name goes before.
+        num_images: of each identity.
+    """
+    random = np.random.default_rng(0)
+    files = {
+        f"{prefix}{prefix.rstrip('/')}{name}/{index:03}.png": random.integers(0, 256, (8, 8), dtype=np.uint8)
+        for prefix in prefixes(splits)
+        for name in names
+        for index in range(num_images)
+    }
+    write_files(path, {name: encode(pixels) for name, pixels in files.items()})
+
+
 def write_image_masks(
     path: Path,
     *,

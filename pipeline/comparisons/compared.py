@@ -67,7 +67,7 @@ def compare(methods: Sequence[Method], *, root: Path, score: str | None = None) 
     chosen, demands = _choose(methods, score)
     first = methods[0].first.declaration
     seeds = [_shared(methods[0], other) for other in methods[1:]]
-    evidence, task, test, groups = _score_all(methods, root)
+    evidence, task, test = _score_all(methods, root)
     differences = [
         paired_difference(
             task.scores,
@@ -76,7 +76,7 @@ def compare(methods: Sequence[Method], *, root: Path, score: str | None = None) 
             np.stack([evidence[place][two] for _, two in pairs]),
             seed=first.seed,
             is_share=chosen in demands.shares,
-            groups=groups,
+            groups=test.groups,
             resampled=task.resampled if isinstance(task, Resampled) else None,
         )
         for place, pairs in enumerate(seeds, 1)
@@ -93,7 +93,7 @@ def compare(methods: Sequence[Method], *, root: Path, score: str | None = None) 
         test.files,
         test.images,
         np.array([_of_images(task, chosen, found.values()) for found in evidence]),
-        None if groups is None else len(set(groups)),
+        None if test.groups is None else len(set(test.groups)),
     )
 
 
@@ -131,17 +131,15 @@ def _listed(method: Method) -> str:
     return ", ".join(map(str, sorted(method.runs)))
 
 
-def _score_all(
-    methods: Sequence[Method], root: Path
-) -> tuple[list[dict[int, Array]], Task, Evaluated, list[str] | None]:
-    """Return for each method seed -> evidence; and the task, the test split and its groups, which are those of all."""
-    task, found, test, groups = methods[0].first.build_task(), [], None, None
+def _score_all(methods: Sequence[Method], root: Path) -> tuple[list[dict[int, Array]], Task, Evaluated]:
+    """Return for each method seed -> evidence; and the task and the test images, which are those of all."""
+    task, found, test = methods[0].first.build_task(), [], None
     for method in methods:
         evidence = {}
         for seed, run in sorted(method.runs.items()):
-            evaluated, its_groups = evaluated_test(run, root=root)
+            evaluated = evaluated_test(run, root=root)
             if test is None:
-                test, groups = evaluated, its_groups
+                test = evaluated
             elif list(evaluated.files) != list(test.files):
                 problem = f"its test images are not those of {methods[0].name}"
                 raise ConfigError(
@@ -154,7 +152,7 @@ def _score_all(
             evidence[seed] = evaluated.evidence
         found.append(evidence)
     assert test is not None, "there are methods"
-    return found, task, test, groups
+    return found, task, test
 
 
 def _of_images(task: Task, score: str, evidence: Iterable[Array]) -> Array:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.data.draws import derive_seed
-from pipeline.data.sampling import balanced, shuffled
+from pipeline.data.sampling import balanced, batches_per_class, count_batches, shuffled
 from pipeline.data.targets.kind import Making, TargetKind
 
 Array = NDArray[np.uint8]
@@ -69,30 +69,58 @@ class EpochBatches(Sampler[Request]):
 
     Args:
         labels: the class of each sample, to draw all classes equally often; None to draw each sample once.
+        per_class: how many images of each of its classes a batch has, all batches of equal size; None to leave that to
+            chance.
     """
 
     def __init__(
-        self, num_samples: int, *, batch_size: int, seed: int | None, labels: Array | None = None
+        self,
+        num_samples: int,
+        *,
+        batch_size: int,
+        seed: int | None,
+        labels: Array | None = None,
+        per_class: int | None = None,
     ) -> None:
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.seed = seed
         self.labels = labels
         self.epoch = 0
+        self._portions: dict[str, int] | None = None
+        if per_class is not None:
+            assert labels is not None
+            self._portions = {"num_classes": batch_size // per_class, "per_class": per_class}
+            self._num_batches = count_batches(labels, **self._portions)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch; called by Lightning at the start of each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
+        if self._portions is not None:
+            return ceil(self._num_batches / _place()[1])
         share = ceil(self.num_samples / _place()[1])
         count = ceil(share / self.batch_size)
         has_single = self.batch_size > 1 and share < 2 * count
         return max(count - has_single, 1)
 
     def __iter__(self) -> Iterator[Request]:
-        for chosen in np.array_split(self._share(), len(self)):
+        batches = (
+            np.array_split(self._share(), len(self)) if self._portions is None else self._equal_batches()
+        )
+        for chosen in batches:
             yield self.epoch, chosen.tolist()
+
+    def _equal_batches(self) -> list[NDArray[np.int64]]:
+        """Return the batches of this process; some are repeated so that all processes have the same number."""
+        assert self.labels is not None
+        assert self._portions is not None
+        rank, world = _place()
+        made = batches_per_class(
+            self.labels, np.random.default_rng([self.seed or 0, self.epoch]), **self._portions
+        )
+        return [made[place % len(made)] for place in range(rank, len(self) * world, world)]
 
     def _share(self) -> NDArray[np.int64]:
         rank, world = _place()

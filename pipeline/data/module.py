@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
 from pipeline.data.batches import Array, Batch, EpochBatches, PreparedSplit
+from pipeline.data.sampling import check_per_class
 from pipeline.data.threads import num_threads
 
 
@@ -22,8 +25,11 @@ class PreparedData(pl.LightningDataModule):
         num_workers: loader processes; 0 loads in the training process; `auto` is 0 on a CPU, whose cores training
             uses itself, and on a GPU all but one of its share of the cores. Does not change any batch.
         seed: determines the order of training images.
-        sampler: `shuffle` for each training image once per epoch, `balanced` for as many of each class, see
-            `pipeline.data.sampling`.
+        sampler: `shuffle` for each training image once per epoch, `balanced` for as many of each class, {per_class: K}
+            for batches of K images of each of their classes, see `pipeline.data.sampling`.
+
+    Raises:
+        ConfigError: there are not enough images or classes for such batches.
     """
 
     def __init__(
@@ -34,7 +40,7 @@ class PreparedData(pl.LightningDataModule):
         batch_size: int,
         num_workers: int | str,
         seed: int,
-        sampler: str,
+        sampler: str | Mapping[str, int],
         first_epoch: int = 0,
     ) -> None:
         super().__init__()
@@ -45,6 +51,10 @@ class PreparedData(pl.LightningDataModule):
         self.seed = seed
         self.sampler = sampler
         self.first_epoch = first_epoch
+        self._per_class = sampler["per_class"] if isinstance(sampler, Mapping) else None
+        if self._per_class is not None:
+            labels, num_classes = self._labels(), batch_size // self._per_class
+            check_per_class(labels, num_classes=num_classes, per_class=self._per_class)
 
     def close(self) -> None:
         """Close the memory maps of both splits; the trainer refers to this object until garbage is collected."""
@@ -53,18 +63,31 @@ class PreparedData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return random, augmented batches of the training split."""
-        labels = self.train.kind.labels(self.train.targets) if self.sampler == "balanced" else None
-        copied = None if labels is None else labels.copy()  # the sampler outlives the memory map
-        return self._loader(self.train, seed=self.seed, labels=copied)
+        # Copied, as the sampler outlives the memory map.
+        labels = None if self.sampler == "shuffle" else self._labels().copy()
+        return self._loader(self.train, seed=self.seed, labels=labels, per_class=self._per_class)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the validation split in order."""
         return self._loader(self.val, seed=None)
 
+    def _labels(self) -> Array:
+        """Return the class of each training image (N,)."""
+        labels = self.train.kind.labels(self.train.targets)
+        assert labels is not None, "see `Demands.is_labelled`"
+        return labels
+
     def _loader(
-        self, split: PreparedSplit, *, seed: int | None, labels: Array | None = None
+        self,
+        split: PreparedSplit,
+        *,
+        seed: int | None,
+        labels: Array | None = None,
+        per_class: int | None = None,
     ) -> DataLoader[Batch]:
-        sampler = EpochBatches(len(split), batch_size=self.batch_size, seed=seed, labels=labels)
+        sampler = EpochBatches(
+            len(split), batch_size=self.batch_size, seed=seed, labels=labels, per_class=per_class
+        )
         sampler.set_epoch(self.first_epoch)
         workers = self._workers()
         return DataLoader(

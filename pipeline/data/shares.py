@@ -65,7 +65,9 @@ def measure_shares(samples: Sequence[Sample], facts: Facts, stratum: Stratum) ->
     counts = Counter((stratum(sample), sample.split) for sample in samples)
     asked, sizes = declared_shares(facts), count_sizes(counts)
     far = [split for split, share in asked.items() if _is_far(sizes[split], share * len(samples))]
-    warnings = [*(_describe_far(split, sizes, facts) for split in far), *_missing_classes(counts, facts)]
+    is_grouped = _are_grouped(samples, facts)
+    warnings = [_describe_far(split, sizes, facts, is_grouped=is_grouped) for split in far]
+    warnings += _missing_classes(counts, facts)
     if not asked or not samples:
         return Shares(counts, [], warnings)
     if not warnings:
@@ -120,9 +122,12 @@ def _is_far(count: int, asked: float) -> bool:
     return abs(count - asked) > max(1.0, FAR * asked)
 
 
-def _describe_far(split: str, sizes: Mapping[str, int], facts: Facts) -> str:
+def _are_grouped(samples: Sequence[Sample], facts: Facts) -> bool:
+    return facts.groups is not None or any(sample.group is not None for sample in samples)
+
+
+def _describe_far(split: str, sizes: Mapping[str, int], facts: Facts, *, is_grouped: bool) -> str:
     share, asked = sizes[split] / sum(sizes.values()), declared_shares(facts)[split]
-    is_grouped = facts.groups is not None or "group" in (facts.columns or {})
     reason = ", as groups are drawn as wholes" if is_grouped else ""
     return f"data.split: {share:.1%} of the images are in {split}, and {asked:.1%} were asked{reason}"
 
@@ -153,7 +158,7 @@ def _text(split: Mapping[str, float]) -> str:
 
 
 def _units(samples: Sequence[Sample], facts: Facts, stratum: Stratum) -> Units:
-    is_grouped = facts.groups is not None or "group" in (facts.columns or {})
+    is_grouped = _are_grouped(samples, facts)
     names = [sample.unit or sample.file for sample in samples]
     groups = [find_group_of(sample, facts) or "" for sample in samples] if is_grouped else None
     return count_units(

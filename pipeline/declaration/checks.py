@@ -125,10 +125,10 @@ def check_test_views(declaration: Declaration) -> None:
 
 
 def _check_sampler(declaration: Declaration, demands: Demands) -> None:
-    if declaration.trainer.sampler == "balanced" and not demands.is_labelled:
+    if declaration.trainer.sampler != "shuffle" and not demands.is_labelled:
         raise ConfigError(
             "trainer.sampler",
-            got="balanced",
+            got=declaration.trainer.sampler,
             allowed=f"shuffle for {demands.name}, whose images do not have one class each",
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigError, Range
 from pipeline.storage.names import check_name
 
 SAMPLERS = ("shuffle", "balanced")
+PER_CLASS = "per_class"  # key of the sampler whose batches have some images of each of some classes
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 # Lightning's names, without TPUs, for which the pipeline lacks the library.
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -43,7 +45,8 @@ class TrainerSettings:
         max_epochs: passes over the training split.
         batch_size: images per step and device.
         sampler: which images an epoch trains on: `shuffle` for each once, `balanced` for equally many of each class, as
-            many as there are in all.
+            many as there are in all, or {per_class: K} for batches of K images of each of `batch_size` / K classes or
+            identities, see `pipeline.data.sampling`.
         select: name of the score on the validation split that selects the best epoch, ends training early, and ranks
             sweeps and searches; null for the usual one of the task, see `Demands.default_score`.
         keep: which epoch's weights are the result: `best` (by the selecting score; of equal ones, that of the lower
@@ -68,7 +71,7 @@ class TrainerSettings:
 
     max_epochs: int
     batch_size: int
-    sampler: str
+    sampler: str | dict[str, int]
     select: str | None
     keep: str
     early_stopping: dict[str, float] | None
@@ -87,8 +90,11 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         """Raise if settings are out of range."""
         self._check_numbers()
+        if isinstance(self.sampler, Mapping):
+            self._check_per_class(self.sampler)
+        elif self.sampler not in SAMPLERS:
+            raise ConfigError.unknown("trainer.sampler", self.sampler, SAMPLERS, what="sampler")
         named = {
-            "sampler": SAMPLERS,
             "precision": PRECISIONS,
             "accelerator": ACCELERATORS,
             "strategy": STRATEGIES,
@@ -102,6 +108,19 @@ class TrainerSettings:
             _check_early_stopping(self.early_stopping)
         if self.deterministic not in (True, False, "warn"):
             raise ConfigError("trainer.deterministic", got=self.deterministic, allowed="true, false or warn")
+
+    def _check_per_class(self, sampler: Mapping[str, int]) -> None:
+        if set(sampler) != {PER_CLASS}:
+            allowed = f"{', '.join(SAMPLERS)} or {{{PER_CLASS}: 4}}"
+            raise ConfigError("trainer.sampler", got=dict(sampler), allowed=allowed)
+        Range(least=2, is_whole=True).check(f"trainer.sampler.{PER_CLASS}", sampler[PER_CLASS])
+        if self.batch_size % sampler[PER_CLASS] or self.batch_size < 2 * sampler[PER_CLASS]:
+            raise ConfigError(
+                "trainer.batch_size",
+                got=self.batch_size,
+                allowed=f"a multiple of trainer.sampler.{PER_CLASS}={sampler[PER_CLASS]}, at least twice as large, for "
+                "two classes or more",
+            )
 
     def _check_numbers(self) -> None:
         for name in ("max_epochs", "batch_size"):

@@ -29,6 +29,7 @@ class Evaluated:
         files: names of the N images in the archive.
         sides: rows and columns of the images' files (N, 2), for the way back to their own pixels; None for kinds of
             targets that have no places.
+        groups: of each image, such as the name of its identity; None for none.
         explain: maps indices of images, and the index of a class for each of them, to their activation maps (n, H, W)
             from 0 to 1; None if the network has none.
     """
@@ -39,6 +40,7 @@ class Evaluated:
     targets: NDArray[Any]
     files: Sequence[str]
     sides: NDArray[Any] | None = None
+    groups: Sequence[str] | None = None
     explain: Explain | None = None
 
 

@@ -59,7 +59,8 @@ class Demands:
             `points`, each a row of x, y and confidence; None if they tell no places.
         threshold: probability from which on a class is predicted, where an image may have any number of them; None
             where the most probable class is.
-        is_labelled: whether each image has one class, so that classes can be balanced.
+        is_labelled: whether each image has one class or identity, so that these can be balanced, or fill batches.
+        averages: whether the outputs of several trainings may be averaged.
         suggested: overrides of a first training, beside the data and the task, which `inspect` suggests.
     """
 
@@ -78,6 +79,7 @@ class Demands:
     places: str | None = None
     threshold: float | None = None
     is_labelled: bool = False
+    averages: bool = True
     suggested: tuple[str, ...] = ("model=resnet18",)
 
     def check(self, facts: Facts) -> None:
@@ -184,6 +186,15 @@ class Demands:
         """
         del settings, facts, training
         return []
+
+    def describe(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what users of an exported or logged model need to know beside what all tasks say.
+
+        Args:
+            settings: the section `task`, with what training decided.
+        """
+        del settings
+        return {}
 
     def output_shape(
         self, settings: Mapping[str, Any], facts: Facts, shape: tuple[int, ...]

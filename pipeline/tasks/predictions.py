@@ -1,6 +1,7 @@
 """How the predictions of a task are presented to a user: cells of a table, arrays in files, and an overlay.
 
-A task may have a module `predictions` with a function `present`; without one, its numbers are presented as they are.
+A task may have a module `predictions` with a function `present`; without one, its numbers are presented as they are. A
+function `enrol` in it presents them by the predictions for a gallery of images whose identity is known.
 """
 
 from __future__ import annotations
@@ -59,7 +60,23 @@ class Presented:
     marks: Marks | None = None
 
 
+@dataclass(frozen=True)
+class Enrolled:
+    """An image of a gallery.
+
+    Args:
+        file: its name below the folder of the gallery, or in the zip file.
+        identity: the name of the first folder that it is in.
+    """
+
+    file: str
+    identity: str
+
+
 Present = Callable[[Predicted, Facts], Presented]
+Enrol = Callable[
+    [Any, NDArray[Any], Sequence[Enrolled]], Present
+]  # of a task, and the predictions for a gallery
 
 
 def load_present(target: str) -> Present:
@@ -69,6 +86,15 @@ def load_present(target: str) -> Present:
         return present_numbers
     present: Present = importlib.import_module(name).present
     return present
+
+
+def load_enrol(target: str) -> Enrol | None:
+    """Return the function that presents predictions by a gallery, by the task's `_target_`; None if it has none."""
+    name = f"{task_package(target)}.predictions"
+    found: Enrol | None = None
+    if importlib.util.find_spec(name) is not None:
+        found = getattr(importlib.import_module(name), "enrol", None)
+    return found
 
 
 def present_numbers(predicted: Predicted, facts: Facts) -> Presented:

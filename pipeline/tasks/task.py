@@ -9,6 +9,7 @@ Shapes: N images; outputs are those of the network for a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -70,6 +71,45 @@ class WeightedLoss(Protocol):
 
     def loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | None:
         """Return the sum of the weights that the loss of a batch was divided by, a scalar; None for its images."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A task that watches a training by more than its loss; optional."""
+
+    def measures(self, outputs: Tensor, batch: Batch) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Return name -> mean over a training batch, and what it weighs in that of an epoch, `train/<name>`."""
+        ...
+
+    def alarms(self, row: Mapping[str, float]) -> list[str]:
+        """Return sentences on what goes wrong, by the row of an epoch in the history; none if nothing does."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What is decided once a network is trained.
+
+    Args:
+        settings: of the section `task`, instead of the declared ones.
+        alarms: sentences on what is wrong with that decision.
+    """
+
+    settings: Mapping[str, Any]
+    alarms: Sequence[str] = field(default_factory=list)
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A task that decides settings once the network is trained, such as a threshold; optional.
+
+    It is built with them to evaluate, predict and export. If it is a module, its parameters are trained with those of
+    the network, and among these settings.
+    """
+
+    def settled(self, evidence: Evidence) -> Settled:
+        """Return what the validation images decide, by their evidence of the kept epoch."""
         ...
 
 

@@ -5,10 +5,10 @@ whole numbers from 0 to 255, of the network's sides; or a table with such texts 
 list with an entry for each image: `{"class": ..., "probabilities": {name: ...}}`; `{"labels": [...], "probabilities":
 {name: ...}}` where an image may have several; `{"boxes": [{"class": ..., "confidence": ..., "x_min": ..., ...}]}`;
 `{"points": {name: {"x": ..., "y": ..., "confidence": ...}}}`; `{"mask": <PNG as base64>, "classes": [...]}`, where each
-pixel is the index of a class, or the value to ignore where the network saw nothing; or `{"image": <PNG as base64>}` of
-models that restore images. Boxes, points and the mask of a file are in its own pixels; boxes and points of an array are
-in its pixels, and its mask has the sides of the output; so have images, or a multiple of these sides. Models that see
-images whole take any sides.
+pixel is the index of a class, or the value to ignore where the network saw nothing; `{"image": <PNG as base64>}` of
+models that restore images; or `{"embedding": [...]}` of length 1, whose distances `convoy.json` tells how to judge.
+Boxes, points and the mask of a file are in its own pixels; boxes and points of an array are in its pixels, and its mask
+has the sides of the output; so have images, or a multiple of these sides. Models that see images whole take any sides.
 """
 
 from __future__ import annotations
@@ -146,6 +146,8 @@ class Served:
         classes = self._about["classes"]
         if self._about["places"] is not None:
             return self._places(prediction, place)
+        if "distance" in self._about:
+            return {"embedding": prediction.tolist()}
         if np.issubdtype(prediction.dtype, np.floating):
             named = dict(zip(classes, prediction.tolist(), strict=True))
             threshold = self._about["threshold"]

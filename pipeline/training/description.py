@@ -52,6 +52,7 @@ def describe(
         "dirty": state.get("dirty"),
         "scored_in": result["scored_in"],
         "versions": result["versions"],
+        **demands.describe(result.get("task", declaration.task)),
     }
 
 

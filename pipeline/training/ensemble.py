@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.data.degrade_facts import degraded_shape
 from pipeline.errors import ConfigError
+from pipeline.tasks.demands import load_demands
 from pipeline.tasks.task import Resolved
 from pipeline.training.trained import Predictor, Trained
 
@@ -29,6 +30,8 @@ class Ensemble:
         first = runs[0]
         for run in runs[1:]:
             _check_same("tasks", run, _task(run), _task(first))
+            if not load_demands(first.declaration.task).averages:
+                _check_same("embeddings", run, run.folder.path.resolve(), first.folder.path.resolve())
             _check_same("classes", run, run.declaration.data.classes, first.declaration.data.classes)
             _check_same("shapes of images", run, run.declaration.data.shape, first.declaration.data.shape)
         self._predictors = [Predictor(run) for run in runs]

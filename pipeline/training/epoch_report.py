@@ -8,6 +8,7 @@ import time
 from pipeline.declaration.declaration import Declaration
 from pipeline.errors import explain, warn
 from pipeline.runs.observer import TrainingObserver
+from pipeline.tasks.task import Measuring, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.learner import Row
 from pipeline.training.selection import Selection
@@ -30,13 +31,16 @@ class EpochReport:
         self,
         declaration: Declaration,
         selection: Selection,
+        task: Task,
         tracked: TrackedRun | None,
         observer: TrainingObserver,
     ) -> None:
         self._epochs = declaration.trainer.max_epochs
+        self._task = task
         self._tracked = tracked
         self._observer = observer
         self._selection = selection
+        self._is_alarmed = False
         self._scored: list[Row] = []
         self._logged_at = time.monotonic()
         self._prints = declaration.trainer.progress and observer.log_artifacts
@@ -51,8 +55,17 @@ class EpochReport:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._selection.column)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
+        self._warn(history[-1])
         self._scored += [with_score(row, self._selection) for row in history[len(self._scored) :]]
         return self._observer.stops(self._scored)
+
+    def _warn(self, row: Row) -> None:
+        """Warn of what goes wrong, at the first of the epochs in a row in which it does."""
+        alarms = self._task.alarms(row) if isinstance(self._task, Measuring) else []
+        if alarms and not self._is_alarmed:
+            for sentence in alarms:
+                warn(f"epoch {int(row['epoch']) + 1}: {sentence}")
+        self._is_alarmed = bool(alarms)
 
     def _log(self, tracked: TrackedRun, history: list[Row]) -> None:
         """Log the epochs so far; a failure does not end training, since they are logged again at its end."""

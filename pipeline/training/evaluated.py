@@ -28,8 +28,8 @@ BATCH = 64  # images per forward pass; does not affect scores
 AS_TRAINED = {"crops": "centre", "mirror": False}  # views of validation images
 
 
-def evaluated_test(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str] | None]:
-    """Return the test images of a finished run with its predictions, and the group of each; None for no groups.
+def evaluated_test(trained: Trained, *, root: Path) -> Evaluated:
+    """Return the test images of a finished run with its predictions.
 
     Raises:
         ConfigError: the data have changed since the training, or have no test split.
@@ -39,12 +39,11 @@ def evaluated_test(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str
         raise ConfigError(
             "data.split", f"{trained.declaration.data.name} has no test split", hint="let data.split draw one"
         )
-    evaluated = evaluate_images(Predictor(trained), trained.build_task(), trained.declaration, prepared)
-    return evaluated, prepared.groups("test")
+    return evaluate_images(Predictor(trained), trained.build_task(), trained.declaration, prepared)
 
 
-def evaluated_validation(trained: Trained, *, root: Path) -> tuple[Evaluated, list[str] | None]:
-    """Return the validation images of a finished run with its predictions, and the group of each; None for no groups.
+def evaluated_validation(trained: Trained, *, root: Path) -> Evaluated:
+    """Return the validation images of a finished run with its predictions.
 
     They are seen as in training: their centre where the network sees less, and no other views.
 
@@ -55,8 +54,7 @@ def evaluated_validation(trained: Trained, *, root: Path) -> tuple[Evaluated, li
     predictor, task = Predictor(Trained(trained.folder, declaration)), trained.build_task()
     with declared_arithmetic(declaration.trainer):
         split = make_fixed_split(declaration, prepared, "val", is_centred=True)
-        evaluated = _evaluate_split(predictor, task, split, prepared, "val")
-    return evaluated, prepared.groups("val")
+        return _evaluate_split(predictor, task, split, prepared, "val")
 
 
 def open_data(trained: Trained, root: Path) -> Prepared:
@@ -117,5 +115,6 @@ def _evaluate_split(
         targets,
         prepared.files(name),
         sides=prepared.sides(name),
+        groups=prepared.groups(name),
         explain=explain if predictor.explains else None,
     )

@@ -5,7 +5,6 @@ Heavy libraries are imported at the top of this module; import it lazily, so tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -20,10 +19,8 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
-from pipeline.declaration.settings import SCORED_IN, TrainerSettings
-from pipeline.files import replacing, write_text
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.task import Decoded, Task
@@ -44,7 +41,7 @@ from pipeline.training.assemble import (
     resolve_task,
     set_norms,
 )
-from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
+from pipeline.training.checkpoints import ResumePoint, find_resume_point
 from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
 from pipeline.training.description import describe_run
@@ -53,12 +50,15 @@ from pipeline.training.finishing import complete, log_results
 from pipeline.training.frames import frame_steps, make_frames
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
+from pipeline.training.results import write_results
 from pipeline.training.selection import Selection, find_selection
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.levels import frozen_modules
 
 if TYPE_CHECKING:
     from pipeline.training.inputs import Inputs
+
+Steps = dict[str, Callable[[], object]]  # what a failure of the step means, and the step, see `complete`
 
 
 def fit(
@@ -115,7 +115,7 @@ def _fit(
             log_start(
                 declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )
-        report = EpochReport(declaration, selection, tracked, observer)
+        report = EpochReport(declaration, selection, task, tracked, observer)
         learner = _make_learner(declaration, model, task, report)
         callbacks = [VerifiedInputs(inputs.verify), *make_frames(task, data.val, folder, observer)]
         if not _is_complete(resumed, declaration.trainer):
@@ -128,10 +128,10 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            _write_results(declaration, folder, model, history, about, task=resolved.settings)
+            alarms = write_results(declaration, folder, learner, history, about, resolved.settings, data.val)
             folder.update(state="trained")
             log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
-            steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
+            steps: Steps = {"the scores cannot be logged": log_scores, **_log_alarms(alarms, tracked)}
             if observer.log_artifacts:
                 steps |= frame_steps(task, model, data.val, folder)
                 steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
@@ -217,43 +217,10 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
     return bool(resumed.patience_used >= settings.early_stopping["patience"])
 
 
-def _write_results(
-    declaration: Declaration,
-    folder: RunFolder,
-    model: nn.Module,
-    history: list[Row],
-    selection: Mapping[str, Any],
-    *,
-    task: Mapping[str, Any],
-) -> None:
-    """Write the weights, history and scores of a trained run; load the kept weights into `model`.
-
-    Args:
-        selection: what `result.json` says of the selecting score.
-        task: the section `task` with what the training split decided.
-    """
-    source = folder.best if declaration.trainer.keep == "best" else folder.last
-    checkpoint = read_checkpoint(source)
-    kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
-    weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
-    model = model.cpu().eval()
-    model.load_state_dict(weights)
-    with replacing(folder.path / "weights.pt") as draft:
-        torch.save(weights, draft)
-    folder.write_history(history)
-    scores = {"score": kept[f"val/{selection['score']}"], "epoch": kept["epoch"]} | {
-        key: kept[key] for key in kept if key.startswith("val/")
-    }
-    write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
-    state = folder.state()
-    decided = {
-        "declaration": digest(state["identity"]["declaration"]),
-        "versions": state["identity"]["versions"],
-    }
-    result = {key: state[key] for key in ("fingerprint", "data")} | decided
-    result |= {"scored_in": SCORED_IN, "selection": selection}
-    result |= {"task": task} if task != declaration.task else {}
-    write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
+def _log_alarms(alarms: Sequence[str], tracked: TrackedRun) -> Steps:
+    """Return the step that logs what went wrong in training, if anything did."""
+    text = "".join(f"{sentence}\n" for sentence in alarms)
+    return {"the alarms cannot be logged": partial(tracked.log_text, text, "alarms.txt")} if alarms else {}
 
 
 def _log_scores(

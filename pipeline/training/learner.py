@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
-from pipeline.tasks.task import Batch, Evidence, Task, WeightedLoss
+from pipeline.tasks.task import Batch, Evidence, Measuring, Task, WeightedLoss
 
 Row = dict[str, float]
 
@@ -63,6 +63,7 @@ class Learner(pl.LightningModule):
         self._side_heads = [module for module in model.modules() if isinstance(module, Auxiliary)]
         self._train = _Mean()
         self._val = _Mean()
+        self._measures: dict[str, _Mean] = {}
         self._evidence: list[Tensor] = []
         self._scores: Row = {}
         self._schedule: LRScheduler | None = None
@@ -98,6 +99,7 @@ class Learner(pl.LightningModule):
         seeds = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         self._train = _Mean()
+        self._measures = {}
         self._started = time.perf_counter()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -105,6 +107,9 @@ class Learner(pl.LightningModule):
         outputs = self(batch["image"])
         loss = self.task.loss(outputs, batch)
         self._train.add(loss.detach(), self._loss_weight(outputs, batch))
+        if isinstance(self.task, Measuring):
+            for name, (value, weight) in self.task.measures(outputs.detach(), batch).items():
+                self._measures.setdefault(name, _Mean()).add(value.detach(), weight)
         for head in self._side_heads:
             loss = loss + head.weight * self.task.loss(head.take(), batch)
         return loss
@@ -150,6 +155,7 @@ class Learner(pl.LightningModule):
             "seconds": time.perf_counter() - self._started,
             "train/loss": loss,
             **self._scores,
+            **{f"train/{name}": mean.value() for name, mean in self._measures.items()},
         }
         self.history.append(row)
         self.log_dict({key: value for key, value in row.items() if "/" in key})

@@ -28,9 +28,10 @@ from pipeline.data.threads import num_threads
 from pipeline.data.unlabelled import UnlabelledImage, UnlabelledImages, Unreadable, open_unlabelled
 from pipeline.declaration.network import sees_whole
 from pipeline.storage.names import escape_cells
-from pipeline.tasks.predictions import ERROR, FILE, Predicted, Presented, load_present
+from pipeline.tasks.predictions import ERROR, FILE, Predicted, Present, Presented
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.ensemble import Array, Ensemble
+from pipeline.training.gallery import find_present
 from pipeline.training.trained import Trained
 
 BATCH = 64  # images per forward pass; does not affect predictions
@@ -66,6 +67,7 @@ def predict(
     *,
     overlays: bool,
     explains: bool = False,
+    gallery: Path | None = None,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda rows, _: rows,
 ) -> Summary:
     """Predict the images of a folder, a zip file or a single file; write a table, masks and overlays.
@@ -75,6 +77,7 @@ def predict(
         out: an empty folder.
         overlays: whether to write each image with its mask or caption.
         explains: whether overlays show the activation map of the predicted class.
+        gallery: a folder or zip file of images whose identity is known, by which the others are recognised.
         progress: wraps the rows of all images, of which there are as many as its second argument says.
 
     Raises:
@@ -90,13 +93,12 @@ def predict(
         ensemble = Ensemble(runs)
         if explains:
             ensemble.check_maps(len(declaration.data.classes))
-        writer = _Writer(runs[0], images, ensemble.example, out, overlays=overlays or explains)
+        present = find_present(runs[0], ensemble, gallery, facts)
+        writer = _Writer(runs[0], images, present, ensemble.example, out, overlays=overlays or explains)
         summary, start = Summary(num_others=images.num_others), time.monotonic()
         with (
             (out / TABLE).open("w", newline="", encoding="utf-8") as file,
-            closing(
-                _rows(ensemble, images, writer, explains=explains, batch=1 if is_whole else BATCH)
-            ) as rows,
+            closing(_rows(ensemble, images, writer, explains=explains, is_whole=is_whole)) as rows,
         ):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(escape_cells(writer.header))
@@ -114,13 +116,14 @@ Rows = tuple[list[list[str]], Presented | None]  # of an image, and how it is pr
 
 
 def _rows(
-    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool, batch: int
+    ensemble: Ensemble, images: UnlabelledImages, writer: _Writer, *, explains: bool, is_whole: bool
 ) -> Generator[Rows]:
     """Yield the rows of each image; those of a batch are written while the model computes the next one.
 
     Args:
-        batch: number of images per forward pass.
+        is_whole: whether images may differ in their sides, so that each has a forward pass of its own.
     """
+    batch = 1 if is_whole else BATCH
     pending: list[Future[Rows]] = []
     with ThreadPoolExecutor(num_threads()) as pool, closing(images.decoded(ahead=batch)) as found:
         while items := list(islice(found, batch)):
@@ -147,6 +150,7 @@ class _Writer:
     """Writes the files of predictions; safe to use from several threads.
 
     Args:
+        present: turns a prediction into cells, files and an overlay.
         example: a prediction, from which the columns are known.
         overlays: whether to write overlays, with activation maps or without.
 
@@ -155,10 +159,17 @@ class _Writer:
     """
 
     def __init__(
-        self, run: Trained, images: UnlabelledImages, example: Array, out: Path, *, overlays: bool
+        self,
+        run: Trained,
+        images: UnlabelledImages,
+        present: Present,
+        example: Array,
+        out: Path,
+        *,
+        overlays: bool,
     ) -> None:
         self._facts = run.declaration.data
-        self._present = load_present(run.declaration.task["_target_"])
+        self._present = present
         self._images = images
         self._out = out
         self._overlays = overlays

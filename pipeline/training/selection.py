@@ -51,7 +51,7 @@ def find_selection(declaration: Declaration, prepared: Prepared) -> Selection:
     Images of the train and val splits are counted together, so that all folds are judged by the same score.
     """
     demands, counts, majority = load_demands(declaration.task), None, None
-    if demands.is_labelled:
+    if demands.is_labelled and declaration.data.classes:
         classes = len(declaration.data.classes)
         train, val = (prepared.count_classes(split, classes) for split in ("train", "val"))
         counts, majority = [sum(pair) for pair in zip(train, val, strict=True)], int(np.argmax(train))

@@ -46,7 +46,14 @@ def evaluate_whole(predictor: Predictor, task: Task, prepared: Prepared, facts: 
             images.append(inputs[0])
             true.append(targets[0])
     evidenced = torch.cat(evidence).numpy()
-    return Evaluated(evidenced, _as_array(decoded), _as_array(images), _as_array(true), files)
+    return Evaluated(
+        evidenced,
+        _as_array(decoded),
+        _as_array(images),
+        _as_array(true),
+        files,
+        groups=prepared.groups("test"),
+    )
 
 
 def _as_array(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -128,8 +128,8 @@ def _evidence(
         runs: of each seed, those of all folds.
     """
     found = [evaluated_validation(run, root=context.root) for run in runs]
-    parts = [evaluated.evidence for evaluated, _ in found]
+    parts = [evaluated.evidence for evaluated in found]
     evidence = [np.concatenate(parts[start : start + folds]) for start in range(0, len(parts), folds)]
-    files = [file for evaluated, _ in found[:folds] for file in evaluated.files]
-    groups = [group for _, its_groups in found[:folds] for group in its_groups or ()]
+    files = [file for evaluated in found[:folds] for file in evaluated.files]
+    groups = [group for evaluated in found[:folds] for group in evaluated.groups or ()]
     return np.stack(evidence), groups or None, files

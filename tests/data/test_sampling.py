@@ -161,10 +161,8 @@ def test_validation_images_come_once_and_in_order() -> None:
 @pytest.mark.parametrize("name", sorted(ROWS))
 def test_task_is_labelled_only_if_its_targets_are_classes_of_images(name: str) -> None:
     demands = load_demands(compose(COMPOSED[name]).task)
-    inner = {"label": (), "labels": (3,), "mask": (3, 3), "boxes": (1, 6), "points": (3, 3), "image": (0,)}[
-        demands.target
-    ]
-    targets = np.zeros((2, *inner), np.uint8)
+    inner = {"labels": (3,), "mask": (3, 3), "boxes": (1, 6), "points": (3, 3), "image": (0,)}
+    targets = np.zeros((2, *inner.get(demands.target, ())), np.uint8)
     assert demands.is_labelled == (load_kind(demands.target).labels(targets) is not None)
 
 

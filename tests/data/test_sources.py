@@ -78,6 +78,7 @@ def test_every_format_has_its_row() -> None:
     modules = {path.stem for path in Path(sources.__file__).parent.glob("*.py")} - {"__init__"}
     # The others are tested in modules of their own.
     others = {"class_masks", "coco", "voc", "yolo", "csv_boxes", "csv_labels", "csv_pixels", "csv_points"}
+    others |= {"csv_identities", "identity_folders"}
     assert modules - others == {row.name for row in FORMATS}
 
 
@@ -198,17 +199,19 @@ def test_files_that_do_not_fit_the_format_are_refused(
 def test_unknown_format_is_refused_with_the_closest() -> None:
     text = (
         "data.format: unknown format 'class_folder'; did you mean 'class_folders'? "
-        "allowed: class_folders, class_masks, coco, csv_boxes, csv_labels, csv_pixels, csv_points, "
-        "image_masks, images, voc, yolo"
+        "allowed: class_folders, class_masks, coco, csv_boxes, csv_identities, csv_labels, csv_pixels, csv_points, "
+        "identity_folders, image_masks, images, voc, yolo"
     )
     formats = [
         "class_folders",
         "class_masks",
         "coco",
         "csv_boxes",
+        "csv_identities",
         "csv_labels",
         "csv_pixels",
         "csv_points",
+        "identity_folders",
         "image_masks",
         "images",
         "voc",

@@ -20,16 +20,18 @@ from pipeline.tasks.classification.task import Classification
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.restoration.task import Restoration
 from pipeline.tasks.segmentation.task import Segmentation
+from pipeline.tasks.verification.task import Verification
 from tests.makers import data_section
 from tests.networks.row import Row
 from tests.networks.rows_classic import CLASSIC
 from tests.networks.rows_detectors import DETECTORS
+from tests.networks.rows_embeddings import EMBEDDINGS
 from tests.networks.rows_modern import MODERN
 from tests.networks.rows_restoration import RESTORATION
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "conf" / "model"
-ZOO = [*CLASSIC, *MODERN, *DETECTORS, *RESTORATION]
+ZOO = [*CLASSIC, *MODERN, *DETECTORS, *RESTORATION, *EMBEDDINGS]
 EACH = pytest.mark.parametrize("row", ZOO, ids=lambda row: row.name)
 SIDES = (64, 96)  # of small images; the first that a network takes
 LARGE = 3_000_000  # weights; a larger network is built with a quarter of its filters
@@ -46,6 +48,14 @@ TASKS: dict[str, Any] = {
         class_weights="none",
     ),
     "restoration": Restoration(degrade={"factor": 2}, loss="absolute"),
+    "verification": Verification(
+        loss="contrastive",
+        mining="all",
+        margin=1.0,
+        dimensions=NUM_CLASSES,
+        threshold=None,
+        pair_weights=None,
+    ),
 }
 DEMANDS = {name: load_demands({"_target_": f"{type(task).__module__}.Task"}) for name, task in TASKS.items()}
 
@@ -81,15 +91,18 @@ def count(module: nn.Module) -> int:
 def fitting(network: Network) -> list[str]:
     """Return the tasks whose outputs a network has for NUM_CLASSES classes."""
     facts = Facts(**data_section("data.zip", classes=CLASSES, degrade={"factor": 2}))
+    settings = {"dimensions": NUM_CLASSES}
     return [
         name
         for name, demands in DEMANDS.items()
-        if demands.accepts(network.output_shape, demands.output_shape({}, facts, network.shape))
+        if demands.accepts(network.output_shape, demands.output_shape(settings, facts, network.shape))
     ]
 
 
 def make_target(name: str, images: Tensor) -> Tensor:
     """Return targets of a task for two images of random pixels from 0 to 1."""
+    if name == "verification":
+        return torch.tensor([0, 0])
     if name == "classification":
         return torch.tensor([0, 2])
     if name == "restoration":
@@ -114,7 +127,7 @@ def test_network_has_its_planned_weights_trains_a_step_and_evaluates_one_image(r
     for leaf, built in pair_modules(network, module):
         assert leaf.weights == count(built), f"{leaf.where} {leaf.name}"
     assert network.weights == count(module) - sum(leaf.weights for leaf in network.side_leaves())
-    (name,) = fitting(network)  # a network is for one kind of task
+    name = fitting(network)[0]  # the first, as embeddings may be any vector
     task = TASKS[name]
     images = torch.rand(2, *network.shape, generator=torch.Generator().manual_seed(0))
     batch = {"target": make_target(name, images), "image": images.mul(255).byte()}

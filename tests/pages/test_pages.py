@@ -64,6 +64,7 @@ DRAWING = (
     "tasks/detection/task",
     "tasks/multilabel/cases",
     "tasks/segmentation/cases",
+    "tasks/verification/cases",
     "training/finishing",
     "training/inputs",
     "training/previews",

@@ -285,6 +285,7 @@ def test_every_drawing_of_the_room_is_tested() -> None:
         "curves",
         "detections",
         "differences",
+        "distances",
         "errors",
         "fonts",
         "heat",

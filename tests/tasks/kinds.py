@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.declaration.composition import compose_sections
 from pipeline.tasks.demands import load_demands
-from tests.makers import write_class_folders, write_image_masks, write_label_sets
+from tests.makers import write_class_folders, write_identity_folders, write_image_masks, write_label_sets
 from tests.place_makers import write_boxes, write_points
 from tests.tasks.rows import NUM_CLASSES
 
@@ -19,6 +19,7 @@ POINTS = ["left", "right"]
 # Kind of target -> facts of data of that kind, see `write_data`.
 KINDS: dict[str, dict[str, Any]] = {
     "label": {"format": "class_folders"},
+    "identity": {"format": "identity_folders", "classes": []},
     "labels": {
         "format": "csv_labels",
         "table": "labels.csv",
@@ -44,7 +45,9 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def write_data(path: Path, kind: str, *, most_boxes: int = 2) -> dict[str, Any]:
     """Write data of a kind of target, and return their facts; images have at most so many boxes."""
-    if kind in ("label", "image"):
+    if kind == "identity":
+        write_identity_folders(path, names=CLASSES)
+    elif kind in ("label", "image"):
         write_class_folders(path, classes=CLASSES, num_images=2)
     elif kind == "labels":
         write_label_sets(path, classes=CLASSES)

@@ -32,6 +32,7 @@ class Row:
         chance: the selecting score that constant outputs do not beat, where each class is as frequent.
         head: of the network that puts out what the task needs; None for the usual one.
         lr: learning rate that trains on these data.
+        compares: whether images are compared with each other, so that a single one has no score.
         most_boxes: objects of an image that the task can take.
         facts: of the data, where they are not those that its kind usually has.
         settings: writes the files that the task reads into a folder, and returns the settings that name them.
@@ -43,6 +44,7 @@ class Row:
     chance: float
     head: list[Any] | None = None
     lr: float = 0.1
+    compares: bool = False
     most_boxes: int = 2
     facts: Mapping[str, Any] = field(default_factory=dict)
     settings: Callable[[Path], Mapping[str, Any]] = lambda folder: {}
@@ -63,6 +65,7 @@ COMPOSED = {
         ),
     ],
     "landmarks": ["task=landmarks", "data=clocks", "data.points=[left,right]"],
+    "verification": ["task=verification", "data=faces_people", "model=face_lite0"],
     "restoration": ["task=restoration", "data=digits", "data.degrade={noise: 25}", "model=autoencoder"],
     "style": ["task=style", "data=digits", "data.format=images", "data.classes=[]", "model=dncnn"],
     "segmentation": ["task=segmentation", "data=brain", "model=unet_small"],
@@ -138,6 +141,13 @@ ROWS = {
         lr=1e-4,
         facts={"degrade": None},
         settings=write_style,
+    ),
+    "verification": Row(
+        one_hot,
+        lambda targets: torch.ones(len(targets), NUM_CLASSES),
+        best=1.0,
+        chance=0.5,
+        compares=True,
     ),
     "segmentation": Row(one_hot, lambda targets: one_hot(torch.zeros_like(targets)), best=1.0, chance=0.34),
 }

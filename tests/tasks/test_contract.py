@@ -137,11 +137,13 @@ def test_loss_of_perfect_outputs_is_the_lower_one_and_is_what_gradients_flow_fro
     name: str, tmp_path: Path
 ) -> None:
     task, targets = build_task(declare(name, tmp_path)), balanced(name)
-    outputs = ROWS[name].constant(targets).requires_grad_()
+    outputs = ROWS[name].constant(targets)
     loss = task.loss(outputs, batch_of(targets))
     assert loss.shape == ()
     assert task.loss(ROWS[name].perfect(targets), batch_of(targets)) < loss
-    loss.backward()
+    outputs = outputs + 0.1 * torch.randn(outputs.shape, generator=torch.manual_seed(0))
+    outputs.requires_grad_()  # where all images have equal embeddings, these have no direction to go
+    task.loss(outputs, batch_of(targets)).backward()
     assert outputs.grad is not None
     assert outputs.grad.abs().sum() > 0
 
@@ -163,7 +165,7 @@ def test_a_single_image_and_one_of_nothing_but_the_first_class_are_scored(name: 
     for targets in (balanced(name)[:1], targets_of_kind(name, torch.zeros(1, dtype=torch.uint8))):
         scores = task.scores(task.evidence(ROWS[name].perfect(targets), batch_of(targets)).numpy())
         assert all(np.isnan(value) or np.isfinite(value) for value in scores.values())
-        assert not np.isnan(next(iter(scores.values())))
+        assert ROWS[name].compares or not np.isnan(next(iter(scores.values())))
 
 
 @EACH

@@ -19,7 +19,7 @@ from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.classification.demands import ClassificationDemands
 from pipeline.training import epoch_report as reporting
-from pipeline.training.assemble import build_model, make_train_split
+from pipeline.training.assemble import build_model, build_task, make_train_split
 from pipeline.training.checks import check_count
 from pipeline.training.construction import build_augmentation
 from pipeline.training.epoch_report import EpochReport
@@ -252,7 +252,9 @@ def test_mlflow_is_told_of_short_epochs_together(
     monkeypatch.setattr(reporting.time, "monotonic", lambda: now[0])
     log: Any = Tracked()
     declaration = compose(["trainer.progress=false"])
-    report = EpochReport(declaration, Selection("accuracy", "max", None), log, TrainingObserver())
+    report = EpochReport(
+        declaration, Selection("accuracy", "max", None), build_task(declaration), log, TrainingObserver()
+    )
     history: list[dict[str, float]] = []
     for epoch in range(6):
         now[0] += seconds

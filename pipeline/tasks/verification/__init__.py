@@ -1,0 +1,1 @@
+"""Verification: whether two images are of one identity, and whose an image is."""
