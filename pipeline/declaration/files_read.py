@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.declaration.declaration import Declaration
+from pipeline.errors import ConfigError
 from pipeline.tasks.demands import load_demands
 from pipeline.transfer.checkpoint import file_digest, find_checkpoint
 
@@ -25,3 +26,14 @@ def digest_files(declaration: Declaration) -> dict[str, dict[str, str]]:
     """
     files = load_demands(declaration.task).files(declaration.task)
     return {"files": {setting: file_digest(path) for setting, path in files.items()}} if files else {}
+
+
+def digest_files_of_stages(declaration: Declaration) -> dict[str, dict[str, str] | None]:
+    """Return the same for the stages of dvc.yaml; files are None where one is missing, as it may be made later.
+
+    The stage that reads it says so.
+    """
+    try:
+        return dict(digest_files(declaration))
+    except ConfigError:
+        return {"files": None}

@@ -21,7 +21,7 @@ from pipeline.data.sources import find_target
 from pipeline.data.table_files import find_outside_table
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest, import_closure
-from pipeline.declaration.files_read import digest_files, digest_pretrained
+from pipeline.declaration.files_read import digest_files, digest_files_of_stages, digest_pretrained
 from pipeline.declaration.hardware import resolved
 from pipeline.declaration.network import plan_network
 from pipeline.declaration.settings import NOT_DECIDING as NOT_DECIDING_SETTINGS
@@ -192,8 +192,9 @@ def stage_digests(declaration: Declaration, *, root: Path) -> dict[str, str]:
         stage: _code(declaration, modules, counting=counting, root=root)
         for stage, (modules, counting) in stages.items()
     }
+    files = digest_files_of_stages(declaration)
     for stage in ("search", "train"):
-        codes[stage] |= {"pretrained": digest_pretrained(declaration), **digest_files(declaration)}
+        codes[stage] |= {"pretrained": digest_pretrained(declaration), **files}
     return {stage: digest(code) for stage, code in codes.items()}
 
 

@@ -128,7 +128,8 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            alarms = write_results(declaration, folder, learner, history, about, resolved.settings, data.val)
+            settings, prepared = resolved.settings, inputs.prepared
+            alarms = write_results(declaration, folder, learner, history, about, settings, prepared)
             folder.update(state="trained")
             log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
             steps: Steps = {"the scores cannot be logged": log_scores, **_log_alarms(alarms, tracked)}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.data.batches import PreparedSplit
+from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.digests import digest
 from pipeline.declaration.settings import SCORED_IN
@@ -17,8 +17,10 @@ from pipeline.errors import warn
 from pipeline.files import replacing, write_text
 from pipeline.runs.folder import RunFolder
 from pipeline.tasks.task import Evidence, Measuring, Settled, Settling
+from pipeline.training.assemble import make_fixed_split
 from pipeline.training.checkpoints import read_checkpoint
 from pipeline.training.learner import Learner, Row
+from pipeline.transforms.views import make_views, see
 
 BATCH = 64  # images per forward pass; does not affect evidence
 PARTS = ("model", "task")  # of a learner, which have weights
@@ -31,14 +33,14 @@ def write_results(
     history: Sequence[Row],
     selection: Mapping[str, Any],
     settings: Mapping[str, Any],
-    val: PreparedSplit,
+    prepared: Prepared,
 ) -> Sequence[str]:
     """Write the weights, history and scores of a trained run; load the kept weights into the learner.
 
     Args:
         selection: what `result.json` says of the selecting score.
         settings: the section `task` with what the training split decided.
-        val: the validation images.
+        prepared: has the validation images, by which the task may decide more.
 
     Returns:
         Sentences on what went wrong in training, which `result.json` has, too.
@@ -50,7 +52,7 @@ def write_results(
     learner.model.load_state_dict(weights["model"])
     if isinstance(learner.task, nn.Module):
         learner.task.load_state_dict(weights["task"])
-    settled = _settle(learner, val)
+    settled = _settle(declaration, learner, prepared)
     task, alarms = {**settings, **settled.settings}, [*_alarms(learner, history[-1]), *settled.alarms]
     for sentence in settled.alarms:
         warn(sentence)
@@ -84,14 +86,18 @@ def _alarms(learner: Learner, row: Row) -> list[str]:
     return [f"training, epoch {int(row['epoch']) + 1}: {sentence}" for sentence in found]
 
 
-def _settle(learner: Learner, val: PreparedSplit) -> Settled:
-    """Return what the task decides by the validation images."""
-    if not isinstance(learner.task, Settling):
+def _settle(declaration: Declaration, learner: Learner, prepared: Prepared) -> Settled:
+    """Return what the task decides by the validation images, seen as test images are."""
+    task = learner.task
+    if not isinstance(task, Settling):
         return Settled({})
-    found = []
+    seen, val, found = declaration.input_shape[1:], make_fixed_split(declaration, prepared, "val"), []
+    views = make_views(declaration.views, (declaration.data.shape[1], declaration.data.shape[2]), seen)
     with torch.inference_mode():
         for start in range(0, len(val), BATCH):
             batch: Any = val[0, list(range(start, min(start + BATCH, len(val))))]
-            found.append(learner.task.evidence(learner(batch["image"]), batch))
+            shown = [learner(see(batch["image"], view, seen)) for view in views]
+            outputs = task.merge(shown, [view.is_mirrored for view in views])
+            found.append(task.evidence(outputs, batch))
     evidence: Evidence = torch.cat(found).numpy()
-    return learner.task.settled(evidence)
+    return task.settled(evidence)

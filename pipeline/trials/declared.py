@@ -35,9 +35,8 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
         raise ConfigError(
             "search.trial", "is set by the search itself", got=settings.trial, hint="leave it out"
         )
-    entries, measured = _find_entries(declaration, root)
+    entries, measured = _find_entries(declaration, overrides, root=root)
     notes: list[str] = []
-    _check_space(entries, declaration, overrides)
     check_metric(declaration)
     check_pruner(declaration)
     _check_trainings(declaration)
@@ -76,19 +75,22 @@ def load_search(overrides: Sequence[str], *, root: Path) -> Search:
     )
 
 
-def _find_entries(declaration: Declaration, root: Path) -> tuple[list[Entry], dict[str, list[float]]]:
-    """Return the entries of a space, and the learning rates that the range test suggests if it asks for them."""
-    space = declaration.search.space
-    if not has_measured(space):
-        return parse_space(space), {}
-    rates = suggested_rates(declaration, root=root)
-    return parse_space(space, rates=rates), {"rates": list(rates)}
+def _find_entries(
+    declaration: Declaration, overrides: Sequence[str], *, root: Path
+) -> tuple[list[Entry], dict[str, list[float]]]:
+    """Return the entries of a space, and the learning rates that the range test suggests if it asks for them.
 
-
-def _check_space(entries: Sequence[Entry], declaration: Declaration, overrides: Sequence[str]) -> None:
-    """Check that the keys of a space exist and matter, and that its values are in their ranges."""
+    Raises:
+        ConfigError: a key does not exist or does not matter, or a value is out of its range.
+    """
+    space, measured = declaration.search.space, dict[str, list[float]]()
+    entries = parse_space(space)
     check_keys(entries, declaration.sections)
+    if has_measured(space):
+        rates = suggested_rates(declaration, root=root)
+        entries, measured = parse_space(space, rates=rates), {"rates": list(rates)}
     check_values_of(entries, overrides)
+    return entries, measured
 
 
 def _check_trainings(declaration: Declaration) -> None:

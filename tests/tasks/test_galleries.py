@@ -126,3 +126,23 @@ def test_run_keeps_its_threshold_and_says_what_it_was_chosen_by(run: tuple[Train
         .splitlines()[0]
         .endswith("train/genuine_distance,train/impostor_distance,train/active")
     )
+
+
+@pytest.mark.slow
+def test_threshold_is_chosen_by_the_views_of_test_images(tmp_path: Path) -> None:
+    declaration = declare("verification", tmp_path, max_epochs=1).replace(
+        views={"crops": "centre", "mirror": True}
+    )
+    folder = train(declaration, RunRequest("test", "test", waits=False), RunContext(tmp_path))
+    trained = open_trained(folder, root=tmp_path)
+    prepared = Prepared.open(prepare(declaration, root=tmp_path), declaration.data)
+    predictor = Predictor(trained)
+    outputs = predictor.outputs(torch.from_numpy(np.array(prepared.images("val"))).permute(0, 3, 1, 2))
+    targets = torch.from_numpy(np.array(prepared.targets("val")))
+    task = Verification(
+        loss="triplet", mining="all", margin=0.3, dimensions=64, threshold=None, pair_weights=None
+    )
+    settled = task.settled(task.evidence(outputs, {"target": targets}).numpy())
+    assert trained.folder.result()["task"]["threshold"] == pytest.approx(
+        settled.settings["threshold"], abs=1e-5
+    )

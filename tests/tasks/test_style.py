@@ -156,6 +156,10 @@ def test_style_image_and_weights_decide_a_run_and_so_do_the_layers_of_the_loss_n
     after, other_stages = identity(declaration, root=tmp_path), stage_digests(declaration, root=tmp_path)
     assert {key for key in before if before[key] != after[key]} == {"files"}
     assert {key for key in stages if stages[key] != other_stages[key]} == {"search", "train"}
+    (tmp_path / "style.png").unlink()
+    assert (
+        stage_digests(declaration, root=tmp_path).keys() == stages.keys()
+    )  # it may be made before the training
     lite = compose(["experiment=style_wave"])
     classes = {"pipeline.layers.containers", "pipeline.layers.drops"}
     from pipeline.declaration.keys import _train_modules

@@ -14,6 +14,8 @@ from pipeline.declaration.composition import compose
 from pipeline.tasks.demands import load_demands
 from pipeline.tasks.intervals import with_intervals
 from pipeline.tasks.metric_losses import MININGS as KNOWN_MININGS
+from pipeline.tasks.pairs import Pairs
+from pipeline.tasks.verification.cases import _first_of_each
 from pipeline.tasks.verification.demands import DEMANDS, LOSSES, MININGS
 from pipeline.tasks.verification.task import Verification
 from tests.refusals import refused
@@ -223,3 +225,18 @@ def test_description_says_how_to_compare_embeddings() -> None:
     }
     pairs = demands.describe({**settings, "loss": "pair", "pair_weights": [1.0, 2.0, 3.0]})
     assert (pairs["distance"], pairs["distance_weights"]) == ("cityblock", [1.0, 2.0])
+
+
+def test_hardest_pairs_are_of_different_identities() -> None:
+    points = np.array([[0.0], [0.1], [0.2], [0.4], [5.0], [5.7]])
+    pairs = Pairs(points, np.array([0.0, 1, 1, 0, 2, 2]), "euclidean")
+    shown = _first_of_each(pairs, np.flatnonzero(~pairs.is_genuine))
+    ends = [(int(pairs.first[place]), int(pairs.second[place])) for place in shown]
+    assert ends[0] == (0, 1)
+    assert ends[1:] == [(3, 4), (2, 4)]
+    genuine = _first_of_each(pairs, np.flatnonzero(pairs.is_genuine)[::-1])
+    assert [(int(pairs.first[place]), int(pairs.second[place])) for place in genuine] == [
+        (4, 5),
+        (0, 3),
+        (1, 2),
+    ]

@@ -62,10 +62,21 @@ def draw(task: Verification, evaluated: Evaluated, folder: Path) -> None:
         return
     threshold = roc.equal_threshold() if task.threshold is None else task.threshold
     _draw_curves(pairs, roc, threshold, folder)
-    alike = np.flatnonzero(~pairs.is_genuine)[:MOST_PAIRS]
-    unlike = np.flatnonzero(pairs.is_genuine)[::-1][:MOST_PAIRS]
+    alike = _first_of_each(pairs, np.flatnonzero(~pairs.is_genuine))
+    unlike = _first_of_each(pairs, np.flatnonzero(pairs.is_genuine)[::-1])
     for chosen, name in ((alike, "alike_impostors.png"), (unlike, "unlike_genuine.png")):
         _draw_pairs(pairs, chosen, threshold, evaluated, names, folder / name)
+
+
+def _first_of_each(pairs: Pairs, order: NDArray[np.intp]) -> list[int]:
+    """Return the first pairs in an order, at most one of the same two identities, or of the same one."""
+    found: dict[tuple[float, ...], int] = {}
+    for place in order:
+        names = sorted(float(pairs.identities[end[place]]) for end in (pairs.first, pairs.second))
+        found.setdefault(tuple(names), int(place))
+        if len(found) == MOST_PAIRS:
+            break
+    return list(found.values())
 
 
 def _draw_curves(pairs: Pairs, roc: Roc, threshold: float, folder: Path) -> None:
@@ -81,7 +92,7 @@ def _draw_curves(pairs: Pairs, roc: Roc, threshold: float, folder: Path) -> None
 
 def _draw_pairs(
     pairs: Pairs,
-    chosen: NDArray[np.intp],
+    chosen: Sequence[int],
     threshold: float,
     evaluated: Evaluated,
     names: Sequence[str],
