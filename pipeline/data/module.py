@@ -53,26 +53,40 @@ class PreparedData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return random, augmented batches of the training split."""
-        labels = self.train.kind.labels(self.train.targets) if self.sampler == "balanced" else None
-        copied = None if labels is None else labels.copy()  # the sampler outlives the memory map
-        return self._loader(self.train, seed=self.seed, labels=copied)
+        return self._loader(self.train, seed=self.seed, labels=self._labels(), epoch=self.first_epoch)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the validation split in order."""
-        return self._loader(self.val, seed=None)
+        return self._loader(self.val, seed=None, epoch=self.first_epoch)
+
+    def batches_of(self, epoch: int) -> DataLoader[Batch]:
+        """Return the training batches of an epoch once more, to pass over beside `train_dataloader`."""
+        labels = self._labels()
+        return self._loader(self.train, seed=self.seed, labels=labels, epoch=epoch, persistent=False)
+
+    def _labels(self) -> Array | None:
+        """Return the class of each training image if classes are drawn equally often."""
+        labels = self.train.kind.labels(self.train.targets) if self.sampler == "balanced" else None
+        return None if labels is None else labels.copy()  # the sampler outlives the memory map
 
     def _loader(
-        self, split: PreparedSplit, *, seed: int | None, labels: Array | None = None
+        self,
+        split: PreparedSplit,
+        *,
+        seed: int | None,
+        epoch: int,
+        labels: Array | None = None,
+        persistent: bool = True,
     ) -> DataLoader[Batch]:
         sampler = EpochBatches(len(split), batch_size=self.batch_size, seed=seed, labels=labels)
-        sampler.set_epoch(self.first_epoch)
+        sampler.set_epoch(epoch)
         workers = self._workers()
         return DataLoader(
             split,
             batch_size=None,
             sampler=sampler,
             num_workers=workers,
-            persistent_workers=workers > 0,
+            persistent_workers=persistent and workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
         )

@@ -43,6 +43,7 @@ from pipeline.training.assemble import (
     resolve_task,
     set_norms,
 )
+from pipeline.training.averaging import Averaging, count_averaged, kept_weights
 from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
 from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
@@ -114,7 +115,7 @@ def _fit(
                 declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )
         report = EpochReport(declaration, selection, tracked, observer)
-        learner = _make_learner(declaration, model, task, report)
+        learner = _make_learner(declaration, model, task, report, data)
         if not _is_complete(resumed, declaration.trainer):
             with (
                 _history_logged(learner, tracked),
@@ -153,18 +154,27 @@ def _make_data(
     )
 
 
-def _make_learner(declaration: Declaration, model: nn.Sequential, task: Task, report: EpochReport) -> Learner:
+def _make_learner(
+    declaration: Declaration, model: nn.Sequential, task: Task, report: EpochReport, data: PreparedData
+) -> Learner:
     levels = modules_by_level(declaration, model)
     optimizer = make_optimizer(declaration)
-    return Learner(
+    frozen = frozen_modules(levels, freeze=declaration.model["freeze"])
+    learner = Learner(
         arrange(model, declaration.trainer),
         task=task,
         make_optimizer=lambda parameters: optimizer(group_parameters(declaration, parameters, levels)),
         make_scheduler=make_scheduler(declaration),
         seed=declaration.seed,
         on_epoch=report,
-        frozen=frozen_modules(levels, freeze=declaration.model["freeze"]),
+        frozen=frozen,
     )
+    settings = declaration.trainer
+    if settings.average is not None:
+        learner.average = Averaging(
+            settings.average, max_epochs=settings.max_epochs, batches=data.batches_of, frozen=frozen
+        )
+    return learner
 
 
 @contextmanager
@@ -219,7 +229,7 @@ def _write_results(
     source = folder.best if declaration.trainer.keep == "best" else folder.last
     checkpoint = read_checkpoint(source)
     kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
-    weights = {key.removeprefix("model."): value for key, value in checkpoint["state_dict"].items()}
+    weights = kept_weights(checkpoint)
     model = model.cpu().eval()
     model.load_state_dict(weights)
     with replacing(folder.path / "weights.pt") as draft:
@@ -237,6 +247,8 @@ def _write_results(
     result = {key: state[key] for key in ("fingerprint", "data")} | decided
     result |= {"scored_in": SCORED_IN, "selection": selection}
     result |= {"task": task} if task != declaration.task else {}
+    if declaration.trainer.average is not None:
+        result["average"] = {**declaration.trainer.average, "averaged": count_averaged(checkpoint)}
     write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
 
 

@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.task import Batch, Evidence, Task, WeightedLoss
+from pipeline.training.averaging import KEY, Averaging
 
 Row = dict[str, float]
 
@@ -37,6 +38,11 @@ class Learner(pl.LightningModule):
         seed: together with the epoch, determines dropout and other randomness in the forward pass.
         on_epoch: called with the history after each epoch, on rank 0 only; returns whether to stop training.
         frozen: modules kept in eval mode, so that their norm layers do not update running statistics.
+
+    Attributes:
+        average: of the weights, which is validated in their place; None for none.
+        history: the rows of the epochs so far.
+        is_stopped: whether `on_epoch` stopped training.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Learner(pl.LightningModule):
         super().__init__()
         self.model = model
         self.task = task
+        self.average: Averaging | None = None
         self.history: list[Row] = []
         self.is_stopped = False
         self._make_optimizer = make_optimizer
@@ -88,7 +95,9 @@ class Learner(pl.LightningModule):
         return optimizer
 
     def on_train_start(self) -> None:
-        """Restore the scheduler's state when resuming."""
+        """Restore the scheduler's state when resuming; start the average, as the model is on its device now."""
+        if self.average is not None:
+            self.average.start(self.model)
         if self._schedule_state is not None:
             assert self._schedule is not None
             self._schedule.load_state_dict(self._schedule_state)
@@ -109,6 +118,13 @@ class Learner(pl.LightningModule):
             loss = loss + head.weight * self.task.loss(head.take(), batch)
         return loss
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Update the average; Lightning calls this before it validates."""
+        if self.average is not None:
+            self.average.end_step(self.model)
+            if self.trainer.is_last_batch:
+                self.average.end_epoch(self.model, self.current_epoch)
+
     def on_validation_epoch_start(self) -> None:
         """Reset the validation loss and evidence."""
         self._val = _Mean()
@@ -117,7 +133,7 @@ class Learner(pl.LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Accumulate the loss and evidence of a batch, in single precision as those of test images."""
         with torch.autocast(self.device.type, enabled=False):
-            outputs = self(batch["image"])
+            outputs = self._scored_model()(batch["image"])
             # Outputs that are not finite have a loss of NaN, even where the task would not notice.
             loss = self.task.loss(outputs, batch).detach().where(outputs.isfinite().all(), float("nan"))
             self._val.add(loss, self._loss_weight(outputs, batch))
@@ -159,15 +175,23 @@ class Learner(pl.LightningModule):
         self.trainer.should_stop = self.trainer.should_stop or self.is_stopped
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the history and the scheduler's state in the checkpoint."""
+        """Store the history, the scheduler's state and the average in the checkpoint."""
         assert self._schedule is not None
+        if self.average is not None:
+            checkpoint[KEY] = self.average.state_dict()
         checkpoint["history"] = self.history
         checkpoint["schedule"] = self._schedule.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the history; the scheduler's state is loaded in `on_train_start`, once it exists."""
+        """Restore the history; `on_train_start` loads the state of scheduler and average, once these exist."""
+        if self.average is not None:
+            self.average.load_state_dict(checkpoint[KEY])
         self.history = list(checkpoint["history"])
         self._schedule_state = checkpoint["schedule"]
+
+    def _scored_model(self) -> nn.Module:
+        """Return the model that is validated; not an attribute, which Lightning would save with its weights."""
+        return self.model if self.average is None else self.average.scored(self.model)
 
     def _loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | int:
         """Return what the loss of a batch counts for in the mean over an epoch."""

@@ -61,6 +61,7 @@ TRAINER = {
     "keep": "best",
     "early_stopping": None,
     "gradient_clip": None,
+    "average": None,
     "norm_momentum": None,
     "accelerator": "cpu",
     "devices": 1,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.training.fit import fit
@@ -59,17 +60,9 @@ def ended(error: Exception | None) -> Future[None]:
     return check
 
 
-def trained(
-    folder: RunFolder,
-    observer: TrainingObserver,
-    *overrides: str,
-    tracked: Tracked | None = None,
-    damage: Exception | None = None,
-    labels: NDArray[np.uint8] | None = None,
-    num_images: int = 8,
-) -> bool:
-    """Fit a small network on noise; tell whether it was trained to its end."""
-    declaration = compose(
+def declared(*overrides: str) -> Declaration:
+    """Return the declaration of a small network that is fitted for four epochs."""
+    return compose(
         [
             *(
                 "experiment=digits_lenet5",
@@ -80,6 +73,19 @@ def trained(
             *("trainer.progress=false", "trainer.threads=1", "model.width=0.5", *overrides),
         ]
     )
+
+
+def trained(
+    folder: RunFolder,
+    observer: TrainingObserver,
+    *overrides: str,
+    tracked: Tracked | None = None,
+    damage: Exception | None = None,
+    labels: NDArray[np.uint8] | None = None,
+    num_images: int = 8,
+) -> bool:
+    """Fit a small network on noise; tell whether it was trained to its end."""
+    declaration = declared(*overrides)
     prepared = folder.path.parent / "prepared"
     prepared.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
