@@ -55,6 +55,8 @@ class TrainerSettings:
         average: {ema: decay per step, which warms up} or {swa: number of last epochs}: averages of the weights are
             validated, selected, kept and exported in their place, see `pipeline.training.averaging`; null for the
             weights themselves.
+        on_divergence: what is done if a loss becomes infinite or NaN: `stop`, or `halve` the learning rate and go back
+            to the last good epoch, at most three times.
         norm_momentum: weight of the newest batch in the running statistics of all batch norms, above 0 and at most 1
             (torch's convention); null for what the network says, but at least 0.1 with `model.pretrained`.
         accelerator: one of `ACCELERATORS`, as Lightning names them.
@@ -79,6 +81,7 @@ class TrainerSettings:
     early_stopping: dict[str, float] | None
     gradient_clip: float | None
     average: dict[str, float] | None
+    on_divergence: str
     norm_momentum: float | None
     accelerator: str
     devices: int | str
@@ -104,6 +107,8 @@ class TrainerSettings:
                 raise ConfigError.unknown(f"trainer.{name}", getattr(self, name), names, what=name)
         if self.keep not in ("best", "last"):
             raise ConfigError("trainer.keep", got=self.keep, allowed="best or last")
+        if self.on_divergence not in ("stop", "halve"):
+            raise ConfigError("trainer.on_divergence", got=self.on_divergence, allowed="stop or halve")
         if self.early_stopping is not None:
             _check_early_stopping(self.early_stopping)
         if self.average is not None:

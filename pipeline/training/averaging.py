@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_m
 
 from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.task import Batch
+from pipeline.training.processes import average
 from pipeline.transfer.norms import BatchNorm
 
 KEY = "average"  # of the average in a checkpoint
@@ -121,7 +122,8 @@ class Averaging:
             norm.momentum = momentum
             norm.eval()
             for statistic in (norm.running_mean, norm.running_var):
-                _average_over_processes(statistic)
+                assert statistic is not None
+                average(statistic)
 
 
 def warmed_up(decay: float, steps: int) -> float:
@@ -153,10 +155,3 @@ def _norms(model: nn.Module, *, without: set[str]) -> Iterable[BatchNorm]:
         is_used = name not in without and not name.startswith(sides)
         if isinstance(module, BatchNorm) and module.track_running_stats and is_used:
             yield module
-
-
-def _average_over_processes(statistic: Tensor | None) -> None:
-    distributed = torch.distributed
-    if statistic is not None and distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(statistic)
-        statistic /= distributed.get_world_size()

@@ -5,11 +5,11 @@ Heavy libraries are imported at the top of this module; import it lazily, so tha
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
@@ -19,10 +19,8 @@ from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.digests import digest
 from pipeline.declaration.hardware import probe, resolve
-from pipeline.declaration.settings import SCORED_IN, TrainerSettings
-from pipeline.files import replacing, write_text
+from pipeline.declaration.settings import TrainerSettings
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.task import Decoded, Task
@@ -43,15 +41,17 @@ from pipeline.training.assemble import (
     resolve_task,
     set_norms,
 )
-from pipeline.training.averaging import Averaging, count_averaged, kept_weights
-from pipeline.training.checkpoints import ResumePoint, find_resume_point, read_checkpoint
+from pipeline.training.averaging import Averaging
+from pipeline.training.checkpoints import ResumePoint, find_resume_point
 from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
-from pipeline.training.description import describe_run
+from pipeline.training.divergence import MOST_HALVINGS, Diverged, Halving, say_halving
 from pipeline.training.epoch_report import EpochReport, with_score
 from pipeline.training.finishing import complete, log_results
+from pipeline.training.layer_names import name_layers
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
+from pipeline.training.results import log_scores, write_results
 from pipeline.training.selection import Selection, find_selection
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
 from pipeline.transfer.levels import frozen_modules
@@ -96,6 +96,40 @@ def _fit(
     observer: TrainingObserver,
     is_child: bool,
 ) -> bool:
+    """Train, going back and halving the learning rate where training diverges, if the declaration says so."""
+    halvings: list[Halving] = []
+    is_told = tracked is not None and observer.log_artifacts
+    while True:
+        try:
+            return _train(
+                declaration,
+                folder,
+                inputs=inputs,
+                tracked=tracked,
+                observer=observer,
+                is_child=is_child,
+                halvings=halvings,
+            )
+        except Diverged as reason:
+            error = reason.with_files(inputs.prepared.files)
+            if declaration.trainer.on_divergence == "stop":
+                raise error from None
+            halvings = error.next_halvings()
+            if is_told:
+                sys.stderr.write(f"{say_halving(halvings[-1])} ({len(halvings)} of {MOST_HALVINGS})\n")
+
+
+def _train(
+    declaration: Declaration,
+    folder: RunFolder,
+    *,
+    inputs: Inputs,
+    tracked: TrackedRun | None,
+    observer: TrainingObserver,
+    is_child: bool,
+    halvings: Sequence[Halving],
+) -> bool:
+    """Train from the last checkpoint, or from scratch, with the learning rate halved so often; see `fit`."""
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
     selection = find_selection(declaration, inputs.prepared)
@@ -109,13 +143,14 @@ def _fit(
         _check_images(declaration, data, model)
         resolved = resolve_task(declaration, inputs.prepared)
         task = build_task(declaration, resolved.settings)
-        if tracked is not None and observer.log_artifacts:
+        if tracked is not None and observer.log_artifacts and not halvings:
             draw_previews(declaration, data.train, augmentation, task, folder.path / "pictures")
             log_start(
                 declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )
         report = EpochReport(declaration, selection, tracked, observer)
         learner = _make_learner(declaration, model, task, report, data)
+        learner.halvings = list(halvings) or (resumed.halvings if resumed else [])
         if not _is_complete(resumed, declaration.trainer):
             with (
                 _history_logged(learner, tracked),
@@ -127,15 +162,30 @@ def _fit(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            _write_results(declaration, folder, model, history, about, task=resolved.settings)
+            write_results(
+                declaration, folder, model, history, about, task=resolved.settings, halvings=learner.halvings
+            )
             folder.update(state="trained")
-            log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
-            steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
-            if observer.log_artifacts:
-                steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
-            complete(folder, steps)
-            folder.previous.unlink(missing_ok=True)
+            scores = partial(log_scores, declaration, folder, tracked, history, about)
+            _complete(declaration, folder, Decoded(model, task), data, observer, tracked, scores)
         return not learner.is_stopped
+
+
+def _complete(
+    declaration: Declaration,
+    folder: RunFolder,
+    model: Decoded,
+    data: PreparedData,
+    observer: TrainingObserver,
+    tracked: TrackedRun,
+    log_scores: Callable[[], None],
+) -> None:
+    """Log the results of a trained run, and draw and log what the observer asks for."""
+    steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
+    if observer.log_artifacts:
+        steps |= log_results(declaration, folder, model, data, tracked)
+    complete(folder, steps)
+    folder.previous.unlink(missing_ok=True)
 
 
 def _make_data(
@@ -169,6 +219,7 @@ def _make_learner(
         on_epoch=report,
         frozen=frozen,
     )
+    learner.places = name_layers(declaration, model)
     settings = declaration.trainer
     if settings.average is not None:
         learner.average = Averaging(
@@ -209,61 +260,6 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
     if settings.early_stopping is None or resumed.patience_used is None:
         return False
     return bool(resumed.patience_used >= settings.early_stopping["patience"])
-
-
-def _write_results(
-    declaration: Declaration,
-    folder: RunFolder,
-    model: nn.Module,
-    history: list[Row],
-    selection: Mapping[str, Any],
-    *,
-    task: Mapping[str, Any],
-) -> None:
-    """Write the weights, history and scores of a trained run; load the kept weights into `model`.
-
-    Args:
-        selection: what `result.json` says of the selecting score.
-        task: the section `task` with what the training split decided.
-    """
-    source = folder.best if declaration.trainer.keep == "best" else folder.last
-    checkpoint = read_checkpoint(source)
-    kept = next(row for row in history if row["epoch"] == checkpoint["epoch"])
-    weights = kept_weights(checkpoint)
-    model = model.cpu().eval()
-    model.load_state_dict(weights)
-    with replacing(folder.path / "weights.pt") as draft:
-        torch.save(weights, draft)
-    folder.write_history(history)
-    scores = {"score": kept[f"val/{selection['score']}"], "epoch": kept["epoch"]} | {
-        key: kept[key] for key in kept if key.startswith("val/")
-    }
-    write_text(folder.path / "metrics.json", json.dumps(scores, indent=2) + "\n")
-    state = folder.state()
-    decided = {
-        "declaration": digest(state["identity"]["declaration"]),
-        "versions": state["identity"]["versions"],
-    }
-    result = {key: state[key] for key in ("fingerprint", "data")} | decided
-    result |= {"scored_in": SCORED_IN, "selection": selection}
-    result |= {"task": task} if task != declaration.task else {}
-    if declaration.trainer.average is not None:
-        result["average"] = {**declaration.trainer.average, "averaged": count_averaged(checkpoint)}
-    write_text(folder.path / "result.json", json.dumps(result, indent=2) + "\n")
-
-
-def _log_scores(
-    declaration: Declaration,
-    folder: RunFolder,
-    tracked: TrackedRun,
-    history: list[Row],
-    selection: Mapping[str, Any],
-) -> None:
-    scores = folder.metrics()
-    tracked.log_history(history)
-    tracked.log_final(scores, selection)
-    place = f"runs/{folder.path.name}"
-    tracked.log_note(describe_run(declaration, scores, score=selection["score"], folder=place))
 
 
 def _check_images(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:

@@ -62,6 +62,7 @@ TRAINER = {
     "early_stopping": None,
     "gradient_clip": None,
     "average": None,
+    "on_divergence": "stop",
     "norm_momentum": None,
     "accelerator": "cpu",
     "devices": 1,

@@ -43,6 +43,7 @@ def test_every_trainer_names_every_setting(path: Path) -> None:
         {"devices": "auto"},
         {"early_stopping": {"patience": 1, "min_delta": 0.5}},
         {"keep": "last"},
+        {"on_divergence": "halve"},
         {"gradient_clip": 0.5},
         {"norm_momentum": 1},
         {"average": {"ema": 0.5}},
@@ -75,6 +76,7 @@ REFUSED = [
     ("precision", "bf16", PRECISIONS,
      "trainer.precision: unknown precision 'bf16'; did you mean 'bf16-mixed'? "
      "allowed: 16-mixed, 32-true, auto, bf16-mixed"),
+    ("on_divergence", "ignore", "stop or halve", "trainer.on_divergence must be stop or halve, got 'ignore'"),
     ("keep", "first", "best or last", "trainer.keep must be best or last, got 'first'"),
     ("gradient_clip", 0.0, "above 0 or null", "trainer.gradient_clip must be above 0 or null, got 0.0"),
     ("gradient_clip", nan, "above 0 or null", ""),

@@ -94,6 +94,12 @@ def trained(
         np.save(prepared / f"{split}_images.npy", images)
         targets = np.arange(num_images, dtype=np.uint8) if labels is None else labels
         np.save(prepared / f"{split}_targets.npy", targets)
+    rows = [
+        f"{split},{index},{split}/{index}.png,0,,"
+        for split in ("train", "val")
+        for index in range(num_images)
+    ]
+    (prepared / "manifest.csv").write_text("\n".join(["split,index,file,label,group,digest", *rows]) + "\n")
     found = measure([np.load(prepared / "train_images.npy")], patch=None)
     if tracked is not None:  # as the run itself does before
         folder.update(
