@@ -90,6 +90,7 @@ class Chapter:
         split: `test`, or `validation` where there is no test split: the split of the scores.
         scores: the one that selects the best epoch comes first; `remarks` say what is left out of them.
         majority: the most frequent class of the training split; None if the task has no guess to compare with.
+        training_remarks: on what went wrong in training.
         groups: scores of groups where these are too few for an interval; None otherwise.
         origin: (name, value) pairs: fingerprint, data, versions.
     """
@@ -107,6 +108,7 @@ class Chapter:
     epochs: int
     kept_epoch: int
     origin: list[tuple[str, str]]
+    training_remarks: list[str]
     train_pictures: list[Picture]
     test_pictures: list[Picture]
 
@@ -131,8 +133,6 @@ def load_chapter(
     """
     searched, trained, evaluated = (artifacts / stage / name for stage in ("search", "train", "evaluate"))
     result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
-    with (trained / "history.csv").open(newline="", encoding="utf-8") as file:
-        epochs = len(list(csv.DictReader(file)))
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     split, scores = _split_and_scores(evaluated, kept, titles)
     guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))
@@ -155,12 +155,18 @@ def load_chapter(
         remarks=(evaluated / "remarks.txt").read_text(encoding="utf-8").splitlines(),
         majority=guessed.get("class"),
         groups=groups,
-        epochs=epochs,
+        epochs=_count_rows(trained / "history.csv"),
         kept_epoch=int(kept["epoch"]) + 1,
         origin=_origin(result),
+        training_remarks=result.get("remarks", []),
         train_pictures=load_pictures([trained / "statistics", trained / "pictures"], artifacts),
         test_pictures=load_pictures([evaluated / "pictures"], artifacts),
     )
+
+
+def _count_rows(file: Path) -> int:
+    with file.open(newline="", encoding="utf-8") as opened:
+        return len(list(csv.DictReader(opened)))
 
 
 def _split_and_scores(

@@ -61,7 +61,7 @@ class Averaging:
         """Copy the model, which is on its device; go on from the state that was loaded before, if any."""
         frozen = {id(each) for module in self._frozen for each in module.modules()}
         names = {name for name, module in model.named_modules() if id(module) in frozen}
-        make = self._update_ema if self._decay is not None else get_swa_multi_avg_fn()
+        make = self._update_ema if self._decay is not None else get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
         self._averaged = AveragedModel(model, multi_avg_fn=make)
         self._averaged.eval().requires_grad_(False)
         self._norms = list(_norms(self._averaged.module, without=names))
@@ -104,7 +104,8 @@ class Averaging:
 
     def _update_ema(self, averaged: Any, current: Any, _: Tensor | int) -> None:
         assert self._decay is not None
-        get_ema_multi_avg_fn(warmed_up(self._decay, self.count))(averaged, current, 0)
+        update = get_ema_multi_avg_fn(warmed_up(self._decay, self.count))  # type: ignore[no-untyped-call]
+        update(averaged, current, 0)
 
     @torch.no_grad()
     def _measure_norms(self, epoch: int) -> None:

@@ -22,6 +22,7 @@ from pipeline.training.processes import is_any, is_distributed
 MOST_HALVINGS = 3  # an eighth of the rate: if that diverges, too, the rate is not what is wrong
 MOST_FILES = 3  # that a message names
 HALVINGS = "halvings"  # their key in a checkpoint
+IMAGES = {"train": "training images", "val": "validation images"}
 Halving = dict[str, Any]  # epoch that diverged, learning rate that it diverged with, and how
 
 
@@ -47,7 +48,7 @@ class Origin:
         """Return the part of a sentence that says so; `files` are those of the images, if these are known."""
         names = ", ".join(files[:MOST_FILES])
         more = f" and {len(files) - MOST_FILES} more" if len(files) > MOST_FILES else ""
-        images = f"{self.split} images {names}{more}" if files else ""
+        images = f"{IMAGES[self.split]} {names}{more}" if files else ""
         if self.has_broken_weights:
             step = f", which the step before broke on {images}" if images else ""
             return f", as the weights of {self.layer} are not finite{step}"
@@ -81,8 +82,8 @@ class Diverged(ConfigError):
         halvings: Sequence[Halving] = (),
         files: Sequence[str] = (),
     ) -> None:
-        self._parts = (loss, value), {"epoch": epoch, "step": step, "rate": rate, "origin": origin}
-        self.epoch, self.origin, self.halvings = epoch, origin, list(halvings)
+        self.loss, self.value, self.epoch, self.step, self.rate = loss, value, epoch, step, rate
+        self.origin, self.halvings = origin, list(halvings)
         when = f"epoch {epoch + 1}" if step is None else f"step {step + 1} of epoch {epoch + 1}"
         way_out = "lower it, or set trainer.gradient_clip or trainer.on_divergence=halve"
         if halvings:
@@ -96,10 +97,18 @@ class Diverged(ConfigError):
         Args:
             files_of: maps a split to the files of all its images.
         """
-        values, more = self._parts
         named = files_of(self.origin.split) if self.origin.images else []
         files = [named[index] for index in self.origin.images]
-        return Diverged(*values, **more, halvings=self.halvings, files=files)
+        return Diverged(
+            self.loss,
+            self.value,
+            epoch=self.epoch,
+            step=self.step,
+            rate=self.rate,
+            origin=self.origin,
+            halvings=self.halvings,
+            files=files,
+        )
 
     def next_halvings(self) -> list[Halving]:
         """Return the halvings with one for this divergence.
@@ -137,7 +146,7 @@ class LossCheck:
             loss = loss.where(~is_any(~loss.isfinite()), float("nan"))
         if loss.is_cuda:
             self._loss = torch.empty((), pin_memory=True).copy_(loss, non_blocking=True)
-            self._copied = torch.cuda.Event()
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._copied.record()
         else:
             self._loss = loss

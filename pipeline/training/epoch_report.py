@@ -10,6 +10,7 @@ from pipeline.errors import explain, warn
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.learner import Row
+from pipeline.training.remarks import Remarks
 from pipeline.training.selection import Selection
 
 PAUSE = 1.0  # minimum seconds between two writes to MLflow
@@ -21,9 +22,12 @@ def with_score(row: Row, selection: Selection) -> Row:
 
 
 class EpochReport:
-    """Report the metrics of each epoch: to MLflow, and as a line on stderr.
+    """Report the metrics of each epoch: to MLflow, and as a line on stderr, with remarks on what goes wrong.
 
     Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
+
+    Args:
+        remarks: on the epochs, of which those before a resumed training are known.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class EpochReport:
         selection: Selection,
         tracked: TrackedRun | None,
         observer: TrainingObserver,
+        remarks: Remarks,
     ) -> None:
         self._epochs = declaration.trainer.max_epochs
         self._tracked = tracked
@@ -39,6 +44,8 @@ class EpochReport:
         self._selection = selection
         self._scored: list[Row] = []
         self._logged_at = time.monotonic()
+        self._remarks = remarks
+        self._is_told = observer.log_artifacts
         self._prints = declaration.trainer.progress and observer.log_artifacts
 
     def __call__(self, history: list[Row]) -> bool:
@@ -51,6 +58,9 @@ class EpochReport:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._selection.column)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
+        made = self._remarks.update(history)
+        if self._is_told:
+            sys.stderr.writelines(f"{remark}\n" for remark in made)
         self._scored += [with_score(row, self._selection) for row in history[len(self._scored) :]]
         return self._observer.stops(self._scored)
 

@@ -20,6 +20,7 @@ from pipeline.data.module import PreparedData
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.hardware import probe, resolve
+from pipeline.declaration.network import has_batch_norms, plan_network
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
@@ -48,12 +49,14 @@ from pipeline.training.construction import build_augmentation
 from pipeline.training.divergence import MOST_HALVINGS, Diverged, Halving, say_halving
 from pipeline.training.epoch_report import EpochReport, with_score
 from pipeline.training.finishing import complete, log_results
-from pipeline.training.layer_names import name_layers
+from pipeline.training.layer_names import name_layer, name_layers
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
-from pipeline.training.results import log_scores, write_results
+from pipeline.training.remarks import Remarks, Watched
+from pipeline.training.results import Result, log_result, write_results
 from pipeline.training.selection import Selection, find_selection
 from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
+from pipeline.training.watching import watched_layers
 from pipeline.transfer.levels import frozen_modules
 
 if TYPE_CHECKING:
@@ -111,6 +114,7 @@ def _fit(
                 halvings=halvings,
             )
         except Diverged as reason:
+            inputs.verify()  # since damage may be why
             error = reason.with_files(inputs.prepared.files)
             if declaration.trainer.on_divergence == "stop":
                 raise error from None
@@ -129,7 +133,7 @@ def _train(
     is_child: bool,
     halvings: Sequence[Halving],
 ) -> bool:
-    """Train from the last checkpoint, or from scratch, with the learning rate halved so often; see `fit`."""
+    """Train from the last checkpoint, or from scratch; the learning rate was halved before; see `fit`."""
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
     selection = find_selection(declaration, inputs.prepared)
@@ -148,7 +152,8 @@ def _train(
             log_start(
                 declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )
-        report = EpochReport(declaration, selection, tracked, observer)
+        remarks = Remarks(_watched(declaration, model, selection, num_val=len(data.val)))
+        report = EpochReport(declaration, selection, tracked, observer, remarks)
         learner = _make_learner(declaration, model, task, report, data)
         learner.halvings = list(halvings) or (resumed.halvings if resumed else [])
         if not _is_complete(resumed, declaration.trainer):
@@ -162,12 +167,11 @@ def _train(
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
             about = selection.about(task, inputs.prepared, declaration.data.classes)
-            write_results(
-                declaration, folder, model, history, about, task=resolved.settings, halvings=learner.halvings
-            )
+            result = Result(history, about, resolved.settings, learner.halvings, remarks.of(history))
+            write_results(declaration, folder, model, result)
             folder.update(state="trained")
-            scores = partial(log_scores, declaration, folder, tracked, history, about)
-            _complete(declaration, folder, Decoded(model, task), data, observer, tracked, scores)
+            log_scores = partial(log_result, declaration, folder, tracked, result)
+            _complete(declaration, folder, Decoded(model, task), data, observer, tracked, log_scores)
         return not learner.is_stopped
 
 
@@ -201,6 +205,21 @@ def _make_data(
         seed=declaration.seed,
         sampler=declaration.trainer.sampler,
         first_epoch=first_epoch,
+    )
+
+
+def _watched(
+    declaration: Declaration, model: nn.Sequential, selection: Selection, *, num_val: int
+) -> Watched:
+    """Return what remarks need to know of a training."""
+    places = name_layers(declaration, model)
+    return Watched(
+        column=selection.column,
+        sign={"max": 1, "min": -1}[selection.mode],
+        layers=[name_layer(path, module, places) for path, module in watched_layers(model)],
+        has_batch_norms=has_batch_norms(plan_network(declaration)),
+        is_averaged=declaration.trainer.average is not None,
+        num_val=num_val,
     )
 
 

@@ -25,6 +25,7 @@ from pipeline.training.averaging import KEY, Averaging
 from pipeline.training.divergence import HALVINGS, Diverged, Halving, LossCheck, find_origin, scale_rates
 from pipeline.training.layer_names import Places
 from pipeline.training.processes import Mean, gather
+from pipeline.training.watching import StepWatch
 
 Row = dict[str, float]
 
@@ -79,6 +80,7 @@ class Learner(pl.LightningModule):
         self._val = Mean()
         self._evidence: list[Tensor] = []
         self._check = LossCheck()
+        self._watch = StepWatch(model)
         self._batch: tuple[Batch, int] = {}, 0
         self._last_step: Tensor | None = None
         self._rate = 0.0
@@ -120,12 +122,15 @@ class Learner(pl.LightningModule):
         seeds = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
         self._train = Mean()
+        self._watch.start_epoch()
         self._rate = self._rate_factor * float(self.trainer.optimizers[0].param_groups[0]["lr"])
         self._started = time.perf_counter()
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         """Return the loss including the weighted auxiliary heads; only the main loss is recorded."""
         self._batch = batch, step
+        if step == 0:
+            self._watch.start_step()
         outputs = self(batch["image"])
         loss = self.task.loss(outputs, batch)
         self._train.add(loss.detach(), self._loss_weight(outputs, batch))
@@ -141,9 +146,14 @@ class Learner(pl.LightningModule):
             with self.trainer.precision_plugin.forward_context():
                 raise self._diverged("the loss", loss, self.model, [batch], split="train", step=step)
         self._last_step = batch.get("index")
+        self._watch.note_loss(loss)
+        if step == 0:
+            self._watch.look_at_gradients()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:  # noqa: ARG002
         """Update the average; Lightning calls this before it validates."""
+        if step == 0:
+            self._watch.end_step()
         if self.average is not None:
             self.average.end_step(self.model)
             if self.trainer.is_last_batch:
@@ -180,10 +190,10 @@ class Learner(pl.LightningModule):
             raise self._diverged("the loss", loss, self.model, [], split="train")
         if not isfinite(self._scores["val/loss"]):
             model = self._scored_model().eval()
-            batches = map(self.trainer.strategy.batch_to_device, self.trainer.val_dataloaders)
-            raise self._diverged(
-                "the loss of validation images", self._scores["val/loss"], model, batches, split="validation"
-            )
+            loader: Iterable[Batch] = self.trainer.val_dataloaders or ()
+            batches = map(self.trainer.strategy.batch_to_device, loader)
+            name, value = "the loss of validation images", self._scores["val/loss"]
+            raise self._diverged(name, value, model, batches, split="val")
         row = {
             "epoch": float(self.current_epoch),
             "lr": self._rate,
@@ -191,8 +201,8 @@ class Learner(pl.LightningModule):
             "train/loss": loss,
             **self._scores,
         }
-        self.history.append(row)
         self.log_dict({key: value for key, value in row.items() if "/" in key})
+        self.history.append(row | self._watch.figures())
         self._step_schedule()
         stops = self.global_rank == 0 and self._on_epoch(self.history)
         self.is_stopped = self.trainer.strategy.reduce_boolean_decision(stops, all=False)

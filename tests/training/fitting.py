@@ -46,7 +46,7 @@ class Tracked:
         assert text
         self.texts.append(name)
 
-    def log_files(self, path: Path, folder: str) -> None:
+    def log_files(self, path: Path, folder: str | None = None) -> None:
         del path, folder
 
     def log_model(self, model: torch.nn.Module, **about: Any) -> None:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from pipeline.tasks.classification.task import Classification
 from pipeline.tasks.segmentation.task import Segmentation
-from pipeline.training.divergence import Diverged, Origin, find_origin
+from pipeline.training.divergence import IMAGES, Diverged, Origin, find_origin
 from pipeline.training.layer_names import name_layer
 from pipeline.training.learner import Batch
 from tests.refusals import refused
@@ -106,7 +106,7 @@ class Divides(nn.Module):
         return x / x.amax(dim=1, keepdim=True) if self.training in self.splits else x
 
 
-@pytest.mark.parametrize(("in_training", "split"), [(True, "train"), (False, "validation")])
+@pytest.mark.parametrize(("in_training", "split"), [(True, "train"), (False, "val")])
 def test_layer_and_image_of_a_division_by_zero_are_named(
     in_training: bool, split: str, tmp_path: Path
 ) -> None:
@@ -116,7 +116,7 @@ def test_layer_and_image_of_a_division_by_zero_are_named(
     assert isinstance(caught.value, Diverged)
     assert caught.value.origin == Origin("2 (Divides)", split=split, images=(3,))
     assert (
-        f"{split} images d.png"
+        f"{IMAGES[split]} d.png"
         in caught.value.with_files(lambda _: ["a.png", "b.png", "c.png", "d.png"]).problem
     )
     assert ("step 2 of epoch 1" in caught.value.problem) == in_training

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
+from pipeline.errors import DamagedFileError
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.training.divergence import Diverged, Origin, scale_rates
@@ -123,6 +124,41 @@ def test_training_that_diverges_with_an_eighth_of_the_rate_stops(
     ]
 
 
+def test_validation_image_that_no_layer_passes_is_named_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = nn.Flatten.forward
+
+    def broken(layer: nn.Flatten, x: Tensor) -> Tensor:
+        found = forward(layer, x)
+        if not layer.training:
+            found[1:2] = math.nan
+        return found
+
+    monkeypatch.setattr(nn.Flatten, "forward", broken)
+    with refused("optimizer.lr") as caught:
+        planted(RunFolder(tmp_path / "run"), *PLANTED, "trainer.batch_size=64")
+    assert caught.value.problem == (
+        "training diverged: the loss of validation images is nan in epoch 1, where the output of layers[0] (flatten) "
+        "is the first that is not finite, for validation images val/1.png"
+    )
+
+
+def test_damaged_input_is_not_taken_for_divergence(tmp_path: Path) -> None:
+    damage = DamagedFileError(Path("train_images.npy"), "is damaged")
+    with pytest.raises(DamagedFileError):
+        trained(
+            RunFolder(tmp_path / "run"),
+            QUIET,
+            *HALVE,
+            "optimizer.lr=1e3",
+            tracked=Tracked(),
+            num_images=64,
+            labels=np.arange(64, dtype=np.uint8) % 10,
+            damage=damage,
+        )
+
+
 BROKEN, FIRST = (
     ", as the weights of a are not finite",
     ", where the output of a is the first that is not finite",
@@ -134,13 +170,13 @@ BROKEN, FIRST = (
     [
         (Origin(), [], ""),
         (Origin("a"), [], FIRST),
-        (Origin("a", images=(0,)), ["x.png"], f"{FIRST}, for train images x.png"),
-        (Origin(images=(0,)), list("pqrst"), ", for train images p, q, r and 2 more"),
+        (Origin("a", images=(0,)), ["x.png"], f"{FIRST}, for training images x.png"),
+        (Origin(images=(0,)), list("pqrst"), ", for training images p, q, r and 2 more"),
         (Origin("a", has_broken_weights=True), [], BROKEN),
         (
             Origin("a", has_broken_weights=True, images=(0,)),
             ["x.png"],
-            f"{BROKEN}, which the step before broke on train images x.png",
+            f"{BROKEN}, which the step before broke on training images x.png",
         ),
     ],
     ids=str,
