@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,28 @@ def ours(job: Job, contender: Contender) -> None:
         patch.object(PreparedSplit, "__getitem__", timed_draws),
     ):
         train(job.declaration, request, RunContext(job.root))
+
+
+def unwatched(job: Job, contender: Contender) -> None:
+    """Train by the pipeline, without looking at losses, gradients, updates and activations."""
+    from pipeline.training.divergence import LossCheck
+    from pipeline.training.remarks import Remarks
+    from pipeline.training.watching import StepWatch
+
+    def nothing(*_: Any) -> None:
+        pass
+
+    steps: dict[str, Any] = dict.fromkeys(
+        ("start_epoch", "start_step", "look_at_gradients", "end_step", "note_loss"), nothing
+    )
+    with (
+        patch.multiple(StepWatch, figures=lambda _: {}, **steps),
+        patch.multiple(LossCheck, note=nothing, value=lambda _: 0.0),
+        patch.object(Remarks, "update", lambda *_: []),
+    ):
+        root = job.root / "unwatched"  # since each run is trained once in a project
+        root.mkdir()
+        ours(replace(job, root=root), contender)
 
 
 def lightning(job: Job, contender: Contender) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, write
 
-PARTS = ("augmentation", "search", "data", "training", "inference", "prediction", "commands")
+PARTS = ("augmentation", "search", "data", "training", "watching", "inference", "prediction", "commands")
 
 
 def main() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS, MANY
 from benchmarks.figures import Figure
-from benchmarks.turns import Lane, Lap
+from benchmarks.turns import Contender, Lane, Lap
 from benchmarks.workloads import WORKLOADS, Job, job_of
 
 GOALS = {  # of ours over another contender, images/s
@@ -32,24 +32,35 @@ def measured() -> Iterator[Figure]:
                 Path(folder),
                 ["trainer.progress=false", "trainer.threads=null", f"trainer.max_epochs={MANY}"],
             )
-            yield from _figures(workload.name, _laps(job), GOALS[key])
+            yield from _figures(workload.name, laps_of(job, CONTENDERS), GOALS[key])
 
 
-def _laps(job: Job) -> dict[str, list[Lap]]:
-    """Return the epochs of each contender, round by round; those that warm up are left out."""
+def laps_of(
+    job: Job,
+    contenders: Mapping[str, Callable[[Job, Contender], None]],
+    *,
+    most: int = MOST,
+    budget: float = BUDGET,
+) -> dict[str, list[Lap]]:
+    """Return the epochs of each contender, round by round; those that warm up are left out.
+
+    Args:
+        most: rounds.
+        budget: seconds, of which no round is begun that may exceed them, once there are a few.
+    """
     lanes: list[Lane] = []
     try:
-        for name, work in CONTENDERS.items():
+        for name, work in contenders.items():
             lanes.append(Lane(name, partial(work, job)))
         for lane in lanes:
             lane.start()
         for lane in lanes:
             lane.go()
         start = time.perf_counter()
-        for done in range(MOST):
+        for done in range(most):
             spent = time.perf_counter() - start
             with_another = spent * (done + 2) / max(done, 1)
-            is_last = done + 1 == MOST or (done + 1 >= FEWEST and with_another > BUDGET)
+            is_last = done + 1 == most or (done + 1 >= FEWEST and with_another > budget)
             for lane in lanes:
                 lane.go(is_last=is_last)
             if is_last:

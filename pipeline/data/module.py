@@ -52,9 +52,9 @@ class PreparedData(pl.LightningDataModule):
         self.sampler = sampler
         self.first_epoch = first_epoch
         self._per_class = sampler["per_class"] if isinstance(sampler, Mapping) else None
-        if self._per_class is not None:
-            labels, num_classes = self._labels(), batch_size // self._per_class
-            check_per_class(labels, num_classes=num_classes, per_class=self._per_class)
+        labels = self._labels()
+        if self._per_class is not None and labels is not None:
+            check_per_class(labels, num_classes=batch_size // self._per_class, per_class=self._per_class)
 
     def close(self) -> None:
         """Close the memory maps of both splits; the trainer refers to this object until garbage is collected."""
@@ -63,39 +63,46 @@ class PreparedData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return random, augmented batches of the training split."""
-        # Copied, as the sampler outlives the memory map.
-        labels = None if self.sampler == "shuffle" else self._labels().copy()
-        return self._loader(self.train, seed=self.seed, labels=labels, per_class=self._per_class)
+        return self._loader(self.train, seed=self.seed, labels=self._labels(), epoch=self.first_epoch)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the validation split in order."""
-        return self._loader(self.val, seed=None)
+        return self._loader(self.val, seed=None, epoch=self.first_epoch)
 
-    def _labels(self) -> Array:
-        """Return the class of each training image (N,)."""
+    def batches_of(self, epoch: int) -> DataLoader[Batch]:
+        """Return the training batches of an epoch once more, to pass over beside `train_dataloader`."""
+        labels = self._labels()
+        return self._loader(self.train, seed=self.seed, labels=labels, epoch=epoch, persistent=False)
+
+    def _labels(self) -> Array | None:
+        """Return the class of each training image (N,) if batches are drawn by class."""
+        if self.sampler == "shuffle":
+            return None
         labels = self.train.kind.labels(self.train.targets)
         assert labels is not None, "see `Demands.is_labelled`"
-        return labels
+        return labels.copy()  # the sampler outlives the memory map
 
     def _loader(
         self,
         split: PreparedSplit,
         *,
         seed: int | None,
+        epoch: int,
         labels: Array | None = None,
-        per_class: int | None = None,
+        persistent: bool = True,
     ) -> DataLoader[Batch]:
+        per_class = None if seed is None else self._per_class
         sampler = EpochBatches(
             len(split), batch_size=self.batch_size, seed=seed, labels=labels, per_class=per_class
         )
-        sampler.set_epoch(self.first_epoch)
+        sampler.set_epoch(epoch)
         workers = self._workers()
         return DataLoader(
             split,
             batch_size=None,
             sampler=sampler,
             num_workers=workers,
-            persistent_workers=workers > 0,
+            persistent_workers=persistent and workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
         )

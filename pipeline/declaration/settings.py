@@ -27,6 +27,8 @@ STRATEGIES = (
     "fsdp",
     "fsdp_cpu_offload",
 )
+SHARDED = ("deepspeed", "fsdp")  # how strategies begin that divide the weights among processes
+AVERAGES = "null, {ema: 0.999} or {swa: 5}"
 # Most processes that one run may start here; a declaration may be meant for a larger machine.
 MOST_PROCESSES = max(64, 4 * (os.cpu_count() or 1))
 MOST_THREADS = 1024
@@ -53,6 +55,11 @@ class TrainerSettings:
             loss) or `last`.
         early_stopping: {patience: epochs without a better score, min_delta: what counts as better}, or null.
         gradient_clip: largest norm of the gradient, or null.
+        average: {ema: decay per step, which warms up} or {swa: number of last epochs}: averages of the weights are
+            validated, selected, kept and exported in their place, see `pipeline.training.averaging`; null for the
+            weights themselves.
+        on_divergence: what is done if a loss becomes infinite or NaN: `stop`, or `halve` the learning rate and go back
+            to the last good epoch, at most three times.
         norm_momentum: weight of the newest batch in the running statistics of all batch norms, above 0 and at most 1
             (torch's convention); null for what the network says, but at least 0.1 with `model.pretrained`.
         accelerator: one of `ACCELERATORS`, as Lightning names them.
@@ -76,6 +83,8 @@ class TrainerSettings:
     keep: str
     early_stopping: dict[str, float] | None
     gradient_clip: float | None
+    average: dict[str, float] | None
+    on_divergence: str
     norm_momentum: float | None
     accelerator: str
     devices: int | str
@@ -104,8 +113,12 @@ class TrainerSettings:
                 raise ConfigError.unknown(f"trainer.{name}", getattr(self, name), names, what=name)
         if self.keep not in ("best", "last"):
             raise ConfigError("trainer.keep", got=self.keep, allowed="best or last")
+        if self.on_divergence not in ("stop", "halve"):
+            raise ConfigError("trainer.on_divergence", got=self.on_divergence, allowed="stop or halve")
         if self.early_stopping is not None:
             _check_early_stopping(self.early_stopping)
+        if self.average is not None:
+            self._check_average(self.average)
         if self.deterministic not in (True, False, "warn"):
             raise ConfigError("trainer.deterministic", got=self.deterministic, allowed="true, false or warn")
 
@@ -120,6 +133,29 @@ class TrainerSettings:
                 got=self.batch_size,
                 allowed=f"a multiple of trainer.sampler.{PER_CLASS}={sampler[PER_CLASS]}, at least twice as large, for "
                 "two classes or more",
+            )
+
+    def _check_average(self, average: dict[str, float]) -> None:
+        if set(average) == {"ema"}:
+            Range(above=0, below=1).check("trainer.average.ema", average["ema"])
+        elif set(average) == {"swa"}:
+            epochs = Range(least=2, most=self.max_epochs, is_whole=True)
+            epochs.check("trainer.average.swa", average["swa"], hint="at most trainer.max_epochs")
+        else:
+            raise ConfigError("trainer.average", got=average, allowed=AVERAGES)
+        if "swa" in average and self.early_stopping is not None:
+            raise ConfigError(
+                "trainer.average",
+                "early stopping ends a training before its last epochs, which swa averages",
+                got=average,
+                hint="use {ema: 0.999}, or set trainer.early_stopping=null",
+            )
+        if self.strategy.startswith(SHARDED):
+            raise ConfigError(
+                "trainer.average",
+                f"trainer.strategy={self.strategy} leaves no process all weights, which it averages",
+                got=average,
+                hint="use trainer.strategy=ddp, or set trainer.average=null",
             )
 
     def _check_numbers(self) -> None:

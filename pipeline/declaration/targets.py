@@ -83,6 +83,7 @@ EXAMPLES = {
     "data.columns": "{file: <column>, label: <column>}, or null",
     "data.mask_values": '{0: other, 255: cell} or {"#ff0000": car}, or null',
     "trainer.early_stopping": "{patience: 10, min_delta: 0.0}, or null",
+    "trainer.average": "{ema: 0.999} or {swa: 5}, or null",
 }
 
 

@@ -10,6 +10,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+from pipeline.pages.declared import summarise
 from pipeline.pages.figures import Picture, load_pictures
 from pipeline.pages.findings import FindingRow, read_findings
 from pipeline.pages.image_counts import ImageCounts
@@ -90,6 +91,7 @@ class Chapter:
         split: `test`, or `validation` where there is no test split: the split of the scores.
         scores: the one that selects the best epoch comes first; `remarks` say what is left out of them.
         majority: the most frequent class of the training split; None if the task has no guess to compare with.
+        training_remarks: on what went wrong in training.
         groups: scores of groups where these are too few for an interval; None otherwise.
         checks: what `check` found in the declaration, if it was kept below `artifacts/check`.
         origin: (name, value) pairs: fingerprint, data, versions.
@@ -109,6 +111,7 @@ class Chapter:
     epochs: int
     kept_epoch: int
     origin: list[tuple[str, str]]
+    training_remarks: list[str]
     train_pictures: list[Picture]
     test_pictures: list[Picture]
 
@@ -133,7 +136,6 @@ def load_chapter(
     """
     searched, trained, evaluated = (artifacts / stage / name for stage in ("search", "train", "evaluate"))
     result = json.loads((trained / "result.json").read_text(encoding="utf-8"))
-    epochs = len((trained / "history.csv").read_text(encoding="utf-8").splitlines()) - 1  # below the header
     kept = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
     split, scores = _split_and_scores(evaluated, kept, titles)
     guessed = json.loads((evaluated / "baseline.json").read_text(encoding="utf-8"))
@@ -148,7 +150,7 @@ def load_chapter(
     return Chapter(
         name=name,
         summary=_summary(split, rows[0], groups),
-        declaration=_declaration(config),
+        declaration=summarise(config),
         images=ImageCounts.load(artifacts / "prepare" / name, config["data"]["classes"]),
         search=_found(searched, config["search"], artifacts, selecting),
         split=split,
@@ -157,12 +159,18 @@ def load_chapter(
         majority=guessed.get("class"),
         groups=groups,
         checks=read_findings(artifacts / "check" / name, declaration=result.get("declaration")),
-        epochs=epochs,
+        epochs=_count_rows(trained / "history.csv"),
         kept_epoch=int(kept["epoch"]) + 1,
         origin=_origin(result),
+        training_remarks=result.get("remarks", []),
         train_pictures=load_pictures([trained / "statistics", trained / "pictures"], artifacts),
         test_pictures=load_pictures([evaluated / "pictures"], artifacts),
     )
+
+
+def _count_rows(file: Path) -> int:
+    with file.open(newline="", encoding="utf-8") as opened:
+        return len(list(csv.DictReader(opened)))
 
 
 def _split_and_scores(
@@ -241,50 +249,6 @@ def _found(folder: Path, search: Mapping[str, Any], artifacts: Path, selecting: 
         pictures=load_pictures([folder], artifacts),
         page=f"../{(folder / 'search.html').relative_to(artifacts).as_posix()}",
     )
-
-
-def _declaration(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    data, trainer = config["data"], config["trainer"]
-    shape = " x ".join(map(str, data["shape"]))
-    return [
-        ("data", f"{data['name']}: {shape}, {len(data['classes'])} classes"),
-        ("licence", data["licence"]),
-        ("preprocessing", _built(config["preprocess"])),
-        ("augmentation", _augmentation(config["augmentation"])),
-        ("network", config["model"]["name"]),
-        ("task", _built(config["task"])),
-        ("optimizer", _built(config["optimizer"])),
-        ("schedule", _built(config["scheduler"])),
-        ("training", f"{trainer['max_epochs']} epochs, batches of {trainer['batch_size']}"),
-        ("kept weights", f"{trainer['keep']} epoch"),
-        ("seed", str(config["seed"])),
-        ("test views", _views(config["views"], is_whole=config["input_shape"] == data["shape"])),
-    ]
-
-
-def _augmentation(section: Mapping[str, Any]) -> str:
-    steps = [*section["steps"], *([section["mixing"]] if section["mixing"] else [])]
-    copies = "" if section["copies"] is None else f"; {section['copies']} draws per image, made ahead"
-    return (", ".join(map(_built, steps)) or "none") + copies
-
-
-def _views(section: Mapping[str, Any], *, is_whole: bool) -> str:
-    centre = "whole image" if is_whole else "centre"
-    crops = "four corners and centre" if section["crops"] == "corners" else centre
-    return crops + (", each also mirrored" if section["mirror"] else "")
-
-
-def _built(node: Mapping[str, Any]) -> str:
-    """Format `{_target_: a.b.C, x: 1}` as `C(x=1)`, including nested nodes."""
-    options = ", ".join(f"{key}={_text(value)}" for key, value in node.items() if key != "_target_")
-    name = str(node["_target_"]).rsplit(".", 1)[-1]
-    return f"{name}({options})" if options else name
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
-        return f"[{', '.join(map(_built, value))}]"
-    return str(value)
 
 
 def _origin(result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ weights.pt    the model of the kept epoch, including preprocessing; written on c
 result.json   fingerprint, digest of the data, versions of the libraries used, which score selects the epoch
 history.csv   one row per epoch
 timing.csv    seconds per epoch; only this file and run.json differ between two equal runs
+watch.csv     norm of the gradient, ratio of update to weight, dead and saturated units, one row per epoch
 metrics.json  validation scores of the kept epoch
 pictures/     figures of the run
 statistics/   statistics of the training images, as used by preprocessing, and a figure of them
@@ -34,6 +35,8 @@ from pipeline.storage.sealed import check_files, read_sealed, write_digests, wri
 RESULTS = ["result.json", "weights.pt", "history.csv", "metrics.json", "pictures", "statistics"]
 OLDER_RESULTS = ["config.yaml", "run.json"]  # what earlier versions published, too
 TIMING = "timing.csv"
+WATCHED = "watch.csv"
+WATCH = "watch/"  # how the columns of `watch.csv` begin in a row of the history
 STATE = "run.json"
 
 
@@ -108,7 +111,9 @@ class RunFolder:
 
     def seal(self) -> None:
         """Record the digests of the results, once they are complete."""
-        write_digests(self.path, [name for name in [*RESULTS, TIMING] if (self.path / name).exists()])
+        write_digests(
+            self.path, [name for name in [*RESULTS, TIMING, WATCHED] if (self.path / name).exists()]
+        )
 
     def check(self) -> None:
         """Check that the results have the content that was written.
@@ -173,11 +178,16 @@ class RunFolder:
         return sum(row["seconds"] for row in self._rows(TIMING))
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Write `history.csv` and `timing.csv` from rows with a column `seconds`."""
-        timing = [{key: row[key] for key in ("epoch", "seconds")} for row in history]
-        numbers = [{key: value for key, value in row.items() if key != "seconds"} for row in history]
-        write_text(self.path / TIMING, _csv(timing))
-        write_text(self.path / "history.csv", _csv(numbers))
+        """Write `history.csv`, `timing.csv` and `watch.csv` from rows with columns `seconds` and `watch/...`."""
+        watched = [key for key in history[0] if key.startswith(WATCH)]
+        numbers = [key for key in history[0] if key != "seconds" and key not in watched]
+        for name, keys in (
+            (TIMING, ["epoch", "seconds"]),
+            (WATCHED, ["epoch", *watched]),
+            ("history.csv", numbers),
+        ):
+            rows = [{key.removeprefix(WATCH): row[key] for key in keys} for row in history]
+            write_text(self.path / name, _csv(rows))
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name

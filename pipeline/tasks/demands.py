@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError, warn
+from pipeline.errors import ConfigError
 from pipeline.layers.classes import import_name
 from pipeline.storage.names import LONGEST_KEY, escape_key
 
@@ -284,21 +284,6 @@ def task_package(target: str) -> str | None:
     """Return the package of a task's `_target_`, given as `<package>.task.<Class>`; None if it has another form."""
     package, _, rest = target.rpartition(".task.")
     return package if package and rest.isidentifier() else None
-
-
-def warn_of_absent(num_images: Sequence[int], classes: Iterable[int], facts: Facts) -> None:
-    """Warn about classes that no validation image has, whose scores are not defined.
-
-    Args:
-        num_images: for each class, the number of validation images that have it.
-        classes: the indices of those that have scores.
-    """
-    absent = [facts.classes[index] for index in classes if not num_images[index]]
-    if absent:
-        warn(
-            f"data {facts.name}: classes that no image of the val split has: {', '.join(absent)}; their validation "
-            "scores are not defined, and are left out of the means"
-        )
 
 
 def _targets() -> list[str]:

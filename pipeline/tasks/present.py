@@ -1,12 +1,11 @@
-"""The check that a validation image has anything at all, for tasks whose images may have nothing."""
+"""Checks of what validation images have, for tasks whose images may have nothing, or not all classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.data.facts import Facts
-from pipeline.errors import ConfigError
-from pipeline.tasks.demands import warn_of_absent
+from pipeline.errors import ConfigError, warn
 
 
 def check_any_present(
@@ -31,3 +30,18 @@ def check_any_present(
             hint="move images that have some into it, or draw the splits with another seed",
         )
     warn_of_absent(num_images["val"], range(len(facts.classes)), facts)
+
+
+def warn_of_absent(num_images: Sequence[int], classes: Iterable[int], facts: Facts) -> None:
+    """Warn about classes that no validation image has, whose scores are not defined.
+
+    Args:
+        num_images: for each class, the number of validation images that have it.
+        classes: the indices of those that have scores.
+    """
+    absent = [facts.classes[index] for index in classes if not num_images[index]]
+    if absent:
+        warn(
+            f"data {facts.name}: classes that no image of the val split has: {', '.join(absent)}; their validation "
+            "scores are not defined, and are left out of the means"
+        )

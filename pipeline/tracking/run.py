@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import redact
 from pipeline.files import yaml_text
+from pipeline.runs.folder import WATCH
 from pipeline.storage.names import escape_key, unescape_key
 from pipeline.tracking.store import NOTE_TAG, Store
 from pipeline.tracking.uri import FOLDER_TAG, URI_VARIABLE
@@ -110,7 +111,7 @@ class TrackedRun:
                 (key, value, int(row["epoch"]))
                 for row in rows[start : start + EPOCHS_AT_ONCE]
                 for key, value in row.items()
-                if key != "epoch"
+                if key != "epoch" and not key.startswith(WATCH)  # a third more numbers, which a file holds
             )
 
     def log_scores(self, scores: Mapping[str, float]) -> None:

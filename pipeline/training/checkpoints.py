@@ -23,6 +23,7 @@ from pipeline.errors import DamagedFileError
 from pipeline.files import replacing
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.leader import is_leader
+from pipeline.training.divergence import HALVINGS, Halving
 
 RUN = "convoy_run"  # key of the run's name in a checkpoint
 SCRATCH = "training starts from scratch"
@@ -99,11 +100,13 @@ class ResumePoint:
     Args:
         path: the checkpoint.
         history: the rows of the epochs trained so far.
+        halvings: of the learning rate so far.
         patience_used: epochs that early stopping has waited for an improvement; None if it is off.
     """
 
     path: Path
     history: list[dict[str, float]]
+    halvings: list[Halving]
     patience_used: int | None
 
 
@@ -127,7 +130,8 @@ def find_resume_point(folder: RunFolder, *, keep: str) -> ResumePoint | None:
             folder.previous.unlink(missing_ok=True)
         return None
     waited = [state["wait_count"] for state in checkpoint["callbacks"].values() if "wait_count" in state]
-    return ResumePoint(path, checkpoint["history"], waited[0] if waited else None)
+    halvings = checkpoint.get(HALVINGS, [])
+    return ResumePoint(path, checkpoint["history"], halvings, waited[0] if waited else None)
 
 
 def adopt_checkpoints(folder: RunFolder, source: RunFolder) -> int:

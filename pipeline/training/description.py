@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -56,13 +56,21 @@ def describe(
     }
 
 
-def describe_run(declaration: Declaration, scores: Mapping[str, float], *, score: str, folder: str) -> str:
+def describe_run(
+    declaration: Declaration,
+    scores: Mapping[str, float],
+    *,
+    score: str,
+    folder: str,
+    remarks: Sequence[str],
+) -> str:
     """Return the description of a finished run in Markdown: what was trained, its score, where the results are.
 
     Args:
         scores: `metrics.json` of the run.
         score: which of them selects the epoch.
         folder: of the run, relative to the project's.
+        remarks: on the training.
     """
     trainer = declaration.trainer
     name = escape(str(declaration.model.get("name", "network")))
@@ -70,4 +78,5 @@ def describe_run(declaration: Declaration, scores: Mapping[str, float], *, score
         f"{name} on {escape(declaration.data.name)}: `val/{score}` **{scores['score']:.4f}** in epoch "
         f"{int(scores['epoch']) + 1} of {trainer.max_epochs}, seed {declaration.seed}, batches of "
         f"{trainer.batch_size}. Results: `{folder}`; report: `artifacts/report/report.html` after `dvc repro`."
+        + "".join(f"\n\n{escape(remark)}" for remark in remarks)
     )

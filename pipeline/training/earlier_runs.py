@@ -47,9 +47,12 @@ def go_on_from_earlier(folder: RunFolder, decides: Identity) -> None:
     if others and not exact and not folder.state():
         other, known = others[0]
         fewer = "" if _max_epochs(known) == _max_epochs(decides) else " with fewer epochs"
+        why = f"was trained with {', '.join(_differences(known, decides))}"
+        if fewer and _averages_last_epochs(decides):
+            why = "trainer.average averages its last epochs"
         sys.stderr.write(
-            f"runs/{other.path.name} has the same declaration{fewer}, but was trained with "
-            f"{', '.join(_differences(known, decides))}; training runs/{folder.path.name} from scratch\n"
+            f"runs/{other.path.name} has the same declaration{fewer}, but {why}; training runs/{folder.path.name} from "
+            "scratch\n"
         )
 
 
@@ -92,7 +95,9 @@ def _similar(folder: RunFolder, decides: Identity) -> Iterator[tuple[RunFolder, 
 
 
 def _is_exact(known: Identity, decides: Identity) -> bool:
-    """Return whether two similar runs differ in the number of epochs alone."""
+    """Return whether two similar runs differ in the number of epochs alone, and the first epochs of both are equal."""
+    if _averages_last_epochs(decides) and _max_epochs(known) < _max_epochs(decides):
+        return False
     other, own = ({**each, "declaration": _without(each["declaration"], EPOCHS)} for each in (known, decides))
     return other == own
 
@@ -111,6 +116,10 @@ def _differences(known: Identity, decides: Identity) -> list[str]:
         for name in sorted({*there, *here})
         if there.get(name) != here.get(name)
     ]
+
+
+def _averages_last_epochs(decides: Identity) -> bool:
+    return "swa" in (decides["declaration"]["trainer"].get("average") or {})
 
 
 def _max_epochs(decides: Identity) -> int:

@@ -8,9 +8,9 @@ import time
 from pipeline.declaration.declaration import Declaration
 from pipeline.errors import explain, warn
 from pipeline.runs.observer import TrainingObserver
-from pipeline.tasks.task import Measuring, Task
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.learner import Row
+from pipeline.training.remarks import Remarks
 from pipeline.training.selection import Selection
 
 PAUSE = 1.0  # minimum seconds between two writes to MLflow
@@ -22,27 +22,30 @@ def with_score(row: Row, selection: Selection) -> Row:
 
 
 class EpochReport:
-    """Report the metrics of each epoch: to MLflow, and as a line on stderr.
+    """Report the metrics of each epoch: to MLflow, and as a line on stderr, with remarks on what goes wrong.
 
     Short epochs are logged to MLflow in batches, since a write to its database can take as long as an epoch.
+
+    Args:
+        remarks: on the epochs, of which those before a resumed training are known.
     """
 
     def __init__(
         self,
         declaration: Declaration,
         selection: Selection,
-        task: Task,
         tracked: TrackedRun | None,
         observer: TrainingObserver,
+        remarks: Remarks,
     ) -> None:
         self._epochs = declaration.trainer.max_epochs
-        self._task = task
         self._tracked = tracked
         self._observer = observer
         self._selection = selection
-        self._is_alarmed = False
         self._scored: list[Row] = []
         self._logged_at = time.monotonic()
+        self._remarks = remarks
+        self._is_told = observer.log_artifacts
         self._prints = declaration.trainer.progress and observer.log_artifacts
 
     def __call__(self, history: list[Row]) -> bool:
@@ -55,17 +58,11 @@ class EpochReport:
             row = history[-1]
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._selection.column)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
-        self._warn(history[-1])
+        made = self._remarks.update(history)
+        if self._is_told:
+            sys.stderr.writelines(f"{remark}\n" for remark in made)
         self._scored += [with_score(row, self._selection) for row in history[len(self._scored) :]]
         return self._observer.stops(self._scored)
-
-    def _warn(self, row: Row) -> None:
-        """Warn of what goes wrong, at the first of the epochs in a row in which it does."""
-        alarms = self._task.alarms(row) if isinstance(self._task, Measuring) else []
-        if alarms and not self._is_alarmed:
-            for sentence in alarms:
-                warn(f"epoch {int(row['epoch']) + 1}: {sentence}")
-        self._is_alarmed = bool(alarms)
 
     def _log(self, tracked: TrackedRun, history: list[Row]) -> None:
         """Log the epochs so far; a failure does not end training, since they are logged again at its end."""

@@ -176,7 +176,7 @@ def _score(
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
     guessed = _guess(declaration, run, task, evaluated, prepared)
     remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
-    remarks += [*predictor.remarks(evaluated.images), *_repeated(prepared), *run.result().get("alarms", [])]
+    remarks += [*predictor.remarks(evaluated.images), *_repeated(prepared)]
     write_scores(out, scores, grouped, summary, guessed=guessed, remarks=remarks)
     cases = load_cases(declaration.task["_target_"])
     write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))

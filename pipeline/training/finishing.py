@@ -14,7 +14,7 @@ from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.network import sees_whole
 from pipeline.errors import ConfigError, StorageError, explain
 from pipeline.pictures.curves import draw_curves
-from pipeline.runs.folder import RunFolder
+from pipeline.runs.folder import WATCHED, RunFolder
 from pipeline.tasks.task import Decoded
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.description import describe
@@ -77,6 +77,7 @@ def log_results(
     def log_files() -> None:
         tracked.log_files(pictures, "pictures")
         tracked.log_files(folder.path / "statistics", "statistics")
+        tracked.log_files(folder.path / WATCHED)
 
     def log_model() -> None:
         if declaration.tracking.log_model and not folder.state().get("is_model_logged"):

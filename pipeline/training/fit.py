@@ -5,60 +5,61 @@ Heavy libraries are imported at the top of this module; import it lazily, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-from pipeline.data.batches import PreparedSplit
 from pipeline.data.module import PreparedData
-from pipeline.data.prepared import Prepared
 from pipeline.declaration.declaration import Declaration
-from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.settings import TrainerSettings
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
-from pipeline.tasks.task import Decoded, Task
+from pipeline.tasks.task import Decoded
 from pipeline.tracking.run import TrackedRun
 from pipeline.training.account import log_start
 from pipeline.training.arithmetic import declared_arithmetic
 from pipeline.training.assemble import (
-    arrange,
     build_model,
     build_task,
-    group_parameters,
     load_pretrained,
-    make_fixed_split,
-    make_optimizer,
-    make_scheduler,
     make_train_split,
-    modules_by_level,
     resolve_task,
     set_norms,
 )
 from pipeline.training.checkpoints import ResumePoint, find_resume_point
 from pipeline.training.checks import check_augmented, check_count, explain_steps
 from pipeline.training.construction import build_augmentation
-from pipeline.training.description import describe_run
+from pipeline.training.divergence import MOST_HALVINGS, Diverged, Halving, say_halving
 from pipeline.training.epoch_report import EpochReport, with_score
 from pipeline.training.finishing import complete, log_results
 from pipeline.training.frames import frame_steps, make_frames
 from pipeline.training.learner import Learner, Row
 from pipeline.training.previews import draw_previews
-from pipeline.training.results import write_results
-from pipeline.training.selection import Selection, find_selection
-from pipeline.training.trainer import VerifiedInputs, device_slot, make_trainer, process_restored, quieten
-from pipeline.transfer.levels import frozen_modules
+from pipeline.training.results import Result, log_result, write_results
+from pipeline.training.selection import find_selection
+from pipeline.training.trainer import VerifiedInputs, quieten
+from pipeline.training.wiring import make_data, make_learner, make_remarks, making_trainer
 
 if TYPE_CHECKING:
     from pipeline.training.inputs import Inputs
 
-Steps = dict[str, Callable[[], object]]  # what a failure of the step means, and the step, see `complete`
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What `fit` is given."""
+
+    declaration: Declaration
+    folder: RunFolder
+    inputs: Inputs
+    tracked: TrackedRun | None
+    observer: TrainingObserver
+    is_child: bool
 
 
 def fit(
@@ -85,114 +86,81 @@ def fit(
     """
     quieten()
     with declared_arithmetic(declaration.trainer):
-        return _fit(declaration, folder, inputs=inputs, tracked=tracked, observer=observer, is_child=is_child)
+        return _fit(_Fitting(declaration, folder, inputs, tracked, observer, is_child))
 
 
-def _fit(
-    declaration: Declaration,
-    folder: RunFolder,
-    *,
-    inputs: Inputs,
-    tracked: TrackedRun | None,
-    observer: TrainingObserver,
-    is_child: bool,
-) -> bool:
+def _fit(given: _Fitting) -> bool:
+    """Train, going back and halving the learning rate where training diverges, if the declaration says so."""
+    halvings: list[Halving] = []
+    is_told = given.tracked is not None and given.observer.log_artifacts
+    while True:
+        try:
+            return _train(given, halvings)
+        except Diverged as reason:
+            given.inputs.verify()  # since damage may be why
+            error = reason.with_files(given.inputs.prepared.files)
+            if given.declaration.trainer.on_divergence == "stop":
+                raise error from None
+            halvings = error.next_halvings()
+            if is_told:
+                sys.stderr.write(f"{say_halving(halvings[-1])} ({len(halvings)} of {MOST_HALVINGS})\n")
+
+
+def _train(given: _Fitting, halvings: Sequence[Halving]) -> bool:
+    """Train from the last checkpoint, or from scratch; the learning rate was halved before; see `fit`."""
+    declaration, folder, tracked, observer = given.declaration, given.folder, given.tracked, given.observer
+    prepared = given.inputs.prepared
     resumed = find_resume_point(folder, keep=declaration.trainer.keep)
     history: list[Row] = resumed.history if resumed else []
-    selection = find_selection(declaration, inputs.prepared)
+    selection = find_selection(declaration, prepared)
     if observer.has_stopped([with_score(row, selection) for row in history]):
         return False
-    augmentation = build_augmentation(declaration, inputs.statistics)
-    train_split = make_train_split(declaration, inputs.prepared, augmentation, inputs.copies)
-    with closing(_make_data(declaration, train_split, inputs.prepared, first_epoch=len(history))) as data:
-        model = build_model(declaration, inputs.statistics)
+    augmentation = build_augmentation(declaration, given.inputs.statistics)
+    train_split = make_train_split(declaration, prepared, augmentation, given.inputs.copies)
+    with closing(make_data(declaration, train_split, prepared, first_epoch=len(history))) as data:
+        model = build_model(declaration, given.inputs.statistics)
         account, raised = load_pretrained(declaration, model), set_norms(declaration, model)
         _check_images(declaration, data, model)
-        resolved = resolve_task(declaration, inputs.prepared)
+        resolved = resolve_task(declaration, prepared)
         task = build_task(declaration, resolved.settings)
-        if tracked is not None and observer.log_artifacts:
+        if tracked is not None and observer.log_artifacts and not halvings:
             draw_previews(declaration, data.train, augmentation, task, folder.path / "pictures")
             log_start(
                 declaration, tracked, account=account, raised=raised, task=resolved, selection=selection
             )
-        report = EpochReport(declaration, selection, task, tracked, observer)
-        learner = _make_learner(declaration, model, task, report)
-        callbacks = [VerifiedInputs(inputs.verify), *make_frames(task, data.val, folder, observer)]
+        remarks = make_remarks(declaration, model, task, selection, num_val=len(data.val))
+        report = EpochReport(declaration, selection, tracked, observer, remarks)
+        learner = make_learner(declaration, model, task, report, data)
+        learner.halvings = list(halvings) or (resumed.halvings if resumed else [])
+        callbacks = [VerifiedInputs(given.inputs.verify), *make_frames(task, data.val, folder, observer)]
         if not _is_complete(resumed, declaration.trainer):
             with (
                 _history_logged(learner, tracked),
-                _trainer(declaration, folder, selection, callbacks, is_child=is_child) as trainer,
+                making_trainer(declaration, folder, selection, callbacks, is_child=given.is_child) as trainer,
             ):
                 trainer.fit(learner, data, ckpt_path=resumed.path if resumed else None, weights_only=True)
-        inputs.verify()
+        given.inputs.verify()
         if tracked is not None and not learner.is_stopped:
             history = learner.history or history  # the former is empty if no epoch was left to train
-            about = selection.about(task, inputs.prepared, declaration.data.classes)
-            settings, prepared = resolved.settings, inputs.prepared
-            alarms = write_results(declaration, folder, learner, history, about, settings, prepared)
-            folder.update(state="trained")
-            log_scores = partial(_log_scores, declaration, folder, tracked, history, about)
-            steps: Steps = {"the scores cannot be logged": log_scores, **_log_alarms(alarms, tracked)}
-            if observer.log_artifacts:
-                steps |= frame_steps(task, model, data.val, folder)
-                steps |= log_results(declaration, folder, Decoded(model, task), data, tracked)
-            complete(folder, steps)
-            folder.previous.unlink(missing_ok=True)
+            about = selection.about(task, prepared, declaration.data.classes)
+            told = [str(each) for each in remarks.of(history)]
+            _finish(given, learner, data, Result(history, about, resolved.settings, learner.halvings, told))
         return not learner.is_stopped
 
 
-def _make_data(
-    declaration: Declaration, train_split: PreparedSplit, prepared: Prepared, *, first_epoch: int
-) -> PreparedData:
-    """Return the data module; validation images are centre-cropped to the input shape."""
-    val = make_fixed_split(declaration, prepared, "val", is_centred=True)
-    return PreparedData(
-        train_split,
-        val,
-        batch_size=declaration.trainer.batch_size,
-        num_workers=declaration.trainer.num_workers,
-        seed=declaration.seed,
-        sampler=declaration.trainer.sampler,
-        first_epoch=first_epoch,
-    )
-
-
-def _make_learner(declaration: Declaration, model: nn.Sequential, task: Task, report: EpochReport) -> Learner:
-    levels = modules_by_level(declaration, model)
-    optimizer = make_optimizer(declaration)
-    return Learner(
-        arrange(model, declaration.trainer),
-        task=task,
-        make_optimizer=lambda parameters: optimizer(group_parameters(declaration, parameters, levels)),
-        make_scheduler=make_scheduler(declaration),
-        seed=declaration.seed,
-        on_epoch=report,
-        frozen=frozen_modules(levels, freeze=declaration.model["freeze"]),
-    )
-
-
-@contextmanager
-def _trainer(
-    declaration: Declaration,
-    folder: RunFolder,
-    selection: Selection,
-    callbacks: Sequence[Callback],
-    *,
-    is_child: bool,
-) -> Iterator[pl.Trainer]:
-    """Yield the trainer of a run; what Lightning changes of the process is restored afterwards.
-
-    Args:
-        callbacks: called before all others.
-    """
-    settings = resolve(declaration.trainer, probe())
-    slots = folder.path.parent / "slots"
-    with process_restored(), device_slot(settings, slots, is_child=is_child) as devices:
-        trainer = make_trainer(
-            settings, folder, monitor=selection.column, mode=selection.mode, devices=devices
-        )
-        trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
-        yield trainer
+def _finish(given: _Fitting, learner: Learner, data: PreparedData, result: Result) -> None:
+    """Write the results of a training, and log them with what the observer asks for."""
+    declaration, folder, tracked, task = given.declaration, given.folder, given.tracked, learner.task
+    assert tracked is not None, "the leading process finishes"
+    result = write_results(declaration, folder, learner, result, given.inputs.prepared)
+    folder.update(state="trained")
+    log_scores = partial(log_result, declaration, folder, tracked, result)
+    steps: dict[str, Callable[[], object]] = {"the scores cannot be logged": log_scores}
+    if given.observer.log_artifacts:
+        steps |= frame_steps(task, learner.model, data.val, folder)
+        steps |= log_results(declaration, folder, Decoded(learner.model, task), data, tracked)
+    complete(folder, steps)
+    folder.previous.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -216,26 +184,6 @@ def _is_complete(resumed: ResumePoint | None, settings: TrainerSettings) -> bool
     if settings.early_stopping is None or resumed.patience_used is None:
         return False
     return bool(resumed.patience_used >= settings.early_stopping["patience"])
-
-
-def _log_alarms(alarms: Sequence[str], tracked: TrackedRun) -> Steps:
-    """Return the step that logs what went wrong in training, if anything did."""
-    text = "".join(f"{sentence}\n" for sentence in alarms)
-    return {"the alarms cannot be logged": partial(tracked.log_text, text, "alarms.txt")} if alarms else {}
-
-
-def _log_scores(
-    declaration: Declaration,
-    folder: RunFolder,
-    tracked: TrackedRun,
-    history: list[Row],
-    selection: Mapping[str, Any],
-) -> None:
-    scores = folder.metrics()
-    tracked.log_history(history)
-    tracked.log_final(scores, selection)
-    place = f"runs/{folder.path.name}"
-    tracked.log_note(describe_run(declaration, scores, score=selection["score"], folder=place))
 
 
 def _check_images(declaration: Declaration, data: PreparedData, model: nn.Sequential) -> None:

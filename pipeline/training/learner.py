@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from pipeline.errors import ConfigError
 from pipeline.layers.containers import Auxiliary
 from pipeline.tasks.task import Batch, Evidence, Measuring, Task, WeightedLoss
+from pipeline.training.averaging import KEY, Averaging
+from pipeline.training.divergence import HALVINGS, Diverged, Halving, LossCheck, find_origin, scale_rates
+from pipeline.training.layer_names import Places
+from pipeline.training.processes import Mean, gather
+from pipeline.training.watching import StepWatch
 
 Row = dict[str, float]
 
@@ -37,6 +42,13 @@ class Learner(pl.LightningModule):
         seed: together with the epoch, determines dropout and other randomness in the forward pass.
         on_epoch: called with the history after each epoch, on rank 0 only; returns whether to stop training.
         frozen: modules kept in eval mode, so that their norm layers do not update running statistics.
+
+    Attributes:
+        average: of the weights, which is validated in their place; None for none.
+        halvings: of the learning rate, after trainings that diverged.
+        history: the rows of the epochs so far.
+        is_stopped: whether `on_epoch` stopped training.
+        places: names of the layers in messages, see `name_layers`.
     """
 
     def __init__(
@@ -53,6 +65,9 @@ class Learner(pl.LightningModule):
         super().__init__()
         self.model = model
         self.task = task
+        self.average: Averaging | None = None
+        self.halvings: list[Halving] = []
+        self.places: Places = {}
         self.history: list[Row] = []
         self.is_stopped = False
         self._make_optimizer = make_optimizer
@@ -61,10 +76,15 @@ class Learner(pl.LightningModule):
         self._on_epoch = on_epoch
         self._frozen = list(frozen)
         self._side_heads = [module for module in model.modules() if isinstance(module, Auxiliary)]
-        self._train = _Mean()
-        self._val = _Mean()
-        self._measures: dict[str, _Mean] = {}
+        self._train = Mean()
+        self._val = Mean()
+        self._measures: dict[str, Mean] = {}
         self._evidence: list[Tensor] = []
+        self._check = LossCheck()
+        self._watch = StepWatch(model)
+        self._batch: tuple[Batch, int] = {}, 0
+        self._last_step: Tensor | None = None
+        self._rate = 0.0
         self._scores: Row = {}
         self._schedule: LRScheduler | None = None
         self._schedule_state: dict[str, Any] | None = None
@@ -89,7 +109,11 @@ class Learner(pl.LightningModule):
         return optimizer
 
     def on_train_start(self) -> None:
-        """Restore the scheduler's state when resuming."""
+        """Restore the scheduler's state when resuming; start what needs the model on its device, or the optimizer."""
+        if self.average is not None:
+            self.average.start(self.model)
+        if self.halvings:
+            scale_rates(self.trainer.optimizers[0], self._rate_factor)
         if self._schedule_state is not None:
             assert self._schedule is not None
             self._schedule.load_state_dict(self._schedule_state)
@@ -98,31 +122,57 @@ class Learner(pl.LightningModule):
         """Seed the random number generators for this epoch, and start its timer."""
         seeds = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
-        self._train = _Mean()
+        self._train = Mean()
         self._measures = {}
+        self._watch.start_epoch()
+        self._rate = self._rate_factor * float(self.trainer.optimizers[0].param_groups[0]["lr"])
         self._started = time.perf_counter()
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, step: int) -> Tensor:
         """Return the loss including the weighted auxiliary heads; only the main loss is recorded."""
+        self._batch = batch, step
+        if step == 0:
+            self._watch.start_step()
         outputs = self(batch["image"])
         loss = self.task.loss(outputs, batch)
         self._train.add(loss.detach(), self._loss_weight(outputs, batch))
         if isinstance(self.task, Measuring):
             for name, (value, weight) in self.task.measures(outputs.detach(), batch).items():
-                self._measures.setdefault(name, _Mean()).add(value.detach(), weight)
+                self._measures.setdefault(name, Mean()).add(value.detach(), weight)
         for head in self._side_heads:
             loss = loss + head.weight * self.task.loss(head.take(), batch)
+        self._check.note(loss)
         return loss
+
+    def on_before_optimizer_step(self, _: Optimizer) -> None:
+        """Raise if the loss of this step is not finite, before the weights change."""
+        (batch, step), loss = self._batch, self._check.value()
+        if not isfinite(loss):
+            with self.trainer.precision_plugin.forward_context():
+                raise self._diverged("the loss", loss, self.model, [batch], split="train", step=step)
+        self._last_step = batch.get("index")
+        self._watch.note_loss(loss)
+        if step == 0:
+            self._watch.look_at_gradients()
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:  # noqa: ARG002
+        """Update the average; Lightning calls this before it validates."""
+        if step == 0:
+            self._watch.end_step()
+        if self.average is not None:
+            self.average.end_step(self.model)
+            if self.trainer.is_last_batch:
+                self.average.end_epoch(self.model, self.current_epoch)
 
     def on_validation_epoch_start(self) -> None:
         """Reset the validation loss and evidence."""
-        self._val = _Mean()
+        self._val = Mean()
         self._evidence = []
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Accumulate the loss and evidence of a batch, in single precision as those of test images."""
         with torch.autocast(self.device.type, enabled=False):
-            outputs = self(batch["image"])
+            outputs = self._scored_model()(batch["image"])
             # Outputs that are not finite have a loss of NaN, even where the task would not notice.
             loss = self.task.loss(outputs, batch).detach().where(outputs.isfinite().all(), float("nan"))
             self._val.add(loss, self._loss_weight(outputs, batch))
@@ -130,50 +180,60 @@ class Learner(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Gather the evidence from all processes and compute the scores."""
-        evidence: Evidence = torch.cat(_gathered(torch.cat(self._evidence))).numpy()
+        evidence: Evidence = torch.cat(gather(torch.cat(self._evidence))).numpy()
         scores = {"loss": self._val.value(), **self.task.scores(evidence)}
         self._scores = {f"val/{name}": value for name, value in scores.items()}
 
     def on_train_epoch_end(self) -> None:
-        """Append the epoch's row to the history and step the scheduler; raise if a loss is not finite.
+        """Append the epoch's row to the history and step the scheduler; raise if the loss of a split is not finite.
 
         Lightning would step the scheduler only after the checkpoint is written, so that a resumed run would miss
         that step.
         """
         loss = self._train.value()
-        for name, value in (("the loss", loss), ("the loss of validation images", self._scores["val/loss"])):
-            if not np.isfinite(value):
-                raise ConfigError(
-                    "optimizer.lr",
-                    f"training diverged: {name} is {value} in epoch {self.current_epoch}",
-                    got=self._learning_rate(),
-                    hint="lower it, or set trainer.gradient_clip",
-                )
+        if not isfinite(loss):  # the sum of its weights, since the loss of each step was finite
+            raise self._diverged("the loss", loss, self.model, [], split="train")
+        if not isfinite(self._scores["val/loss"]):
+            model = self._scored_model().eval()
+            loader: Iterable[Batch] = self.trainer.val_dataloaders or ()
+            batches = map(self.trainer.strategy.batch_to_device, loader)
+            name, value = "the loss of validation images", self._scores["val/loss"]
+            raise self._diverged(name, value, model, batches, split="val")
         row = {
             "epoch": float(self.current_epoch),
-            "lr": self._learning_rate(),
+            "lr": self._rate,
             "seconds": time.perf_counter() - self._started,
             "train/loss": loss,
             **self._scores,
             **{f"train/{name}": mean.value() for name, mean in self._measures.items()},
         }
-        self.history.append(row)
         self.log_dict({key: value for key, value in row.items() if "/" in key})
+        self.history.append(row | self._watch.figures())
         self._step_schedule()
         stops = self.global_rank == 0 and self._on_epoch(self.history)
         self.is_stopped = self.trainer.strategy.reduce_boolean_decision(stops, all=False)
         self.trainer.should_stop = self.trainer.should_stop or self.is_stopped
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the history and the scheduler's state in the checkpoint."""
+        """Store the history, halvings, the scheduler's state and the average in the checkpoint."""
         assert self._schedule is not None
+        if self.average is not None:
+            checkpoint[KEY] = self.average.state_dict()
         checkpoint["history"] = self.history
+        if self.halvings:
+            checkpoint[HALVINGS] = self.halvings
         checkpoint["schedule"] = self._schedule.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the history; the scheduler's state is loaded in `on_train_start`, once it exists."""
+        """Restore the history; `on_train_start` loads the state of scheduler and average, once these exist."""
+        if self.average is not None:
+            self.average.load_state_dict(checkpoint[KEY])
         self.history = list(checkpoint["history"])
         self._schedule_state = checkpoint["schedule"]
+
+    def _scored_model(self) -> nn.Module:
+        """Return the model that is validated; not an attribute, which Lightning would save with its weights."""
+        return self.model if self.average is None else self.average.scored(self.model)
 
     def _loss_weight(self, outputs: Tensor, batch: Batch) -> Tensor | int:
         """Return what the loss of a batch counts for in the mean over an epoch."""
@@ -187,35 +247,29 @@ class Learner(pl.LightningModule):
         else:
             self._schedule.step()
 
-    def _learning_rate(self) -> float:
-        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+    @property
+    def _rate_factor(self) -> float:
+        return float(0.5 ** len(self.halvings))
 
-
-class _Mean:
-    """A running weighted mean, accumulated on the device to avoid synchronization."""
-
-    def __init__(self) -> None:
-        self._total: Tensor | float = 0.0
-        self._weight: Tensor | float | None = None
-
-    def add(self, value: Tensor, weight: Tensor | int) -> None:
-        self._total = self._total + value.float() * weight
-        self._weight = weight if self._weight is None else self._weight + weight
-
-    def value(self) -> float:
-        """Return the mean over all processes; NaN before the first value, 0 if all weights are 0."""
-        if self._weight is None:
-            return float("nan")
-        pairs = _gathered(torch.tensor([float(self._total), float(self._weight)]))
-        total, weight = torch.stack(pairs).sum(dim=0).tolist()
-        return float(total / weight if weight else total)
-
-
-def _gathered(tensor: Tensor) -> list[Tensor]:
-    """Return the tensors of all processes in rank order; they may differ in their first dimension."""
-    distributed = torch.distributed
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return [tensor]
-    gathered: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(gathered, tensor)
-    return gathered
+    def _diverged(
+        self,
+        loss: str,
+        value: float,
+        model: nn.Module,
+        batches: Iterable[Batch],
+        *,
+        split: str,
+        step: int | None = None,
+    ) -> Diverged:
+        """Return the error for a loss that is not finite, the same one in all processes."""
+        own = find_origin(model, batches, split=split, places=self.places, last_step=self._last_step)
+        origins = gather(own)
+        return Diverged(
+            loss,
+            value,
+            epoch=self.current_epoch,
+            step=step,
+            rate=self._rate,
+            origin=next((origin for origin in origins if origin.layer), own),
+            halvings=self.halvings,
+        )

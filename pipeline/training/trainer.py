@@ -160,7 +160,13 @@ def check_trainer(settings: TrainerSettings) -> None:
 
 
 def _check_launch(trainer: pl.Trainer, settings: TrainerSettings) -> None:
-    """Raise if a launcher started several processes, each of which would train alone."""
+    """Raise if a launcher started several processes, each of which would train alone, or if several cannot go back."""
+    if trainer.world_size > 1 and settings.on_divergence == "halve":
+        raise ConfigError(
+            "trainer.on_divergence",
+            got="halve",
+            allowed=f"stop for the {trainer.world_size} processes of this training, which cannot go back together",
+        )
     if trainer.world_size == 1 and not is_leader():
         raise ConfigError(
             "trainer.devices",

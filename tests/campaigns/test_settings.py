@@ -61,7 +61,7 @@ VALID: dict[str, list[Any]] = {
     # Numbers that count from 0.
     "seed": [0], "search.seed": [0], "data.split.seed": [0], "data.fold.index": [0],
     "data.table": [None], "data.columns": [None], "data.mask_values": [None], "data.separator": [None],
-    "trainer.threads": [None], "trainer.norm_momentum": [None], "trainer.select": [None],
+    "trainer.threads": [None], "trainer.norm_momentum": [None], "trainer.average": [None], "trainer.select": [None],
     # Flags.
     "data.allow_duplicates": [True], "optimizer.decay_norms_and_biases": [True], "task.dice_background": [True],
     "data.mirror_changes_label": [True], "optimizer.nesterov": [True], "trainer.channels_last": [True],

@@ -63,6 +63,8 @@ TRAINER = {
     "keep": "best",
     "early_stopping": None,
     "gradient_clip": None,
+    "average": None,
+    "on_divergence": "stop",
     "norm_momentum": None,
     "accelerator": "cpu",
     "devices": 1,

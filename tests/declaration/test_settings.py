@@ -43,8 +43,11 @@ def test_every_trainer_names_every_setting(path: Path) -> None:
         {"devices": "auto"},
         {"early_stopping": {"patience": 1, "min_delta": 0.5}},
         {"keep": "last"},
+        {"on_divergence": "halve"},
         {"gradient_clip": 0.5},
         {"norm_momentum": 1},
+        {"average": {"ema": 0.5}},
+        {"average": {"swa": DEFAULTS["max_epochs"]}},
         {"early_stopping": {"patience": 3, "min_delta": 0.0}},
         {"deterministic": False},
     ],
@@ -73,6 +76,7 @@ REFUSED = [
     ("precision", "bf16", PRECISIONS,
      "trainer.precision: unknown precision 'bf16'; did you mean 'bf16-mixed'? "
      "allowed: 16-mixed, 32-true, auto, bf16-mixed"),
+    ("on_divergence", "ignore", "stop or halve", "trainer.on_divergence must be stop or halve, got 'ignore'"),
     ("keep", "first", "best or last", "trainer.keep must be best or last, got 'first'"),
     ("gradient_clip", 0.0, "above 0 or null", "trainer.gradient_clip must be above 0 or null, got 0.0"),
     ("gradient_clip", nan, "above 0 or null", ""),
@@ -80,6 +84,10 @@ REFUSED = [
     ("norm_momentum", 0, "above 0 and at most 1 or null",
      "trainer.norm_momentum must be above 0 and at most 1 or null, got 0"),
     ("norm_momentum", 1.5, "above 0 and at most 1 or null", ""),
+    ("average", {"mean": 3}, "null, {ema: 0.999} or {swa: 5}",
+     "trainer.average must be null, {ema: 0.999} or {swa: 5}, got {'mean': 3}"),
+    ("average", {"ema": 0.9, "swa": 3}, "null, {ema: 0.999} or {swa: 5}", ""),
+    ("average", {}, "null, {ema: 0.999} or {swa: 5}", ""),
     ("early_stopping", {"patience": 3}, "null or {patience: 10, min_delta: 0.0}",
      "trainer.early_stopping must be null or {patience: 10, min_delta: 0.0}, got {'patience': 3}"),
     ("deterministic", "maybe", "true, false or warn",
@@ -94,6 +102,45 @@ def test_setting_out_of_range_is_refused(
     with refused(f"trainer.{key}", allowed=allowed, text=text) as caught:
         TrainerSettings(**DEFAULTS | {key: value})
     assert caught.value.got is value
+
+
+LAST = "a whole number from 2 to 3"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed", "text"),
+    [
+        ("ema", 1.0, "above 0 and below 1", "trainer.average.ema must be above 0 and below 1, got 1.0"),
+        ("ema", 0, "above 0 and below 1", ""),
+        ("swa", 4, LAST, f"trainer.average.swa must be {LAST}, got 4; at most trainer.max_epochs"),
+        ("swa", 1, LAST, ""),
+        ("swa", 2.5, LAST, ""),
+    ],
+)
+def test_average_out_of_range_is_refused(key: str, value: float, allowed: str, text: str) -> None:
+    with refused(f"trainer.average.{key}", got=value, allowed=allowed, text=text):
+        TrainerSettings(**DEFAULTS | {"max_epochs": 3, "average": {key: value}})
+
+
+def test_average_of_last_epochs_that_early_stopping_may_leave_out_is_refused() -> None:
+    stopping = {"early_stopping": {"patience": 3, "min_delta": 0.0}}
+    text = (
+        "trainer.average: early stopping ends a training before its last epochs, which swa averages, got {'swa': 2}; "
+        "use {ema: 0.999}, or set trainer.early_stopping=null"
+    )
+    with refused("trainer.average", got={"swa": 2}, text=text):
+        TrainerSettings(**DEFAULTS | stopping | {"average": {"swa": 2}})
+    TrainerSettings(**DEFAULTS | stopping | {"average": {"ema": 0.9}})
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed_stage_2"])
+def test_average_of_weights_that_are_divided_is_refused(strategy: str) -> None:
+    text = (
+        f"trainer.average: trainer.strategy={strategy} leaves no process all weights, which it averages, got "
+        "{'ema': 0.9}; use trainer.strategy=ddp, or set trainer.average=null"
+    )
+    with refused("trainer.average", got={"ema": 0.9}, text=text):
+        TrainerSettings(**DEFAULTS | {"strategy": strategy, "average": {"ema": 0.9}})
 
 
 @pytest.mark.parametrize(

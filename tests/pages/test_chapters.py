@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pages.chapters import _views
+from pipeline.pages.declared import _views
 from pipeline.pages.image_counts import ImageCounts
 from pipeline.report import report
 from tests.reports import EXPERIMENTS, Page, write_experiment

@@ -41,6 +41,11 @@ def logged(run: TrackedRun) -> Any:
     return run.store.client.get_run(run.run_id)
 
 
+def test_figures_that_a_file_holds_are_no_metrics(tracked: TrackedRun) -> None:
+    tracked.log_history([{"epoch": 0.0, "train/loss": 1.0, "watch/gradient_norm": 2.0}])
+    assert logged(tracked).data.metrics == {"train/loss": 1.0}
+
+
 def test_params_hold_the_whole_config(tracked: TrackedRun) -> None:
     tracked.log_config(CONFIG)
     assert logged(tracked).data.params == {

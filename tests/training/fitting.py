@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.prepared import Prepared
 from pipeline.declaration.composition import compose
+from pipeline.declaration.declaration import Declaration
 from pipeline.runs.folder import RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.training.fit import fit
@@ -45,7 +46,7 @@ class Tracked:
         assert text
         self.texts.append(name)
 
-    def log_files(self, path: Path, folder: str) -> None:
+    def log_files(self, path: Path, folder: str | None = None) -> None:
         del path, folder
 
     def log_model(self, model: torch.nn.Module, **about: Any) -> None:
@@ -59,17 +60,9 @@ def ended(error: Exception | None) -> Future[None]:
     return check
 
 
-def trained(
-    folder: RunFolder,
-    observer: TrainingObserver,
-    *overrides: str,
-    tracked: Tracked | None = None,
-    damage: Exception | None = None,
-    labels: NDArray[np.uint8] | None = None,
-    num_images: int = 8,
-) -> bool:
-    """Fit a small network on noise; tell whether it was trained to its end."""
-    declaration = compose(
+def declared(*overrides: str) -> Declaration:
+    """Return the declaration of a small network that is fitted for four epochs."""
+    return compose(
         [
             *(
                 "experiment=digits_lenet5",
@@ -80,6 +73,19 @@ def trained(
             *("trainer.progress=false", "trainer.threads=1", "model.width=0.5", *overrides),
         ]
     )
+
+
+def trained(
+    folder: RunFolder,
+    observer: TrainingObserver,
+    *overrides: str,
+    tracked: Tracked | None = None,
+    damage: Exception | None = None,
+    labels: NDArray[np.uint8] | None = None,
+    num_images: int = 8,
+) -> bool:
+    """Fit a small network on noise; tell whether it was trained to its end."""
+    declaration = declared(*overrides)
     prepared = folder.path.parent / "prepared"
     prepared.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
@@ -88,6 +94,12 @@ def trained(
         np.save(prepared / f"{split}_images.npy", images)
         targets = np.arange(num_images, dtype=np.uint8) if labels is None else labels
         np.save(prepared / f"{split}_targets.npy", targets)
+    rows = [
+        f"{split},{index},{split}/{index}.png,0,,"
+        for split in ("train", "val")
+        for index in range(num_images)
+    ]
+    (prepared / "manifest.csv").write_text("\n".join(["split,index,file,label,group,digest", *rows]) + "\n")
     found = measure([np.load(prepared / "train_images.npy")], patch=None)
     if tracked is not None:  # as the run itself does before
         folder.update(

@@ -86,12 +86,13 @@ EXACT: list[tuple[Schedule, list[str], int]] = [
     (CONSTANT, [f"trainer.early_stopping={STOPPING % 4}"], 5),
     (STEPS, ["trainer.keep=last"], 5),
     (PLATEAU, [], 5),
+    (CONSTANT, ["trainer.average={ema: 0.9}"], 5),
     (CONSTANT, ["optimizer.lr=1e-9", f"trainer.early_stopping={STOPPING % 1}"], 2),
 ]
 
 
 @pytest.mark.parametrize(
-    ("schedule", "overrides", "epochs"), EXACT, ids=["constant", "steps", "plateau", "stopped"]
+    ("schedule", "overrides", "epochs"), EXACT, ids=["constant", "steps", "plateau", "average", "stopped"]
 )
 def test_longer_run_goes_on_from_the_longest_shorter_one_with_equal_results(
     schedule: Schedule,
@@ -118,6 +119,20 @@ def test_longer_run_goes_on_from_the_longest_shorter_one_with_equal_results(
     client = MlflowClient(f"sqlite:///{tmp_path}/grown/mlflow.db")
     history = client.get_metric_history(grown.state()["mlflow_run_id"], "val/loss")
     assert [each.step for each in history] == list(range(epochs))
+
+
+def test_run_that_averages_its_last_epochs_starts_from_scratch(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shorter, longer = (
+        run(declared(archive, epochs, "trainer.average={swa: 2}", schedule=CONSTANT), tmp_path)
+        for epochs in (2, 3)
+    )
+    assert (
+        f"runs/{shorter.path.name} has the same declaration with fewer epochs, but trainer.average averages its last "
+        f"epochs; training runs/{longer.path.name} from scratch\n"
+    ) in capsys.readouterr().err
+    assert "continues" not in longer.state()
 
 
 def test_trial_of_a_search_starts_from_scratch(archive: Path, tmp_path: Path) -> None:

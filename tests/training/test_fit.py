@@ -19,11 +19,12 @@ from pipeline.runs.folder import RESULTS, RunFolder
 from pipeline.runs.observer import TrainingObserver
 from pipeline.tasks.classification.demands import ClassificationDemands
 from pipeline.training import epoch_report as reporting
-from pipeline.training.assemble import build_model, build_task, make_train_split
+from pipeline.training.assemble import build_model, make_train_split
 from pipeline.training.checks import check_count
 from pipeline.training.construction import build_augmentation
 from pipeline.training.epoch_report import EpochReport
 from pipeline.training.fit import _check_images
+from pipeline.training.remarks import Remarks, Watched
 from pipeline.training.selection import Selection
 from pipeline.transforms.statistics import measure
 from tests.refusals import refused
@@ -111,7 +112,8 @@ def test_result_tells_what_decided_the_run_and_nothing_of_its_machine(tmp_path: 
     trained(folder, QUIET, tracked=Tracked())
     result = json.loads((folder.path / "result.json").read_text())
     assert result == result | {"fingerprint": "run", "data": "sha256:01", "versions": {"torch": "0.0"}}
-    assert result.keys() == {"fingerprint", "data", "declaration", "versions", "scored_in", "selection"}
+    decided = {"fingerprint", "data", "declaration", "versions", "scored_in", "selection"}
+    assert result.keys() - {"remarks"} == decided  # noise leaves most units dead
     assert result["scored_in"] == "32-true"
     assert result["selection"]["score"] == "accuracy"
 
@@ -162,7 +164,7 @@ def test_trial_of_a_search_leaves_results_but_no_pictures_and_no_model(tmp_path:
     trained(folder, QUIET, "tracking.log_model=true", tracked=tracked)
     assert folder.has_results()
     assert not (folder.path / "pictures").exists()
-    assert (tracked.models, tracked.texts) == ([], [])
+    assert (tracked.models, tracked.texts) == ([], ["remarks.txt"])  # noise leaves most units dead
 
 
 # What the model does not take.
@@ -252,12 +254,13 @@ def test_mlflow_is_told_of_short_epochs_together(
     monkeypatch.setattr(reporting.time, "monotonic", lambda: now[0])
     log: Any = Tracked()
     declaration = compose(["trainer.progress=false"])
+    watched = Watched("val/accuracy", 1, [], has_batch_norms=False, is_averaged=False, num_val=9)
     report = EpochReport(
-        declaration, Selection("accuracy", "max", None), build_task(declaration), log, TrainingObserver()
+        declaration, Selection("accuracy", "max", None), log, TrainingObserver(), Remarks(watched)
     )
     history: list[dict[str, float]] = []
     for epoch in range(6):
         now[0] += seconds
-        history.append({"epoch": float(epoch), "val/accuracy": 0.5})
+        history.append({"epoch": float(epoch), "val/accuracy": 0.5, "train/loss": 1 / (1 + epoch)})
         report(history)
     assert log.told == told

@@ -119,7 +119,9 @@ def test_row_holds_the_means_over_samples_and_the_scores_of_all(tmp_path: Path) 
     row = fit(tmp_path, model, epochs=1, rate=0.0)[0]  # the weights stay, so all can be worked out afterwards
     train, val = outputs_of(model, 1), outputs_of(model, 2)
     scores = TASK.scores(TASK.evidence(*val).numpy())
-    assert row.keys() == {"epoch", "lr", "seconds", "train/loss", "val/loss", *(f"val/{s}" for s in scores)}
+    watched = {f"watch/{name}" for name in ("gradient_norm", "update_ratio", "largest_loss")}
+    measured = {"train/loss", "val/loss", *(f"val/{s}" for s in scores)}
+    assert row.keys() == {"epoch", "lr", "seconds", *measured, *watched}
     assert row["train/loss"] == pytest.approx(float(TASK.loss(*train)), rel=1e-5)
     assert row["val/loss"] == pytest.approx(float(TASK.loss(*val)), rel=1e-5)
     assert {name: row[f"val/{name}"] for name in scores} == pytest.approx(scores, rel=1e-5)

@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.data.facts import Facts
 from pipeline.data.pixel_facts import mask_padding
 from pipeline.errors import ConfigError, Range
-from pipeline.tasks.demands import Demands, TrainingTargets, warn_of_absent
+from pipeline.tasks.demands import Demands, TrainingTargets
+from pipeline.tasks.present import warn_of_absent
 from pipeline.tasks.weights import BALANCED, balance, check_names, check_weights
 
 MOST_NAMED = 20  # classes that have scores of their own
