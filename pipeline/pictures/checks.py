@@ -66,7 +66,7 @@ def draw_range(
     axis.axvline(declared, color=RED, linestyle=":", linewidth=1.4, label="optimizer.lr")
     axis.set_xscale("log")
     axis.set_xlim(min(rates[0], declared) / EDGE, max(rates[-1], declared) * EDGE)
-    axis.set_ylim(min(0.0, *smoothed), HIGHEST * max(smoothed[0], losses[0]))
+    axis.set_ylim(min(0.0, *smoothed), HIGHEST * max(smoothed[0], losses[0]) or 1.0)
     axis.set_xlabel("learning rate", fontsize=8)
     axis.set_ylabel("loss", fontsize=8)
     axis.tick_params(labelsize=7)

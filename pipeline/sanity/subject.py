@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +20,7 @@ from torch import nn
 
 from pipeline.data.batches import PreparedSplit
 from pipeline.data.prepared import Prepared
+from pipeline.data.sampling import Draws, batches_per_class
 from pipeline.declaration.declaration import Declaration
 from pipeline.declaration.hardware import probe, resolve
 from pipeline.declaration.network import plan_for, plan_network
@@ -181,11 +183,20 @@ class Subject:
         return {key: value.to(self.device) for key, value in found.items()}
 
     def batches(self, split: PreparedSplit, num_steps: int) -> Iterator[Batch]:
-        """Yield random batches of the size of a step."""
-        random = np.random.default_rng(self.declaration.seed)
-        for step in range(num_steps):
-            draws = random.choice(len(split), self.batch_size, replace=False).tolist()
-            yield self.batch(split, draws, sides=self.sides, epoch=step)
+        """Yield random batches of the size of a step; of several images of each class, if `trainer.sampler` says so."""
+        for step, draws in enumerate(islice(self._draws(split), num_steps)):
+            yield self.batch(split, draws.tolist(), sides=self.sides, epoch=step)
+
+    def _draws(self, split: PreparedSplit) -> Iterator[Draws]:
+        """Yield draws of batches without end."""
+        random, sampler = np.random.default_rng(self.declaration.seed), self.declaration.trainer.sampler
+        labels = split.kind.labels(split.targets)
+        while labels is None or isinstance(sampler, str):
+            yield random.choice(len(split), self.batch_size, replace=False)
+        per_class = sampler["per_class"]
+        num_classes = min(max(self.batch_size // per_class, 2), len(np.unique(labels)))
+        while True:
+            yield from batches_per_class(labels, random, num_classes=num_classes, per_class=per_class)
 
     def spread(self, split: PreparedSplit, most: int) -> list[int]:
         """Return the indices of at most so many images, evenly spread over a split."""

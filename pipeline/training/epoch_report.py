@@ -59,8 +59,8 @@ class EpochReport:
             numbers = [f"{key} {row[key]:.4f}" for key in ("train/loss", "val/loss", self._selection.column)]
             sys.stderr.write(f"epoch {int(row['epoch']) + 1}/{self._epochs}  {'  '.join(numbers)}\n")
         made = self._remarks.update(history)
-        if self._is_told:
-            sys.stderr.writelines(f"{remark}\n" for remark in made)
+        for remark in made if self._is_told else ():
+            sys.stderr.write(f"{remark}\n")  # not `writelines`, which would cross the progress bar
         self._scored += [with_score(row, self._selection) for row in history[len(self._scored) :]]
         return self._observer.stops(self._scored)
 

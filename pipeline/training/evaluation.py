@@ -157,7 +157,7 @@ def _score(
 
     Args:
         declaration: of the run, with the data to score it on.
-        about: more to write beside the selecting score.
+        about: of other data than those of the run, what to write beside the selecting score.
     """
     task, run, demands = trained.build_task(), trained.folder, load_demands(declaration.task)
     demands.check_targets(prepared.targets("test"), partial(prepared.files, "test"))
@@ -176,7 +176,8 @@ def _score(
     summary = {**_summary(declaration, run, scores, grouped), **(about or {})}
     guessed = _guess(declaration, run, task, evaluated, prepared)
     remarks = task.remarks(evaluated.evidence) if isinstance(task, Remarking) else []
-    remarks += [*predictor.remarks(evaluated.images), *_repeated(prepared)]
+    remarks += predictor.remarks(evaluated.images)
+    remarks += _repeated(prepared) if about is None else []  # other data have no training images
     write_scores(out, scores, grouped, summary, guessed=guessed, remarks=remarks)
     cases = load_cases(declaration.task["_target_"])
     write_rows(out / "cases.csv", cases.COLUMNS, cases.rows(task, evaluated))

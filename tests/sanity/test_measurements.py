@@ -165,3 +165,13 @@ def test_images_stay_whole_where_the_mean_image_is_subtracted(tmp_path: Path) ->
 def test_tiny_data_of_noise_are_said_to_carry_no_signal(tmp_path: Path) -> None:
     finding = run_checks(declare_tiny("classification", tmp_path), root=tmp_path, names=["signal"])["signal"]
     assert finding.verdict == FAULT
+
+
+def test_batches_have_as_many_images_of_each_class_as_the_sampler_says(digits: Subject) -> None:
+    declaration = declare("trainer.sampler={per_class: 4}", "trainer.batch_size=24")
+    subject = Subject(declaration, root=digits.prepared.folder.parents[2])
+    batches = list(subject.batches(subject.training, 30))
+    assert len(batches) == 30, "of more than one epoch"
+    for batch in batches:
+        labels, counts = torch.unique(batch["target"], return_counts=True)
+        assert (len(labels), set(counts.tolist())) == (6, {4})

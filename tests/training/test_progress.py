@@ -80,6 +80,7 @@ def test_bar_fits_the_terminal_below_a_line_per_epoch(
     lines = [frame for frame in shown if frame.strip() and frame not in bars]
     assert all(len(bar) < columns for bar in bars)
     assert {found[1] for bar in bars if (found := BAR.fullmatch(bar))} == {"1", "2", "3", "4"}
+    lines = [line for line in lines if not line.startswith("epoch 4: ")]  # a remark on this small network
     told = [line for line in lines if REMARK in line or "train/loss" in line]
     assert [line.split("  ")[0] for line in told] == [
         text for number in range(1, 5) for text in (f"epoch {number}/4", f"{REMARK} {number}")

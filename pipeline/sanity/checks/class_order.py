@@ -55,12 +55,14 @@ def run(subject: Subject) -> Finding:
 def _confusion(subject: Subject) -> NDArray[Any] | None:
     """Return counts (K, K) of true and predicted classes of images or pixels; None if they do not have one each."""
     num_classes = len(subject.declaration.data.classes)
+    if num_classes < 2:
+        return None
     found = subject.outcome
     targets = found.batch["target"]
     decoded = subject.task.decode(found.outputs)
     if subject.demands.is_labelled:
         truth, predicted = targets, decoded.argmax(dim=1)
-    elif decoded.shape == targets.shape and not torch.is_floating_point(decoded) and num_classes > 1:
+    elif decoded.shape == targets.shape and not torch.is_floating_point(decoded):
         truth, predicted = targets, decoded
     else:
         return None
