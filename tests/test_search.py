@@ -79,6 +79,7 @@ def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Search]:
     monkeypatch.setattr(runner.Objective, "of", lambda *_: runner.Objective("val/accuracy", None))
     monkeypatch.setattr("pipeline.tracking.comparison.log_search", lambda *_, **__: None)
     monkeypatch.setattr(runner, "launch_here", lambda *_: Trainings(by_rate))
+    monkeypatch.setattr(runner, "tell_improvement", lambda *_, **__: "the best trial is better")
     return found
 
 

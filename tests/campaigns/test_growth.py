@@ -105,7 +105,7 @@ def run_search(project: Project, trials: int) -> list[dict[str, Any]]:
     assert {sample["state"] for sample in samples} == {"finished"}
     assert_tidy(project.root)
     counted = rows(project.root, "SELECT count(*) FROM metrics WHERE key = 'train/loss'")
-    assert counted == [(trials,)]
+    assert counted == [(trials + 1,)], "and the declared values"
     return samples
 
 

@@ -124,7 +124,7 @@ def runs_with(root: Path, seed: int) -> list[str]:
 COMMANDS: dict[str, tuple[Callable[[Path, int], None], int]] = {  # what is run, and how many runs it makes
     "training": (train_once, 1),
     "training with its model": (lambda root, seed: train_once(root, seed, "tracking.log_model=true"), 1),
-    "search": (search_once, 2),
+    "search": (search_once, 3),  # two trials, and the declared values
 }
 
 
