@@ -70,7 +70,7 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("task", {"_target_": "pipeline.tasks.task.Task"}, "task._target_",
      {"got": "pipeline.tasks.task.Task", "allowed": TASKS,
       "text": "task._target_: unknown task 'pipeline.tasks.task.Task'; did you mean "
-              f"'pipeline.tasks.landmarks.task.Landmarks'? allowed: {', '.join(TASKS)}"}),
+              f"'pipeline.tasks.style.task.Style'? allowed: {', '.join(TASKS)}"}),
     # Trainer.
     ("trainer.max_epochs", 0, "", {"allowed": "at least 1"}),
     ("trainer.max_epochs", 2.5, "", {"allowed": "int", "hint": "this is float; YAML writes"}),
@@ -132,8 +132,8 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("data.background", 3, "", {"got": 3, "hint": 'write data.background="3"'}),
     ("data.ignore_label", 9, "", {"allowed": "null or a value from 10 to 255, beyond the class indices"}),
     ("data.format", "class_folder", "",
-     {"allowed": ("class_folders", "class_masks", "coco", "csv_boxes", "csv_labels", "csv_pixels", "csv_points",
-                  "image_masks", "images", "voc", "yolo"),
+     {"allowed": ("class_folders", "class_masks", "coco", "csv_boxes", "csv_identities", "csv_labels", "csv_pixels",
+                  "csv_points", "identity_folders", "image_masks", "images", "one_image", "voc", "yolo"),
       "hint": "did you mean 'class_folders'? "}),
     ("data.split", "half", "", {"allowed": SPLIT}),
     ("data.split", {"val": 0.5}, "", {"allowed": SPLIT}),
@@ -175,7 +175,7 @@ VALUES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("data.format", "image_masks", "task",
      {"got": TASKS[0], "text": "task: classification needs targets of the kind label, data digits (format image_masks) "
                                f"has those of the kind mask, got '{TASKS[0]}'; choose another task= or data="}),
-    ("task._target_", TASKS[-1], "task.label_smoothing",
+    ("task._target_", "pipeline.tasks.segmentation.task.Segmentation", "task.label_smoothing",
      {"got": "label_smoothing", "allowed": ("dice_weight", "dice_background", "class_weights")}),
     ("model.head", ["flatten", {"linear": 3}], "model.head[0]", {"got": (84,), "allowed": "a map (C, H, W)"}),
     ("model.head", [{"linear": 3}], "model",
