@@ -78,7 +78,7 @@ def test_every_format_has_its_row() -> None:
     modules = {path.stem for path in Path(sources.__file__).parent.glob("*.py")} - {"__init__"}
     # The others are tested in modules of their own.
     others = {"class_masks", "coco", "voc", "yolo", "csv_boxes", "csv_labels", "csv_pixels", "csv_points"}
-    others |= {"csv_identities", "identity_folders"}
+    others |= {"csv_identities", "identity_folders", "one_image"}
     assert modules - others == {row.name for row in FORMATS}
 
 
@@ -200,7 +200,7 @@ def test_unknown_format_is_refused_with_the_closest() -> None:
     text = (
         "data.format: unknown format 'class_folder'; did you mean 'class_folders'? "
         "allowed: class_folders, class_masks, coco, csv_boxes, csv_identities, csv_labels, csv_pixels, csv_points, "
-        "identity_folders, image_masks, images, voc, yolo"
+        "identity_folders, image_masks, images, one_image, voc, yolo"
     )
     formats = [
         "class_folders",
@@ -214,6 +214,7 @@ def test_unknown_format_is_refused_with_the_closest() -> None:
         "identity_folders",
         "image_masks",
         "images",
+        "one_image",
         "voc",
         "yolo",
     ]

@@ -103,7 +103,8 @@ EACH_KIND = pytest.mark.parametrize("row", KINDS, ids=lambda row: row.name)
 
 def test_every_kind_has_its_row_and_a_format() -> None:
     modules = {path.stem for path in Path(targets.__file__).parent.glob("*.py")} - {"__init__", "kind"}
-    assert modules == {row.name for row in KINDS} | {"image"}  # which has a module of its own, test_degrading
+    # Two have modules of their own, test_degrading and test_identities.
+    assert modules == {row.name for row in KINDS} | {"image", "identity"}
     formats = {path.stem for path in Path(sources.__file__).parent.glob("*.py")} - {"__init__"}
     facts = [data_section("mine", format=name, columns=columns) for name in formats for columns in COLUMNS]
     assert {find_target(Facts(**each)) for each in facts} == modules
@@ -124,13 +125,16 @@ def test_kind_is_found_by_the_name_of_its_module(row: Row) -> None:
 @pytest.mark.parametrize("name", ["label_", "kind", "__init__"])
 def test_unknown_kind_is_refused_with_the_known_ones(name: str) -> None:
     text = (
-        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: boxes, image, label, labels, mask, "
+        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: boxes, identity, image, label, labels, mask, "
         "points"
         if name == "label_"
         else ""
     )
     with refused(
-        "target", got=name, allowed=["boxes", "image", "label", "labels", "mask", "points"], text=text
+        "target",
+        got=name,
+        allowed=["boxes", "identity", "image", "label", "labels", "mask", "points"],
+        text=text,
     ):
         load_kind(name)
 
