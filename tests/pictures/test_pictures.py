@@ -279,6 +279,7 @@ def test_every_drawing_of_the_room_is_tested() -> None:
     }
     assert modules == {
         "anchors",
+        "checks",
         "colours",
         "comparison",
         "confusion",

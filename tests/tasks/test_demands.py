@@ -21,6 +21,8 @@ TASKS = {
         "multilabel",
         "restoration",
         "segmentation",
+        "style",
+        "verification",
     )
 }
 

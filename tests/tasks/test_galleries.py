@@ -119,7 +119,7 @@ def test_gallery_is_refused_by_a_task_that_compares_no_images(tmp_path: Path) ->
 def test_run_keeps_its_threshold_and_says_what_it_was_chosen_by(run: tuple[Trained, Path]) -> None:
     result = run[0].folder.result()
     assert result["task"]["threshold"] > 0
-    assert "fewer than 1,000" in result["alarms"][-1]
+    assert "fewer than 1,000" in result["remarks"][-1]
     assert (
         (run[0].folder.path / "history.csv")
         .read_text()
