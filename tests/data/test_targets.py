@@ -125,8 +125,8 @@ def test_kind_is_found_by_the_name_of_its_module(row: Row) -> None:
 @pytest.mark.parametrize("name", ["label_", "kind", "__init__"])
 def test_unknown_kind_is_refused_with_the_known_ones(name: str) -> None:
     text = (
-        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: boxes, identity, image, label, labels, "
-        "mask, points"
+        "target: unknown kind of target 'label_'; did you mean 'label'? allowed: boxes, identity, image, label, "
+        "labels, mask, points"
         if name == "label_"
         else ""
     )
