@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError
 from pipeline.networks.build import build
+from pipeline.tasks.image_quality import WHITE
 from pipeline.tasks.loss_network import LEVELS, find_loss_checkpoint, plan_loss_network
 from pipeline.transfer.checkpoint import read_tensors
 from pipeline.transfer.matching import load_matching
 
-WHITE = 255.0
 SHOWN = 3  # layers that an error names
 TINY = 1e-30  # what a sum of squares is at least, where it is divided by
 

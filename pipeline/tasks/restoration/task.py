@@ -9,8 +9,7 @@ Shapes: N images, C channels, H rows, W columns; outputs (N, C, H, W), where 0 i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -19,14 +18,13 @@ from torch import Tensor
 
 from pipeline.data.degrade_facts import FACTOR
 from pipeline.data.degrading import resample
-from pipeline.tasks.image_quality import luma, psnr, ssim, without_border
+from pipeline.tasks.image_outputs import ImageOutputs
+from pipeline.tasks.image_quality import WHITE, luma, psnr, ssim, without_border
 from pipeline.tasks.restoration.demands import DEMANDS
 from pipeline.tasks.task import Batch, Evidence
 
-WHITE = 255
 
-
-class Restoration:
+class Restoration(ImageOutputs):
     """Absolute or squared error of pixels, scored by PSNR and SSIM.
 
     Evidence is (N, 4): PSNR and SSIM of the restored image, then of the input.
@@ -68,24 +66,6 @@ class Restoration:
             "input_psnr": means[2],
             "input_ssim": means[3],
         }
-
-    def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
-        """Return the mean of the outputs over the views, mirrored ones flipped back."""
-        if len(outputs) == 1:
-            return outputs[0]
-        turned = [each.flip(-1) if flips else each for each, flips in zip(outputs, mirrored, strict=True)]
-        return torch.stack(turned).mean(dim=0)
-
-    def decode(self, outputs: Tensor) -> Tensor:
-        """Return the restored images: (N, H, W, C) uint8."""
-        return (outputs.float() * WHITE).round().clamp(0, WHITE).to(torch.uint8).permute(0, 2, 3, 1)
-
-    def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
-        """Return the largest difference of pixels of which white is 1; a grey level may be rounded either way."""
-        if predictions.shape != expected.shape or predictions.dtype != expected.dtype:
-            return float("inf")
-        largest = np.abs(predictions.astype(int) - expected.astype(int)).max(initial=0)
-        return max(0.0, float(largest) - 1) / WHITE
 
     def enlarged(self, inputs: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return inputs (N, h, w, C) with the rows and columns of the restored images."""

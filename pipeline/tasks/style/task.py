@@ -9,7 +9,7 @@ Shapes: N images, C channels, H rows, W columns; outputs (N, C, H, W), where 0 i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,9 @@ from torch import Tensor
 
 from pipeline.data.images import convert, load_formats, open_image
 from pipeline.errors import ConfigError
-from pipeline.tasks.features import WHITE, LossNetwork, gram, match_colours, relative_error, variation
+from pipeline.tasks.features import LossNetwork, gram, match_colours, relative_error, variation
+from pipeline.tasks.image_outputs import ImageOutputs
+from pipeline.tasks.image_quality import WHITE
 from pipeline.tasks.style.demands import IMAGE, NETWORK, SMALLEST, digest_of, find_style_image
 from pipeline.tasks.task import Batch, Evidence
 
@@ -36,7 +38,7 @@ class _Wanted(NamedTuple):
     grams: list[Tensor]
 
 
-class Style:
+class Style(ImageOutputs):
     """Weighted sum of relative errors of features, of their products, and of the variation of neighbours.
 
     Evidence is (N, 3): relative style error and content error of the output, then the style error of the input.
@@ -112,24 +114,6 @@ class Style:
         """Return the means over images."""
         style, content, own = map(float, evidence.mean(axis=0))
         return {"style_error": style, "content_error": content, "input_style_error": own}
-
-    def merge(self, outputs: Sequence[Tensor], mirrored: Sequence[bool]) -> Tensor:
-        """Return the mean of the outputs over the views, mirrored ones flipped back."""
-        if len(outputs) == 1:
-            return outputs[0]
-        turned = [each.flip(-1) if flips else each for each, flips in zip(outputs, mirrored, strict=True)]
-        return torch.stack(turned).mean(dim=0)
-
-    def decode(self, outputs: Tensor) -> Tensor:
-        """Return the images: (N, H, W, C) uint8."""
-        return (outputs.float() * WHITE).round().clamp(0, WHITE).to(torch.uint8).permute(0, 2, 3, 1)
-
-    def difference(self, predictions: NDArray[Any], expected: NDArray[Any]) -> float:
-        """Return the largest difference of pixels of which white is 1; a grey level may be rounded either way."""
-        if predictions.shape != expected.shape or predictions.dtype != expected.dtype:
-            return float("inf")
-        largest = np.abs(predictions.astype(int) - expected.astype(int)).max(initial=0)
-        return max(0.0, float(largest) - 1) / WHITE
 
     def draw_result(self, outputs: Tensor, batch: Batch, path: Path) -> None:
         """Draw each content image, the style and the output."""
