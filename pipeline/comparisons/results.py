@@ -18,6 +18,7 @@ from pipeline.pages.differences import (
 )
 from pipeline.pictures.differences import ShownDifference, draw_differences
 from pipeline.pictures.sheets import draw_sheet
+from pipeline.tasks.paired import as_row
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.store import COMPARED_TAG, Store
 from pipeline.training.score_files import write_rows
@@ -30,21 +31,9 @@ def table_of(comparison: Comparison) -> DifferenceTable:
     names = [method.name for method in comparison.methods]
     rows = [DifferenceRow(names[0], comparison.values[0], sorted(comparison.methods[0].runs))]
     for place, difference in enumerate(comparison.differences, 1):
-        rows.append(
-            DifferenceRow(
-                names[place],
-                comparison.values[place],
-                comparison.seeds[place - 1],
-                difference.value,
-                difference.total,
-                difference.images,
-                difference.seeds,
-                difference.p,
-                comparison.corrected[place - 1],
-                difference.only,
-                difference.more_seeds,
-            )
-        )
+        value, seeds = comparison.values[place], comparison.seeds[place - 1]
+        corrected = comparison.corrected[place - 1]
+        rows.append(as_row(names[place], value, seeds, difference, corrected=corrected))
     return DifferenceTable(
         comparison.title,
         comparison.is_better_above,

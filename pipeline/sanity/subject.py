@@ -46,6 +46,7 @@ from pipeline.training.assemble import (
 from pipeline.training.construction import build_augmentation
 from pipeline.training.inputs import prepare, statistics
 from pipeline.training.selection import find_selection
+from pipeline.training.trained import find_device
 from pipeline.transfer.levels import frozen_modules
 from pipeline.transforms.statistics import Statistics
 
@@ -88,9 +89,9 @@ class Subject:
         self.task = build_task(declaration, resolve_task(declaration, self.prepared).settings)
         self.selection = find_selection(declaration, self.prepared)
         self.title = self.demands.scores(declaration.data)[self.selection.score]
-        settings, hardware = resolve(declaration.trainer, probe()), probe()
-        self.device = torch.device(hardware.gpu if settings.accelerator == hardware.gpu else "cpu")
-        self.precision = torch.bfloat16 if settings.precision == "bf16-mixed" else None
+        self.device = find_device(declaration)
+        precision = resolve(declaration.trainer, probe()).precision
+        self.precision = torch.bfloat16 if precision == "bf16-mixed" else None
         self.sides = self.find_sides(MOST_PER_IMAGE)
         per_image = self.multiply_adds(self.sides)
         self.most_looked_at = max(FEWEST_LOOKED_AT, int(MOST_PER_LOOK / per_image))
@@ -155,6 +156,9 @@ class Subject:
     @cached_property
     def training(self) -> PreparedSplit:
         """The training split, augmented and mixed as declared."""
+        return self._make_training()
+
+    def _make_training(self) -> PreparedSplit:
         augmentation = build_augmentation(self.declaration, self.statistics)
         return make_train_split(self.declaration, self.prepared, augmentation, None)
 
@@ -238,9 +242,7 @@ class Subject:
     @cached_property
     def control(self) -> Outcome:
         """The same of a short training on images whose targets are those of others."""
-        split = make_train_split(
-            self.declaration, self.prepared, build_augmentation(self.declaration, self.statistics), None
-        )
+        split = self._make_training()
         random = np.random.default_rng([self.declaration.seed, SHUFFLED])
         split.targets = split.targets[random.permutation(len(split))]
         trained = train_briefly(self, self.build(), self.batches(split, self.num_steps))

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.pages.differences import DifferenceRow
 from pipeline.tasks.intervals import (
     COVERED,
     FEWEST_UNITS,
@@ -128,6 +129,21 @@ def paired_difference(
         return Difference(value, over_seeds, NONE, over_seeds, alone.p(value), num_seeds, more_seeds=more)
     draws, left_out = map(np.array, resample(differences, members, np.random.default_rng(seed)))
     return combine(found, draws, left_out, num_units=effective_units(members), only=only)
+
+
+def as_row(
+    name: str, value: float, seeds: Sequence[int], difference: Difference, *, corrected: float
+) -> DifferenceRow:
+    """Return the row of a method in a table of differences.
+
+    Args:
+        value: its score, as a mean over seeds.
+        seeds: those that are compared.
+        corrected: p, corrected for several comparisons.
+    """
+    one = difference
+    statistics = (one.value, one.total, one.images, one.seeds, one.p, corrected, one.only, one.more_seeds)
+    return DifferenceRow(name, value, seeds, *statistics)
 
 
 def combine(

@@ -128,6 +128,13 @@ def load_model(trained: Trained) -> nn.Sequential:
     return arrange(model, declaration.trainer).eval()
 
 
+def find_device(declaration: Declaration) -> torch.device:
+    """Return the device that a declaration chooses; the CPU where this machine lacks it, unlike one that trained it."""
+    hardware = probe()
+    wanted = resolve(declaration.trainer, hardware).accelerator
+    return torch.device(wanted if wanted == hardware.gpu else "cpu")
+
+
 class Predictor:
     """The model of a run on the device that its declaration chooses, in single precision.
 
@@ -141,10 +148,7 @@ class Predictor:
 
     def __init__(self, trained: Trained) -> None:
         declaration = trained.declaration
-        hardware = probe()
-        wanted = resolve(declaration.trainer, hardware).accelerator
-        # It may be another machine than the one that trained it.
-        self.device = torch.device(wanted if wanted == hardware.gpu else "cpu")
+        self.device = find_device(declaration)
         self.task: Task = trained.build_task()
         self._model = load_model(trained).to(self.device)
         self._seen = declaration.input_shape[1:]

@@ -20,7 +20,7 @@ from pipeline.runs.observer import TrainingObserver
 from pipeline.sweeps.ledger import Trial
 from pipeline.sweeps.objective import finished
 from pipeline.tasks.demands import load_demands
-from pipeline.tasks.paired import Difference, paired_difference
+from pipeline.tasks.paired import as_row, paired_difference
 from pipeline.tasks.task import Resampled
 from pipeline.training.evaluated import evaluated_validation
 from pipeline.training.run import RunRequest, train
@@ -90,7 +90,8 @@ def _compare(
     )
     values = [float(np.mean([task.scores(each)[score] for each in side])) for side in (before, after)]
     seeds = [search.seed + place for place in range(settings.seeds)]
-    row = _row(found, values[1], seeds, num_trials=num_trials)
+    corrected = min(num_trials * found.p, 1.0)  # in this order, NaN stays
+    row = as_row(BEST, values[1], seeds, found, corrected=corrected)
     table = DifferenceTable(
         titles[score],
         demands.mode_of(score) == "max",
@@ -100,23 +101,6 @@ def _compare(
     )
     p = "" if np.isnan(row.p) else f", p {row.corrected:.2g} for the best of {num_trials} trials"
     return f"{titles[score]} on validation images{p}: {table.verdict(row)}"
-
-
-def _row(found: Difference, value: float, seeds: Sequence[int], *, num_trials: int) -> DifferenceRow:
-    """Return the row of the best trial, its p corrected for the number of trials."""
-    return DifferenceRow(
-        BEST,
-        value,
-        seeds,
-        found.value,
-        found.total,
-        found.images,
-        found.seeds,
-        found.p,
-        min(num_trials * found.p, 1.0),  # in this order, NaN stays
-        found.only,
-        found.more_seeds,
-    )
 
 
 def _evidence(
